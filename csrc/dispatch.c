@@ -1,0 +1,56 @@
+/* The table's rows, the shapes, and the targets that this build holds. */
+
+#include "fastlog.h"
+
+const fl_row fl_rows[FL_FUNCTIONS] = {
+#define FL_FUNCTION(name, ufunc, shape, identity, ...) [FL_##name] = {#name, ufunc, shape, identity, __VA_ARGS__},
+#include "functions.def"
+#undef FL_FUNCTION
+};
+
+const fl_shape_info fl_shapes[] = {
+    [map1] = {1, 1, 0, "--"},
+    [map2] = {2, 1, 0, "---"},
+    [map2_logaddexp] = {2, 1, 0, "---"},
+    [sum2] = {2, 1, "(n),(n)->()", "--d"},
+    [reduce] = {1, 1, "(n)->()", "--"},
+    [normalize] = {1, 1, "(n)->(n)", "--"},
+    [reduce_labelled] = {2, 1, "(n),()->()", "-q-"},
+};
+
+static int always(void) { return 1; }
+
+#if defined(__x86_64__)
+/* The compiler's run-time test covers both cpuid and the operating system's part (XCR0): whether it saves the registers. */
+static int has_avx2(void) {
+    __builtin_cpu_init();
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+}
+static int has_avx512(void) {
+    __builtin_cpu_init();
+    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+           __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl");
+}
+#endif
+
+#define DECLARE(target) extern const fl_table fl_table_##target##_f32, fl_table_##target##_f64;
+#define TARGET(target, supported) {#target, &fl_table_##target##_f32, &fl_table_##target##_f64, supported}
+
+#if defined(__x86_64__)
+DECLARE(avx512)
+DECLARE(avx2)
+#elif defined(__aarch64__)
+DECLARE(neon)
+#endif
+DECLARE(portable)
+
+const fl_target fl_targets[] = {
+#if defined(__x86_64__)
+    TARGET(avx512, has_avx512),
+    TARGET(avx2, has_avx2),
+#elif defined(__aarch64__)
+    TARGET(neon, always), /* Advanced SIMD is part of AArch64 */
+#endif
+    TARGET(portable, always),
+};
+const int fl_target_count = (int)(sizeof fl_targets / sizeof fl_targets[0]);

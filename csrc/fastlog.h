@@ -1,0 +1,61 @@
+/* fastlog's C interface: tables of loops, one per target. No Python and no NumPy here; a loop has the shape that NumPy
+   calls (arguments, sizes, strides in bytes), with intptr_t where NumPy says npy_intp. */
+
+#ifndef FASTLOG_H
+#define FASTLOG_H
+
+#include <stdint.h>
+
+typedef void fl_loop(char **args, const intptr_t *dims, const intptr_t *steps, void *data);
+
+/* How a function runs over its arguments; loops.h has one function of each name. */
+enum fl_shape {
+    map1,               /* x -> y */
+    map2,               /* x1, x2 -> y */
+    map2_logaddexp,     /* the same, and NumPy's reduce call runs as a logsumexp */
+    sum2,               /* (n),(n)->(): the sum of a map2 kernel, as a double */
+    reduce,             /* (n)->() */
+    normalize,          /* (n)->(n) */
+    reduce_labelled     /* (n),()->(): a row and the index of one of its elements */
+};
+
+enum fl_function {
+#define FL_FUNCTION(name, ...) FL_##name,
+#include "functions.def"
+#undef FL_FUNCTION
+    FL_FUNCTIONS
+};
+
+typedef struct {
+    const char *name;       /* fastlog's: of the kernel, the docstring, the reference, the benchmark */
+    const char *ufunc_name; /* __name__: SciPy's where SciPy has the function, for whoever dispatches by name */
+    enum fl_shape shape;
+    int has_identity; /* of the reduction: -inf */
+    double ulp32, at32[2], ulp64, at64[2]; /* largest error in ulp ever measured on any target, and the input that has it */
+} fl_row;
+
+/* How NumPy sees a shape. Type characters of all arguments: '-' stands for the loop's own type (d, f or e), others for
+   themselves. */
+typedef struct {
+    int nin, nout;
+    const char *signature; /* of a generalized ufunc, else NULL */
+    const char *types;
+} fl_shape_info;
+
+/* The loops of one target and width, by fl_function; half: on binary16, computed in this width, NULL where there is none. */
+typedef struct {
+    fl_loop *loop[FL_FUNCTIONS], *half[FL_FUNCTIONS];
+} fl_table;
+
+typedef struct {
+    const char *name;
+    const fl_table *f32, *f64;
+    int (*supported)(void);
+} fl_target;
+
+extern const fl_row fl_rows[FL_FUNCTIONS];
+extern const fl_shape_info fl_shapes[];
+extern const fl_target fl_targets[]; /* those compiled, best first; fl_target_count of them */
+extern const int fl_target_count;
+
+#endif

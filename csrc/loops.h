@@ -1,0 +1,140 @@
+/* Strided NumPy arguments <-> full vectors, elementwise. Rows are in rows.h.
+
+   Contiguous arguments are read and written in place, vector by vector. Everything else (tails, strides, broadcast scalars,
+   binary16) passes through staging blocks on the stack, filled up with the last element, so that kernels see only full
+   vectors of real elements and every element meets the same instructions wherever it stands. */
+
+#ifndef FASTLOG_LOOPS_H
+#define FASTLOG_LOOPS_H
+
+#include <stddef.h>
+#include <string.h>
+
+#include "fastlog.h"
+#include "status.h"
+#include "vec/vec.h"
+
+#define STAGE 256 /* elements of a staging block: a few KiB of stack, and a multiple of every LANES */
+#define WIDTH ((intptr_t)sizeof(real))
+
+typedef vec kernel1(vec);
+typedef vec kernel2(vec, vec);
+
+INLINE intptr_t smaller(intptr_t a, intptr_t b) { return a < b ? a : b; }
+INLINE intptr_t whole_vectors(intptr_t n) { return n - n % LANES; }
+
+/* n elements at p, step bytes apart, into block; then the last one again, up to a full vector. */
+INLINE void gather(real *block, const char *p, intptr_t step, intptr_t n) {
+    if (step == WIDTH) memcpy(block, p, (size_t)(n * WIDTH));
+    else
+        for (intptr_t i = 0; i < n; i++) memcpy(block + i, p + i * step, sizeof(real));
+    for (intptr_t i = n; i % LANES; i++) block[i] = block[n - 1];
+}
+
+INLINE void scatter(char *p, intptr_t step, const real *block, intptr_t n) {
+    if (step == WIDTH) memcpy(p, block, (size_t)(n * WIDTH));
+    else
+        for (intptr_t i = 0; i < n; i++) memcpy(p + i * step, block + i, sizeof(real));
+}
+
+/* Does writing out[i] change an in[j] that is still to be read? Not where both run in step through the same elements. NumPy
+   copies operands that overlap otherwise, but not in reduce and accumulate, which feed each result back. */
+static inline int feeds_back(const char *in, intptr_t in_step, const char *out, intptr_t out_step, intptr_t n) {
+    if (n < 2 || (in == out && in_step == out_step && out_step != 0)) return 0;
+    intptr_t in_span = in_step * (n - 1), out_span = out_step * (n - 1);
+    const char *in_first = in_span < 0 ? in + in_span : in, *in_last = in_span < 0 ? in : in + in_span;
+    const char *out_first = out_span < 0 ? out + out_span : out, *out_last = out_span < 0 ? out : out + out_span;
+    return in_first <= out_last && out_first <= in_last;
+}
+
+typedef void gather_function(real *, const char *, intptr_t, intptr_t);
+typedef void scatter_function(char *, intptr_t, const real *, intptr_t);
+
+/* The elements from i on, by staging blocks. */
+INLINE void staged_map1(kernel1 *k, gather_function *get, scatter_function *put, char **args, intptr_t i, intptr_t n,
+                        const intptr_t *steps, intptr_t chunk) {
+    while (i < n) {
+        real x[STAGE], y[STAGE];
+        intptr_t count = smaller(n - i, chunk);
+        get(x, args[0] + i * steps[0], steps[0], count);
+        for (intptr_t j = 0; j < count; j += LANES) v_store(y + j, k(v_load(x + j)));
+        put(args[1] + i * steps[1], steps[1], y, count);
+        i += count;
+    }
+}
+
+INLINE void staged_map2(kernel2 *k, gather_function *get, scatter_function *put, char **args, intptr_t i, intptr_t n,
+                        const intptr_t *steps, intptr_t chunk) {
+    while (i < n) {
+        real x1[STAGE], x2[STAGE], y[STAGE];
+        intptr_t count = smaller(n - i, chunk);
+        get(x1, args[0] + i * steps[0], steps[0], count);
+        get(x2, args[1] + i * steps[1], steps[1], count);
+        for (intptr_t j = 0; j < count; j += LANES) v_store(y + j, k(v_load(x1 + j), v_load(x2 + j)));
+        put(args[2] + i * steps[2], steps[2], y, count);
+        i += count;
+    }
+}
+
+/* How many elements may be staged at a time: one where results feed back. */
+static inline intptr_t map1_chunk(char **args, intptr_t n, const intptr_t *steps) {
+    return feeds_back(args[0], steps[0], args[1], steps[1], n) ? 1 : STAGE;
+}
+static inline intptr_t map2_chunk(char **args, intptr_t n, const intptr_t *steps) {
+    int fed_back = feeds_back(args[0], steps[0], args[2], steps[2], n) || feeds_back(args[1], steps[1], args[2], steps[2], n);
+    return fed_back ? 1 : STAGE;
+}
+
+INLINE void loop_map1(kernel1 *k, char **args, const intptr_t *dims, const intptr_t *steps) {
+    fl_status status = status_save();
+    intptr_t n = dims[0], i = 0, chunk = map1_chunk(args, n, steps);
+    if (steps[0] == WIDTH && steps[1] == WIDTH && chunk > 1) {
+        const real *x = (const real *)args[0];
+        real *y = (real *)args[1];
+        for (; i < whole_vectors(n); i += LANES) v_store(y + i, k(v_load(x + i)));
+    }
+    staged_map1(k, gather, scatter, args, i, n, steps, chunk);
+    status_restore(status);
+}
+
+INLINE void loop_map2(kernel2 *k, char **args, const intptr_t *dims, const intptr_t *steps) {
+    fl_status status = status_save();
+    intptr_t n = dims[0], i = 0, chunk = map2_chunk(args, n, steps);
+    if (steps[0] == WIDTH && steps[1] == WIDTH && steps[2] == WIDTH && chunk > 1) {
+        const real *x1 = (const real *)args[0], *x2 = (const real *)args[1];
+        real *y = (real *)args[2];
+        for (; i < whole_vectors(n); i += LANES) v_store(y + i, k(v_load(x1 + i), v_load(x2 + i)));
+    }
+    staged_map2(k, gather, scatter, args, i, n, steps, chunk);
+    status_restore(status);
+}
+
+#if FL_WIDTH == 32
+/* binary16 in, binary16 out; in between the vector is float. */
+INLINE void half_gather(real *block, const char *p, intptr_t step, intptr_t n) {
+    uint16_t h[STAGE];
+    for (intptr_t i = 0; i < n; i++) memcpy(h + i, p + i * step, sizeof *h);
+    for (intptr_t i = n; i % LANES; i++) h[i] = h[n - 1];
+    for (intptr_t i = 0; i < n; i += LANES) v_store(block + i, v_load_half(h + i));
+}
+
+INLINE void half_scatter(char *p, intptr_t step, const real *block, intptr_t n) {
+    uint16_t h[STAGE];
+    for (intptr_t i = 0; i < n; i += LANES) v_store_half(h + i, v_load(block + i));
+    for (intptr_t i = 0; i < n; i++) memcpy(p + i * step, h + i, sizeof *h);
+}
+
+INLINE void half_map1(kernel1 *k, char **args, const intptr_t *dims, const intptr_t *steps) {
+    fl_status status = status_save();
+    staged_map1(k, half_gather, half_scatter, args, 0, dims[0], steps, map1_chunk(args, dims[0], steps));
+    status_restore(status);
+}
+
+INLINE void half_map2(kernel2 *k, char **args, const intptr_t *dims, const intptr_t *steps) {
+    fl_status status = status_save();
+    staged_map2(k, half_gather, half_scatter, args, 0, dims[0], steps, map2_chunk(args, dims[0], steps));
+    status_restore(status);
+}
+#endif
+
+#endif

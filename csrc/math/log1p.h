@@ -1,0 +1,61 @@
+/* log(1 + t) for double words t >= 0.
+
+   1 + t = 2^e (1 + w) with w in [-1/4, 1/2], so log(1 + t) = e ln2 + log1p(w). */
+
+#ifndef FASTLOG_LOG1P_H
+#define FASTLOG_LOG1P_H
+
+#include "exp.h"
+
+/* log1p(w.hi + w.lo) - w.hi for w in [-1/4, 1/2], to first order in w.lo: log1p'(w) w.lo = w.lo (1 - w) up to w^2 w.lo.
+   The result is below w^2/2 <= 1/8, so its rounding errors are small beside those of w.hi + result. */
+INLINE vec m_log1p_tail(dw w) {
+    vec square = v_mul(w.hi, w.hi);
+    vec low = v_fnma(w.lo, w.hi, w.lo);
+#if FL_WIDTH == 32
+    vec tail = v_fma(w.hi, POLYNOMIAL(w.hi, log1p_tail), v_set(-0.5f));
+    return v_fma(square, tail, low);
+#else
+    /* log1p(w) = 2 atanh(z), z = w/(2 + w). With 2 z = w - z w and R = z^2 p(z^2): 2 z + z R = w - z (w - R), and
+       w = w^2/2 / z - w^2/2 gives w - (w^2/2 - z (w^2/2 + R)), where only quantities below 1/8 are rounded. */
+    vec half_square = v_mul(v_set(0.5), square);
+    vec z = v_div(w.hi, v_add(v_set(2), w.hi));
+    vec u = v_mul(z, z);
+    vec r = v_mul(u, POLYNOMIAL(u, atanh_tail));
+    return v_add(v_fma(z, v_add(half_square, r), v_neg(half_square)), low);
+#endif
+}
+
+/* e ln2 + log1p(w), where e ln2_hi is exact and e = 0 or |e ln2_hi| > |w|. */
+INLINE dw m_log1p_assemble(vec e, dw w) {
+    dw sum = dw_fast_two_sum(v_mul(e, v_set(ln2_hi)), w.hi);
+    return (dw){sum.hi, v_add(sum.lo, v_fma(e, v_set(ln2_lo), m_log1p_tail(w)))};
+}
+
+/* log(1 + t) for t in [0, 1]: e is 0 or 1, and both t and (t - 1)/2 are exact in the halves where they are used. */
+INLINE dw m_log1p_unit(dw t) {
+    mask upper = v_lt(v_set(REAL(0.5)), t.hi);
+    vec half = v_set(REAL(0.5));
+    dw w = {v_select(upper, v_fma(half, t.hi, v_neg(half)), t.hi), v_select(upper, v_mul(half, t.lo), t.lo)};
+    return m_log1p_assemble(v_select(upper, v_set(1), v_set(0)), w);
+}
+
+/* log(1 + t) for any t >= 0; nan where t is nan.
+   With s + s_lo = 1 + t, the bits of s give e so that 2^-e s is in [3/4, 3/2); w = (2^-e s - 1) + 2^-e s_lo.
+   Below 2^-(p+2), t itself is the answer to the last bit, whereas halving and doubling it again could lose one. */
+INLINE dw m_log1p(dw t) {
+    dw s = dw_two_sum(v_set(1), t.hi);
+    vec s_lo = v_add(s.lo, t.lo);
+    ivec above = i_sub(v_bits(s.hi), v_bits(v_set(REAL(0.75))));
+    ivec field = i_and(above, i_set(~(((bits)1 << MANTISSA_BITS) - 1))); /* e in the place of an exponent */
+    vec scale = v_real(i_sub(i_set(POWER_OF_TWO(0)), field));
+    vec e = v_sub(v_real(i_or(i_shr(field, MANTISSA_BITS), v_bits(v_set(ROUNDER)))), v_set(ROUNDER));
+    dw w = dw_two_sum(v_sub(v_mul(s.hi, scale), v_set(1)), v_mul(s_lo, scale));
+    dw y = m_log1p_assemble(e, w);
+    mask tiny = v_lt(t.hi, v_real(i_set(POWER_OF_TWO(-MANTISSA_BITS - 2))));
+    y.hi = v_select(tiny, t.hi, v_select(v_eq(t.hi, t.hi), y.hi, t.hi));
+    y.lo = v_select(tiny, v_set(0), y.lo);
+    return y;
+}
+
+#endif

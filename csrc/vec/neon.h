@@ -1,0 +1,95 @@
+/* AArch64 Advanced SIMD. A mask is an integer vector of all-ones and all-zeros lanes.
+
+   v_max and v_min are a comparison and a selection: FMAX and FMIN return nan where the vocabulary wants b. */
+
+#include <arm_neon.h>
+
+#define FL_FUSED 1
+
+#if FL_WIDTH == 32
+
+#define LANES 4
+typedef float32x4_t vec;
+typedef uint32x4_t ivec;
+typedef uint32x4_t mask;
+
+INLINE vec v_load(const real *p) { return vld1q_f32(p); }
+INLINE void v_store(real *p, vec x) { vst1q_f32(p, x); }
+INLINE vec v_load_half(const uint16_t *p) { return vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(p))); }
+INLINE void v_store_half(uint16_t *p, vec x) { vst1_u16(p, vreinterpret_u16_f16(vcvt_f16_f32(x))); }
+INLINE vec v_set(real c) { return vdupq_n_f32(c); }
+
+INLINE vec v_add(vec a, vec b) { return vaddq_f32(a, b); }
+INLINE vec v_sub(vec a, vec b) { return vsubq_f32(a, b); }
+INLINE vec v_mul(vec a, vec b) { return vmulq_f32(a, b); }
+INLINE vec v_div(vec a, vec b) { return vdivq_f32(a, b); }
+INLINE vec v_fma(vec a, vec b, vec c) { return vfmaq_f32(c, a, b); }
+INLINE vec v_fnma(vec a, vec b, vec c) { return vfmsq_f32(c, a, b); }
+INLINE vec v_abs(vec x) { return vabsq_f32(x); }
+INLINE vec v_neg(vec x) { return vnegq_f32(x); }
+
+INLINE mask v_eq(vec a, vec b) { return vceqq_f32(a, b); }
+INLINE mask v_lt(vec a, vec b) { return vcltq_f32(a, b); }
+INLINE mask v_le(vec a, vec b) { return vcleq_f32(a, b); }
+INLINE vec v_select(mask m, vec a, vec b) { return vbslq_f32(m, a, b); }
+INLINE mask v_ne(vec a, vec b) { return vmvnq_u32(v_eq(a, b)); }
+INLINE mask m_and(mask a, mask b) { return vandq_u32(a, b); }
+INLINE mask m_or(mask a, mask b) { return vorrq_u32(a, b); }
+INLINE int m_any(mask m) { return vmaxvq_u32(m) != 0; }
+
+INLINE ivec v_bits(vec x) { return vreinterpretq_u32_f32(x); }
+INLINE vec v_real(ivec i) { return vreinterpretq_f32_u32(i); }
+INLINE ivec i_set(bits c) { return vdupq_n_u32(c); }
+INLINE ivec i_add(ivec a, ivec b) { return vaddq_u32(a, b); }
+INLINE ivec i_sub(ivec a, ivec b) { return vsubq_u32(a, b); }
+INLINE ivec i_and(ivec a, ivec b) { return vandq_u32(a, b); }
+INLINE ivec i_or(ivec a, ivec b) { return vorrq_u32(a, b); }
+/* USHL shifts by a register, to the right where the count is negative. */
+INLINE ivec i_shl(ivec a, int k) { return vshlq_u32(a, vdupq_n_s32(k)); }
+INLINE ivec i_shr(ivec a, int k) { return vshlq_u32(a, vdupq_n_s32(-k)); }
+
+#else
+
+#define LANES 2
+typedef float64x2_t vec;
+typedef uint64x2_t ivec;
+typedef uint64x2_t mask;
+
+INLINE vec v_load(const real *p) { return vld1q_f64(p); }
+INLINE void v_store(real *p, vec x) { vst1q_f64(p, x); }
+INLINE vec v_set(real c) { return vdupq_n_f64(c); }
+
+INLINE vec v_add(vec a, vec b) { return vaddq_f64(a, b); }
+INLINE vec v_sub(vec a, vec b) { return vsubq_f64(a, b); }
+INLINE vec v_mul(vec a, vec b) { return vmulq_f64(a, b); }
+INLINE vec v_div(vec a, vec b) { return vdivq_f64(a, b); }
+INLINE vec v_fma(vec a, vec b, vec c) { return vfmaq_f64(c, a, b); }
+INLINE vec v_fnma(vec a, vec b, vec c) { return vfmsq_f64(c, a, b); }
+INLINE vec v_abs(vec x) { return vabsq_f64(x); }
+INLINE vec v_neg(vec x) { return vnegq_f64(x); }
+
+INLINE mask v_eq(vec a, vec b) { return vceqq_f64(a, b); }
+INLINE mask v_lt(vec a, vec b) { return vcltq_f64(a, b); }
+INLINE mask v_le(vec a, vec b) { return vcleq_f64(a, b); }
+INLINE vec v_select(mask m, vec a, vec b) { return vbslq_f64(m, a, b); }
+INLINE mask v_ne(vec a, vec b) { return veorq_u64(v_eq(a, b), vdupq_n_u64(~(uint64_t)0)); }
+INLINE mask m_and(mask a, mask b) { return vandq_u64(a, b); }
+INLINE mask m_or(mask a, mask b) { return vorrq_u64(a, b); }
+INLINE int m_any(mask m) { return vmaxvq_u32(vreinterpretq_u32_u64(m)) != 0; }
+
+INLINE ivec v_bits(vec x) { return vreinterpretq_u64_f64(x); }
+INLINE vec v_real(ivec i) { return vreinterpretq_f64_u64(i); }
+INLINE ivec i_set(bits c) { return vdupq_n_u64(c); }
+INLINE ivec i_add(ivec a, ivec b) { return vaddq_u64(a, b); }
+INLINE ivec i_sub(ivec a, ivec b) { return vsubq_u64(a, b); }
+INLINE ivec i_and(ivec a, ivec b) { return vandq_u64(a, b); }
+INLINE ivec i_or(ivec a, ivec b) { return vorrq_u64(a, b); }
+INLINE ivec i_shl(ivec a, int k) { return vshlq_u64(a, vdupq_n_s64(k)); }
+INLINE ivec i_shr(ivec a, int k) { return vshlq_u64(a, vdupq_n_s64(-k)); }
+
+#endif
+
+INLINE vec v_mul_error(vec a, vec b, vec p) { return v_fma(a, b, v_neg(p)); }
+INLINE vec v_max(vec a, vec b) { return v_select(v_lt(b, a), a, b); }
+INLINE vec v_min(vec a, vec b) { return v_select(v_lt(a, b), a, b); }
+INLINE vec v_add_where(vec x, mask m, vec y) { return v_select(m, v_add(x, y), x); }

@@ -1,0 +1,72 @@
+/* The vocabulary: every operation that the mathematics may use, for the target FL_TARGET and the width FL_WIDTH.
+
+   Types
+     real          float (FL_WIDTH 32) or double (FL_WIDTH 64)
+     bits          the unsigned integer of the same width
+     vec           LANES reals            ivec   LANES bits            mask   LANES truth values
+
+   Memory; no alignment is assumed
+     v_load(p)  v_store(p, x)      LANES consecutive reals
+     v_load_half(p)  v_store_half(p, x)     LANES consecutive binary16, width 32 only; the store rounds to nearest even
+
+   Arithmetic, rounded to nearest even
+     v_set(c)                      c in every lane
+     v_add  v_sub  v_mul  v_div    IEEE 754
+     v_fma(a, b, c)                a*b + c, rounded once where FL_FUSED is 1, else a*b is rounded as well
+     v_fnma(a, b, c)               c - a*b, likewise
+     v_mul_error(a, b, p)          a*b - p exactly, given p = v_mul(a, b) and no underflow
+     v_abs  v_neg                  the sign bit alone; nan too
+     v_max(a, b)                   a > b ? a : b     so b where either is nan, and b where both are zeros
+     v_min(a, b)                   a < b ? a : b     likewise
+
+   Comparison and choice; every comparison with a nan is false, but v_ne is true
+     v_eq  v_ne  v_lt  v_le
+     v_select(m, a, b)             m ? a : b
+     v_add_where(x, m, y)          m ? x + y : x
+     m_and  m_or  m_any            m_any(m): is any lane true (an int)
+
+   Bits
+     v_bits(x)  v_real(i)          reinterpret
+     i_set  i_add  i_sub  i_and  i_or       modulo 2^FL_WIDTH
+     i_shl(i, k)  i_shr(i, k)      logical shifts by a constant
+
+   portable.h is the definition: the others agree with it bit for bit, apart from the fusedness above and from
+   which nan (sign, payload) results when a nan is an operand. Status flags are not part of the vocabulary: an
+   operation may raise any; loops.h removes them. */
+
+#ifndef FASTLOG_VEC_H
+#define FASTLOG_VEC_H
+
+#include <stdint.h>
+
+#if FL_WIDTH == 32
+typedef float real;
+typedef uint32_t bits;
+#define REAL(x) x##f
+#define MANTISSA_BITS 23 /* stored ones */
+#define EXPONENT_BIAS 127
+#define REAL_MAX 0x1.fffffep127f
+#elif FL_WIDTH == 64
+typedef double real;
+typedef uint64_t bits;
+#define REAL(x) x
+#define MANTISSA_BITS 52
+#define EXPONENT_BIAS 1023
+#define REAL_MAX 0x1.fffffffffffffp1023
+#else
+#error "FL_WIDTH must be 32 or 64"
+#endif
+
+#define REAL_INFINITY ((real)__builtin_inf())
+#define REAL_NAN ((real)__builtin_nan(""))
+#define SIGN_BIT ((bits)1 << (FL_WIDTH - 1))
+
+/* Every function of the vocabulary and of math/ and kernels/ must dissolve into its loop. */
+#define INLINE static inline __attribute__((always_inline, unused))
+
+/* Two-step quotation, so that FL_TARGET is replaced by its value first: avx2 -> "avx2.h". */
+#define FL_QUOTE(name) #name
+#define FL_HEADER(target) FL_QUOTE(target.h)
+#include FL_HEADER(FL_TARGET)
+
+#endif

@@ -1,0 +1,1 @@
+from fastlog._core import *

@@ -1,0 +1,320 @@
+"""The C table as NumPy ufuncs, and the short way of plain arrays into the row loops.
+
+C decides the values; this module only makes objects of them. Nothing here knows a function by its name.
+"""
+
+cimport numpy as cnp
+from cpython.long cimport PyLong_CheckExact
+from cpython.object cimport PyObject
+from cpython.pycapsule cimport PyCapsule_New
+from cpython.ref cimport Py_INCREF
+from libc.stdint cimport intptr_t
+from libc.stdlib cimport calloc
+
+import os
+
+import numpy as np
+
+from fastlog._docs import docstring
+
+cnp.import_array()
+cnp.import_ufunc()
+
+
+cdef extern from "fastlog.h":
+    ctypedef void fl_loop(char **args, const intptr_t *dims, const intptr_t *steps, void *data) noexcept nogil
+    ctypedef enum fl_shape:
+        reduce
+        normalize
+    ctypedef struct fl_row:
+        const char *name
+        const char *ufunc_name
+        int shape
+        int has_identity
+        double ulp32
+        double at32[2]
+        double ulp64
+        double at64[2]
+    ctypedef struct fl_shape_info:
+        int nin
+        int nout
+        const char *signature
+        const char *types
+    ctypedef struct fl_table:
+        fl_loop *loop[1]
+        fl_loop *half[1]
+    ctypedef struct fl_target:
+        const char *name
+        const fl_table *f32
+        const fl_table *f64
+        int (*supported)() noexcept
+    const int FL_FUNCTIONS
+    const fl_row fl_rows[1]
+    const fl_shape_info fl_shapes[1]
+    const fl_target fl_targets[1]
+    const int fl_target_count
+
+cdef extern from "numpy/arrayobject.h":
+    object PyArray_Scalar(void *data, object descr, object base)
+
+cdef extern from "numpy/ufuncobject.h":
+    ctypedef struct PyArray_DTypeMeta:
+        pass
+    int PyUFunc_AddPromoter(object ufunc, object dtypes, object promoter) except -1
+    int PyUFunc_IdentityValue
+    object PyUFunc_FromFuncAndDataAndSignatureAndIdentity(
+        cnp.PyUFuncGenericFunction *functions, void **data, const char *types, int ntypes, int nin, int nout,
+        int identity, const char *name, const char *doc, int unused, const char *signature, object identity_value)
+
+DEF MAX_TYPES = 3
+DEF MAX_ARGUMENTS = 3
+
+cdef const fl_target *active
+cdef dict built = {}      # target name -> its ufuncs, made once: NumPy keeps pointers into them
+cdef list kept_alive = []  # docstrings that ufuncs point into
+
+NAMES = tuple(fl_rows[i].name.decode() for i in range(FL_FUNCTIONS))
+INDEX = {name: i for i, name in enumerate(NAMES)}
+
+
+cdef const fl_target *find_target(str name) except NULL:
+    cdef int i
+    for i in range(fl_target_count):
+        if fl_targets[i].name.decode() == name and fl_targets[i].supported():
+            return &fl_targets[i]
+    raise ValueError(f"no target {name!r} here; supported: {', '.join(supported_targets())}")
+
+
+def compiled_targets():
+    """Names of the targets in this build, best first."""
+    return [fl_targets[i].name.decode() for i in range(fl_target_count)]
+
+
+def supported_targets():
+    """Names of the compiled targets that this CPU and operating system can run, best first."""
+    return [fl_targets[i].name.decode() for i in range(fl_target_count) if fl_targets[i].supported()]
+
+
+def active_target():
+    """Name of the target whose loops fastlog's functions run."""
+    return active.name.decode()
+
+
+def claims():
+    """Accuracy claims of the table.
+
+    Returns
+    -------
+    dict
+        ``{name: {"float32": (ulp, witness), "float64": (ulp, witness)}}``; a witness is the tuple of arguments that
+        reaches the error. Functions without a claim are left out.
+    """
+    found = {}
+    for i in range(FL_FUNCTIONS):
+        row = &fl_rows[i]
+        nin = fl_shapes[row.shape].nin
+        if row.ulp32 or row.ulp64:
+            found[row.name.decode()] = {
+                "float32": (row.ulp32, tuple(row.at32[k] for k in range(nin))),
+                "float64": (row.ulp64, tuple(row.at64[k] for k in range(nin))),
+            }
+    return found
+
+
+cdef object promoted(str name, tuple dtypes):
+    """The DType in which arguments of these DTypes are computed; TypeError where there is none."""
+    double = np.dtypes.Float64DType
+    # Integers and booleans count as float64. Python's own numbers (whose DTypes have the type int and float) are weak.
+    dtypes = tuple(double if issubclass(d.type, (np.integer, np.bool)) else d for d in dtypes)
+    kinds = [d for d in dtypes if d.type not in (bool, int, float)]
+    for found in (np.dtypes.Float16DType, np.dtypes.Float32DType, double):
+        if any(d not in (np.dtypes.Float16DType, np.dtypes.Float32DType, double) for d in kinds):
+            break
+        if all(np.can_cast(d(), found()) for d in kinds):
+            return found if kinds else double
+    raise TypeError(
+        f"{name}: computed for float16, float32 and float64 (booleans and integers become float64), not for "
+        + ", ".join(sorted({np.dtype(d.type).name if issubclass(d.type, np.generic) else d.__name__ for d in dtypes}))
+        + "; convert the argument first, for example with np.asarray(x, dtype=np.float64)")
+
+
+cdef int promote(PyObject *ufunc, PyArray_DTypeMeta **given, PyArray_DTypeMeta **signature,
+                 PyArray_DTypeMeta **chosen) except -1 with gil:
+    """NumPy's question for a combination of DTypes that no loop has: with which DTypes shall it look again?"""
+    cdef int nin = (<object>ufunc).nin, nargs = (<object>ufunc).nargs, i
+    cdef PyArray_DTypeMeta *wanted = signature[nin]
+    if wanted == NULL:
+        found = promoted((<object>ufunc).__name__, tuple([<object>given[i] for i in range(nin) if given[i] != NULL]))
+        wanted = <PyArray_DTypeMeta *><PyObject *>found
+    for i in range(nargs):
+        chosen[i] = signature[i] if signature[i] != NULL else wanted
+        Py_INCREF(<object>chosen[i])
+    return 0
+
+
+cdef object make_ufunc(const fl_target *target, int function):
+    """One ufunc: loops for float64 first, so that integers and booleans go there, then float32 and float16."""
+    cdef const fl_row *row = &fl_rows[function]
+    cdef const fl_shape_info *shape = &fl_shapes[row.shape]
+    cdef fl_loop *loops[MAX_TYPES]
+    cdef int arguments = shape.nin + shape.nout, ntypes = 0, t, k
+    cdef char *types
+    cdef cnp.PyUFuncGenericFunction *functions
+    cdef void **data
+    loops[0] = target.f64.loop[function]
+    loops[1] = target.f32.loop[function]
+    loops[2] = target.f32.half[function]
+    # NumPy keeps these arrays for as long as the process lives.
+    functions = <cnp.PyUFuncGenericFunction *>calloc(MAX_TYPES, sizeof(cnp.PyUFuncGenericFunction))
+    data = <void **>calloc(MAX_TYPES, sizeof(void *))
+    types = <char *>calloc(MAX_TYPES * MAX_ARGUMENTS, 1)
+    if not functions or not data or not types:
+        raise MemoryError
+    for t, own in enumerate("dfe"):
+        if loops[t]:
+            functions[ntypes] = <cnp.PyUFuncGenericFunction>loops[t]
+            for k in range(arguments):
+                code = chr(shape.types[k])
+                types[ntypes * arguments + k] = np.dtype(own if code == "-" else code).num
+            ntypes += 1
+    name = row.name.decode()
+    doc = docstring(name, claims().get(name)).encode()
+    kept_alive.append(doc)
+    ufunc = PyUFunc_FromFuncAndDataAndSignatureAndIdentity(
+        functions, data, types, ntypes, shape.nin, shape.nout,
+        PyUFunc_IdentityValue if row.has_identity else cnp.PyUFunc_None,
+        row.ufunc_name, doc, 0, shape.signature, -np.inf if row.has_identity else None)
+    if shape.signature == NULL:
+        PyUFunc_AddPromoter(
+            ufunc, (np.dtype,) * arguments, PyCapsule_New(<void *>promote, "numpy._ufunc_promoter", NULL))
+    return ufunc
+
+
+def functions(target=None):
+    """All ufuncs and generalized ufuncs of a target.
+
+    Parameters
+    ----------
+    target : str, optional
+        One of `supported_targets`; the active one by default.
+
+    Returns
+    -------
+    dict
+        Table name -> ufunc.
+
+    Raises
+    ------
+    ValueError
+        If the target is unknown or not supported here.
+    """
+    name = active_target() if target is None else target
+    cdef const fl_target *found = find_target(name)
+    if name not in built:
+        built[name] = {NAMES[i]: make_ufunc(found, i) for i in range(FL_FUNCTIONS)}
+    return built[name]
+
+
+def run_rows(int function, a, axis):
+    """The loop of a reduction or normalisation on a plain array, without the ufunc machinery.
+
+    Parameters
+    ----------
+    function : int
+        From `INDEX`; of shape (n)->() or (n)->(n).
+    a : object
+    axis : object
+
+    Returns
+    -------
+    ndarray, scalar or None
+        None where the short way does not apply: `a` is not exactly an ndarray of native, aligned float32 or float64,
+        or the axis is not None or an int in range, or the rows are not those of a matrix that `a` can be seen as.
+    """
+    if type(a) is not cnp.ndarray:
+        return None
+    cdef cnp.ndarray x = <cnp.ndarray>a
+    cdef int typenum = cnp.PyArray_TYPE(x), nd = cnp.PyArray_NDIM(x), k
+    cdef bint normalizes = fl_rows[function].shape == normalize
+    if (typenum != cnp.NPY_FLOAT and typenum != cnp.NPY_DOUBLE) or nd == 0 or not cnp.PyArray_ISBEHAVED_RO(x):
+        return None
+    cdef cnp.npy_intp *shape = cnp.PyArray_DIMS(x)
+    cdef cnp.npy_intp *strides = cnp.PyArray_STRIDES(x)
+    cdef intptr_t itemsize = cnp.PyArray_ITEMSIZE(x), size = cnp.PyArray_SIZE(x)
+    # The matrix: its rows are reduced. step: from row to row and within one, of the input and then of the output.
+    cdef intptr_t rows = 1, n = size, row_step = 0, step = itemsize, out_row_step = 0, out_step = itemsize
+    if axis is None:
+        if nd == 1:
+            step = strides[0]
+        elif not cnp.PyArray_IS_C_CONTIGUOUS(x):
+            return None
+    else:
+        if not PyLong_CheckExact(axis) or not -nd <= axis < nd:
+            return None
+        k = axis
+        if k < 0:
+            k += nd
+        n = shape[k]
+        if nd == 1:
+            step = strides[0]
+        elif nd == 2:
+            rows, row_step, step = shape[1 - k], strides[1 - k], strides[k]
+            out_row_step, out_step = (itemsize, rows * itemsize) if k == 0 else (n * itemsize, itemsize)
+        elif k == nd - 1 and n and cnp.PyArray_IS_C_CONTIGUOUS(x):
+            rows, row_step, out_row_step = size // n, n * itemsize, n * itemsize
+        else:
+            return None
+    if not normalizes:
+        out_row_step = itemsize
+    cdef cnp.npy_intp out_shape[32]
+    cdef int out_nd = nd
+    if normalizes:
+        for i in range(nd):
+            out_shape[i] = shape[i]
+    else:
+        out_nd = 0
+        if axis is not None:
+            for i in range(nd):
+                if i != k:
+                    out_shape[out_nd] = shape[i]
+                    out_nd += 1
+    cdef fl_loop *loop = (active.f32 if typenum == cnp.NPY_FLOAT else active.f64).loop[function]
+    cdef intptr_t dims[2]
+    cdef intptr_t steps[4]
+    cdef char *args[2]
+    cdef double scalar
+    dims[0], dims[1] = rows, n
+    steps[0], steps[1], steps[2], steps[3] = row_step, out_row_step, step, out_step
+    args[0] = cnp.PyArray_BYTES(x)
+    if out_nd == 0:
+        args[1] = <char *>&scalar
+        loop(args, dims, steps, NULL)
+        return PyArray_Scalar(&scalar, x.descr, None)
+    out = cnp.PyArray_EMPTY(out_nd, out_shape, typenum, 0)
+    args[1] = cnp.PyArray_BYTES(<cnp.ndarray>out)
+    with nogil:
+        loop(args, dims, steps, NULL)
+    return out
+
+
+def choose_target(requested):
+    """The target of this process.
+
+    Parameters
+    ----------
+    requested : str or None
+        The value of FASTLOG_TARGET; the best supported target where it is empty or None.
+
+    Raises
+    ------
+    ImportError
+        If it is unknown or not supported here.
+    """
+    global active
+    try:
+        active = find_target(requested or supported_targets()[0])
+    except ValueError as error:
+        raise ImportError(f"FASTLOG_TARGET={requested}: {error}") from None
+
+
+choose_target(os.environ.get("FASTLOG_TARGET"))
