@@ -10,13 +10,13 @@ typedef void fl_loop(char **args, const intptr_t *dims, const intptr_t *steps, v
 
 /* How a function runs over its arguments; loops.h has one function of each name. */
 enum fl_shape {
-    map1,               /* x -> y */
-    map2,               /* x1, x2 -> y */
-    map2_logaddexp,     /* the same, and NumPy's reduce call runs as a logsumexp */
-    sum2,               /* (n),(n)->(): the sum of a map2 kernel, as a double */
-    reduce,             /* (n)->() */
-    normalize,          /* (n)->(n) */
-    reduce_labelled     /* (n),()->(): a row and the index of one of its elements */
+    map1,           /* x -> y */
+    map2,           /* x1, x2 -> y */
+    map2_logaddexp, /* the same, and NumPy's reduce call runs as a logsumexp */
+    sum2,           /* (n),(n)->(): the sum of a map2 kernel, as a double */
+    reduce,         /* (n)->() */
+    normalize,      /* (n)->(n) */
+    reduce_labelled /* (n),()->(): a row and the index of one of its elements */
 };
 
 enum fl_function {
@@ -31,7 +31,8 @@ typedef struct {
     const char *ufunc_name; /* __name__: SciPy's where SciPy has the function, for whoever dispatches by name */
     enum fl_shape shape;
     int has_identity; /* of the reduction: -inf */
-    double ulp32, at32[2], ulp64, at64[2]; /* largest error in ulp ever measured on any target, and the input that has it */
+    double ulp32, at32[2], ulp64,
+        at64[2]; /* largest error in ulp ever measured on any target, and the input that has it */
 } fl_row;
 
 /* How NumPy sees a shape. Type characters of all arguments: '-' stands for the loop's own type (d, f or e), others for

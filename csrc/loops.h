@@ -81,7 +81,8 @@ static inline intptr_t map1_chunk(char **args, intptr_t n, const intptr_t *steps
     return feeds_back(args[0], steps[0], args[1], steps[1], n) ? 1 : STAGE;
 }
 static inline intptr_t map2_chunk(char **args, intptr_t n, const intptr_t *steps) {
-    int fed_back = feeds_back(args[0], steps[0], args[2], steps[2], n) || feeds_back(args[1], steps[1], args[2], steps[2], n);
+    int fed_back =
+        feeds_back(args[0], steps[0], args[2], steps[2], n) || feeds_back(args[1], steps[1], args[2], steps[2], n);
     return fed_back ? 1 : STAGE;
 }
 

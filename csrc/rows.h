@@ -13,10 +13,10 @@
 #include "kernels/partition.h"
 #include "loops.h"
 
-#define ROW_BLOCK (8192 / WIDTH)  /* elements of a row of which first the maximum, then the sum is taken: 8 KiB stay in cache */
-#define LONG_ROW (4 * LANES)      /* from here on a row is worth vectors of its own */
-#define LANE_BLOCK 32             /* elements per lane whose maximum, then sum is taken */
-#define PANEL 16                  /* vectors side by side: 1 KiB of every row of the matrix */
+#define ROW_BLOCK (8192 / WIDTH) /* elements of a row whose maximum, then sum is taken: 8 KiB stay in cache */
+#define LONG_ROW (4 * LANES)     /* from here on a row is worth vectors of its own */
+#define LANE_BLOCK 32            /* elements per lane whose maximum, then sum is taken */
+#define PANEL 16                 /* vectors side by side: 1 KiB of every row of the matrix */
 
 typedef vec reduce_kernel(partition);
 typedef vec labelled_kernel(vec, partition);
@@ -166,9 +166,11 @@ INLINE partition partition_tiles(matrix a, intptr_t r, intptr_t rows, real *tile
 /* The partitions of `vectors` groups of LANES neighbouring rows from row r on. */
 INLINE void partition_columns(partition *p, matrix a, intptr_t r, intptr_t vectors) {
     for (intptr_t v = 0; v < vectors; v++) p[v] = p_empty();
-    for (intptr_t k = 0; k < a.n; k += LANE_BLOCK)
-        for (intptr_t v = 0; v < vectors; v++)
-            p[v] = partition_lanes(p[v], a.x + (r + v * LANES) * WIDTH + k * a.core, a.core, smaller(a.n - k, LANE_BLOCK));
+    for (intptr_t k = 0; k < a.n; k += LANE_BLOCK) {
+        const char *x = a.x + r * WIDTH + k * a.core;
+        intptr_t n = smaller(a.n - k, LANE_BLOCK);
+        for (intptr_t v = 0; v < vectors; v++) p[v] = partition_lanes(p[v], x + v * LANES * WIDTH, a.core, n);
+    }
 }
 
 /* ---- (n)->() ---- */
@@ -247,7 +249,8 @@ INLINE void loop_map2_logaddexp(kernel2 *k, char **args, const intptr_t *dims, c
 
 /* ---- (n)->(n) ---- */
 
-INLINE void normalize_along(normalize_kernel *k, norm z, const char *x, intptr_t step, char *out, intptr_t out_step, intptr_t n) {
+INLINE void normalize_along(normalize_kernel *k, norm z, const char *x, intptr_t step, char *out, intptr_t out_step,
+                            intptr_t n) {
     real in_block[ROW_BLOCK], out_block[ROW_BLOCK];
     for (intptr_t i = 0; i < n; i += ROW_BLOCK) {
         intptr_t count = smaller(n - i, ROW_BLOCK), whole = whole_vectors(count);
@@ -272,7 +275,8 @@ INLINE void normalize_tiles(normalize_kernel *k, norm z, matrix a, matrix out, i
     }
 }
 
-INLINE void loop_normalize(norm_kernel *norm_of, normalize_kernel *k, char **args, const intptr_t *dims, const intptr_t *steps) {
+INLINE void loop_normalize(norm_kernel *norm_of, normalize_kernel *k, char **args, const intptr_t *dims,
+                           const intptr_t *steps) {
     fl_status status = status_save();
     matrix a = {args[0], dims[0], dims[1], steps[0], steps[2]};
     matrix out = {args[1], dims[0], dims[1], steps[1], steps[3]};

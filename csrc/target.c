@@ -59,14 +59,16 @@
 #define TABLE(target, width) TABLE_NAME(target, width)
 
 const fl_table TABLE(FL_TARGET, FL_WIDTH) = {
-    .loop = {
+    .loop =
+        {
 #define FL_FUNCTION(name, ...) [FL_##name] = loop_##name,
 #include "functions.def"
 #undef FL_FUNCTION
-    },
-    .half = {
+        },
+    .half =
+        {
 #define FL_FUNCTION(name, ufunc, shape, ...) [FL_##name] = HALF_##shape(name),
 #include "functions.def"
 #undef FL_FUNCTION
-    },
+        },
 };

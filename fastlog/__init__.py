@@ -1,1 +1,24 @@
-from fastlog._core import *
+"""Log-space arithmetic for NumPy: softplus, logsumexp, log-softmax and the losses made of them."""
+
+from fastlog._config import __version__, show_config
+from fastlog._elementwise import expit, log1pexp, log_expit, log_sigmoid, logaddexp, sigmoid, softplus
+from fastlog._losses import binary_cross_entropy_with_logits, cross_entropy, nll_loss
+from fastlog._reductions import log_softmax, logsumexp, softmax
+
+__all__ = [
+    "__version__",
+    "binary_cross_entropy_with_logits",
+    "cross_entropy",
+    "expit",
+    "log1pexp",
+    "log_expit",
+    "log_sigmoid",
+    "log_softmax",
+    "logaddexp",
+    "logsumexp",
+    "nll_loss",
+    "show_config",
+    "sigmoid",
+    "softmax",
+    "softplus",
+]

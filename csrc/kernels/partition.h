@@ -92,7 +92,8 @@ INLINE vec k_softmax(vec x, norm n) {
 INLINE norm n_log_softmax(partition p) {
     dw log_z = p_log(p);
     mask finite = v_lt(v_abs(log_z.hi), v_set(REAL_INFINITY));
-    return (norm){p.max, {v_select(v_eq(p.rest.hi, p.rest.hi), log_z.hi, p.rest.hi), v_select(finite, log_z.lo, v_set(0))}};
+    return (norm){p.max,
+                  {v_select(v_eq(p.rest.hi, p.rest.hi), log_z.hi, p.rest.hi), v_select(finite, log_z.lo, v_set(0))}};
 }
 INLINE vec k_log_softmax(vec x, norm n) { return p_subtract_log(x, n.value); }
 

@@ -13,14 +13,14 @@
 #include "polynomial.h"
 
 #if FL_WIDTH == 32
-#define EXP_MIN -105.0f     /* e^-105 < 2^-151 rounds to 0 */
-#define NORMAL_MIN -87.0f   /* e^-87 > 2^-126: from here up, e^x and its power of two are normal */
-#define LIFT 64             /* e^-131 2^64 is still normal */
+#define EXP_MIN -105.0f   /* e^-105 < 2^-151 rounds to 0 */
+#define NORMAL_MIN -87.0f /* e^-87 > 2^-126: from here up, e^x and its power of two are normal */
+#define LIFT 64           /* e^-131 2^64 is still normal */
 #define UNLIFT 0x1p-64f
 #define LIFTED_MIN -131.0f
 #else
-#define EXP_MIN -746.0      /* e^-746 < 2^-1076 rounds to 0 */
-#define NORMAL_MIN -708.0   /* e^-708 > 2^-1022 */
+#define EXP_MIN -746.0    /* e^-746 < 2^-1076 rounds to 0 */
+#define NORMAL_MIN -708.0 /* e^-708 > 2^-1022 */
 #define LIFT 256
 #define UNLIFT 0x1p-256
 #define LIFTED_MIN -880.0

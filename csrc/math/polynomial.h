@@ -11,23 +11,15 @@
 #include "coefficients/f64.h"
 #endif
 
-/* c[0] + c[1] x + ... + c[n-1] x^(n-1) for a constant n <= 16, by Estrin's scheme: neighbours are joined, then the pairs, with
-   x^2, x^4, ... The chain of dependent operations is log2(n) long, not n; latency, not the number of operations, bounds these
-   kernels. All loops unroll. */
+/* c[0] + c[1] x + ... + c[n-1] x^(n-1) for a constant n: neighbours are joined, c[2i] + c[2i+1] x, and Horner's rule runs
+   over the pairs in x^2. That is Horner's number of operations (callers need x^2 anyway) in half as long a chain. Both
+   loops unroll. */
 INLINE vec m_polynomial(vec x, const real *c, int n) {
-    vec t[16];
-#pragma GCC unroll 16
-    for (int i = 0; i < n; i++) t[i] = v_set(c[i]);
-#pragma GCC unroll 4
-    for (int level = 0; level < 4; level++) {
-        if (n == 1) break;
+    vec square = v_mul(x, x);
+    vec y = n % 2 ? v_set(c[n - 1]) : v_fma(v_set(c[n - 1]), x, v_set(c[n - 2]));
 #pragma GCC unroll 8
-        for (int i = 0; i < n / 2; i++) t[i] = v_fma(t[2 * i + 1], x, t[2 * i]);
-        if (n % 2) t[n / 2] = t[n - 1];
-        n = (n + 1) / 2;
-        x = v_mul(x, x);
-    }
-    return t[0];
+    for (int i = n - 4 + n % 2; i >= 0; i -= 2) y = v_fma(y, square, v_fma(v_set(c[i + 1]), x, v_set(c[i])));
+    return y;
 }
 
 #define POLYNOMIAL(x, coefficients) m_polynomial(x, coefficients, (int)(sizeof coefficients / sizeof coefficients[0]))

@@ -1,0 +1,115 @@
+"""What the functions accept: arrays, dtypes, axes, outputs."""
+
+from __future__ import annotations
+
+import operator
+from typing import Any
+
+import numpy as np
+from numpy.exceptions import AxisError
+
+
+def as_array(name: str, a: Any) -> np.ndarray:
+    """Return `a` as an array of floating point or complex numbers, of its own dtype if it is one.
+
+    Parameters
+    ----------
+    name : str
+        The function that asks, for messages.
+    a : array_like
+
+    Returns
+    -------
+    ndarray
+        Booleans and integers as float64.
+
+    Raises
+    ------
+    TypeError
+        If `a` is ragged or not numeric.
+    """
+    try:
+        x = np.asarray(a)
+    except ValueError as error:
+        raise TypeError(
+            f"{name}: the rows of the argument have different lengths; pad them to one length, for example with -inf"
+        ) from error
+    if x.dtype.kind in "biu":
+        return x.astype(np.float64)
+    if x.dtype.kind in "fc" or x.dtype.name == "bfloat16":
+        return x
+    raise TypeError(
+        f"{name}: cannot compute with dtype {x.dtype}; convert the argument to numbers first, "
+        "for example with np.asarray(x, dtype=np.float64)"
+    )
+
+
+def working_dtype(dtype: np.dtype) -> np.dtype | None:
+    """Return the kernel's dtype for arrays of `dtype`; None where there is no kernel (longdouble, complex)."""
+    if dtype.kind == "c" or (dtype.kind == "f" and dtype.itemsize > 8):
+        return None
+    return np.dtype(np.float64 if dtype.itemsize == 8 else np.float32)
+
+
+def as_axes(axis: Any, ndim: int) -> tuple[int, ...]:
+    """Return `axis` as a sorted tuple of axes from 0 to ndim - 1.
+
+    Parameters
+    ----------
+    axis : None, int or tuple of ints
+        None means all axes. A 0-d array has the axes 0 and -1 too, as in SciPy.
+    ndim : int
+
+    Raises
+    ------
+    TypeError
+        If it is anything else (float, str, bool, list).
+    AxisError
+        If an axis is out of range.
+    ValueError
+        If an axis occurs twice.
+    """
+    if axis is None:
+        return tuple(range(ndim))
+    found = []
+    for one in axis if isinstance(axis, tuple) else (axis,):
+        if isinstance(one, (bool, np.bool)):
+            raise TypeError("axis must be None, an int or a tuple of ints, not a bool")
+        try:
+            index = operator.index(one)
+        except TypeError:
+            raise TypeError(f"axis must be None, an int or a tuple of ints, not {type(one).__name__}") from None
+        if ndim == 0 and index in (0, -1):
+            continue
+        if not -ndim <= index < ndim:
+            raise AxisError(index, ndim)
+        found.append(index % ndim)
+    if len(set(found)) < len(found):
+        raise ValueError(f"duplicate value in 'axis': {axis}")
+    return tuple(sorted(found))
+
+
+def to_rows(x: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
+    """Return `x` with `axes` (sorted) joined into one, which comes last; a view where strides allow one."""
+    others = tuple(k for k in range(x.ndim) if k not in axes)
+    length = int(np.prod([x.shape[k] for k in axes], dtype=np.intp))
+    return x.transpose(others + axes).reshape(tuple(x.shape[k] for k in others) + (length,))
+
+
+def from_rows(rows: np.ndarray, shape: tuple[int, ...], axes: tuple[int, ...]) -> np.ndarray:
+    """Undo `to_rows` for an array that had `shape`."""
+    others = tuple(k for k in range(len(shape)) if k not in axes)
+    order = others + axes
+    return rows.reshape(tuple(shape[k] for k in order)).transpose(np.argsort(order))
+
+
+def deliver(y: np.ndarray, out: np.ndarray | None) -> Any:
+    """Return the result as NumPy does: a scalar instead of a 0-d array, or `out` when the caller gave one."""
+    if out is None:
+        return y[()] if y.ndim == 0 else y
+    if not isinstance(out, np.ndarray):
+        raise TypeError(f"out must be an ndarray, not {type(out).__name__}")
+    if out.shape != y.shape:
+        raise ValueError(f"out has the shape {out.shape}, but the result has the shape {y.shape}")
+    np.copyto(out, y, casting="same_kind")
+    return out

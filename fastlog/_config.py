@@ -1,0 +1,49 @@
+"""What this build holds and what runs."""
+
+import os
+import platform
+
+from fastlog._core import active_target, compiled_targets, supported_targets
+
+__version__ = "0.1.0"
+
+
+def show_config(mode: str = "stdout") -> dict | None:
+    """Print, or return, the version and the instruction sets.
+
+    Parameters
+    ----------
+    mode : {'stdout', 'dicts'}
+        Whether to print the configuration or to return it as a dictionary.
+
+    Returns
+    -------
+    dict or None
+
+    Raises
+    ------
+    ValueError
+        For another `mode`.
+
+    Examples
+    --------
+    >>> import fastlog
+    >>> sorted(fastlog.show_config(mode="dicts"))
+    ['active target', 'compiled targets', 'machine', 'reason', 'supported targets', 'version']
+    """
+    if mode not in ("stdout", "dicts"):
+        raise ValueError(f"mode must be 'stdout' or 'dicts', not {mode!r}")
+    requested = os.environ.get("FASTLOG_TARGET")
+    config = {
+        "version": __version__,
+        "machine": platform.machine(),
+        "compiled targets": compiled_targets(),
+        "supported targets": supported_targets(),
+        "active target": active_target(),
+        "reason": "FASTLOG_TARGET names it" if requested else "the best that this CPU supports",
+    }
+    if mode == "dicts":
+        return config
+    for key, value in config.items():
+        print(f"{key + ':':19}{', '.join(value) if isinstance(value, list) else value}")
+    return None

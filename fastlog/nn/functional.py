@@ -1,0 +1,124 @@
+"""torch.nn.functional's names, argument order and defaults, on NumPy arrays.
+
+The class axis is 1, or 0 for one-dimensional input, as torch has it. Each function delegates to fastlog's own.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+
+import fastlog as _fastlog
+
+__all__ = [
+    "binary_cross_entropy_with_logits",
+    "cross_entropy",
+    "log_softmax",
+    "logsigmoid",
+    "logsumexp",
+    "nll_loss",
+    "sigmoid",
+    "softmax",
+    "softplus",
+]
+
+
+def logsigmoid(input: Any) -> Any:
+    """log(1 / (1 + exp(-x))), elementwise; see `fastlog.log_sigmoid`."""
+    return _fastlog.log_sigmoid(input)
+
+
+def sigmoid(input: Any) -> Any:
+    """1 / (1 + exp(-x)), elementwise; see `fastlog.sigmoid`."""
+    return _fastlog.sigmoid(input)
+
+
+def softplus(input: Any, beta: float = 1, threshold: float = 20) -> Any:
+    """log(1 + exp(beta x)) / beta, elementwise.
+
+    `threshold` is accepted for compatibility and not needed: the result is exact for every x, where torch returns x
+    from beta x > threshold on.
+    """
+    if beta == 1:
+        return _fastlog.softplus(input)
+    return _fastlog.softplus(np.multiply(input, beta)) / beta
+
+
+def softmax(input: Any, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Any:
+    """Softmax over the axis `dim`, computed in `dtype` if given; see `fastlog.softmax`."""
+    return _fastlog.softmax(input, _dim("softmax", input, dim, _stacklevel), dtype=dtype)
+
+
+def log_softmax(input: Any, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Any:
+    """Logarithm of the softmax over the axis `dim`, computed in `dtype` if given; see `fastlog.log_softmax`."""
+    return _fastlog.log_softmax(input, _dim("log_softmax", input, dim, _stacklevel), dtype=dtype)
+
+
+def logsumexp(input: Any, dim: int | tuple[int, ...], keepdim: bool = False, *, out: Any = None) -> Any:
+    """Logarithm of the sum of exponentials over the axes `dim`; see `fastlog.logsumexp`."""
+    return _fastlog.logsumexp(input, dim, keepdims=keepdim, out=out)
+
+
+def binary_cross_entropy_with_logits(
+    input: Any,
+    target: Any,
+    weight: Any = None,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    pos_weight: Any = None,
+) -> Any:
+    """Binary cross-entropy of logits and targets; see `fastlog.binary_cross_entropy_with_logits`."""
+    reduction = _legacy_reduction(size_average, reduce, reduction)
+    return _fastlog.binary_cross_entropy_with_logits(input, target, weight, pos_weight, reduction)
+
+
+def cross_entropy(
+    input: Any,
+    target: Any,
+    weight: Any = None,
+    size_average: bool | None = None,
+    ignore_index: int = -100,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+) -> Any:
+    """Cross-entropy of logits with class labels or class probabilities; see `fastlog.cross_entropy`."""
+    reduction = _legacy_reduction(size_average, reduce, reduction)
+    return _fastlog.cross_entropy(input, target, weight, ignore_index, reduction, axis=_class_axis(input))
+
+
+def nll_loss(
+    input: Any,
+    target: Any,
+    weight: Any = None,
+    size_average: bool | None = None,
+    ignore_index: int = -100,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+) -> Any:
+    """Negative log-likelihood of class labels, given log-probabilities; see `fastlog.nll_loss`."""
+    reduction = _legacy_reduction(size_average, reduce, reduction)
+    return _fastlog.nll_loss(input, target, weight, ignore_index, reduction, axis=_class_axis(input))
+
+
+def _dim(name: str, input: Any, dim: int | None, stacklevel: int) -> int:
+    """Return torch's implicit axis, with its warning, where none was given."""
+    if dim is not None:
+        return dim
+    warnings.warn(f"{name}: implicit dim is deprecated; give dim=", UserWarning, stacklevel=stacklevel)
+    return 0 if np.ndim(input) in (0, 1, 3) else 1
+
+
+def _class_axis(input: Any) -> int:
+    return 0 if np.ndim(input) == 1 else 1
+
+
+def _legacy_reduction(size_average: bool | None, reduce: bool | None, reduction: str) -> str:
+    """Return the reduction that the two deprecated arguments mean, or `reduction` when neither is given."""
+    if size_average is None and reduce is None:
+        return reduction
+    if reduce is False:
+        return "none"
+    return "sum" if size_average is False else "mean"

@@ -1,0 +1,7 @@
+"""tf.compat.v1."""
+
+from fastlog.tf import math
+from fastlog.tf.compat.v1 import nn
+from fastlog.tf.math import log_sigmoid
+
+__all__ = ["log_sigmoid", "math", "nn"]

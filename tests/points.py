@@ -1,0 +1,46 @@
+"""Points on which accuracy is measured: the same for every run."""
+
+from __future__ import annotations
+
+import numpy as np
+
+LN2 = np.log(2.0)
+
+
+def stratified(dtype: type, count: int, seed: int = 0) -> np.ndarray:
+    """About `count` numbers: every binade of both signs, and the regions where the algorithms change.
+
+    Those are small arguments, multiples of ln 2 (where the reduction of exp changes n), half-way points between them
+    (where it is longest), the thresholds of log1p, the ends of the normal and the subnormal results.
+    """
+    rng = np.random.default_rng(seed)
+    info = np.finfo(dtype)
+    end = 106.0 if dtype == np.float32 else 750.0
+    part = max(count // 8, 4)
+    exponents = rng.uniform(np.log2(float(info.smallest_subnormal)), info.maxexp, part)
+    special = np.array([LN2, LN2 / 2, 1.0, 2.0, 87.0, 87.34, 103.28, 104.0, 708.0, 708.4, 745.13, 17.0, 37.0, 0.25, 0.5])
+    near = rng.choice(special, part) * (1 + rng.normal(0, 1e-3, part))
+    multiples = (rng.integers(0, int(2 * end / LN2), part) / 2) * LN2
+    pieces = [
+        np.exp2(exponents) * rng.choice([-1, 1], part),
+        rng.uniform(-1, 1, part),
+        rng.uniform(-3, 3, part),
+        rng.uniform(-20, 20, part),
+        rng.uniform(-end, end, part),
+        near * rng.choice([-1, 1], part),
+        (multiples + rng.normal(0, 1e-6, part)) * rng.choice([-1, 1], part),
+        rng.uniform(-end, -end * 0.8, part),
+    ]
+    return np.concatenate(pieces).astype(dtype)
+
+
+def arguments(name: str, nin: int, dtype: type, count: int, seed: int = 0) -> tuple[np.ndarray, ...]:
+    """Arguments for an elementwise function: for two, independent numbers and neighbours; targets lie in [0, 1]."""
+    x = stratified(dtype, count, seed)
+    if nin == 1:
+        return (x,)
+    rng = np.random.default_rng(seed + 1)
+    if name.startswith("binary_cross_entropy"):
+        return x, np.where(rng.random(x.size) < 0.3, rng.integers(0, 2, x.size), rng.random(x.size)).astype(dtype)
+    scale = rng.choice([1e-6, 1e-2, 1.0, 1.0, 10.0, 100.0], x.size)
+    return x, (x + scale * rng.normal(0, 1, x.size)).astype(dtype)
