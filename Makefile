@@ -13,21 +13,22 @@ help:
 
 # One stamp per set of extras: the package is built and installed again when a source has changed.
 $(VENV)/pip.stamp:
-	@$(PYTHON) -c 'import sys, venv, ensurepip; assert sys.version_info >= (3, 11)' || \
-	  { echo "fastlog needs Python 3.11 or newer with venv (Debian: apt install python3-venv python3-dev build-essential)"; exit 1; }
+	@$(PYTHON) -c 'import sys, venv, ensurepip; assert sys.version_info >= (3, 11)' || { \
+	  echo "fastlog needs Python 3.11 or newer with venv, a C compiler and the Python headers"; \
+	  echo "(Debian: apt install python3-venv python3-dev build-essential)"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	touch $@
 
 $(VENV)/%.stamp: $(SOURCES) $(VENV)/pip.stamp
-	$(BIN)/python -m pip install --quiet '.[$*]'
+	$(BIN)/python -m pip install --quiet -e '.[$*]'
 	touch $@
 
 bench: $(VENV)/bench.stamp
 	$(BIN)/python -m bench
 
 test: $(VENV)/test.stamp
-	$(BIN)/python -m pytest
+	$(BIN)/pytest
 
 # Style, formatting, types, and the arrow of includes and imports.
 check: $(VENV)/dev.stamp $(VENV)/test.stamp
@@ -36,7 +37,7 @@ check: $(VENV)/dev.stamp $(VENV)/test.stamp
 	$(BIN)/clang-format --dry-run --Werror $(shell git ls-files 'csrc/*.[ch]' 'csrc/**/*.h' 'tests/c/*.[ch]')
 	$(BIN)/mypy
 	$(BIN)/python csrc/coefficients/polynomials.py --check
-	$(BIN)/python -m pytest -q tests/test_structure.py
+	$(BIN)/pytest -q tests/test_structure.py
 
 # make exhaustive   float32 functions of one argument at all 2^32 inputs, the others at millions of points
 exhaustive: $(VENV)/test.stamp
@@ -45,8 +46,9 @@ exhaustive: $(VENV)/test.stamp
 
 # make vec-neon   the C tests, cross-compiled for arm64, under user-mode emulation
 vec-neon: $(VENV)/test.stamp
-	@command -v aarch64-linux-gnu-gcc >/dev/null && command -v qemu-aarch64-static >/dev/null || \
-	  { echo "needs a cross compiler and an emulator (Debian: apt install gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static)"; exit 1; }
+	@command -v aarch64-linux-gnu-gcc >/dev/null && command -v qemu-aarch64-static >/dev/null || { \
+	  echo "needs a cross compiler and an emulator"; \
+	  echo "(Debian: apt install gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static)"; exit 1; }
 	$(BIN)/cmake -S . -B build/neon -G Ninja -DCMAKE_TOOLCHAIN_FILE=cmake/aarch64-linux-gnu.cmake \
 	  -DFASTLOG_PYTHON=OFF -DFASTLOG_C_TESTS=ON
 	$(BIN)/cmake --build build/neon

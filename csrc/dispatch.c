@@ -21,7 +21,8 @@ const fl_shape_info fl_shapes[] = {
 static int always(void) { return 1; }
 
 #if defined(__x86_64__)
-/* The compiler's run-time test covers both cpuid and the operating system's part (XCR0): whether it saves the registers. */
+/* The compiler's run-time test covers both cpuid and the operating system's part (XCR0): whether it saves the
+   registers. */
 static int has_avx2(void) {
     __builtin_cpu_init();
     return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");

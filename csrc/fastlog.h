@@ -43,7 +43,8 @@ typedef struct {
     const char *types;
 } fl_shape_info;
 
-/* The loops of one target and width, by fl_function; half: on binary16, computed in this width, NULL where there is none. */
+/* The loops of one target and width, by fl_function; half: on binary16, computed in this width, NULL where there is
+   none. */
 typedef struct {
     fl_loop *loop[FL_FUNCTIONS], *half[FL_FUNCTIONS];
 } fl_table;

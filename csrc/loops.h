@@ -1,8 +1,8 @@
 /* Strided NumPy arguments <-> full vectors, elementwise. Rows are in rows.h.
 
-   Contiguous arguments are read and written in place, vector by vector. Everything else (tails, strides, broadcast scalars,
-   binary16) passes through staging blocks on the stack, filled up with the last element, so that kernels see only full
-   vectors of real elements and every element meets the same instructions wherever it stands. */
+   Contiguous arguments are read and written in place, vector by vector. Everything else (tails, strides, broadcast
+   scalars, binary16) passes through staging blocks on the stack, filled up with the last element, so that kernels see
+   only full vectors of real elements and every element meets the same instructions wherever it stands. */
 
 #ifndef FASTLOG_LOOPS_H
 #define FASTLOG_LOOPS_H
@@ -37,8 +37,8 @@ INLINE void scatter(char *p, intptr_t step, const real *block, intptr_t n) {
         for (intptr_t i = 0; i < n; i++) memcpy(p + i * step, block + i, sizeof(real));
 }
 
-/* Does writing out[i] change an in[j] that is still to be read? Not where both run in step through the same elements. NumPy
-   copies operands that overlap otherwise, but not in reduce and accumulate, which feed each result back. */
+/* Does writing out[i] change an in[j] that is still to be read? Not where both run in step through the same elements.
+   NumPy copies operands that overlap otherwise, but not in reduce and accumulate, which feed each result back. */
 static inline int feeds_back(const char *in, intptr_t in_step, const char *out, intptr_t out_step, intptr_t n) {
     if (n < 2 || (in == out && in_step == out_step && out_step != 0)) return 0;
     intptr_t in_span = in_step * (n - 1), out_span = out_step * (n - 1);

@@ -13,10 +13,10 @@
 #include "kernels/partition.h"
 #include "loops.h"
 
-#define ROW_BLOCK (8192 / WIDTH) /* elements of a row whose maximum, then sum is taken: 8 KiB stay in cache */
-#define LONG_ROW (4 * LANES)     /* from here on a row is worth vectors of its own */
-#define LANE_BLOCK 32            /* elements per lane whose maximum, then sum is taken */
-#define PANEL 16                 /* vectors side by side: 1 KiB of every row of the matrix */
+#define ROW_BLOCK (128 * LANES) /* elements of a row whose maximum, then sum is taken: no more than 8 KiB, in cache */
+#define LONG_ROW (4 * LANES)    /* from here on a row is worth vectors of its own */
+#define LANE_BLOCK 32           /* elements per lane whose maximum, then sum is taken */
+#define PANEL 16                /* vectors side by side: 1 KiB of every row of the matrix */
 
 typedef vec reduce_kernel(partition);
 typedef vec labelled_kernel(vec, partition);
@@ -41,17 +41,6 @@ INLINE real first_lane(vec x) {
     real lanes[LANES];
     v_store(lanes, x);
     return lanes[0];
-}
-
-/* Sum of the lanes in double, pairwise. */
-INLINE double sum_of_lanes(vec x) {
-    real lanes[LANES];
-    double total[LANES];
-    v_store(lanes, x);
-    for (int i = 0; i < LANES; i++) total[i] = lanes[i];
-    for (int half = LANES / 2; half; half /= 2)
-        for (int i = 0; i < half; i++) total[i] += total[i + half];
-    return total[0];
 }
 
 INLINE real max_of_lanes(vec x) {
@@ -84,6 +73,22 @@ static inline total total_add(total t, double x) {
     double s = t.hi + x, x_part = s - t.hi, t_part = s - x_part;
     return (total){s, t.lo + ((t.hi - t_part) + (x - x_part))};
 }
+
+/* The sum of all lanes, pairwise. */
+INLINE total total_of_lanes(dw x) {
+    real hi[LANES], lo[LANES];
+    total sum[LANES];
+    v_store(hi, x.hi);
+    v_store(lo, x.lo);
+    for (int i = 0; i < LANES; i++) sum[i] = (total){hi[i], lo[i]};
+    for (int half = LANES / 2; half; half /= 2)
+        for (int i = 0; i < half; i++) {
+            sum[i] = total_add(sum[i], sum[i + half].hi);
+            sum[i].lo += sum[i + half].lo;
+        }
+    return sum[0];
+}
+
 INLINE dw total_as_dw(total t) {
     real hi = (real)t.hi;
     return (dw){v_set(hi), v_set((real)(t.hi - (double)hi + t.lo))};
@@ -101,7 +106,8 @@ INLINE real block_max(const real *p, intptr_t whole, vec start) {
     return max_of_lanes(v_max(v_max(top[0], top[1]), v_max(top[2], top[3])));
 }
 
-/* The partition of one row, the same in every lane. Per block: maximum, then sum; a larger maximum rescales what came before. */
+/* The partition of one row, the same in every lane. Per block: maximum, then sum; a larger maximum rescales what came
+   before. */
 INLINE partition partition_along(const char *x, intptr_t step, intptr_t n) {
     real block[ROW_BLOCK], max = -REAL_INFINITY;
     total rest = {-1, 0};
@@ -111,35 +117,50 @@ INLINE partition partition_along(const char *x, intptr_t step, intptr_t n) {
         if (step != WIDTH) gather(block, x + i * step, step, count), p = block;
         vec tail = whole < count ? load_part(p + whole, count - whole, -REAL_INFINITY) : v_set(-REAL_INFINITY);
         real new_max = block_max(p, whole, v_max(tail, v_set(max)));
-        vec top = v_set(new_max), reference = p_reference(top);
-        terms t = p_add_term((terms){v_set(0), v_set(0)}, tail, top, reference); /* the padding adds nothing */
-        for (intptr_t j = 0; j < whole; j += LANES) t = p_add_term(t, v_load(p + j), top, reference);
-        double maxima = (double)(whole + LANES) - sum_of_lanes(t.others);
+        vec top = v_set(new_max);
+        scale s = p_scale(top);
+        terms t = p_add_term(p_no_terms(), tail, top, s); /* the padding adds nothing */
+        intptr_t j = 0;
+        for (; j + 4 * LANES <= whole; j += 4 * LANES)
+            t = p_add_terms(t, v_load(p + j), v_load(p + j + LANES), v_load(p + j + 2 * LANES),
+                            v_load(p + j + 3 * LANES), top, s);
+        for (; j < whole; j += LANES) t = p_add_term(t, v_load(p + j), top, s);
+        double maxima = (double)(whole + LANES) - total_of_lanes((dw){t.others, v_set(0)}).hi;
         if (new_max > max) {
             if (i > 0) rest = total_of_dw(p_rescale(total_as_dw(rest), v_set(max), top));
             else rest.hi = 0;
             max = new_max;
             maxima -= 1;
         }
-        rest = total_add(total_add(rest, maxima), sum_of_lanes(t.sum) * UNLIFT);
+        dw sum = p_unlift(total_as_dw(total_of_lanes(t.sum)), s);
+        rest = total_add(total_add(rest, maxima), first_lane(sum.hi));
+        rest.lo += first_lane(sum.lo);
     }
     return (partition){v_set(max), total_as_dw(rest)};
 }
 
 /* ---- one row per lane ---- */
 
+INLINE vec load_at(const char *x, intptr_t step, intptr_t k) { return v_load((const real *)(x + k * step)); }
+
 /* p joined by n more elements per lane, at x, x + step, ... */
 INLINE partition partition_lanes(partition p, const char *x, intptr_t step, intptr_t n) {
     vec max = p.max;
-    for (intptr_t k = 0; k < n; k++) max = v_max(v_load((const real *)(x + k * step)), max);
-    vec reference = p_reference(max);
-    terms t = {v_set(0), v_set(0)};
-    for (intptr_t k = 0; k < n; k++) t = p_add_term(t, v_load((const real *)(x + k * step)), max, reference);
+    for (intptr_t k = 0; k < n; k++) max = v_max(load_at(x, step, k), max);
+    scale s = p_scale(max);
+    terms t = p_no_terms();
+    intptr_t i = 0;
+    for (; i + 4 <= n; i += 4)
+        t = p_add_terms(t, load_at(x, step, i), load_at(x, step, i + 1), load_at(x, step, i + 2),
+                        load_at(x, step, i + 3), max, s);
+    for (; i < n; i++) t = p_add_term(t, load_at(x, step, i), max, s);
     mask grew = v_lt(p.max, max);
     dw rescaled = p_rescale(p.rest, p.max, max);
     dw rest = {v_select(grew, rescaled.hi, p.rest.hi), v_select(grew, rescaled.lo, p.rest.lo)};
     vec maxima = v_sub(v_set((real)n), v_add_where(t.others, grew, v_set(1)));
-    return (partition){max, dw_add(dw_add(rest, maxima), v_mul(t.sum, v_set(UNLIFT)))};
+    dw sum = p_unlift(t.sum, s);
+    dw joined = dw_add(dw_add(rest, maxima), sum.hi);
+    return (partition){max, {joined.hi, v_add(joined.lo, sum.lo)}};
 }
 
 INLINE partition p_empty(void) { return (partition){v_set(-REAL_INFINITY), {v_set(-1), v_set(0)}}; }
@@ -234,18 +255,44 @@ INLINE void loop_reduce_labelled(labelled_kernel *k, char **args, const intptr_t
     run_reduction((reduction){0, k, a, args[1], steps[1], args[2], steps[2]});
 }
 
-/* logaddexp.reduce: one call with the result as first operand, in place, takes in a whole row. */
+/* logaddexp.reduce: a call whose result is its first operand, in place, takes in a whole row; the result so far is one
+   more element of that row. */
+INLINE int is_reduce_call(char **args, const intptr_t *dims, const intptr_t *steps) {
+    return args[0] == args[2] && steps[0] == 0 && steps[2] == 0 && dims[0] > 1;
+}
+
 INLINE void loop_map2_logaddexp(kernel2 *k, char **args, const intptr_t *dims, const intptr_t *steps) {
-    if (args[0] != args[2] || steps[0] != 0 || steps[2] != 0 || dims[0] < 2) {
+    if (!is_reduce_call(args, dims, steps)) {
         loop_map2(k, args, dims, steps);
         return;
     }
     fl_status status = status_save();
-    real *y = (real *)args[2];
-    vec row = k_logsumexp(partition_along(args[1], steps[1], dims[0]));
-    *y = first_lane(k(v_set(*y), row));
+    real *y = (real *)args[2], so_far[LANES];
+    v_store(so_far, v_set(*y));
+    partition row = partition_along(args[1], steps[1], dims[0]);
+    *y = first_lane(k_logsumexp(partition_lanes(row, (const char *)so_far, 0, 1)));
     status_restore(status);
 }
+
+#if FL_WIDTH == 32
+/* binary16 likewise; the result is rounded to binary16 once, at the end. */
+INLINE void half_map2_logaddexp(kernel2 *k, char **args, const intptr_t *dims, const intptr_t *steps) {
+    if (!is_reduce_call(args, dims, steps)) {
+        half_map2(k, args, dims, steps);
+        return;
+    }
+    fl_status status = status_save();
+    real y[STAGE], row[STAGE];
+    half_gather(y, args[2], 0, LANES);
+    for (intptr_t i = 0; i < dims[0]; i += STAGE) {
+        intptr_t count = smaller(dims[0] - i, STAGE);
+        half_gather(row, args[1] + i * steps[1], steps[1], count);
+        v_store(y, k(v_load(y), k_logsumexp(partition_along((const char *)row, WIDTH, count))));
+    }
+    half_scatter(args[2], 0, y, 1);
+    status_restore(status);
+}
+#endif
 
 /* ---- (n)->(n) ---- */
 
@@ -328,10 +375,7 @@ INLINE double sum2_along(kernel2 *k, const char *x1, intptr_t step1, const char 
             sum = (dw){s.hi, v_add(sum.lo, s.lo)};
         }
     }
-    real hi[LANES];
-    v_store(hi, sum.hi);
-    total all = {0, sum_of_lanes(sum.lo)};
-    for (int i = 0; i < LANES; i++) all = total_add(all, hi[i]);
+    total all = total_of_lanes(sum);
     return all.hi - all.hi == 0 ? all.hi + all.lo : all.hi; /* an infinite sum has no rounding error to add */
 }
 

@@ -1,9 +1,9 @@
 /* The floating-point status: the exceptions that arithmetic has raised so far.
 
-   NumPy clears it before an operation and turns what it finds afterwards into warnings. Kernels raise exceptions that the
-   mathematics does not (underflow of e^x, comparisons with nan), so a loop puts back the status that it found. Reading
-   MXCSR and writing it only where it changed costs a nanosecond; fegetenv and fesetenv cost three hundred.
-   The empty asm keeps the compiler from moving stores, and with them the arithmetic they need, across. */
+   NumPy clears it before an operation and turns what it finds afterwards into warnings. Kernels raise exceptions that
+   the mathematics does not (underflow of e^x, comparisons with nan), so a loop puts back the status that it found.
+   Reading MXCSR and writing it only where it changed costs a nanosecond; fegetenv and fesetenv cost three hundred. The
+   empty asm keeps the compiler from moving stores, and with them the arithmetic they need, across. */
 
 #ifndef FASTLOG_STATUS_H
 #define FASTLOG_STATUS_H

@@ -1,4 +1,5 @@
-/* One instruction set at one width: FL_TARGET and FL_WIDTH come from the command line. Everything is static but the table. */
+/* One instruction set at one width: FL_TARGET and FL_WIDTH come from the command line. Everything is static but the
+   table. */
 
 #include "fastlog.h"
 
@@ -34,7 +35,7 @@
     }
 #define HALF_LOOP_map1(name) HALF_LOOP(name, half_map1)
 #define HALF_LOOP_map2(name) HALF_LOOP(name, half_map2)
-#define HALF_LOOP_map2_logaddexp(name) HALF_LOOP(name, half_map2)
+#define HALF_LOOP_map2_logaddexp(name) HALF_LOOP(name, half_map2_logaddexp)
 #define HALF_LOOP_sum2(name)
 #define HALF_LOOP_reduce(name)
 #define HALF_LOOP_reduce_labelled(name)

@@ -125,7 +125,9 @@ cdef object promoted(str name, tuple dtypes):
     """The DType in which arguments of these DTypes are computed; TypeError where there is none."""
     double = np.dtypes.Float64DType
     # Integers and booleans count as float64. Python's own numbers (whose DTypes have the type int and float) are weak.
-    dtypes = tuple(double if issubclass(d.type, (np.integer, np.bool)) else d for d in dtypes)
+    # To NumPy, timedelta64 is an integer.
+    dtypes = tuple(
+        double if issubclass(d.type, (np.integer, np.bool)) and d.type is not np.timedelta64 else d for d in dtypes)
     kinds = [d for d in dtypes if d.type not in (bool, int, float)]
     for found in (np.dtypes.Float16DType, np.dtypes.Float32DType, double):
         if any(d not in (np.dtypes.Float16DType, np.dtypes.Float32DType, double) for d in kinds):
@@ -134,7 +136,7 @@ cdef object promoted(str name, tuple dtypes):
             return found if kinds else double
     raise TypeError(
         f"{name}: computed for float16, float32 and float64 (booleans and integers become float64), not for "
-        + ", ".join(sorted({np.dtype(d.type).name if issubclass(d.type, np.generic) else d.__name__ for d in dtypes}))
+        + ", ".join(sorted({np.dtype(d.type).name if issubclass(d.type, np.generic) else d.type.__name__ for d in dtypes}))
         + "; convert the argument first, for example with np.asarray(x, dtype=np.float64)")
 
 

@@ -123,8 +123,8 @@ def cross_entropy(
 
     Notes
     -----
-    logsumexp(row) - row[label], or minus the sum of p log_softmax(row), where 0 times log 0 is 0. If no label counts, the
-    mean is nan and the sum 0.
+    logsumexp(row) - row[label], or minus the sum of p log_softmax(row), where 0 times log 0 is 0. If no label counts,
+    the mean is nan and the sum 0.
 
     Examples
     --------
@@ -229,7 +229,7 @@ def _real(name: str, a: Any) -> tuple[np.ndarray, np.dtype]:
     x = as_array(name, a)
     working = working_dtype(x.dtype)
     if working is None:
-        raise TypeError(f"{name}: computed for real numbers up to float64, not for {x.dtype}; convert the argument first")
+        raise TypeError(f"{name}: computed for real numbers up to float64, not for {x.dtype}; convert the argument")
     return x.astype(working, copy=False), x.dtype
 
 
@@ -266,7 +266,8 @@ def _checked_labels(
     expected = shape[:k] + shape[k + 1 :]
     if labels.shape != expected:
         raise ValueError(
-            f"{name}: for shape {shape} with class axis {axis}, labels must have the shape {expected}, not {labels.shape}"
+            f"{name}: for shape {shape} with class axis {axis}, labels must have the shape {expected}, "
+            f"not {labels.shape}"
         )
     counts = np.ones(labels.shape, bool) if ignore_index is None else labels != ignore_index
     wrong = counts & ((labels < 0) | (labels >= classes))

@@ -18,7 +18,7 @@ def __getattr__(name: str) -> Any:
     try:
         import scipy.special
     except ImportError:
-        raise AttributeError(f"fastlog.special has no {name!r}; install scipy, and it comes from scipy.special") from None
+        raise AttributeError(f"fastlog.special has no {name!r}; with scipy installed it comes from there") from None
     try:
         return getattr(scipy.special, name)
     except AttributeError:

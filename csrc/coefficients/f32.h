@@ -1,4 +1,5 @@
 /* Written by polynomials.py, which says what each one minimises. Format: binary32. */
+/* clang-format off */
 
 static const real log2_e = 0x1.7154760000000p+0f;
 static const real ln2_hi = 0x1.62e4000000000p-1f;
@@ -6,19 +7,23 @@ static const real ln2_lo = 0x1.7f7d1c0000000p-20f;
 
 /* exp(r) = 1 + r + r^2 p(r) on [-0.346643, 0.346643]; relative error 2^-33.3. */
 static const real exp_tail[] = {
-    0x1.0000000000000p-1f, 0x1.5555540000000p-3f,  0x1.5554e80000000p-5f,
-    0x1.11130e0000000p-7f, 0x1.6d4cbe0000000p-10f, 0x1.9dfb9e0000000p-13f,
-};
-
-/* 2^f = 1 + f p(f) on [-0.5001, 0.5001]; relative error 2^-28.3. */
-static const real exp2_tail[] = {
-    0x1.62e4300000000p-1f, 0x1.ebfbdc0000000p-3f,  0x1.c6af7c0000000p-5f,
-    0x1.3b2de00000000p-7f, 0x1.5f08380000000p-10f, 0x1.416b820000000p-13f,
+    0x1.0000000000000p-1f,
+    0x1.5555540000000p-3f,
+    0x1.5554e80000000p-5f,
+    0x1.11130e0000000p-7f,
+    0x1.6d4cbe0000000p-10f,
+    0x1.9dfb9e0000000p-13f,
 };
 
 /* log1p(w) = w - w^2/2 + w^3 p(w) on [-0.25, 0.5]; relative error 2^-30.0. */
 static const real log1p_tail[] = {
-    0x1.55555a0000000p-2f,  -0x1.00006e0000000p-2f, 0x1.9997640000000p-3f,
-    -0x1.5519d40000000p-3f, 0x1.2463900000000p-3f,  -0x1.04ad5e0000000p-3f,
-    0x1.df1bdc0000000p-4f,  -0x1.75031a0000000p-4f, 0x1.3417e00000000p-5f,
+    0x1.55555a0000000p-2f,
+    -0x1.00006e0000000p-2f,
+    0x1.9997640000000p-3f,
+    -0x1.5519d40000000p-3f,
+    0x1.2463900000000p-3f,
+    -0x1.04ad5e0000000p-3f,
+    0x1.df1bdc0000000p-4f,
+    -0x1.75031a0000000p-4f,
+    0x1.3417e00000000p-5f,
 };

@@ -55,14 +55,6 @@ POLYNOMIALS = [
         {32: 5, 64: 10},
     ),
     Polynomial(
-        "exp2_tail",
-        "2^f = 1 + f p(f)",
-        series(lambda f: expm1(f * LN2) / f, LN2),
-        lambda f: f / mpf(2) ** f,
-        (-mpf("0.5001"), mpf("0.5001")),
-        {32: 5, 64: 10},
-    ),
-    Polynomial(
         "log1p_tail",
         "log1p(w) = w - w^2/2 + w^3 p(w)",
         series(lambda w: (log1p(w) - w + w**2 / 2) / w**3, mpf(1) / 3),
@@ -170,9 +162,9 @@ def constants(width: int) -> dict[str, mpf]:
     """ln 2 in two parts and its reciprocal.
 
     The high part is short enough for n * ln2_hi to be exact for every n that exp's reduction can meet:
-    |n| < 2^8 with 24 bits, |n| < 2^11 with 53.
+    |n| < 2^8 with 24 bits, |n| < 2^12 with 53.
     """
-    kept = {32: 24 - 8, 64: 53 - 11}[width]
+    kept = {32: 24 - 8, 64: 53 - 12}[width]
     high = floor(ldexp(LN2, kept)) / mpf(2) ** kept
     return {"log2_e": 1 / LN2, "ln2_hi": high, "ln2_lo": LN2 - high}
 
@@ -180,7 +172,8 @@ def constants(width: int) -> dict[str, mpf]:
 def header(width: int) -> str:
     """Text of the header that holds all constants and polynomials of one format."""
     suffix = "f" if width == 32 else ""
-    lines = [f"/* Written by polynomials.py, which says what each one minimises. Format: binary{width}. */", ""]
+    written = f"/* Written by polynomials.py, which says what each one minimises. Format: binary{width}. */"
+    lines = [written, "/* clang-format off */", ""]
     lines += [
         f"static const real {name} = {to_format(value, width).hex()}{suffix};"
         for name, value in constants(width).items()

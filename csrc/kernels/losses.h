@@ -6,19 +6,21 @@
 #include "math/log1pexp.h"
 
 /* Binary cross-entropy of a logit x and a target z:
-   z softplus(-x) + (1 - z) softplus(x) = |x| w + log1p(e^-|x|), where w, the weight of the wrong side, is 1 - z for
-   x >= 0 and z for x < 0. At x = +-inf with w = 0 the limit 0 is meant, not inf * 0.
-   Error: 1 - z rounds; the product is exact in two words (the low one counts for ordinary x only); the sum rounds once. */
+   z softplus(-x) + (1 - z) softplus(x) = |x| w + log1p(e^-|x|), where w, the weight of the wrong side, is 1 - z for x
+   >= 0 and z for x < 0. At x = +-inf with w = 0 the limit 0 is meant, not inf * 0.
+   Error: 1 - z rounds; the product is exact in two words (the low one counts for ordinary x only); the sum rounds
+   once. */
 INLINE vec k_binary_cross_entropy_with_logits(vec x, vec z) {
     vec zero = v_set(0), magnitude = v_abs(x);
-    vec w = v_select(v_lt(x, zero), z, v_sub(v_set(1), z));
+    mask negative = v_lt(x, zero);
+    vec w = v_select(negative, z, v_sub(v_set(1), z));
+    vec w_lo = v_select(negative, zero, v_sub(v_sub(v_set(1), w), z));
     mask no_weight = v_eq(w, zero);
-    vec linear = v_select(no_weight, zero, v_mul(magnitude, w));
-    vec linear_lo = v_mul_error(magnitude, w, linear);
-    mask no_low = m_or(no_weight, v_le(v_set(REAL(0x1p100)), magnitude));
+    dw product = dw_mul(magnitude, w);
+    vec linear = v_select(no_weight, zero, product.hi);
+    vec linear_lo = v_select(no_weight, zero, v_fma(magnitude, w_lo, product.lo));
     dw loss = m_log1pexp(v_neg(magnitude), zero);
-    loss.lo = v_add(loss.lo, v_select(no_low, zero, linear_lo));
-    vec y = dw_add_to(linear, loss);
+    vec y = dw_add_to(linear, (dw){loss.hi, v_add(loss.lo, linear_lo)});
     mask subnormal = m_and(v_lt(v_neg(magnitude), v_set(NORMAL_MIN)), v_lt(linear, v_set(1)));
     if (m_any(subnormal)) y = v_select(subnormal, v_add(linear, m_exp_subnormal(v_neg(magnitude))), y);
     return y;

@@ -2,8 +2,8 @@
    logsumexp, softmax, log_softmax, cross-entropy.
 
    One of the largest elements is left out of rest, so that rest keeps its digits when that element dominates: log Z =
-   max + log1p(rest) is right near 0, and so is log_softmax of the dominant element. The empty sum is max = -inf, rest = -1.
-   With max = +-inf, rest is a number or nan all the same: a nan anywhere in the row makes rest nan. */
+   max + log1p(rest) is right near 0, and so is log_softmax of the dominant element. The empty sum is max = -inf, rest =
+   -1. With max = +-inf, rest is a number or nan all the same: a nan anywhere in the row makes rest nan. */
 
 #ifndef FASTLOG_KERNELS_PARTITION_H
 #define FASTLOG_KERNELS_PARTITION_H
@@ -15,30 +15,86 @@ typedef struct {
     dw rest;
 } partition;
 
-/* What is subtracted from the elements: max, made finite, so that -inf - (-inf) does not arise. */
-INLINE vec p_reference(vec max) { return v_max(v_set(-REAL_MAX), v_min(v_set(REAL_MAX), max)); }
+/* How the elements of a row become terms: e^(x - max) = e^(x - base) 2^-n / unit with 2^n unit = e^(max - base).
+   Reducing x - max instead would round the difference, an error of |x - max|/2 ulp in the term; with base = 0 nothing
+   is rounded before exp's own exact reduction. From DIRECT on, base is the maximum: then every x whose term is not
+   negligible (x > max - 746 at most) is within a factor of two of it, and x - base is exact. max is made finite first,
+   so that -inf - (-inf) does not arise. */
+#define DIRECT REAL(2048.0)
 
-/* (1 + rest) e^(old - new): what an earlier rest becomes under a larger maximum, its own maximum being one of many now. */
+typedef struct {
+    vec base, top, n; /* top = max - base */
+    dw unit;
+} scale;
+
+INLINE scale p_scale(vec max) {
+    vec finite = v_max(v_set(-REAL_MAX), v_min(v_set(REAL_MAX), max));
+    vec base = v_select(v_lt(v_abs(finite), v_set(DIRECT)), v_set(0), finite);
+    vec top = v_sub(finite, base);
+    scaled e = m_exp_dw(top, v_set(0), v_set(ROUNDER));
+    return (scale){base, top, e.n, e.mantissa};
+}
+
+/* x - base, not below top + least (what lies lower has no visible term); nan stays nan. */
+INLINE vec p_exponent(vec x, scale s, real least) { return v_max(v_add(s.top, v_set(least)), v_sub(x, s.base)); }
+
+/* (1 + rest) e^(old - new): what an earlier rest becomes under a larger maximum, its own maximum being one of many
+   now. */
 INLINE dw p_rescale(dw rest, vec old, vec new) {
-    vec difference = v_sub(p_reference(old), p_reference(new));
-    scaled factor = m_exp_dw(v_max(v_set(EXP_MIN), difference), v_set(0));
+    vec limit = v_set(REAL_MAX);
+    dw d = dw_two_sum(v_max(v_neg(limit), old), v_neg(v_min(limit, new)));
+    mask near = v_lt(v_set(EXP_MIN), d.hi);
+    vec low = v_select(near, d.lo, v_set(0));
+    scaled factor = m_exp_dw(v_max(v_set(EXP_MIN), d.hi), low, v_set(ROUNDER));
     dw total = dw_add(rest, v_set(1));
     vec power = m_scale(v_set(1), factor.exponent);
     vec high = v_mul(total.hi, factor.mantissa.hi);
-    vec low = v_add(v_mul_error(total.hi, factor.mantissa.hi, high),
-                    v_fma(total.hi, factor.mantissa.lo, v_mul(total.lo, factor.mantissa.hi)));
-    return (dw){v_mul(high, power), v_mul(low, power)};
+    vec cross = v_fma(total.hi, factor.mantissa.lo, v_mul(total.lo, factor.mantissa.hi));
+    vec high_lo = v_add(v_mul_error(total.hi, factor.mantissa.hi, high), cross);
+    return (dw){v_mul(high, power), v_mul(high_lo, power)};
 }
 
-/* One element: sum of the lifted e^(x - max) over x != max, and how many those are. */
+/* Sum of the lifted terms 2^LIFT e^(x - base) 2^-n over x != max, and how many those are. Lifted, no term is subnormal;
+   below the floor terms are so small that 2^40 of them still round to 0. The sum is a double word: many equal terms
+   would be rounded the same way each time. */
+#define FLOOR (EXP_MIN - REAL(26.0))
+
 typedef struct {
-    vec sum, others;
+    dw sum;
+    vec others;
 } terms;
 
-INLINE terms p_add_term(terms t, vec x, vec max, vec reference) {
+INLINE terms p_no_terms(void) { return (terms){{v_set(0), v_set(0)}, v_set(0)}; }
+
+INLINE vec p_term(vec x, scale s) {
+    scaled e = m_exp(p_exponent(x, s, FLOOR), v_sub(v_set(ROUNDER + LIFT), s.n));
+    return v_mul(e.mantissa.hi, m_power_of_two(e.exponent));
+}
+
+INLINE terms p_join(terms t, vec sum, vec others) {
+    dw joined = dw_two_sum(t.sum.hi, sum);
+    return (terms){{joined.hi, v_add(t.sum.lo, joined.lo)}, others};
+}
+
+INLINE terms p_add_term(terms t, vec x, vec max, scale s) {
     mask other = v_ne(x, max);
-    vec e = m_exp_lifted(v_sub(x, reference));
-    return (terms){v_add_where(t.sum, other, e), v_add_where(t.others, other, v_set(1))};
+    return p_join(t, v_select(other, p_term(x, s), v_set(0)), v_add_where(t.others, other, v_set(1)));
+}
+
+/* Four at a time: two pairs, their sum, and one addition to the double word. */
+INLINE terms p_add_terms(terms t, vec x0, vec x1, vec x2, vec x3, vec max, scale s) {
+    mask m0 = v_ne(x0, max), m1 = v_ne(x1, max), m2 = v_ne(x2, max), m3 = v_ne(x3, max);
+    vec one = v_set(1), zero = v_set(0);
+    vec others = v_add_where(v_add_where(t.others, m0, one), m1, one);
+    vec pair0 = v_add_where(v_select(m0, p_term(x0, s), zero), m1, p_term(x1, s));
+    vec pair1 = v_add_where(v_select(m2, p_term(x2, s), zero), m3, p_term(x3, s));
+    return p_join(t, v_add(pair0, pair1), v_add_where(v_add_where(others, m2, one), m3, one));
+}
+
+/* A lifted sum in units of e^max. */
+INLINE dw p_unlift(dw sum, scale s) {
+    dw quotient = dw_div(sum, s.unit);
+    return (dw){v_mul(quotient.hi, v_set(UNLIFT)), v_mul(quotient.lo, v_set(UNLIFT))};
 }
 
 /* log Z as a double word, for the functions that subtract it. */
@@ -54,8 +110,8 @@ INLINE vec k_logsumexp(partition p) {
     return v_select(v_eq(p.rest.hi, p.rest.hi), y, p.rest.hi);
 }
 
-/* x - log Z, each part of log Z subtracted in turn; the first difference is kept exactly, so that for x = max what remains
-   is -log1p(rest) with all its digits. An infinite or nan difference is the result. */
+/* x - log Z, each part of log Z subtracted in turn; the first difference is kept exactly, so that for x = max what
+   remains is -log1p(rest) with all its digits. An infinite or nan difference is the result. */
 INLINE vec p_subtract_log(vec x, dw log_z) {
     dw d = dw_two_sum(x, v_neg(log_z.hi));
     vec y = v_add(d.hi, v_sub(d.lo, log_z.lo));
@@ -64,40 +120,41 @@ INLINE vec p_subtract_log(vec x, dw log_z) {
 
 /* What a whole row is normalised by. */
 typedef struct {
-    vec max;
+    scale scale;
     dw value;
 } norm;
 
-/* softmax = e^(x - max) / (1 + rest). The rounding error of x - max is kept, or the result would be wrong by half an ulp
-   of the exponent; the product with the reciprocal (a double word) rounds once, and so does the scaling to a subnormal.
-   An infinite maximum makes the row nan, as it is inf/inf. */
+/* softmax = e^(x - base) 2^-n / (unit (1 + rest)): the reciprocal of the denominator is a double word, the product
+   rounds once, and so does the scaling to a subnormal. An infinite maximum makes the row nan, as it is inf/inf. */
 INLINE norm n_softmax(partition p) {
-    dw inverse = dw_div((dw){v_set(1), v_set(0)}, dw_add(p.rest, v_set(1)));
+    scale s = p_scale(p.max);
+    dw inverse = dw_div(dw_div((dw){v_set(1), v_set(0)}, s.unit), dw_add(p.rest, v_set(1)));
     mask finite = v_lt(v_abs(p.max), v_set(REAL_INFINITY));
-    return (norm){p.max, {v_select(finite, inverse.hi, v_set(REAL_NAN)), inverse.lo}};
+    return (norm){s, {v_select(finite, inverse.hi, v_set(REAL_NAN)), inverse.lo}};
 }
-INLINE vec k_softmax(vec x, norm n) {
-    dw difference = dw_two_sum(x, v_neg(n.max));
-    mask finite = v_lt(v_abs(difference.hi), v_set(REAL_INFINITY));
-    vec low = v_select(finite, difference.lo, v_set(0));
-    scaled e = m_exp_dw(v_max(v_set(EXP_MIN), difference.hi), low);
-    vec y = v_fma(e.mantissa.hi, n.value.hi, v_fma(e.mantissa.hi, n.value.lo, v_mul(e.mantissa.lo, n.value.hi)));
-    vec scaled_y = v_mul(y, m_power_of_two(e.exponent));
-    mask small = v_lt(e.n, v_set(40 - EXPONENT_BIAS)); /* the reciprocal may add 2^-40 */
-    if (m_any(small)) scaled_y = v_select(small, m_scale(y, e.exponent), scaled_y);
-    return v_select(v_eq(y, y), scaled_y, y);
+INLINE vec k_softmax(vec x, norm z) {
+    scaled e = m_exp_dw(p_exponent(x, z.scale, EXP_MIN), v_set(0), v_sub(v_set(ROUNDER), z.scale.n));
+    vec low = v_fma(e.mantissa.hi, z.value.lo, v_mul(e.mantissa.lo, z.value.hi));
+    vec m = v_fma(e.mantissa.hi, z.value.hi, low);
+    vec y = v_mul(m, m_power_of_two(e.exponent));
+    /* The power is normal down to 2^-(bias-1); the reciprocal may take 40 binades more. */
+    mask small = v_lt(v_sub(e.n, z.scale.n), v_set(41 - EXPONENT_BIAS));
+    if (m_any(small)) y = v_select(small, m_scale(m, e.exponent), y);
+    return v_select(v_eq(m, m), y, m);
 }
 
 /* log_softmax = x - log Z. */
 INLINE norm n_log_softmax(partition p) {
     dw log_z = p_log(p);
     mask finite = v_lt(v_abs(log_z.hi), v_set(REAL_INFINITY));
-    return (norm){p.max,
-                  {v_select(v_eq(p.rest.hi, p.rest.hi), log_z.hi, p.rest.hi), v_select(finite, log_z.lo, v_set(0))}};
+    vec hi = v_select(v_eq(p.rest.hi, p.rest.hi), log_z.hi, p.rest.hi);
+    return (norm){.value = {hi, v_select(finite, log_z.lo, v_set(0))}};
 }
-INLINE vec k_log_softmax(vec x, norm n) { return p_subtract_log(x, n.value); }
+INLINE vec k_log_softmax(vec x, norm z) { return p_subtract_log(x, z.value); }
 
 /* Cross-entropy of a row whose true class has the logit x: log Z - x. */
-INLINE vec k_softmax_cross_entropy(vec x, partition p) { return v_neg(k_log_softmax(x, n_log_softmax(p))); }
+INLINE vec k_softmax_cross_entropy(vec x, partition p) {
+    return v_sub(v_set(0), k_log_softmax(x, n_log_softmax(p))); /* 0, not -0, for a row of one */
+}
 
 #endif

@@ -29,6 +29,16 @@ INLINE dw dw_add(dw x, vec y) {
     return dw_fast_two_sum(s.hi, v_add(s.lo, x.lo));
 }
 
+/* a b exactly. Without fused operations the low word is left out for |a| >= 2^900, whose halves could overflow. */
+INLINE dw dw_mul(vec a, vec b) {
+    vec p = v_mul(a, b);
+#if FL_FUSED
+    return (dw){p, v_mul_error(a, b, p)};
+#else
+    return (dw){p, v_select(v_lt(v_abs(a), v_set(REAL(0x1p900))), v_mul_error(a, b, p), v_set(0))};
+#endif
+}
+
 /* n - q d, exact when q is a quotient n/d to within an ulp or so. */
 INLINE vec dw_remainder(vec n, vec q, vec d) {
 #if FL_FUSED
@@ -39,8 +49,8 @@ INLINE vec dw_remainder(vec n, vec q, vec d) {
 #endif
 }
 
-/* n/d for n.hi, d.hi of ordinary size, by one division: q = n.hi (1/d.hi) is right to about an ulp; what remains, n - q d,
-   is divided by d.hi to first order. Result: hi + lo with a relative error of a few 2^-2p. */
+/* n/d for n.hi, d.hi of ordinary size, by one division: q = n.hi (1/d.hi) is right to about an ulp; what remains, n - q
+   d, is divided by d.hi to first order. Result: hi + lo with a relative error of a few 2^-2p. */
 INLINE dw dw_div(dw n, dw d) {
     vec reciprocal = v_div(v_set(1), d.hi);
     vec q = v_mul(n.hi, reciprocal);

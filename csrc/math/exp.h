@@ -1,10 +1,11 @@
-/* exp of arguments <= 0, as a double word times a power of two.
+/* exp, as a double word times a power of two.
 
    x = n ln2 + r, n = round(x / ln2), |r| <= ln2/2, so e^x = 2^n e^r.
    n: x/ln2 is added to 1.5 2^p, whose unit in the last place is 1. The low mantissa bits of that sum are n in two's
    complement, ready to be shifted into an exponent field; subtracting 1.5 2^p again gives n as a number.
    r: ln2 = ln2_hi + ln2_lo, n ln2_hi is exact, and so is x - n ln2_hi (both are multiples of a unit small enough); with
-      n ln2_lo subtracted exactly too, r is a double word. */
+      n ln2_lo subtracted exactly too, r is a double word. Without fused operations this holds for |n| < 2^8 (float) and
+      2^12 (double), with them for every n that occurs. */
 
 #ifndef FASTLOG_EXP_H
 #define FASTLOG_EXP_H
@@ -15,33 +16,31 @@
 #if FL_WIDTH == 32
 #define EXP_MIN -105.0f   /* e^-105 < 2^-151 rounds to 0 */
 #define NORMAL_MIN -87.0f /* e^-87 > 2^-126: from here up, e^x and its power of two are normal */
-#define LIFT 64           /* e^-131 2^64 is still normal */
+#define LIFT 64           /* 2^LIFT times the least subnormal is normal, 2^-LIFT times the largest number is large */
 #define UNLIFT 0x1p-64f
-#define LIFTED_MIN -131.0f
 #else
 #define EXP_MIN -746.0    /* e^-746 < 2^-1076 rounds to 0 */
 #define NORMAL_MIN -708.0 /* e^-708 > 2^-1022 */
 #define LIFT 256
 #define UNLIFT 0x1p-256
-#define LIFTED_MIN -880.0
 #endif
 
 #define ROUNDER (REAL(1.5) * ((bits)1 << MANTISSA_BITS))
 #define POWER_OF_TWO(n) ((bits)(EXPONENT_BIAS + (n)) << MANTISSA_BITS) /* its bit pattern */
 
-/* mantissa * 2^n, with n also as the low bits of exponent (what stands above them is shifted out in use). */
+/* mantissa * 2^n; the low bits of exponent hold n + k, for the k of the rounder (what stands above is shifted out in
+   use). */
 typedef struct {
     dw mantissa;
     vec n;
     ivec exponent;
 } scaled;
 
-/* e^(x + x_lo) for EXP_MIN <= x <= 0, |x_lo| < ulp(x); nan stays nan.
-   e^(r + r_lo) = 1 + r + (r^2 p(r) + (1 + r) r_lo) to first order in r_lo, which is half an ulp of r at most. The bracket
-   is below 0.07, so its rounding errors are below 2^-4 ulp of the result; r and 1 are added exactly.
+/* e^(x + x_lo) for |x| < 2^11, |x_lo| < ulp(x), with rounder = ROUNDER + k; nan stays nan.
+   e^(r + r_lo) = 1 + r + (r^2 p(r) + (1 + r) r_lo) to first order in r_lo, which is half an ulp of r at most. The
+   bracket is below 0.07, so its rounding errors are below 2^-4 ulp of the result; r and 1 are added exactly.
    Error: 2^-4 ulp for hi + lo; hi alone adds its half ulp. */
-INLINE scaled m_exp_dw(vec x, vec x_lo) {
-    vec rounder = v_set(ROUNDER);
+INLINE scaled m_exp_dw(vec x, vec x_lo, vec rounder) {
     vec shifted = v_fma(x, v_set(log2_e), rounder);
     vec n = v_sub(shifted, rounder);
     dw r = dw_fast_two_sum(v_fnma(n, v_set(ln2_hi), x), v_fnma(n, v_set(ln2_lo), x_lo));
@@ -54,8 +53,7 @@ INLINE scaled m_exp_dw(vec x, vec x_lo) {
 
 /* e^x likewise, in six operations less: only 1 is added exactly, r and e^r - 1 are rounded, each below 1/2.
    Error: 0.4 ulp for hi + lo. */
-INLINE scaled m_exp(vec x) {
-    vec rounder = v_set(ROUNDER);
+INLINE scaled m_exp(vec x, vec rounder) {
     vec shifted = v_fma(x, v_set(log2_e), rounder);
     vec n = v_sub(shifted, rounder);
     vec r = v_fnma(n, v_set(ln2_lo), v_fnma(n, v_set(ln2_hi), x));
@@ -63,9 +61,10 @@ INLINE scaled m_exp(vec x) {
     return (scaled){dw_fast_two_sum(v_set(1), q), n, v_bits(shifted)};
 }
 
-/* m * 2^n for finite m with 2^-40 < m < 2^40, rounded once where the result is subnormal, without an operation that touches a subnormal
-   (each would cost a microcode assist). 2^LIFT m 2^n is always normal. Below 2^LIFT times the least normal, adding that
-   power of two rounds to the spacing of subnormals, and the difference of the bit patterns is the subnormal's bit pattern. */
+/* m * 2^n for finite m with 2^-40 < m < 2^40, rounded once where the result is subnormal, without an operation that
+   touches a subnormal (each would cost a microcode assist). 2^LIFT m 2^n is always normal. Below 2^LIFT times the least
+   normal, adding that power of two rounds to the spacing of subnormals, and the difference of the bit patterns is the
+   subnormal's bit pattern. */
 INLINE vec m_scale(vec m, ivec exponent) {
     ivec lift = i_set((bits)LIFT << MANTISSA_BITS);
     ivec lifted = i_add(i_add(v_bits(m), lift), i_shl(exponent, MANTISSA_BITS));
@@ -77,25 +76,13 @@ INLINE vec m_scale(vec m, ivec exponent) {
 
 /* e^x for x < NORMAL_MIN, where the result is subnormal or 0; for the rare lanes that need it. */
 INLINE vec m_exp_subnormal(vec x) {
-    scaled e = m_exp(v_max(v_set(EXP_MIN), x));
+    scaled e = m_exp_dw(v_max(v_set(EXP_MIN), x), v_set(0), v_set(ROUNDER));
     return m_scale(e.mantissa.hi, e.exponent);
 }
 
 /* 2^n from the exponent, for results known to be normal. */
 INLINE vec m_power_of_two(ivec exponent) {
     return v_real(i_add(i_shl(exponent, MANTISSA_BITS), i_set(POWER_OF_TWO(0))));
-}
-
-/* 2^LIFT e^x for x <= 0 in fewer operations, for sums: relative error about 2^-p (1 + |x|/4), which a sum whose largest
-   term is 1 does not notice. Nothing is lost to underflow; e^x below LIFTED_MIN comes out as a positive number so small
-   that 2^40 of them still round to 0. The power multiplies, because an integer addition could turn a nan into a number. */
-INLINE vec m_exp_lifted(vec x) {
-    x = v_max(v_set(LIFTED_MIN), x);
-    vec rounder = v_set(ROUNDER + LIFT); /* the lift rides on the rounding constant */
-    vec shifted = v_fma(x, v_set(log2_e), rounder);
-    vec f = v_fma(x, v_set(log2_e), v_sub(rounder, shifted));
-    vec m = v_fma(f, POLYNOMIAL(f, exp2_tail), v_set(1));
-    return v_mul(m, m_power_of_two(v_bits(shifted)));
 }
 
 #endif

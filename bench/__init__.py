@@ -1,0 +1,1 @@
+"""fastlog beside SciPy, NumPy and other libraries; ``python -m bench --help``."""

@@ -1,0 +1,136 @@
+"""Run the benchmark: ``python -m bench`` (QUICK=1 for a short one), ``python -m bench --readme``."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import platform
+import sys
+import time
+from datetime import datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+# Seconds for the functions and for the pipelines.
+BUDGET = {False: (180.0, 30.0), True: (22.0, 6.0)}
+PACKAGES = {"SciPy": "scipy", "NumPy": "numpy", "PyTorch": "torch", "JAX": "jax", "numexpr": "numexpr"}
+
+
+def use_one_thread() -> None:
+    """Keep this process on one core, with one thread per library. Thread pools read this when they are imported."""
+    for name in ("OMP", "MKL", "OPENBLAS", "BLIS", "NUMEXPR", "NUMBA", "VECLIB_MAXIMUM"):
+        os.environ[f"{name}_NUM_THREADS"] = "1"
+    flags = os.environ.get("XLA_FLAGS", "")
+    os.environ["XLA_FLAGS"] = f"{flags} --xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1".strip()
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})  # the first core often serves the interrupts
+
+
+def require_packages() -> None:
+    """Import fastlog's compiled core and what else the benchmark cannot do without, or exit and say what to do."""
+    # From the repository root, the source folder fastlog/ would hide an installed package, which has the compiled core.
+    root = Path(__file__).resolve().parent.parent
+    sys.path[:] = [entry for entry in sys.path if Path(entry).resolve() != root]
+    for name in ("fastlog._core", "matplotlib", "rich", "scipy", "sklearn"):
+        try:
+            importlib.import_module(name)
+        except ModuleNotFoundError as error:
+            sys.exit(f"bench: {error}\nBuild and install fastlog and what the benchmark needs: pip install '.[bench]'")
+        except ImportError as error:
+            sys.exit(f"bench: cannot import {name}: {error}")
+
+
+def cpu_name() -> str:
+    """Name of the processor, as the system tells it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def versions(libraries: list[str]) -> dict[str, str]:
+    """Versions of Python, fastlog and the libraries."""
+    found = {"Python": platform.python_version()}
+    for name in libraries:
+        try:
+            found[name] = version(PACKAGES.get(name, name))
+        except PackageNotFoundError:
+            found[name] = "unknown"
+    return found
+
+
+def run(quick: bool) -> None:
+    """Measure everything, show it, and write the JSON and the picture."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    import fastlog._core
+    from bench import cases, measure, picture, pipelines, report
+
+    console = Console()
+    begin = time.perf_counter()
+    started = datetime.now().isoformat(timespec="seconds")
+    libraries = cases.installed()
+    chosen = cases.all_cases(quick)
+    columns = (BarColumn(20), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task("preparing", total=len(chosen))
+
+        def tell(title: str, result: dict[str, Any] | None = None) -> None:
+            progress.update(task, description=title)
+            if result is not None:
+                beaten = ", ".join(f"{report.digits(r)}× {name}" for name, r in report.ratios(result).items())
+                progress.update(task, advance=1, description=f"{title}: {beaten}")
+
+        for_functions, for_pipelines = BUDGET[quick]
+        measured = measure.measure_all(chosen, libraries, for_functions, tell)
+        measured_pipelines = pipelines.run_pipelines(for_pipelines, tell)
+    results = {
+        "started": started,
+        "seconds": time.perf_counter() - begin,
+        "quick": quick,
+        "machine": {"cpu": cpu_name(), "system": f"{platform.system()} {platform.machine()}"},
+        "versions": versions(libraries),
+        "target": fastlog._core.active_target(),
+        "cases": measured,
+        "pipelines": measured_pipelines,
+    }
+    path = report.save(results)
+    picture.draw(results, path.with_suffix(".png"))
+    report.show(results, console)
+    console.print(
+        f"Took {results['seconds']:.0f} s. Numbers and picture: {path.relative_to(report.ROOT)} and .png",
+        highlight=False,
+    )
+
+
+def main() -> None:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description="Measure fastlog beside other libraries.")
+    parser.add_argument("--quick", action="store_true", help="fewer sizes, under a minute; QUICK=1 does the same")
+    parser.add_argument(
+        "--readme", action="store_true", help="measure nothing: put the last results into README.md and docs/"
+    )
+    arguments = parser.parse_args()
+    use_one_thread()
+    require_packages()
+    if not arguments.readme:
+        run(arguments.quick or os.environ.get("QUICK", "0") not in ("", "0"))
+        return
+    from bench import picture, report
+
+    try:
+        results = report.load_last()
+        report.write_readme(results)
+    except (FileNotFoundError, ValueError) as error:
+        sys.exit(f"bench: {error}")
+    picture.draw(results, report.ROOT / report.PICTURE)
+    print(f"README.md and {report.PICTURE} hold the results of {results['started']}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,259 @@
+"""What is measured: the functions, how each library is called, and on which arrays."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Function:
+    """A function that users call.
+
+    Parameters
+    ----------
+    name : str
+        As it is shown.
+    row : str
+        The row of csrc/functions.def whose kernel does the work.
+    arguments : tuple of str
+        The arrays it needs: logits `x` and `y`, targets `z` (0 or 1), class `labels`.
+    along_rows : bool
+        Whether it works along an axis.
+    calls : dict
+        Library -> the Python expression that is timed. Every library finds its own kind of arrays under the names of
+        `arguments`, an array `out` for the result, and `axis`. JAX's expression is the body of a jitted function.
+    """
+
+    name: str
+    row: str
+    arguments: tuple[str, ...]
+    along_rows: bool
+    calls: dict[str, str]
+
+
+# The one list of what is compared. A library stands only where it has the function or the usual short formula for it.
+# logsumexp's results are too few for `out=` to matter.
+FUNCTIONS = (
+    Function("softplus", "softplus", ("x",), False, {
+        "fastlog": "fastlog.softplus(x, out=out)",
+        "SciPy": "special.softplus(x, out=out)",
+        "NumPy": "np.logaddexp(0, x, out=out)",
+        "PyTorch": "F.softplus(x, out=out)",
+        "JAX": "jax.nn.softplus(x)",
+        "numexpr": "evaluate('where(x > 0, x, 0) + log1p(exp(-abs(x)))', out=out)",
+    }),
+    Function("log_sigmoid", "log_sigmoid", ("x",), False, {
+        "fastlog": "fastlog.log_sigmoid(x, out=out)",
+        "SciPy": "special.log_expit(x, out=out)",
+        "NumPy": "np.negative(np.logaddexp(0, np.negative(x, out=out), out=out), out=out)",
+        "PyTorch": "F.logsigmoid(x, out=out)",
+        "JAX": "jax.nn.log_sigmoid(x)",
+        "numexpr": "evaluate('where(x < 0, x, 0) - log1p(exp(-abs(x)))', out=out)",
+    }),
+    Function("sigmoid", "sigmoid", ("x",), False, {
+        "fastlog": "fastlog.sigmoid(x, out=out)",
+        "SciPy": "special.expit(x, out=out)",
+        "PyTorch": "torch.sigmoid(x, out=out)",
+        "JAX": "jax.nn.sigmoid(x)",
+        "numexpr": "evaluate('1 / (1 + exp(-x))', out=out)",
+    }),
+    Function("logaddexp", "logaddexp", ("x", "y"), False, {
+        "fastlog": "fastlog.logaddexp(x, y, out=out)",
+        "NumPy": "np.logaddexp(x, y, out=out)",
+        "PyTorch": "torch.logaddexp(x, y, out=out)",
+        "JAX": "jax.numpy.logaddexp(x, y)",
+        "numexpr": "evaluate('where(x > y, x, y) + log1p(exp(-abs(x - y)))', out=out)",
+    }),
+    Function("binary_cross_entropy_with_logits", "binary_cross_entropy_with_logits", ("x", "z"), False, {
+        "fastlog": "fastlog.binary_cross_entropy_with_logits(x, z, reduction='none')",
+        "SciPy": "np.subtract((1 - z) * x, special.log_expit(x, out=out), out=out)",
+        "NumPy": "np.subtract(np.logaddexp(0, x, out=out), x * z, out=out)",
+        "PyTorch": "F.binary_cross_entropy_with_logits(x, z, reduction='none')",
+        "JAX": "jax.nn.softplus(x) - x * z",
+        "numexpr": "evaluate('where(x > 0, x, 0) - x * z + log1p(exp(-abs(x)))', out=out)",
+    }),
+    Function("binary_cross_entropy_with_logits, mean", "binary_cross_entropy_with_logits_sum", ("x", "z"), False, {
+        "fastlog": "fastlog.binary_cross_entropy_with_logits(x, z)",
+        "SciPy": "np.mean((1 - z) * x - special.log_expit(x))",
+        "NumPy": "np.mean(np.logaddexp(0, x) - x * z)",
+        "PyTorch": "F.binary_cross_entropy_with_logits(x, z)",
+        "JAX": "jax.numpy.mean(jax.nn.softplus(x) - x * z)",
+        "numexpr": "evaluate('where(x > 0, x, 0) - x * z + log1p(exp(-abs(x)))', out=out).mean()",
+    }),
+    Function("logsumexp", "logsumexp", ("x",), True, {
+        "fastlog": "fastlog.logsumexp(x, axis=axis)",
+        "SciPy": "special.logsumexp(x, axis=axis)",
+        "NumPy": "np.logaddexp.reduce(x, axis=axis)",
+        "PyTorch": "torch.logsumexp(x, axis)",
+        "JAX": "jax.nn.logsumexp(x, axis)",
+    }),
+    Function("softmax", "softmax", ("x",), True, {
+        "fastlog": "fastlog.softmax(x, axis=axis, out=out)",
+        "SciPy": "special.softmax(x, axis=axis)",
+        "PyTorch": "torch.softmax(x, axis, out=out)",
+        "JAX": "jax.nn.softmax(x, axis)",
+    }),
+    Function("log_softmax", "log_softmax", ("x",), True, {
+        "fastlog": "fastlog.log_softmax(x, axis=axis, out=out)",
+        "SciPy": "special.log_softmax(x, axis=axis)",
+        "PyTorch": "torch.log_softmax(x, axis, out=out)",
+        "JAX": "jax.nn.log_softmax(x, axis)",
+    }),
+    Function("cross_entropy, mean", "softmax_cross_entropy", ("x", "labels"), True, {
+        "fastlog": "fastlog.cross_entropy(x, labels, axis=axis)",
+        "SciPy": "-np.mean(np.take_along_axis(special.log_softmax(x, axis=axis), np.expand_dims(labels, axis), axis))",
+        "PyTorch": "F.cross_entropy(rows, labels)",
+        "JAX": "-jax.numpy.mean(jax.numpy.take_along_axis("
+        "jax.nn.log_softmax(x, axis), jax.numpy.expand_dims(labels, axis), axis))",
+    }),
+)  # fmt: skip
+
+ELEMENTWISE = {
+    "call of 10": (10,),
+    "1 000": (1_000,),
+    "10 000": (10_000,),
+    "1 million": (1_000_000,),
+    "10 million": (10_000_000,),
+}
+ALONG_ROWS = {
+    "call of 10": ((1, 10), -1),
+    "100000 × 10": ((100_000, 10), -1),
+    "31250 × 32": ((31_250, 32), -1),
+    "1000 × 1000": ((1_000, 1_000), -1),
+    "31 × 32000": ((31, 32_000), -1),
+    "1000 × 1000, axis 0": ((1_000, 1_000), 0),
+}
+CALL = "call of 10"
+HEADLINE = ("10 000", "1000 × 1000")  # sizes of the summary and the picture: in cache, and where calls no longer count
+QUICK = (CALL, *HEADLINE, "1 million", "1000 × 1000, axis 0")
+LONGEST = 10_000_000
+
+
+@dataclass(frozen=True)
+class Case:
+    """A function on arrays of one dtype, shape and axis; `size` names the shape."""
+
+    function: Function
+    dtype: str
+    size: str
+    shape: tuple[int, ...]
+    axis: int | None
+
+    @property
+    def elements(self) -> int:
+        """Number of logits."""
+        return int(np.prod(self.shape))
+
+
+def rows() -> set[str]:
+    """Names of the rows of csrc/functions.def that the benchmark measures."""
+    return {function.row for function in FUNCTIONS}
+
+
+def all_cases(quick: bool) -> list[Case]:
+    """List every function x dtype x size; the headline sizes and a few more if `quick`."""
+    return [
+        Case(function, dtype, size, shape, axis)
+        for function in FUNCTIONS
+        for dtype in ("float32", "float64")
+        for size, shape, axis in _sizes(function)
+        if not quick or size in QUICK
+    ]
+
+
+def _sizes(function: Function) -> Iterator[tuple[str, tuple[int, ...], int | None]]:
+    if function.along_rows:
+        for size, (shape, axis) in ALONG_ROWS.items():
+            yield size, shape, axis
+    else:
+        for size, shape in ELEMENTWISE.items():
+            yield size, shape, None
+
+
+@cache
+def _normal(seed: int) -> np.ndarray:
+    return np.random.default_rng(seed).normal(0, 3, LONGEST)
+
+
+def make_arrays(case: Case) -> dict[str, Any]:
+    """Return the arguments of a case as NumPy arrays, `axis`, and `out`.
+
+    `out` is None for the shortest calls, where making the result is a part of what a call costs.
+    """
+    x = _normal(0)[: case.elements].reshape(case.shape).astype(case.dtype)
+    made: dict[str, Any] = {"x": x, "axis": case.axis, "out": None if case.size == CALL else np.empty_like(x)}
+    if "y" in case.function.arguments:
+        made["y"] = _normal(1)[: case.elements].astype(case.dtype)
+    if "z" in case.function.arguments:
+        made["z"] = (_normal(1)[: case.elements] > 0).astype(case.dtype)
+    if "labels" in case.function.arguments:
+        classes = x.shape[case.axis]
+        made["labels"] = np.random.default_rng(2).integers(0, classes, x.size // classes)
+    return made
+
+
+def _numpy_names(arrays: dict[str, Any], case: Case, call: str) -> tuple[str, dict[str, Any]]:
+    import scipy.special
+
+    import fastlog
+
+    return call, {**arrays, "fastlog": fastlog, "np": np, "special": scipy.special}
+
+
+def _torch_names(arrays: dict[str, Any], case: Case, call: str) -> tuple[str, dict[str, Any]]:
+    import torch
+
+    torch.set_num_threads(1)
+    names = {k: torch.from_numpy(v) if isinstance(v, np.ndarray) else v for k, v in arrays.items()}
+    if case.axis is not None:
+        names["rows"] = names["x"].movedim(case.axis, -1)  # torch's cross_entropy wants the classes on axis 1
+    return call, {**names, "torch": torch, "F": torch.nn.functional}
+
+
+def _jax_names(arrays: dict[str, Any], case: Case, call: str) -> tuple[str, dict[str, Any]]:
+    import jax
+
+    jax.config.update("jax_enable_x64", True)
+    arguments = ", ".join(case.function.arguments)
+    jitted = jax.jit(eval(f"lambda {arguments}: {call}", {"jax": jax, "axis": case.axis}))
+    names = {name: jax.numpy.asarray(arrays[name]) for name in case.function.arguments}
+    return f"jitted({arguments}).block_until_ready()", {**names, "jitted": jitted}
+
+
+def _numexpr_names(arrays: dict[str, Any], case: Case, call: str) -> tuple[str, dict[str, Any]]:
+    import numexpr
+
+    numexpr.set_num_threads(1)
+    return call, {**arrays, "evaluate": numexpr.evaluate}
+
+
+Names = Callable[[dict[str, Any], Case, str], tuple[str, dict[str, Any]]]
+
+# Library -> the module that must be importable, and what makes the timed statement and the names it sees from the
+# arrays. fastlog first: the others' answers are checked against its.
+LIBRARIES: dict[str, tuple[str, Names]] = {
+    "fastlog": ("fastlog", _numpy_names),
+    "SciPy": ("scipy", _numpy_names),
+    "NumPy": ("numpy", _numpy_names),
+    "PyTorch": ("torch", _torch_names),
+    "JAX": ("jax", _jax_names),
+    "numexpr": ("numexpr", _numexpr_names),
+}
+
+
+def installed() -> list[str]:
+    """Names of the libraries that can be imported."""
+    found = []
+    for name, (module, _) in LIBRARIES.items():
+        try:
+            importlib.import_module(module)
+        except ImportError:
+            continue
+        found.append(name)
+    return found

@@ -1,0 +1,229 @@
+"""Whole computations on real data (scikit-learn's digits), once as they are and once with fastlog's functions."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from timeit import Timer
+from typing import Any
+
+import numpy as np
+import scipy.optimize
+import scipy.special
+import sklearn.mixture._base
+import sklearn.naive_bayes
+from sklearn.datasets import load_digits
+from sklearn.mixture import GaussianMixture
+from sklearn.naive_bayes import GaussianNB, MultinomialNB
+
+import fastlog
+from bench.measure import interleaved
+
+# scikit-learn 1.8 and later hold their own copy of SciPy's function, earlier ones SciPy's.
+HOLDERS = (sklearn.mixture._base, sklearn.naive_bayes)
+NAMES = ("_logsumexp", "logsumexp")
+LIVE = 400  # points of the nested sampling
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """A computation; `usual` and `ours` run it and return every number that it answers."""
+
+    name: str
+    replaced: str
+    usual: Callable[[], np.ndarray]
+    ours: Callable[[], np.ndarray]
+
+
+@contextmanager
+def fastlog_in_sklearn() -> Iterator[None]:
+    """Let scikit-learn's mixtures and naive Bayes classifiers use fastlog's logsumexp.
+
+    Raises
+    ------
+    RuntimeError
+        If this version of scikit-learn keeps the function elsewhere.
+    """
+
+    def logsumexp(a: Any, axis: Any = None, xp: Any = None) -> Any:
+        return fastlog.logsumexp(a, axis=axis)
+
+    saved = [(holder, name, getattr(holder, name)) for holder in HOLDERS for name in NAMES if hasattr(holder, name)]
+    if {holder for holder, _, _ in saved} != set(HOLDERS):
+        raise RuntimeError(f"scikit-learn {sklearn.__version__} holds no logsumexp where the benchmark looks for it")
+    try:
+        for holder, name, _ in saved:
+            setattr(holder, name, logsumexp)
+        yield
+    finally:
+        for holder, name, function in saved:
+            setattr(holder, name, function)
+
+
+def in_sklearn(name: str, run: Callable[[], np.ndarray]) -> Pipeline:
+    """Make a pipeline of code that calls scikit-learn."""
+
+    def ours() -> np.ndarray:
+        with fastlog_in_sklearn():
+            return run()
+
+    return Pipeline(name, "scikit-learn's logsumexp", run, ours)
+
+
+def logistic_regression(x: np.ndarray, labels: np.ndarray, logsumexp: Callable, softmax: Callable) -> np.ndarray:
+    """Fit a multinomial logistic regression by L-BFGS; return the loss and the probabilities of every image."""
+    samples, features = x.shape
+    classes = int(labels.max()) + 1
+    picked = np.arange(samples), labels
+
+    def objective(flat: np.ndarray) -> tuple[float, np.ndarray]:
+        w = flat.reshape(features, classes)
+        logits = x @ w
+        loss = np.mean(logsumexp(logits, axis=1) - logits[picked]) + 0.5e-3 * np.sum(w * w)
+        residual = softmax(logits, axis=1)
+        residual[picked] -= 1
+        return loss, (x.T @ residual / samples + 1e-3 * w).ravel()
+
+    fit = scipy.optimize.minimize(objective, np.zeros(features * classes), jac=True, method="L-BFGS-B")
+    return np.append(softmax(x @ fit.x.reshape(features, classes), axis=1), fit.fun)
+
+
+def nested_sampling(ink: np.ndarray, live: int, seed: int = 0) -> np.ndarray:
+    """Sample the mean and spread of the images' ink by nested sampling; return the log-likelihoods of the dead points.
+
+    Uniform priors; a new point is drawn from the bounding box of the live points, enlarged by a tenth, until it beats
+    the worst of them (Skilling, "Nested sampling for general Bayesian computation", Bayesian Analysis 1, 2006).
+    """
+    rng = np.random.default_rng(seed)
+    low, high = np.array([0.0, 0.1]), np.array([16.0, 8.0])
+    count, mean, spread = ink.size, ink.mean(), ink.var()
+
+    def log_likelihood(p: np.ndarray) -> np.ndarray:
+        mu, sigma = p[..., 0], p[..., 1]
+        return -count * (0.5 * (spread + (mean - mu) ** 2) / sigma**2 + np.log(sigma) + 0.5 * np.log(2 * np.pi))
+
+    points = rng.uniform(low, high, (live, 2))
+    values = log_likelihood(points)
+    dead: list[float] = []
+    log_evidence = -np.inf
+    # Until what the live points can still add is a thousandth of the evidence.
+    while np.max(values) - len(dead) / live > log_evidence + np.log(1e-3):
+        worst = int(np.argmin(values))
+        dead.append(values[worst])
+        log_evidence = np.logaddexp(log_evidence, values[worst] - len(dead) / live - np.log(live))
+        inner, outer = points.min(axis=0), points.max(axis=0)
+        margin = 0.05 * (outer - inner)
+        inner, outer = np.maximum(inner - margin, low), np.minimum(outer + margin, high)
+        while values[worst] <= dead[-1]:
+            drawn = rng.uniform(inner, outer, (8, 2))
+            better = np.flatnonzero(log_likelihood(drawn) > dead[-1])
+            if better.size:
+                points[worst] = drawn[better[0]]
+                values[worst] = log_likelihood(points[worst])
+    return np.array(dead)
+
+
+def log_weights(log_likelihood: np.ndarray, log_t: np.ndarray) -> np.ndarray:
+    """Log-weights of the dead points, whose volumes shrink by the factors t: likelihood times lost volume."""
+    return log_likelihood + np.cumsum(log_t, axis=-1) - log_t + np.log1p(-np.exp(log_t))
+
+
+def evidence(
+    expected: np.ndarray, drawn: np.ndarray, logaddexp: np.ufunc, logsumexp: Callable, softmax: Callable
+) -> np.ndarray:
+    """Sum the evidence of a nested-sampling run.
+
+    Parameters
+    ----------
+    expected : ndarray
+        Log-weights for the expected shrinkages.
+    drawn : ndarray
+        One row of log-weights for each draw of the unknown shrinkages.
+
+    Returns
+    -------
+    ndarray
+        The evidence as it grew, its mean and error over the draws, and the posterior weights, one after the other.
+    """
+    growth = logaddexp.accumulate(expected)
+    log_z = logsumexp(drawn, axis=1)
+    posterior = np.mean(softmax(drawn, axis=1), axis=0)
+    return np.concatenate([growth, [np.mean(log_z), np.std(log_z)], posterior])
+
+
+def make_pipelines() -> list[Pipeline]:
+    """Read the data, run the sampler, and return the pipelines."""
+    images, labels = load_digits(return_X_y=True)
+    x = images / 16
+    design = np.column_stack([x, np.ones(len(x))])
+    dead = nested_sampling(images.mean(axis=1), LIVE)
+    expected = log_weights(dead, np.full(dead.size, -1 / LIVE))
+    drawn = log_weights(dead, np.log(np.random.default_rng(1).uniform(size=(100, dead.size))) / LIVE)
+    # Many pixels are constant, hence the floors under the variances.
+    settings = dict(covariance_type="diag", init_params="random_from_data", reg_covar=1e-3, random_state=0)
+    mixture = GaussianMixture(10, **settings).fit(x)
+    multinomial, gaussian = MultinomialNB().fit(images, labels), GaussianNB(var_smoothing=1e-3).fit(images, labels)
+
+    def fit() -> np.ndarray:
+        refit = GaussianMixture(10, **settings).fit(x)
+        return np.concatenate([refit.means_.ravel(), refit.covariances_.ravel(), refit.weights_])
+
+    special = scipy.special
+    return [
+        in_sklearn("GaussianMixture.fit", fit),
+        in_sklearn("GaussianMixture.score_samples", lambda: mixture.score_samples(x)),
+        in_sklearn("MultinomialNB.predict_proba", lambda: multinomial.predict_proba(images)),
+        in_sklearn("GaussianNB.predict_proba", lambda: gaussian.predict_proba(images)),
+        Pipeline(
+            "logistic regression, L-BFGS",
+            "SciPy's logsumexp, softmax",
+            lambda: logistic_regression(design, labels, special.logsumexp, special.softmax),
+            lambda: logistic_regression(design, labels, fastlog.logsumexp, fastlog.softmax),
+        ),
+        Pipeline(
+            "nested-sampling evidence",
+            "SciPy's logsumexp, softmax; NumPy's logaddexp",
+            lambda: evidence(expected, drawn, np.logaddexp, special.logsumexp, special.softmax),
+            lambda: evidence(expected, drawn, fastlog.logaddexp, fastlog.logsumexp, fastlog.softmax),
+        ),
+    ]
+
+
+def run_pipelines(seconds: float, report: Callable[[str], None]) -> list[dict[str, Any]]:
+    """Time every pipeline both ways, interleaved, and compare the answers.
+
+    Parameters
+    ----------
+    seconds : float
+        For all pipelines together; each runs a few times at least.
+    report : callable
+        Called with the name of the pipeline before it.
+
+    Returns
+    -------
+    list of dict
+        ``name``, ``replaced``, ``seconds`` ("usual" and "fastlog"), ``rounds``, and ``difference``: the largest
+        abs(usual - fastlog) / max(1, abs(usual)) of all answers.
+    """
+    results = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", sklearn.exceptions.ConvergenceWarning)
+        report("pipelines: reading the digits, nested sampling")
+        pipelines = make_pipelines()
+        for pipeline in pipelines:
+            report(f"pipeline: {pipeline.name}")
+            usual, ours = pipeline.usual(), pipeline.ours()
+            timers = {"usual": Timer(pipeline.usual), "fastlog": Timer(pipeline.ours)}
+            best, rounds = interleaved(timers, seconds / len(pipelines))
+            results.append(
+                {
+                    "name": pipeline.name,
+                    "replaced": pipeline.replaced,
+                    "seconds": best,
+                    "rounds": rounds,
+                    "difference": float(np.max(np.abs(usual - ours) / np.maximum(1, np.abs(usual)))),
+                }
+            )
+    return results

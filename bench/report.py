@@ -1,0 +1,214 @@
+"""Results as tables: for the terminal, for the README, and as JSON."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from bench.cases import CALL, HEADLINE, LIBRARIES
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "bench" / "results"
+README = ROOT / "README.md"
+PICTURE = "docs/speed.png"
+DIFFERS = "≠"
+BEGIN, END = "<!-- bench:begin -->", "<!-- bench:end -->"
+
+
+def save(results: dict[str, Any]) -> Path:
+    """Write the results of a run to bench/results and return the file's path."""
+    RESULTS.mkdir(exist_ok=True)
+    path = RESULTS / f"{results['started'].replace(':', '-')}.json"
+    path.write_text(json.dumps(results, indent=1) + "\n")
+    return path
+
+
+def load_last() -> dict[str, Any]:
+    """Read the results of the last run.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there was none.
+    """
+    paths = sorted(RESULTS.glob("*.json"))
+    if not paths:
+        raise FileNotFoundError(f"no results in {RESULTS.relative_to(ROOT)}; run the benchmark first")
+    return json.loads(paths[-1].read_text())
+
+
+def peers(results: dict[str, Any]) -> list[str]:
+    """Names of the libraries that stand beside fastlog in these results."""
+    timed = {library for case in results["cases"] for library in case["seconds"]}
+    return [library for library in LIBRARIES if library in timed and library != "fastlog"]
+
+
+def ratios(case: dict[str, Any]) -> dict[str, float]:
+    """How many times faster fastlog is than each of the other libraries."""
+    own = case["seconds"]["fastlog"]
+    return {library: seconds / own for library, seconds in case["seconds"].items() if library != "fastlog"}
+
+
+def cell(case: dict[str, Any], library: str) -> str:
+    """Write how many times faster fastlog is than a library; DIFFERS if that answers something else."""
+    found = ratios(case)
+    if library in found:
+        return digits(found[library], "×")
+    return DIFFERS if library in case["disagree"] else ""
+
+
+def digits(value: float, unit: str = "") -> str:
+    """Write a number with two digits, or all of those before the point."""
+    return (f"{value:.0f}" if value >= 9.95 else f"{value:.1f}" if value >= 0.995 else f"{value:.2f}") + unit
+
+
+def duration(seconds: float) -> str:
+    """Write a time in the unit that fits it."""
+    for factor, unit in ((1, "s"), (1e3, "ms"), (1e6, "µs")):
+        if seconds * factor >= 1:
+            return digits(seconds * factor, " " + unit)
+    return digits(seconds * 1e9, " ns")
+
+
+def own_time(case: dict[str, Any]) -> str:
+    """Write fastlog's time: per call for the shortest arrays, per element for others."""
+    seconds = case["seconds"]["fastlog"]
+    return digits(seconds * 1e9) if case["size"] == CALL else digits(seconds / case["elements"] * 1e9)
+
+
+def machine(results: dict[str, Any]) -> str:
+    """Say in a sentence where, when and with what the numbers were measured."""
+    versions = ", ".join(f"{name} {version}" for name, version in results["versions"].items())
+    return (
+        f"{results['machine']['cpu']}, one thread, target {results['target']}, {results['machine']['system']}, "
+        f"{results['started'][:10]}{', quick run' if results['quick'] else ''}; {versions}."
+    )
+
+
+def show(results: dict[str, Any], console: Console) -> None:
+    """Print a table per function, then the pipelines, then the machine."""
+    names = peers(results)
+    for function in dict.fromkeys(case["function"] for case in results["cases"]):
+        table = Table(title=f"[bold]{function}[/]", title_justify="left", box=SIMPLE_HEAD, show_edge=False, padding=0)
+        table.add_column("", width=7)
+        table.add_column("", width=19)
+        table.add_column("ns", width=10, justify="right")
+        for name in names:
+            table.add_column(name, width=7, justify="right")
+        previous = None
+        for case in (case for case in results["cases"] if case["function"] == function):
+            if previous and previous != case["dtype"]:
+                table.add_section()
+            time = own_time(case) + ("/call" if case["size"] == CALL else "")
+            cells = [f"[red]{cell(case, name)}[/]" if is_slower(case, name) else cell(case, name) for name in names]
+            table.add_row(case["dtype"] if case["dtype"] != previous else "", case["size"], time, *cells)
+            previous = case["dtype"]
+        console.print(table)
+        console.print()
+    console.print(
+        "ns: fastlog's nanoseconds per element. ×: how many times faster it is than the other library; "
+        f"red: slower. {DIFFERS}: the other library's answer differs by more than a thousandth.\n"
+    )
+    table = Table(title="[bold]Pipelines on scikit-learn's digits[/]", title_justify="left", box=SIMPLE_HEAD)
+    table.add_column("", no_wrap=True)
+    for heading in ("usual", "fastlog", "faster", "difference"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for name, _, *numbers in pipeline_rows(results):
+        table.add_row(name, *numbers)
+    console.print(table)
+    console.print(machine(results), highlight=False)
+
+
+def is_slower(case: dict[str, Any], library: str) -> bool:
+    """Whether fastlog takes longer than a library."""
+    return ratios(case).get(library, 1) < 1
+
+
+def pipeline_rows(results: dict[str, Any]) -> list[list[str]]:
+    """Cells of the table of pipelines."""
+    return [
+        [
+            pipeline["name"],
+            pipeline["replaced"],
+            duration(pipeline["seconds"]["usual"]),
+            duration(pipeline["seconds"]["fastlog"]),
+            digits(pipeline["seconds"]["usual"] / pipeline["seconds"]["fastlog"], "×"),
+            f"{pipeline['difference']:.1g}",
+        ]
+        for pipeline in results["pipelines"]
+    ]
+
+
+def markdown_table(headings: list[str], rows: list[list[str]], left: int) -> list[str]:
+    """Lines of a Markdown table whose first `left` columns are words and whose others are numbers."""
+    rule = [":--" if i < left else "--:" for i in range(len(headings))]
+    return ["| " + " | ".join(cells) + " |" for cells in (headings, rule, *rows)]
+
+
+def markdown(results: dict[str, Any]) -> str:
+    """Return the README's part about speed: picture, summary, calls, pipelines, and all sizes folded away."""
+    names = peers(results)
+
+    def rows(sizes: tuple[str, ...] | None, with_size: bool) -> list[list[str]]:
+        return [
+            [f"`{case['function']}`".replace(", mean`", "`, mean"), case["dtype"]]
+            + ([case["size"]] if with_size else [])
+            + [own_time(case)]
+            + [cell(case, name) for name in names]
+            for case in results["cases"]
+            if (case["size"] != CALL if sizes is None else case["size"] in sizes)
+        ]
+
+    summary = " elements, or ".join(HEADLINE)
+    lines = [
+        BEGIN,
+        f"![How many times faster fastlog is than other libraries]({PICTURE})",
+        "",
+        f"Arrays of {summary} along the last axis: fastlog's nanoseconds per element, and how many times faster it is "
+        "than the others:",
+        "",
+        *markdown_table(["function", "dtype", "ns", *names], rows(HEADLINE, False), 2),
+        "",
+        "A call with 10 elements: fastlog's nanoseconds, and how many times faster it is than the others:",
+        "",
+        *markdown_table(["function", "dtype", "ns", *names], rows((CALL,), False), 2),
+        "",
+        "Whole computations on scikit-learn's digits, as they are and with fastlog's functions in place:",
+        "",
+        *markdown_table(
+            ["pipeline", "replaced", "without", "with", "times faster", "largest difference"], pipeline_rows(results), 2
+        ),
+        "",
+        "<details><summary>All sizes</summary>",
+        "",
+        *markdown_table(["function", "dtype", "size", "ns", *names], rows(None, True), 3),
+        "",
+        "</details>",
+        "",
+        f"{machine(results)} Calls of all libraries take turns in one process; the minimum of many short repetitions "
+        "counts. An empty place: the library has no such function; "
+        f"{DIFFERS}: its answer differs by more than a thousandth.",
+        END,
+    ]
+    return "\n".join(lines)
+
+
+def write_readme(results: dict[str, Any]) -> None:
+    """Put the tables between the README's two marker comments.
+
+    Raises
+    ------
+    ValueError
+        If the README does not hold both markers, once each and in order.
+    """
+    text = README.read_text()
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end or BEGIN in rest or END in after:
+        raise ValueError(f"{README.name} needs the lines {BEGIN} and {END}, once each and in this order")
+    README.write_text(before + markdown(results) + after)

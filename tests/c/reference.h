@@ -1,0 +1,117 @@
+/* The functions in long double (64 bits of mantissa on x86, 113 on aarch64), from the same identities as the kernels,
+   and the distance of a result from them in units in the last place. */
+
+#ifndef TEST_REFERENCE_H
+#define TEST_REFERENCE_H
+
+#include <float.h>
+#include <math.h>
+
+#include "fastlog.h"
+
+/* e^(a - b), with the rounding error of a - b kept: up to |a - b| 2^-64, it would show in a double's last place. */
+static inline long double exp_of_difference(long double a, long double b) {
+    long double d = a - b;
+    if (!(fabsl(d) < 1e4L)) return expl(d); /* 0, infinity or nan in double */
+    long double b_part = a - d, a_part = d + b_part;
+    return expl(d) * (1 + ((a - a_part) - (b - b_part)));
+}
+
+static inline long double exact_softplus(long double x) { return fmaxl(x, 0) + log1pl(expl(-fabsl(x))); }
+
+static inline long double exact_logaddexp(long double a, long double b) {
+    if (a == b) return a + logl(2);
+    return a > b ? a + log1pl(exp_of_difference(b, a)) : b + log1pl(exp_of_difference(a, b));
+}
+
+/* w is the weight of the wrong side; inf * 0 means 0. */
+static inline long double exact_binary_cross_entropy(long double x, long double z) {
+    long double w = x < 0 ? z : 1 - z;
+    return (w == 0 ? 0 : fabsl(x) * w) + log1pl(expl(-fabsl(x)));
+}
+
+/* An elementwise function; *known says whether there is a reference for it. */
+static inline long double exact_elementwise(enum fl_function f, double x1, double x2, int *known) {
+    long double a = x1, b = x2;
+    *known = 1;
+    switch (f) {
+    case FL_softplus:
+        return isnan(a) ? a : exact_softplus(a);
+    case FL_log_sigmoid:
+        return isnan(a) ? a : -exact_softplus(-a);
+    case FL_sigmoid:
+        return a < 0 ? expl(a) / (1 + expl(a)) : 1 / (1 + expl(-a));
+    case FL_logaddexp:
+        return isnan(a) || isnan(b) ? a + b : exact_logaddexp(a, b);
+    case FL_binary_cross_entropy_with_logits:
+        return isnan(a) || isnan(b) ? a + b : exact_binary_cross_entropy(a, b);
+    default:
+        *known = 0;
+        return 0;
+    }
+}
+
+/* A row x with Z = sum of e^x_k: its maximum, and rest such that Z = e^max (1 + rest), where one largest element is
+   left out so that rest keeps its digits; nan where the row holds one. */
+typedef struct {
+    long double max, rest;
+} exact_partition;
+
+static inline exact_partition exact_partition_of(const double *x, int n) {
+    exact_partition p = {-INFINITY, 0};
+    int at = 0;
+    for (int i = 0; i < n; i++) {
+        if (isnan(x[i])) return (exact_partition){NAN, NAN};
+        if (x[i] > p.max) p.max = x[i], at = i;
+    }
+    for (int i = 0; i < n && isfinite(p.max); i++)
+        if (i != at) p.rest += exp_of_difference(x[i], p.max);
+    return p;
+}
+
+/* An element of the row's softmax or log_softmax, its logsumexp, or its cross-entropy with x as the true class. */
+static inline long double exact_row_element(enum fl_function f, exact_partition p, double x, int *known) {
+    *known = 1;
+    switch (f) {
+    case FL_logsumexp:
+        return isinf(p.max) ? p.max : p.max + log1pl(p.rest);
+    case FL_softmax:
+        return isinf(p.max) ? NAN : exp_of_difference(x, p.max) / (1 + p.rest);
+    case FL_log_softmax:
+        return isinf(p.max) ? x - p.max : (x - p.max) - log1pl(p.rest);
+    case FL_softmax_cross_entropy:
+        return isinf(p.max) ? p.max - x : (p.max - x) + log1pl(p.rest);
+    default:
+        *known = 0;
+        return 0;
+    }
+}
+
+/* The spacing of the format's numbers at x; that of the subnormals is the least. */
+static inline double ulp_of(double x, int width) {
+    int exponent;
+    frexp(x, &exponent);
+    exponent -= width == 32 ? FLT_MANT_DIG : DBL_MANT_DIG;
+    int least = width == 32 ? FLT_MIN_EXP - FLT_MANT_DIG : DBL_MIN_EXP - DBL_MANT_DIG;
+    return ldexp(1, exponent > least ? exponent : least);
+}
+
+static inline double rounded_to(long double x, int width) { return width == 32 ? (float)x : (double)x; }
+
+/* |got - exact| in ulp of the exact value, or of 1 where that is smaller and `absolute` is set; infinity where only one
+   of the two is nan, or infinite, or where they are zeros of different sign. */
+static inline double error_in_ulp(double got, long double exact, int width, int absolute) {
+    double rounded = rounded_to(exact, width);
+    if (isnan(got) || isnan(rounded)) return isnan(got) && isnan(rounded) ? 0 : INFINITY;
+    if (isinf(got) || isinf(rounded)) return got == rounded ? 0 : INFINITY;
+    if (got == 0 && rounded == 0) return !signbit(got) == !signbit(rounded) ? 0 : INFINITY;
+    double unit = ulp_of(absolute && fabs(rounded) < 1 ? 1 : rounded, width);
+    return (double)(fabsl(got - exact) / unit);
+}
+
+/* How far the references themselves may be wrong, in ulp: some roundings of long double. */
+static inline double reference_error(int width) {
+    return (double)(8 * LDBL_EPSILON / (width == 32 ? FLT_EPSILON : DBL_EPSILON));
+}
+
+#endif

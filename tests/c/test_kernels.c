@@ -1,0 +1,278 @@
+/* Accuracy, positions and status flags of the loops in every target's tables.
+
+   usage: test_kernels [points per function and width; 4294967296 for all floats]
+
+   Errors are in ulp of the exact result, subnormal results in units of the least subnormal; nan, infinities and the
+   sign of zero must be right. They are held against the claims in functions.def. Where a sum cancels, as in logaddexp
+   near 0, the claim is another: in ulp of 1. */
+
+#include <fenv.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "fastlog.h"
+#include "points.h"
+#include "reference.h"
+
+#ifndef DEFAULT_POINTS
+#define DEFAULT_POINTS 1000000
+#endif
+#define MAX_TARGETS 8
+#define CHUNK 1024
+#define SHOWN 5 /* wrong results printed per function, width and target */
+
+/* In ulp of max(1, |y|). */
+#define LOGADDEXP_ABSOLUTE 0.9
+#define LOGSUMEXP_ABSOLUTE 1.0
+
+/* The largest error of a function on a target, where its claim is relative [0] and where it is absolute [1]. */
+typedef struct {
+    double ulp[2];
+    char at[2][100], last[100]; /* the inputs; the last one printed as wrong */
+    int wrong, shown;
+} record;
+
+static int failures;
+
+/* Element i of an array of the width. */
+static void put(void *p, int64_t i, double x, int width) {
+    float narrow = (float)x;
+    if (width == 32) memcpy((float *)p + i, &narrow, sizeof narrow);
+    else memcpy((double *)p + i, &x, sizeof x);
+}
+static double get(const void *p, int64_t i, int width) {
+    float narrow;
+    double wide;
+    if (width == 32) return memcpy(&narrow, (const float *)p + i, sizeof narrow), narrow;
+    return memcpy(&wide, (const double *)p + i, sizeof wide), wide;
+}
+
+/* Runs a loop, which may raise no exception whatever the elements are: no function has a pole or an invalid point. */
+static void call(int target, int f, int width, char **args, const intptr_t *dims, const intptr_t *steps) {
+    const fl_table *table = width == 32 ? fl_targets[target].f32 : fl_targets[target].f64;
+    feclearexcept(FE_ALL_EXCEPT);
+    table->loop[f](args, dims, steps, 0);
+    int raised = fetestexcept(FE_ALL_EXCEPT);
+    if (raised && failures++ < SHOWN)
+        printf("FLAGS %#x raised by %s f%d %s\n", raised, fl_rows[f].name, width, fl_targets[target].name);
+}
+
+/* Near 0, logaddexp is the difference of two larger terms. */
+static int is_absolute(int f, const double *x, long double exact) {
+    if (f == FL_logsumexp) return 1;
+    return f == FL_logaddexp && fabsl(exact) <= fmax(fabs(x[0]), fabs(x[1])) / 16;
+}
+
+static double claim(int f, int width, int absolute) {
+    if (absolute) return f == FL_logsumexp ? LOGSUMEXP_ABSOLUTE : LOGADDEXP_ABSOLUTE;
+    return width == 32 ? fl_rows[f].ulp32 : fl_rows[f].ulp64;
+}
+
+/* Judges one result. The input is described by `row`, or by the arguments x where that is null. */
+static void judge(record *r, int f, int width, int target, double got, long double exact, const double *x,
+                  const char *row) {
+    int absolute = is_absolute(f, x, exact), digits = width == 32 ? 9 : 17;
+    double error = error_in_ulp(got, exact, width, absolute), bound = claim(f, width, absolute);
+    /* A difference within a row, such as log_softmax of the maximum, may lose the sign of what underflows. */
+    if (row && got == 0 && !signbit(got) && rounded_to(exact, width) == 0) error = 0;
+    int largest = error > r->ulp[absolute] || !r->at[absolute][0];
+    int wrong = bound == 0 ? !isfinite(error) : !(error <= bound + reference_error(width)); /* 0: nothing is claimed */
+    if (!largest && !wrong) return;
+    char where[100];
+    if (row) snprintf(where, sizeof where, "%s", row);
+    else if (fl_shapes[fl_rows[f].shape].nin == 1) snprintf(where, sizeof where, "%.*g", digits, x[0]);
+    else snprintf(where, sizeof where, "%.*g, %.*g", digits, x[0], digits, x[1]);
+    if (largest) r->ulp[absolute] = error, memcpy(r->at[absolute], where, sizeof where);
+    r->wrong += wrong;
+    if (!wrong || r->shown == SHOWN || !strcmp(r->last, where)) return; /* one line per row */
+    r->shown++;
+    memcpy(r->last, where, sizeof where);
+    printf("WRONG %s f%d %s(%s) = %.*g, exactly %.*Lg: %g ulp\n", fl_targets[target].name, width, fl_rows[f].name,
+           where, digits, got, digits + 3, exact, error);
+}
+
+static void print_records(int f, int width, const record *records) {
+    for (int t = 0; t < fl_target_count; t++) {
+        const record *r = records + t;
+        for (int absolute = 0; absolute < 2; absolute++)
+            if (r->at[absolute][0])
+                printf("%-33s f%d  %-9s %7.4f %-16s at %s\n", fl_rows[f].name, width, fl_targets[t].name,
+                       r->ulp[absolute], absolute ? "ulp(max(1,|y|))" : "ulp", r->at[absolute]);
+        failures += r->wrong;
+    }
+}
+
+/* ---- elementwise ---- */
+
+static int is_elementwise(int f) { return !fl_shapes[fl_rows[f].shape].signature; }
+
+/* Arguments first .. first+n of the function, and the exact results, unless `exact` is null. */
+static void fill_arguments(int f, const point_set *s, uint64_t first, int n, void *x1, void *x2, long double *exact) {
+    int known = 1;
+    for (int i = 0; i < n; i++) {
+        double a, b = 0;
+        if (fl_shapes[fl_rows[f].shape].nin == 1) a = point_of_line(s, first + (uint64_t)i);
+        else if (f == FL_logaddexp) point_of_logaddexp(s, first + (uint64_t)i, &a, &b);
+        else point_of_loss(s, first + (uint64_t)i, &a, &b);
+        put(x1, i, a, s->width);
+        put(x2, i, b, s->width);
+        if (exact) exact[i] = exact_elementwise(f, get(x1, i, s->width), get(x2, i, s->width), &known);
+    }
+    if (known) return;
+    printf("MISSING reference of %s in reference.h\n", fl_rows[f].name);
+    exit(1);
+}
+
+static void measure_elementwise(int f, const point_set *s) {
+    double x1[CHUNK], x2[CHUNK], y[CHUNK];
+    long double exact[CHUNK];
+    record records[MAX_TARGETS] = {0};
+    int width = s->width, nin = fl_shapes[fl_rows[f].shape].nin;
+    const intptr_t dims[] = {CHUNK}, steps[] = {width / 8, width / 8, width / 8};
+    char *args[] = {(char *)x1, nin == 1 ? (char *)y : (char *)x2, (char *)y};
+    for (uint64_t first = 0; first < s->points; first += CHUNK) {
+        fill_arguments(f, s, first, CHUNK, x1, x2, exact);
+        for (int t = 0; t < fl_target_count; t++) {
+            if (!fl_targets[t].supported()) continue;
+            call(t, f, width, args, dims, steps);
+            for (int i = 0; i < CHUNK; i++) {
+                const double x[] = {get(x1, i, width), get(x2, i, width)};
+                judge(&records[t], f, width, t, get(y, i, width), exact[i], x, 0);
+            }
+        }
+    }
+    print_records(f, width, records);
+}
+
+/* Whether results depend on where an element stands: arrays of 1 to 70 elements and any strides against the same
+   elements in one contiguous run; nothing between the strided results may be written. */
+static void test_positions(int f, const point_set *s) {
+    enum { LONGEST = 70, SPACE = 3 * LONGEST + 2 };
+    static const int strides[] = {1, 2, 3, -1, 0}; /* an output has any but the last */
+    double x1[SPACE], x2[SPACE], run1[SPACE], run2[SPACE], run[SPACE], y[SPACE], expected[SPACE];
+    int width = s->width, size = width / 8, nin = fl_shapes[fl_rows[f].shape].nin;
+    fill_arguments(f, s, s->edges > SPACE / 2 ? (uint64_t)s->edges - SPACE / 2 : 0, SPACE, x1, x2, 0);
+    for (int t = 0; t < fl_target_count; t++) {
+        int wrong = 0;
+        for (int way = 0; way < (nin == 1 ? 5 : 25) && fl_targets[t].supported(); way++) {
+            int step1 = strides[way % 5], step2 = strides[way / 5];
+            int first1 = step1 < 0 ? SPACE - 1 : 1, first2 = step2 < 0 ? SPACE - 1 : 1;
+            for (int i = 0; i < LONGEST; i++) {
+                put(run1, i, get(x1, first1 + i * step1, width), width);
+                put(run2, i, get(x2, first2 + i * step2, width), width);
+            }
+            for (int i = LONGEST; i < SPACE; i++) put(run1, i, 1, width), put(run2, i, 1, width);
+            char *run_args[] = {(char *)run1, nin == 1 ? (char *)run : (char *)run2, (char *)run};
+            call(t, f, width, run_args, (intptr_t[]){SPACE}, (intptr_t[]){size, size, size});
+            for (int n = 1; n <= LONGEST; n++)
+                for (int o = 0; o < 4; o++) {
+                    int step = strides[o], first = step < 0 ? SPACE - 1 : 1;
+                    for (int i = 0; i < SPACE; i++) put(y, i, 99, width), put(expected, i, 99, width);
+                    for (int i = 0; i < n; i++) put(expected, first + i * step, get(run, i, width), width);
+                    char *out = (char *)y + first * size, *in2 = (char *)x2 + first2 * size;
+                    char *args[] = {(char *)x1 + first1 * size, nin == 1 ? out : in2, out};
+                    intptr_t steps[] = {step1 * size, (nin == 1 ? step : step2) * size, step * size};
+                    call(t, f, width, args, (intptr_t[]){n}, steps);
+                    if (!memcmp(y, expected, (size_t)(SPACE * size))) continue;
+                    if (wrong++ < SHOWN)
+                        printf("WRONG %s f%d %s depends on position: %d elements, strides %d %d, output %d\n",
+                               fl_targets[t].name, width, fl_rows[f].name, n, step1, step2, step);
+                }
+        }
+        failures += wrong;
+    }
+}
+
+/* ---- rows ---- */
+
+#define MAX_ROWS 17
+#define MAX_LENGTH 5000
+
+/* Elements from row to row and within a row, of the input and of an output of the same shape. */
+typedef struct {
+    const char *name;
+    intptr_t outer, core, out_outer, out_core;
+} layout;
+
+typedef struct {
+    double x[MAX_ROWS * MAX_LENGTH]; /* row after row */
+    long double exact[MAX_ROWS * MAX_LENGTH];
+    double in[MAX_ROWS * (2 * MAX_LENGTH + 1)], out[MAX_ROWS * MAX_LENGTH]; /* in a layout, of the width */
+    exact_partition partition[MAX_ROWS];
+} row_space;
+
+static void measure_layout(int f, int width, int t, int rows, int n, const layout *l, row_space *m, record *r,
+                           const char *name) {
+    int size = width / 8, whole_row = fl_rows[f].shape == normalize, labelled = fl_rows[f].shape == reduce_labelled;
+    int64_t labels[MAX_ROWS];
+    char where[100], *x = (char *)m->in, *y = (char *)m->out;
+    intptr_t outer = l->outer * size, core = l->core * size, dims[] = {rows, n};
+    intptr_t whole_row_steps[] = {outer, l->out_outer * size, core, l->out_core * size};
+    snprintf(where, sizeof where, "%d %s of %d, %s", rows, l->name, n, name);
+    for (int k = 0; k < rows; k++) labels[k] = 7 * k % n;
+    if (whole_row) call(t, f, width, (char *[]){x, y}, dims, whole_row_steps);
+    else if (labelled) call(t, f, width, (char *[]){x, (char *)labels, y}, dims, (intptr_t[]){outer, 8, size, core});
+    else call(t, f, width, (char *[]){x, y}, dims, (intptr_t[]){outer, size, core});
+    for (int k = 0; k < rows; k++)
+        for (int i = 0; i < (whole_row ? n : 1); i++) {
+            intptr_t at = whole_row ? k * l->out_outer + i * l->out_core : k;
+            judge(r, f, width, t, get(m->out, at, width), m->exact[k * n + (labelled ? labels[k] : i)], 0, where);
+        }
+}
+
+static void measure_rows(int width, int rows, int n, int kind, uint64_t *state, row_space *m,
+                         record (*records)[MAX_TARGETS]) {
+    const layout layouts[] = {
+        {"rows", n, 1, n, 1},
+        {"columns", 1, rows, 1, rows},
+        {"columns to rows", 1, rows, n, 1},
+        {"spaced rows", 2 * n + 1, 2, n, 1},
+    };
+    for (int k = 0; k < rows; k++) {
+        fill_row(m->x + k * n, n, kind, width, state);
+        for (int i = 0; i < n; i++) m->x[k * n + i] = rounded_to(m->x[k * n + i], width);
+        m->partition[k] = exact_partition_of(m->x + k * n, n);
+    }
+    for (int f = 0; f < FL_FUNCTIONS; f++) {
+        int known = !is_elementwise(f);
+        for (int k = 0; k < rows * n && known; k++)
+            m->exact[k] = exact_row_element(f, m->partition[k / n], m->x[k], &known);
+        if (!known) continue;
+        for (size_t way = 0; way < sizeof layouts / sizeof layouts[0]; way++) {
+            const layout *l = layouts + way;
+            for (int k = 0; k < rows * n; k++) put(m->in, k / n * l->outer + k % n * l->core, m->x[k], width);
+            for (int t = 0; t < fl_target_count; t++)
+                if (fl_targets[t].supported())
+                    measure_layout(f, width, t, rows, n, l, m, &records[f][t], row_kind_names[kind]);
+        }
+    }
+}
+
+static void test_rows(int width, uint64_t points) {
+    static const int lengths[] = {1, 2, 3, 4, 5, 8, 10, 16, 17, 33, 64, 65, 100, 257, 1000, 2049, MAX_LENGTH};
+    static row_space space;
+    record records[FL_FUNCTIONS][MAX_TARGETS] = {0};
+    uint64_t state = 3;
+    for (size_t k = 0; k < sizeof lengths / sizeof lengths[0]; k++)
+        for (int kind = 0; kind < ROW_KINDS; kind++) {
+            int rows = lengths[k] <= 100 || points >= 500000 ? MAX_ROWS : 2;
+            measure_rows(width, rows, lengths[k], kind, &state, &space, records);
+        }
+    for (int f = 0; f < FL_FUNCTIONS; f++) print_records(f, width, records[f]);
+}
+
+int main(int argc, char **argv) {
+    uint64_t points = argc > 1 ? strtoull(argv[1], 0, 0) : DEFAULT_POINTS;
+    if (points == 0 || fl_target_count > MAX_TARGETS) return 2;
+    for (int width = 32; width <= 64; width += 32) {
+        const point_set s = make_points(width, points);
+        for (int f = 0; f < FL_FUNCTIONS; f++) {
+            if (!is_elementwise(f)) continue;
+            measure_elementwise(f, &s);
+            test_positions(f, &s);
+        }
+        test_rows(width, points);
+    }
+    printf(failures ? "%d FAILURES\n" : "all within their claims\n", failures);
+    return failures != 0;
+}

@@ -1,0 +1,170 @@
+/* Every operation of the vocabulary for FL_TARGET and FL_WIDTH, applied to arrays of LANES bit patterns. */
+
+#include "vec_probe.h"
+
+#include <string.h>
+
+#include "vec/vec.h"
+
+/* Loads and stores stand one element off the start of their block, since no alignment is promised. */
+static vec load(const uint64_t *p) {
+    real block[LANES + 1];
+    for (int k = 0; k < LANES; k++) {
+        bits pattern = (bits)p[k];
+        memcpy(block + 1 + k, &pattern, sizeof pattern);
+    }
+    return v_load(block + 1);
+}
+
+static void store(uint64_t *p, vec x) {
+    real block[LANES + 1];
+    v_store(block + 1, x);
+    for (int k = 0; k < LANES; k++) {
+        bits pattern;
+        memcpy(&pattern, block + 1 + k, sizeof pattern);
+        p[k] = pattern;
+    }
+}
+
+static real real_of(uint64_t p) {
+    bits pattern = (bits)p;
+    real x;
+    memcpy(&x, &pattern, sizeof x);
+    return x;
+}
+
+#define PARAMETERS const uint64_t *pa, const uint64_t *pb, const uint64_t *pc, uint64_t *out
+
+/* name: `result`, a vec, from the vecs a, b, c or, for operations on bits, from i and j. */
+#define PROBE(name, result) \
+    static void probe_##name(PARAMETERS) { \
+        vec a = load(pa), b = load(pb), c = load(pc); \
+        ivec i = v_bits(a), j = v_bits(b); \
+        (void)b, (void)c, (void)i, (void)j; \
+        store(out, result); \
+    }
+/* A mask shows itself as 1 and 0. */
+#define PROBE_MASK(name, m) PROBE(name, v_select(m, v_set(1), v_set(0)))
+
+PROBE(v_load, a)
+PROBE(v_store, a)
+PROBE(v_add, v_add(a, b))
+PROBE(v_sub, v_sub(a, b))
+PROBE(v_mul, v_mul(a, b))
+PROBE(v_div, v_div(a, b))
+PROBE(v_fma, v_fma(a, b, c))
+PROBE(v_fnma, v_fnma(a, b, c))
+PROBE(v_mul_error, v_mul_error(a, b, v_mul(a, b)))
+PROBE(v_abs, v_abs(a))
+PROBE(v_neg, v_neg(a))
+PROBE(v_max, v_max(a, b))
+PROBE(v_min, v_min(a, b))
+PROBE_MASK(v_eq, v_eq(a, b))
+PROBE_MASK(v_ne, v_ne(a, b))
+PROBE_MASK(v_lt, v_lt(a, b))
+PROBE_MASK(v_le, v_le(a, b))
+PROBE(v_select, v_select(v_lt(a, b), b, c))
+PROBE(v_add_where, v_add_where(a, v_lt(b, c), b))
+PROBE_MASK(m_and, m_and(v_lt(a, b), v_le(b, c)))
+PROBE_MASK(m_or, m_or(v_lt(a, b), v_le(b, c)))
+PROBE(v_bits, v_real(v_bits(a)))
+PROBE(v_real, v_real(v_bits(a)))
+PROBE(i_add, v_real(i_add(i, j)))
+PROBE(i_sub, v_real(i_sub(i, j)))
+PROBE(i_and, v_real(i_and(i, j)))
+PROBE(i_or, v_real(i_or(i, j)))
+
+/* One value for all lanes: that of element k is looked for in the lane opposite to k. */
+static void probe_v_set(PARAMETERS) {
+    (void)pb, (void)pc;
+    for (int k = 0; k < LANES; k++) {
+        uint64_t lanes[LANES];
+        store(lanes, v_set(real_of(pa[k])));
+        out[k] = lanes[LANES - 1 - k];
+    }
+}
+
+static void probe_i_set(PARAMETERS) {
+    (void)pb, (void)pc;
+    for (int k = 0; k < LANES; k++) {
+        uint64_t lanes[LANES];
+        store(lanes, v_real(i_set((bits)pa[k])));
+        out[k] = lanes[LANES - 1 - k];
+    }
+}
+
+/* One truth for all lanes: a[k] < b[k], while 0 < 0 in all other lanes. */
+static void probe_m_any(PARAMETERS) {
+    (void)pc;
+    for (int k = 0; k < LANES; k++) {
+        uint64_t a[LANES] = {0}, b[LANES] = {0};
+        a[k] = pa[k];
+        b[k] = pb[k];
+        out[k] = m_any(v_lt(load(a), load(b))) != 0;
+    }
+}
+
+/* Shifts of a by b mod FL_WIDTH. A count must be constant, so all are tried, in an unrolled loop. */
+#define PROBE_SHIFT(name) \
+    static void probe_##name(PARAMETERS) { \
+        ivec i = v_bits(load(pa)); \
+        (void)pc; \
+        _Pragma("GCC unroll 64") for (int count = 0; count < FL_WIDTH; count++) { \
+            uint64_t lanes[LANES]; \
+            store(lanes, v_real(name(i, count))); \
+            for (int k = 0; k < LANES; k++) \
+                if (pb[k] % FL_WIDTH == (unsigned)count) out[k] = lanes[k]; \
+        } \
+    }
+PROBE_SHIFT(i_shl)
+PROBE_SHIFT(i_shr)
+
+#if FL_WIDTH == 32
+static void probe_v_load_half(PARAMETERS) {
+    uint16_t block[LANES + 1];
+    (void)pb, (void)pc;
+    for (int k = 0; k < LANES; k++) block[1 + k] = (uint16_t)pa[k];
+    store(out, v_load_half(block + 1));
+}
+static void probe_v_store_half(PARAMETERS) {
+    uint16_t block[LANES + 1];
+    (void)pb, (void)pc;
+    v_store_half(block + 1, load(pa));
+    for (int k = 0; k < LANES; k++) out[k] = block[1 + k];
+}
+#endif
+
+#define SELECTS(name, arguments) {#name, arguments, 0, probe_##name}
+#define COMPUTES(name, arguments) {#name, arguments, 1, probe_##name}
+
+static const vec_operation operations[] = {
+    SELECTS(v_load, 1),      SELECTS(v_store, 1),      SELECTS(v_set, 1),    COMPUTES(v_add, 2),
+    COMPUTES(v_sub, 2),      COMPUTES(v_mul, 2),       COMPUTES(v_div, 2),   COMPUTES(v_fma, 3),
+    COMPUTES(v_fnma, 3),     COMPUTES(v_mul_error, 2), SELECTS(v_abs, 1),    SELECTS(v_neg, 1),
+    SELECTS(v_max, 2),       SELECTS(v_min, 2),        SELECTS(v_eq, 2),     SELECTS(v_ne, 2),
+    SELECTS(v_lt, 2),        SELECTS(v_le, 2),         SELECTS(v_select, 3), COMPUTES(v_add_where, 3),
+    SELECTS(m_and, 3),       SELECTS(m_or, 3),         SELECTS(m_any, 2),    SELECTS(v_bits, 1),
+    SELECTS(v_real, 1),      SELECTS(i_set, 1),        SELECTS(i_add, 2),    SELECTS(i_sub, 2),
+    SELECTS(i_and, 2),       SELECTS(i_or, 2),         SELECTS(i_shl, 2),    SELECTS(i_shr, 2),
+#if FL_WIDTH == 32
+    SELECTS(v_load_half, 1), SELECTS(v_store_half, 1),
+#endif
+};
+
+#define QUOTE(name) #name
+#define NAME(target) QUOTE(target)
+
+static vec_probe self = {
+    .target = NAME(FL_TARGET),
+    .width = FL_WIDTH,
+    .lanes = LANES,
+    .fused = FL_FUSED,
+    .operations = operations,
+    .count = (int)(sizeof operations / sizeof operations[0]),
+};
+
+/* Before main, so that no list of targets must be kept here as well. */
+__attribute__((constructor)) static void announce(void) {
+    self.next = vec_probes;
+    vec_probes = &self;
+}

@@ -1,0 +1,28 @@
+/* The vocabulary of csrc/vec/ as a table of functions on bit patterns, one table per target and width. */
+
+#ifndef VEC_PROBE_H
+#define VEC_PROBE_H
+
+#include <stdint.h>
+
+/* Applies an operation to `lanes` elements of each argument. Elements are bit patterns, of either width in 64 bits. */
+typedef void vec_function(const uint64_t *a, const uint64_t *b, const uint64_t *c, uint64_t *out);
+
+typedef struct {
+    const char *name;
+    int arguments;  /* how many of a, b, c matter */
+    int makes_nans; /* does arithmetic, so which nan follows from a nan operand is not defined */
+    vec_function *run;
+} vec_operation;
+
+typedef struct vec_probe {
+    const char *target;
+    int width, lanes, fused;
+    const vec_operation *operations;
+    int count;
+    const struct vec_probe *next;
+} vec_probe;
+
+extern const vec_probe *vec_probes; /* a list, to which each compiled vec_probe.c adds itself */
+
+#endif

@@ -1,0 +1,50 @@
+"""The C core without Python: its own tests, and what its objects may contain."""
+
+import platform
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+CMAKE, CTEST = (str(Path(sys.executable).parent / tool) for tool in ("cmake", "ctest"))
+
+
+def run(*command):
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout + result.stderr
+    return result.stdout
+
+
+@pytest.fixture(scope="module")
+def build(tmp_path_factory):
+    folder = str(tmp_path_factory.mktemp("c"))
+    run(CMAKE, "-S", str(ROOT), "-B", folder, "-DFASTLOG_PYTHON=OFF", "-DFASTLOG_C_TESTS=ON")
+    run(CMAKE, "--build", folder, "--parallel", "2")
+    return Path(folder)
+
+
+def test_c_tests(build):
+    assert "100% tests passed" in run(CTEST, "--test-dir", str(build), "--output-on-failure")
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="x86-64 only")
+def test_no_vector_extension_outside_its_target(build):
+    """An AVX instruction in a file that runs everywhere would crash older CPUs."""
+    objects = {p: str(p) for p in build.rglob("*.o")}
+    checked = 0
+    for path, name in objects.items():
+        if "kernels_portable" in name or "dispatch.dir" in name:
+            registers = set(re.findall(r"%(?:ymm|zmm|k[0-7])\d*\b", run("objdump", "-d", "--no-show-raw-insn", name)))
+            assert not registers, path.name
+            checked += 1
+        if "kernels_avx2" in name:
+            assert "%zmm" not in run("objdump", "-d", "--no-show-raw-insn", name), path.name
+            checked += 1
+    assert checked == 5
+
+
+def test_coefficients_are_what_their_script_computes():
+    run(sys.executable, str(ROOT / "csrc" / "coefficients" / "polynomials.py"), "--check")

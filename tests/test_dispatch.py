@@ -1,0 +1,83 @@
+"""Choosing the instruction set."""
+
+import os
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import fastlog
+from fastlog import _core
+
+RUN = [sys.executable, "-c"]
+
+
+def run(code, target=None):
+    environment = {k: v for k, v in os.environ.items() if k != "FASTLOG_TARGET"}
+    if target is not None:
+        environment["FASTLOG_TARGET"] = target
+    return subprocess.run([*RUN, code], env=environment, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("target", _core.supported_targets())
+def test_named_target_runs(target):
+    code = "import fastlog, fastlog._core as c; print(c.active_target(), fastlog.softplus(0.0).hex())"
+    assert run(code, target).stdout.split() == [target, np.log(2.0).hex()]
+
+
+@pytest.mark.parametrize("target", [None, ""])
+def test_the_best_supported_target_is_the_default(target):
+    assert run("import fastlog._core as c; print(c.active_target())", target).stdout.split() == [_core.supported_targets()[0]]
+
+
+@pytest.mark.parametrize("target", ["sse9", "AVX2", "avx2,avx512", "vfp"])
+def test_unknown_target_is_an_import_error_that_lists_the_others(target):
+    result = run("import fastlog", target)
+    assert "ImportError" in result.stderr
+    for name in _core.supported_targets():
+        assert name in result.stderr
+
+
+def test_functions_of_an_unknown_target():
+    with pytest.raises(ValueError, match="portable"):
+        _core.functions("sse9")
+
+
+def test_all_targets_live_side_by_side():
+    x = np.random.default_rng(0).normal(0, 5, 1000)
+    found = {target: _core.functions(target) for target in _core.supported_targets()}
+    assert _core.functions(_core.active_target())["softplus"] is fastlog.softplus
+    for ufuncs in found.values():
+        np.testing.assert_allclose(ufuncs["softplus"](x), fastlog.softplus(x), rtol=5e-16)
+
+
+def test_show_config(capsys):
+    fastlog.show_config()
+    printed = capsys.readouterr().out
+    config = fastlog.show_config(mode="dicts")
+    assert config["version"] == fastlog.__version__
+    assert config["active target"] in config["supported targets"]
+    assert set(config["supported targets"]) <= set(config["compiled targets"])
+    for key in config:
+        assert key in printed
+    with pytest.raises(ValueError, match="'stdout' or 'dicts'"):
+        fastlog.show_config(mode="json")
+
+
+def test_import_brings_only_numpy():
+    code = "import sys, fastlog; print([m for m in ('scipy', 'torch', 'jax', 'pandas', 'dask') if m in sys.modules])"
+    assert run(code).stdout.strip() == "[]"
+
+
+@pytest.mark.skipif(not shutil.which("qemu-x86_64-static"), reason="needs an emulator of a CPU without AVX")
+def test_portable_target_runs_on_a_cpu_without_avx():
+    code = (
+        "import numpy as np, fastlog; x = np.linspace(-50, 50, 999)\n"
+        "for t in 'f4', 'f8': fastlog.softplus(x.astype(t)), fastlog.logsumexp(x.astype(t)), fastlog.softmax(x.astype(t))\n"
+        "print(fastlog.show_config(mode='dicts')['active target'])"
+    )
+    emulated = ["qemu-x86_64-static", "-cpu", "Nehalem", *RUN]
+    result = subprocess.run([*emulated, code], capture_output=True, text=True, check=False)
+    assert result.stdout.strip() == "portable", result.stderr

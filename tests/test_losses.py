@@ -1,0 +1,173 @@
+"""Losses: values, reductions, limits and errors."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from reference import exact
+
+import fastlog
+from fastlog import binary_cross_entropy_with_logits as bce
+from fastlog import cross_entropy, nll_loss
+from fastlog._core import functions, supported_targets
+
+INF = np.inf
+RNG = np.random.default_rng(0)
+
+
+@pytest.mark.parametrize("dtype", ["f2", "f4", "f8"])
+def test_bce_reductions(dtype):
+    x = RNG.normal(0, 3, (30, 7)).astype(dtype)
+    z = RNG.integers(0, 2, x.shape)
+    each = bce(x, z, reduction="none")
+    expected = np.logaddexp(0, np.where(z, -1, 1) * x.astype(float))
+    rtol = {"f2": 1e-3, "f4": 3e-7, "f8": 1e-15}[dtype]
+    np.testing.assert_allclose(each, expected, rtol=rtol)
+    for reduction, value in [("sum", expected.sum()), ("mean", expected.mean())]:
+        y = bce(x, z, reduction=reduction)
+        assert y.dtype == each.dtype == dtype
+        np.testing.assert_allclose(y, value, rtol=rtol)
+    assert bce(x, z) == bce(x, z, reduction="mean")
+
+
+@pytest.mark.parametrize("target", supported_targets())
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+def test_bce_sum_is_rounded_once(target, dtype):
+    """Sums are carried in two words: 1 ulp of the sum of the elements' exact values at most."""
+    x, z = RNG.normal(0, 3, 3001).astype(dtype), RNG.random(3001).astype(dtype)
+    total = functions(target)["binary_cross_entropy_with_logits_sum"](x, z)
+    assert total.dtype == np.float64
+    expected = sum(exact("binary_cross_entropy_with_logits", *pair) for pair in zip(x, z, strict=True))
+    assert abs(total - float(expected)) <= np.spacing(np.array(float(expected), dtype))
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+def test_bce_limits(dtype):
+    x = np.array([INF, -INF, INF, -INF, 0.0, np.nan, 1.0], dtype)
+    z = np.array([1, 0, 0, 1, 1, 1, np.nan], dtype)
+    with np.errstate(all="raise"):
+        y = bce(x, z, reduction="none")
+        np.testing.assert_array_equal(y, np.array([0, 0, INF, INF, np.log(2), np.nan, np.nan], dtype))
+        assert bce(x[:2], z[:2]) == 0
+        assert bce(x[:5], z[:5]) == INF
+        assert np.isnan(bce(x, z))
+        assert bce(x[:4], z[:4], pos_weight=2.0, reduction="none").tolist() == [0, 0, INF, INF]
+
+
+def test_bce_weights():
+    x, z = RNG.normal(size=(5, 4)), RNG.random((5, 4))
+    w, p = RNG.random(4), RNG.random(4)
+    positive, negative = np.logaddexp(0, -x), np.logaddexp(0, x)
+    each = w * (p * z * positive + (1 - z) * negative)
+    np.testing.assert_allclose(bce(x, z, w, p, "none"), each, rtol=1e-14)
+    np.testing.assert_allclose(bce(x, z, w, p), each.mean(), rtol=1e-14)
+    np.testing.assert_allclose(bce(x, z, w, reduction="sum"), (w * (z * positive + (1 - z) * negative)).sum(), rtol=1e-14)
+
+
+def test_bce_errors():
+    with pytest.raises(ValueError, match=r"\(2,\).*\(3,\)"):
+        bce([1.0, 2.0], [1, 0, 1])
+    with pytest.raises(ValueError, match="'none', 'sum', 'mean'"):
+        bce([1.0], [1], reduction="average")
+    with pytest.raises(ValueError, match="weight"):
+        bce([1.0, 2.0], [1, 0], weight=[1, 2, 3])
+    for bad in ("a", [None], 1j, np.longdouble(1)):
+        with pytest.raises(TypeError, match="convert"):
+            bce(bad, 1)
+    assert np.isnan(bce([], []))
+    assert bce([], [], reduction="sum") == 0
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+@pytest.mark.parametrize("shape", [(50, 3), (50, 10), (4, 1000), (1, 2), (7,)])
+@pytest.mark.parametrize("label_type", ["i1", "u1", "i4", "i8", "u8"])
+def test_cross_entropy_of_labels(dtype, shape, label_type):
+    x = RNG.normal(0, 3, shape).astype(dtype)
+    labels = RNG.integers(0, min(shape[-1], 100), shape[:-1]).astype(label_type)
+    expected = -np.take_along_axis(
+        fastlog.log_softmax(x.astype(float), -1), labels.astype(int)[..., None], -1
+    )[..., 0]
+    y = cross_entropy(x, labels, reduction="none")
+    assert y.dtype == dtype
+    np.testing.assert_allclose(y, expected, rtol=2e-7 if dtype == "f4" else 1e-15)
+    np.testing.assert_allclose(cross_entropy(x, labels), expected.mean(), rtol=2e-7)
+    np.testing.assert_allclose(cross_entropy(x, labels, reduction="sum"), expected.sum(), rtol=2e-7)
+
+
+@pytest.mark.parametrize("target", supported_targets())
+@pytest.mark.parametrize("shape", [(40, 3), (3, 40), (5, 900)])
+def test_labelled_rows_on_every_target(target, shape):
+    x = RNG.normal(0, 5, shape)
+    labels = RNG.integers(0, shape[1], shape[0])
+    for a in (x, np.asfortranarray(x), np.repeat(x, 2, axis=1)[:, ::2]):
+        y = functions(target)["softmax_cross_entropy"](a, labels)
+        expected = -functions("portable")["log_softmax"](x)[np.arange(shape[0]), labels]
+        np.testing.assert_allclose(y, expected, rtol=4e-16)
+
+
+def test_cross_entropy_of_probabilities():
+    x, p = RNG.normal(size=(6, 4)), RNG.dirichlet(np.ones(4), 6)
+    expected = -(p * fastlog.log_softmax(x, 1)).sum(1)
+    np.testing.assert_allclose(cross_entropy(x, p, reduction="none"), expected, rtol=1e-15)
+    np.testing.assert_allclose(cross_entropy(x, p), expected.mean(), rtol=1e-15)
+    w = RNG.random(4)
+    np.testing.assert_allclose(cross_entropy(x, p, w), -(w * p * fastlog.log_softmax(x, 1)).sum(1).mean(), rtol=1e-15)
+    assert cross_entropy([[-INF, 0.0]], [[0.0, 1.0]]) == 0
+    assert cross_entropy([[-INF, 0.0]], [[0.5, 0.5]]) == INF
+
+
+def test_class_axis():
+    x, labels = RNG.normal(size=(5, 3, 4)), RNG.integers(0, 3, (5, 4))
+    y = cross_entropy(x, labels, reduction="none", axis=1)
+    np.testing.assert_array_equal(y, cross_entropy(np.moveaxis(x, 1, -1), labels, reduction="none"))
+    np.testing.assert_allclose(nll_loss(fastlog.log_softmax(x, 1), labels, axis=1), y.mean(), rtol=1e-14)
+    np.testing.assert_allclose(fastlog.nn.functional.cross_entropy(x, labels), y.mean(), rtol=1e-14)
+
+
+def test_class_weights_and_ignored_labels():
+    x, w = RNG.normal(size=(6, 3)), np.array([1.0, 2.0, 0.0])
+    labels = np.array([0, 1, 2, -100, 1, 0])
+    each = cross_entropy(x, np.where(labels < 0, 0, labels), reduction="none")
+    row_weight = np.where(labels < 0, 0, w[np.maximum(labels, 0)])
+    for loss in (cross_entropy, lambda a, *rest: nll_loss(fastlog.log_softmax(a, 1), *rest)):
+        np.testing.assert_allclose(loss(x, labels, w), (each * row_weight).sum() / row_weight.sum(), rtol=1e-14)
+    assert cross_entropy(x, labels, reduction="none")[3] == 0
+    np.testing.assert_allclose(cross_entropy(x, [0, 1, 2, 7, 1, 0], ignore_index=7, reduction="sum"), each[labels >= 0].sum())
+    nothing = np.full(6, -100)
+    assert np.isnan(cross_entropy(x, nothing))
+    assert cross_entropy(x, nothing, reduction="sum") == 0
+    assert np.isnan(cross_entropy(np.empty((0, 3)), np.empty(0, int)))
+    assert cross_entropy(x, labels, w, reduction="none")[2] == 0
+
+
+def test_label_errors():
+    x = np.zeros((2, 3, 4))
+    with pytest.raises(ValueError, match=r"targets\[1, 2\] is 4, .* 0 to 3"):
+        cross_entropy(x, [[0, 1, 2], [3, 0, 4]])
+    with pytest.raises(ValueError, match=r"targets\[0, 0\] is -1"):
+        cross_entropy(x, [[-1, 1, 2], [3, 0, 4]])
+    with pytest.raises(ValueError, match=r"\(2, 3\), not \(3,\)"):
+        cross_entropy(x, [0, 1, 2])
+    with pytest.raises(ValueError, match=r"\(2, 3, 4\), not \(2, 3\)"):
+        cross_entropy(x, np.zeros((2, 3)))
+    with pytest.raises(ValueError, match=r"\(4,\)"):
+        cross_entropy(x, np.zeros((2, 3), int), weight=[1, 2])
+    with pytest.raises(ValueError, match="reduction"):
+        cross_entropy(x, np.zeros((2, 3), int), reduction="max")
+    with pytest.raises(ValueError, match="class axis"):
+        cross_entropy(1.0, 0)
+    with pytest.raises(TypeError, match="integer"):
+        nll_loss(x, np.zeros((2, 3)))
+    with pytest.raises(TypeError, match="length"):
+        cross_entropy([[1.0], [1.0, 2.0]], [0, 0])
+    for huge in (2**63 - 1, -(2**63)):
+        with pytest.raises(ValueError, match="labels run from"):
+            cross_entropy(np.zeros((1, 3)), np.array([huge]))
+
+
+@given(st.lists(st.floats(-100, 100), min_size=1, max_size=40), st.floats(0, 1))
+def test_bce_is_the_cross_entropy_of_two_classes(logits, z):
+    x = np.array(logits)
+    two = np.stack([x, np.zeros_like(x)], -1)
+    soft = np.full(two.shape, [z, 1 - z])
+    np.testing.assert_allclose(bce(x, np.full(x.shape, z)), cross_entropy(two, soft), rtol=1e-12, atol=1e-15)

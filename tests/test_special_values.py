@@ -1,0 +1,446 @@
+"""Limits, signs of zero, subnormals, nan, floating-point exceptions, and identities between the functions."""
+
+import itertools
+
+import mpmath
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+INF, NAN = np.inf, np.nan
+LOG_2 = float(mpmath.log(2))
+BCE = "binary_cross_entropy_with_logits"
+
+# ---- exact values ----
+
+# max and tiny stand for the largest finite and the smallest subnormal number, log2 for log 2 rounded, of the dtype.
+SPECIAL = {
+    "softplus": [
+        ("0", "log2"),
+        ("-0", "log2"),
+        ("tiny", "log2"),
+        ("-tiny", "log2"),
+        ("inf", "inf"),
+        ("-inf", "0"),
+        ("max", "max"),
+        ("-max", "0"),
+        ("1000", "1000"),
+        ("-1000", "0"),
+        ("nan", "nan"),
+    ],
+    "log_sigmoid": [
+        ("0", "-log2"),
+        ("-0", "-log2"),
+        ("tiny", "-log2"),
+        ("-tiny", "-log2"),
+        ("inf", "-0"),
+        ("-inf", "-inf"),
+        ("max", "-0"),
+        ("-max", "-max"),
+        ("1000", "-0"),
+        ("-1000", "-1000"),
+        ("nan", "nan"),
+    ],
+    "sigmoid": [
+        ("0", "0.5"),
+        ("-0", "0.5"),
+        ("tiny", "0.5"),
+        ("-tiny", "0.5"),
+        ("inf", "1"),
+        ("-inf", "0"),
+        ("max", "1"),
+        ("-max", "0"),
+        ("1000", "1"),
+        ("-1000", "0"),
+        ("nan", "nan"),
+    ],
+    "logaddexp": [
+        ("0", "0", "log2"),
+        ("0", "-0", "log2"),
+        ("-0", "-0", "log2"),
+        ("tiny", "-tiny", "log2"),
+        ("0", "-inf", "0"),
+        ("0", "-max", "0"),
+        ("tiny", "-inf", "tiny"),
+        ("tiny", "-max", "tiny"),
+        ("-tiny", "-1000", "-tiny"),
+        ("max", "max", "max"),
+        ("max", "-max", "max"),
+        ("max", "-inf", "max"),
+        ("-max", "-max", "-max"),
+        ("-max", "-inf", "-max"),
+        ("inf", "max", "inf"),
+        ("inf", "0", "inf"),
+        ("inf", "inf", "inf"),
+        ("inf", "-inf", "inf"),
+        ("-inf", "-inf", "-inf"),
+        *((x, "nan", "nan") for x in ("0", "-1", "inf", "-inf", "max", "tiny", "nan")),
+    ],
+    BCE: [
+        *((x, z, "log2") for x in ("0", "-0", "tiny", "-tiny") for z in ("0", "-0", "1", "0.5", "0.25", "tiny")),
+        ("inf", "1", "0"),
+        ("-inf", "0", "0"),
+        ("-inf", "-0", "0"),
+        ("inf", "0", "inf"),
+        ("-inf", "1", "inf"),
+        *((x, z, "inf") for x in ("inf", "-inf") for z in ("0.5", "0.25")),
+        ("-inf", "tiny", "inf"),
+        ("max", "1", "0"),
+        ("-max", "0", "0"),
+        ("max", "0", "max"),
+        ("-max", "1", "max"),
+        *((x, "nan", "nan") for x in ("0", "1", "inf", "-inf", "max", "nan")),
+        *(("nan", z, "nan") for z in ("0", "1", "0.5")),
+    ],
+}
+
+
+def parsed(text, dtype):
+    sign = -1 if text[0] == "-" else 1
+    special = {"max": np.finfo(dtype).max, "tiny": np.finfo(dtype).smallest_subnormal, "log2": LOG_2}
+    text = text.removeprefix("-")
+    return dtype.type(sign * dtype.type(special.get(text, text)))
+
+
+def test_every_function_has_special_values(name):
+    assert name in SPECIAL
+
+
+def test_special_values(name, f, dtype, same_bits):
+    rows = np.array([[parsed(text, dtype) for text in row] for row in SPECIAL[name]])
+    *args, expected = (np.ascontiguousarray(column) for column in rows.T)
+    expected[np.isnan(expected)] = NAN
+    with np.errstate(all="raise"):
+        got = f(*args)
+        one_by_one = np.array([f(*row) for row in rows[:, :-1]])
+        swapped = f(*args[::-1]) if name == "logaddexp" else got
+    for y in (got, one_by_one, swapped):
+        assert np.isnan(y).tolist() == np.isnan(expected).tolist()
+        y[np.isnan(y)] = NAN
+        same_bits(y, expected)
+
+
+def nans(dtype):
+    """Quiet and signalling, of both signs, with several payloads."""
+    quiet = np.array([0x7E00, 0x7FC00000, 0x7FF8000000000000], "u8")[dtype.itemsize // 4]
+    infinity = int(np.array(INF, dtype).view(f"u{dtype.itemsize}"))
+    payloads = [int(quiet), int(quiet) | 1, int(quiet) | 0x15, 2 * (int(quiet) - infinity) - 1 + infinity, infinity | 1]
+    sign = 1 << (8 * dtype.itemsize - 1)
+    return np.array([*payloads, *(p | sign for p in payloads)], f"u{dtype.itemsize}").view(dtype)
+
+
+def test_nan_in_quiet_nan_out(f, dtype):
+    x = nans(dtype)
+    assert np.isnan(x).all()
+    others = np.array([0, -0.0, 1, -1, 0.25, 50, -50, INF, -INF, NAN], dtype)
+    with np.errstate(all="raise"):
+        results = [f(x)] if f.nin == 1 else [f(x[:, None], others), f(others[:, None], x), f(x[:, None], x)]
+        results += [np.array([f(v) if f.nin == 1 else f(v, others[2]) for v in x])]
+    for y in results:
+        assert np.isnan(y).all()
+
+
+def test_logaddexp_of_distant_numbers(ufuncs, dtype):
+    """Far apart, the greater one is the answer, however large the rounding error of the difference or its parts."""
+    top = np.finfo(dtype).max
+    x = np.r_[np.geomspace(1, top / 2, 300), top / np.arange(1, 100), top * np.linspace(0, 1, 100)].astype(dtype)
+    x = np.unique([x, -x])
+    a, b = (np.ascontiguousarray(v) for v in np.broadcast_arrays(x[:, None], x))
+    distant = np.abs(a.astype("g") - b.astype("g")) > 1000
+    with np.errstate(all="raise"):
+        y = ufuncs["logaddexp"](a[distant], b[distant])
+    np.testing.assert_array_equal(y, np.maximum(a, b)[distant])
+
+
+def test_nan_touches_only_its_own_element(f, dtype, samples, same_bits):
+    args = [x[:100] for x in samples(f, dtype, 100)]
+    whole = f(*args)
+    for i in (0, 7, 8, 31, 50, 99):
+        for k in range(f.nin):
+            mine = [x.copy() for x in args]
+            mine[k][i] = NAN
+            got = f(*mine)
+            assert np.isnan(got[i])
+            others = np.arange(100) != i
+            same_bits(got[others], whole[others])
+
+
+def test_bce_of_an_infinite_logit_is_never_nan(ufuncs, dtype):
+    targets = np.linspace(0, 1, 65).astype(dtype)
+    for logit in (INF, -INF):
+        loss = ufuncs[BCE](dtype.type(logit), targets)
+        np.testing.assert_array_equal(loss, np.where(targets == (logit > 0), 0.0, INF))
+
+
+# ---- subnormal results ----
+
+mp = mpmath.mp.clone()
+mp.prec = 400
+
+EXACT = {
+    "softplus": lambda x: mp.log1p(mp.exp(x)),
+    "log_sigmoid": lambda x: -mp.log1p(mp.exp(-x)),
+    "sigmoid": lambda x: 1 / (1 + mp.exp(-x)),
+    "logaddexp": lambda a, b: max(a, b) + mp.log1p(mp.exp(-abs(a - b))),
+    BCE: lambda x, z: (1 - z if x >= 0 else z) * abs(x) + mp.log1p(mp.exp(-abs(x))),
+}
+
+
+def in_units(name, args, dtype):
+    """The exact result in units of the smallest subnormal number."""
+    return EXACT[name](*(mp.mpf(float(x)) for x in args)) / mp.mpf(float(np.finfo(dtype).smallest_subnormal))
+
+
+def got_in_units(f, args, dtype):
+    return mp.mpf(float(f(*args))) / mp.mpf(float(np.finfo(dtype).smallest_subnormal))
+
+
+@pytest.mark.parametrize(
+    ("name", "args", "dtype", "units"),
+    [
+        ("log_sigmoid", (100,), "f4", -27),
+        ("log_sigmoid", (103.5,), "f4", -1),
+        ("log_sigmoid", (740,), "f8", None),
+        ("log_sigmoid", (745.13,), "f8", -1),
+        ("softplus", (-100,), "f4", 27),
+        ("softplus", (-740,), "f8", None),
+        ("sigmoid", (-100,), "f4", 27),
+        ("sigmoid", (-740,), "f8", None),
+        ("sigmoid", (-745.13,), "f8", 1),
+        ("sigmoid", (-17,), "f2", 1),
+        ("sigmoid", (-12,), "f2", None),
+        ("log_sigmoid", (17,), "f2", -1),
+        ("logaddexp", (0, -100), "f4", 27),
+        ("logaddexp", (-740, 0), "f8", None),
+        (BCE, (100, 1), "f4", 27),
+        (BCE, (-100, 0), "f4", 27),
+        (BCE, (740, 1), "f8", None),
+    ],
+)
+def test_subnormal_results(ufuncs, name, args, dtype, units):
+    args = [np.dtype(dtype).type(x) for x in args]
+    rounded = mp.nint(in_units(name, args, dtype))
+    if units is not None:
+        assert rounded == units
+    with np.errstate(all="raise"):
+        assert got_in_units(ufuncs[name], args, dtype) == rounded
+
+
+SUBNORMAL_RANGE = {"f2": (9.8, 17.3), "f4": (87.4, 103.9), "f8": (708.5, 745.1)}
+
+
+@pytest.mark.parametrize("dtype", SUBNORMAL_RANGE)
+@pytest.mark.parametrize("name", EXACT)
+def test_range_of_subnormal_results(ufuncs, name, dtype):
+    """One rounding of e^-x, one to the spacing of subnormals: below one unit altogether."""
+    x = np.random.default_rng(0).uniform(*SUBNORMAL_RANGE[dtype], 200).astype(dtype)
+    one, zero = np.ones_like(x), np.zeros_like(x)
+    args = {"log_sigmoid": (x,), "logaddexp": (zero, -x), BCE: (x, one)}.get(name, (-x,))
+    with np.errstate(all="raise"):
+        got = ufuncs[name](*args)
+    assert (np.abs(got) < np.finfo(dtype).tiny).all()
+    assert (got != 0).all()
+    for *row, y in zip(*args, got, strict=True):
+        assert abs(mp.mpf(float(y)) / float(np.finfo(dtype).smallest_subnormal) - in_units(name, row, dtype)) < 1
+
+
+@pytest.mark.parametrize(("dtype", "x"), [("f2", 17.5), ("f4", 104), ("f8", 746)])
+def test_underflow_keeps_the_sign(ufuncs, dtype, x):
+    x = np.array([x, x + 1, 2 * x, 10 * x], dtype)
+    with np.errstate(all="raise"):
+        for y, negative in (
+            (ufuncs["log_sigmoid"](x), True),
+            (ufuncs["softplus"](-x), False),
+            (ufuncs["sigmoid"](-x), False),
+            (ufuncs[BCE](x, np.ones_like(x)), False),
+            (ufuncs[BCE](-x, np.zeros_like(x)), False),
+        ):
+            assert (y == 0).all()
+            assert (np.signbit(y) == negative).all()
+
+
+# ---- floating-point exceptions ----
+
+
+def every(dtype, mantissas):
+    """Every sign and exponent with some mantissas: zeros, subnormals, infinities and nans among them."""
+    bits = 8 * dtype.itemsize
+    stored = np.finfo(dtype).nmant
+    exponents = np.arange(2 ** (bits - stored), dtype=f"u{dtype.itemsize}") << stored
+    return (exponents[:, None] | np.array(mantissas, exponents.dtype)).ravel().view(dtype)
+
+
+def dense(f, dtype):
+    """Arguments that between them take every path."""
+    stored = np.finfo(dtype).nmant
+    top = 1 << (stored - 1)  # of a nan: quiet
+    if dtype.itemsize == 2:
+        x = np.arange(2**16, dtype="u2").view("f2")
+        others = np.array([0, -0.0, 1, -1, 0.5, 1e-7, 6e-5, -11, 17, 60000, -60000, INF, -INF, NAN], "f2")
+        return (x,) if f.nin == 1 else np.broadcast_arrays(x[:, None], others)
+    if f.nin == 1:
+        near = np.linspace(-800, 800, 100_001).astype(dtype)
+        return (np.r_[every(dtype, [0, 1, top, top + 1, 2 * top - 1, *range(2, 2 * top, top // 5)]), near],)
+    x = every(dtype, [top])
+    x = np.r_[x[:: max(1, len(x) // 512)], np.array([0, -0.0, 0.5, 1, -1, INF, -INF, NAN, 88, -88, 709, -709], dtype)]
+    return np.broadcast_arrays(x[:, None], x)
+
+
+def test_no_spurious_exceptions(f, dtype, ordinary):
+    args = dense(f, dtype)
+    keep = ordinary(f, *args)
+    args = [x[keep] for x in args]
+    assert len(args[0]) > 1000
+    with np.errstate(all="raise"):
+        f(*args)
+        f(*(x[::-3] for x in args))
+        for n in range(40):
+            f(*(x[n : 2 * n] for x in args))
+
+
+@pytest.mark.parametrize("name", ["softplus", "log_sigmoid", "sigmoid", "logaddexp"])
+def test_no_number_becomes_nan_or_infinite(ufuncs, name, dtype):
+    f = ufuncs[name]
+    args = np.stack(dense(f, dtype))
+    y = f(*args)
+    np.testing.assert_array_equal(np.isnan(y), np.isnan(args).any(axis=0))
+    assert np.isfinite(y[np.isfinite(args).all(axis=0)]).all()
+
+
+def test_bce_of_targets_in_the_unit_interval_is_finite_and_nonnegative(ufuncs, dtype):
+    x = every(dtype, [0, 1, (1 << np.finfo(dtype).nmant) - 1])
+    x = x[np.isfinite(x)]
+    with np.errstate(all="raise"):
+        loss = ufuncs[BCE](x[:, None], np.linspace(0, 1, 17).astype(dtype))
+    assert np.isfinite(loss).all()
+    assert not np.signbit(loss).any()
+
+
+def test_exceptions_of_numpys_casts_stay(f):
+    """A loop puts back the status that it found, so that what NumPy's cast before it raised is still seen."""
+    huge = np.full(9000, 1e300)
+    with np.errstate(over="raise"), pytest.raises(FloatingPointError, match="overflow"):
+        f(*[huge] * f.nin, dtype="f4")
+    with np.errstate(over="raise"), pytest.raises(FloatingPointError, match="overflow"):
+        f(*[np.full(9000, 1e30, "f4")] * f.nin, dtype="f2")
+
+
+def test_exceptions_of_the_cast_of_results_stay(ufuncs):
+    with np.errstate(over="raise"), pytest.raises(FloatingPointError, match="overflow"):
+        ufuncs["softplus"](np.full(9000, 1e30, "f4"), out=np.empty(9000, "f2"))
+
+
+# ---- identities that hold bit for bit ----
+
+
+def test_log_sigmoid_is_minus_softplus_of_minus_x(ufuncs, dtype, same_bits):
+    (x,) = dense(ufuncs["softplus"], dtype)
+    x = x[~np.isnan(x)]
+    same_bits(ufuncs["log_sigmoid"](x), -ufuncs["softplus"](-x))
+
+
+def test_logaddexp_is_symmetric(ufuncs, dtype, samples, same_bits):
+    f = ufuncs["logaddexp"]
+    a, b = (x.ravel() for x in dense(f, dtype))
+    number = ~np.isnan(a) & ~np.isnan(b)
+    same_bits(f(a, b)[number], f(b, a)[number])
+    np.testing.assert_array_equal(f(a, b), f(b, a))  # nan in both or in neither
+    a, b = samples(f, dtype, 50_000)
+    np.testing.assert_array_equal(f(a, b), f(b, a))
+
+
+def test_minus_infinity_is_the_identity_of_logaddexp(ufuncs, dtype):
+    (x,) = dense(ufuncs["softplus"], dtype)
+    np.testing.assert_array_equal(ufuncs["logaddexp"](dtype.type(-INF), x), x)  # +0 for -0, as log(1) is
+
+
+def test_bce_of_hard_targets_is_softplus(ufuncs, dtype, same_bits):
+    (x,) = dense(ufuncs["softplus"], dtype)
+    x = x[~np.isnan(x)]
+    same_bits(ufuncs[BCE](x, dtype.type(0)), ufuncs["softplus"](x))
+    same_bits(ufuncs[BCE](x, dtype.type(1)), ufuncs["softplus"](-x))
+
+
+# ---- properties ----
+
+WIDTHS = pytest.mark.parametrize("dtype", [np.float32, np.float64])
+NEAR = np.arange(-16, 17)
+
+
+def neighbours(x, dtype):
+    """X and the 16 numbers on either side of it."""
+    x = np.array(x, dtype)
+    integer = f"i{x.itemsize}"
+    with np.errstate(over="ignore"):
+        y = (np.abs(x).view(integer) + NEAR[NEAR + np.abs(x).view(integer) >= 0].astype(integer)).view(dtype)
+    return np.copysign(y[np.isfinite(y)], x)
+
+
+def spacing(x):
+    return np.spacing(np.abs(x))
+
+
+# Where the kernels branch: 0, log 2 and its halves, the end of the normal results, of the subnormal ones.
+BRANCHES = [0.0, LOG_2 / 2, LOG_2, 1.0, 17.0, 37.0, 87.0, 87.33655, 103.97, 708.0, 708.3964, 745.13]
+near_branches = st.tuples(st.sampled_from(BRANCHES), st.sampled_from([-1, 1]), st.integers(-9, 9))
+arguments = st.one_of(
+    st.floats(-800, 800),
+    st.floats(-20, 20),
+    st.floats(width=32, allow_nan=False, allow_infinity=False),
+    near_branches.map(lambda t: t[1] * (t[0] + t[2] * 1e-5)),
+)
+
+
+@WIDTHS
+@pytest.mark.parametrize("name", ["softplus", "log_sigmoid", "sigmoid"])
+@given(x=arguments)
+def test_monotonic(ufuncs, name, dtype, x):
+    x = np.sort(neighbours(x, dtype))
+    y = ufuncs[name](x)
+    assert (y[:-1] <= y[1:] + 2 * spacing(y[1:])).all()
+
+
+@WIDTHS
+@given(x=arguments)
+def test_softplus_of_both_signs(ufuncs, dtype, x):
+    """Each softplus is right to an ulp of its own, and the greater ulp counts; the difference rounds once."""
+    x = neighbours(x, dtype)
+    f = ufuncs["softplus"]
+    assert (np.abs(f(x) - f(-x) - x) <= 2 * spacing(np.maximum(f(x), f(-x)))).all()
+
+
+@WIDTHS
+@given(x=arguments)
+def test_sigmoid_of_both_signs(ufuncs, dtype, x):
+    x = neighbours(x, dtype)
+    f = ufuncs["sigmoid"]
+    assert (np.abs(f(x) + f(-x) - 1) <= np.finfo(dtype).eps).all()
+
+
+# Multiples of 2^-10 below 2^12, which both widths add exactly.
+exact_numbers = st.integers(-(2**22), 2**22).map(lambda k: k * 2.0**-10)
+differences = st.one_of(exact_numbers, st.integers(-20_000, 20_000).map(lambda k: k * 2.0**-10))
+
+
+@WIDTHS
+@given(a=exact_numbers, d=differences, c=exact_numbers)
+def test_logaddexp_shifts(ufuncs, dtype, a, d, c):
+    f = ufuncs["logaddexp"]
+    a, b, c = dtype(a), dtype(np.clip(a + d, -4096, 4096)), dtype(c)
+    left, right = f(a + c, b + c), f(a, b)
+    assert abs(left - (c + right)) <= 2 * spacing(max(abs(left), abs(right), abs(c)))
+
+
+@WIDTHS
+@given(a=arguments, b=arguments)
+def test_logaddexp_is_at_least_the_greater(ufuncs, dtype, a, b):
+    f = ufuncs["logaddexp"]
+    a, b = (neighbours(x, dtype)[:17] for x in (a, b))
+    for x, y in itertools.product((a,), (b, b[::-1])):
+        n = min(len(x), len(y))
+        x, y = x[:n], y[:n]
+        greater = np.maximum(x, y)
+        z = f(x, y)
+        assert (z >= greater - spacing(greater)).all()
+        assert (z <= greater + dtype(LOG_2) + 2 * spacing(np.abs(greater) + 1)).all()
