@@ -17,7 +17,7 @@ RESULTS = ROOT / "bench" / "results"
 README = ROOT / "README.md"
 PICTURE = "docs/speed.png"
 DIFFERS = "≠"
-BEGIN, END = "<!-- bench:begin -->", "<!-- bench:end -->"
+BEGIN, END = "<!-- {}:begin -->", "<!-- {}:end -->"
 
 
 def save(results: dict[str, Any]) -> Path:
@@ -166,7 +166,6 @@ def markdown(results: dict[str, Any]) -> str:
 
     summary = " elements, or ".join(HEADLINE)
     lines = [
-        BEGIN,
         f"![How many times faster fastlog is than other libraries]({PICTURE})",
         "",
         f"Arrays of {summary} along the last axis: fastlog's nanoseconds per element, and how many times faster it is "
@@ -193,22 +192,43 @@ def markdown(results: dict[str, Any]) -> str:
         f"{machine(results)} Calls of all libraries take turns in one process; the minimum of many short repetitions "
         "counts. An empty place: the library has no such function; "
         f"{DIFFERS}: its answer differs by more than a thousandth.",
-        END,
+    ]
+    return "\n".join(lines)
+
+
+def accuracy_markdown() -> str:
+    """Return the README's table of accuracy: the claims of csrc/functions.def, which the tests hold."""
+    from fastlog._core import claims
+
+    rows = [
+        [f"`{name}`", f"{claim['float32'][0]:g}", f"{claim['float64'][0]:g}"]
+        for name, claim in sorted(claims().items())
+    ]
+    lines = [
+        "The largest error on any instruction set, in units in the last place (ulp) of the exact result; for "
+        "`logsumexp` in ulp of max(1, abs(result)); for `logaddexp` where abs(result) > max(abs(x1), abs(x2))/16, "
+        "elsewhere it is below 0.9 ulp of 1. Subnormal results count in units of the smallest subnormal number. "
+        "`make test` holds these figures, `make exhaustive` measures them anew.",
+        "",
+        *markdown_table(["function", "float32", "float64"], rows, 1),
     ]
     return "\n".join(lines)
 
 
 def write_readme(results: dict[str, Any]) -> None:
-    """Put the tables between the README's two marker comments.
+    """Put the tables of speed and accuracy between the README's marker comments.
 
     Raises
     ------
     ValueError
-        If the README does not hold both markers, once each and in order.
+        If the README does not hold the markers of a part, once each and in order.
     """
     text = README.read_text()
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end or BEGIN in rest or END in after:
-        raise ValueError(f"{README.name} needs the lines {BEGIN} and {END}, once each and in this order")
-    README.write_text(before + markdown(results) + after)
+    for part, content in (("bench", markdown(results)), ("accuracy", accuracy_markdown())):
+        begin, end = BEGIN.format(part), END.format(part)
+        before, found_begin, rest = text.partition(begin)
+        _, found_end, after = rest.partition(end)
+        if not found_begin or not found_end or begin in rest or end in after:
+            raise ValueError(f"{README.name} needs the lines {begin} and {end}, once each and in this order")
+        text = f"{before}{begin}\n{content}\n{end}{after}"
+    README.write_text(text)

@@ -1,5 +1,8 @@
 """Log-space arithmetic for NumPy: softplus, logsumexp, log-softmax and the losses made of them."""
 
+from importlib import import_module as _import_module
+from types import ModuleType as _ModuleType
+
 from fastlog._config import __version__, show_config
 from fastlog._elementwise import expit, log1pexp, log_expit, log_sigmoid, logaddexp, sigmoid, softplus
 from fastlog._losses import binary_cross_entropy_with_logits, cross_entropy, nll_loss
@@ -22,3 +25,10 @@ __all__ = [
     "softmax",
     "softplus",
 ]
+
+
+def __getattr__(name: str) -> _ModuleType:
+    """Import a door when it is first asked for: ``fastlog.special``, ``fastlog.nn``, ``fastlog.tf``."""
+    if name in ("special", "nn", "tf"):
+        return _import_module(f"fastlog.{name}")
+    raise AttributeError(f"module 'fastlog' has no attribute {name!r}")

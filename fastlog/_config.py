@@ -2,13 +2,14 @@
 
 import os
 import platform
+from typing import Any
 
 from fastlog._core import active_target, compiled_targets, supported_targets
 
 __version__ = "0.1.0"
 
 
-def show_config(mode: str = "stdout") -> dict | None:
+def show_config(mode: str = "stdout") -> dict[str, Any] | None:
     """Print, or return, the version and the instruction sets.
 
     Parameters

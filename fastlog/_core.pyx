@@ -177,7 +177,8 @@ cdef object make_ufunc(const fl_target *target, int function):
             functions[ntypes] = <cnp.PyUFuncGenericFunction>loops[t]
             for k in range(arguments):
                 code = chr(shape.types[k])
-                types[ntypes * arguments + k] = np.dtype(own if code == "-" else code).num
+                # NumPy's long and long long may both be int64, and only one of them is its int64.
+                types[ntypes * arguments + k] = np.dtype({"-": own, "q": np.int64}.get(code, code)).num
             ntypes += 1
     name = row.name.decode()
     doc = docstring(name, claims().get(name)).encode()
@@ -217,7 +218,24 @@ def functions(target=None):
     return built[name]
 
 
-def run_rows(int function, a, axis):
+cdef bint fits(object out, cnp.ndarray x):
+    """Can the rows of `x` be normalised straight into `out`? In place, or into a C-ordered array apart from it."""
+    if type(out) is not cnp.ndarray:
+        return False
+    cdef cnp.ndarray y = <cnp.ndarray>out
+    cdef int nd = cnp.PyArray_NDIM(x), i
+    if (cnp.PyArray_TYPE(y) != cnp.PyArray_TYPE(x) or cnp.PyArray_NDIM(y) != nd or not cnp.PyArray_ISCARRAY(y)
+            or not cnp.PyArray_IS_C_CONTIGUOUS(x)):
+        return False
+    for i in range(nd):
+        if cnp.PyArray_DIMS(y)[i] != cnp.PyArray_DIMS(x)[i]:
+            return False
+    cdef char *first = cnp.PyArray_BYTES(x)
+    cdef char *other = cnp.PyArray_BYTES(y)
+    return first == other or first + cnp.PyArray_NBYTES(x) <= other or other + cnp.PyArray_NBYTES(y) <= first
+
+
+def run_rows(int function, a, axis, out=None):
     """The loop of a reduction or normalisation on a plain array, without the ufunc machinery.
 
     Parameters
@@ -226,12 +244,15 @@ def run_rows(int function, a, axis):
         From `INDEX`; of shape (n)->() or (n)->(n).
     a : object
     axis : object
+    out : object, optional
+        Of a normalisation: where to write.
 
     Returns
     -------
     ndarray, scalar or None
         None where the short way does not apply: `a` is not exactly an ndarray of native, aligned float32 or float64,
-        or the axis is not None or an int in range, or the rows are not those of a matrix that `a` can be seen as.
+        or the axis is not None or an int in range, or the rows are not those of a matrix that `a` can be seen as, or
+        `out` is not an array that they can be written into.
     """
     if type(a) is not cnp.ndarray:
         return None
@@ -266,6 +287,8 @@ def run_rows(int function, a, axis):
             rows, row_step, out_row_step = size // n, n * itemsize, n * itemsize
         else:
             return None
+    if out is not None and not (normalizes and fits(out, x)):
+        return None
     if not normalizes:
         out_row_step = itemsize
     cdef cnp.npy_intp out_shape[32]
@@ -292,7 +315,8 @@ def run_rows(int function, a, axis):
         args[1] = <char *>&scalar
         loop(args, dims, steps, NULL)
         return PyArray_Scalar(&scalar, x.descr, None)
-    out = cnp.PyArray_EMPTY(out_nd, out_shape, typenum, 0)
+    if out is None:
+        out = cnp.PyArray_EMPTY(out_nd, out_shape, typenum, 0)
     args[1] = cnp.PyArray_BYTES(<cnp.ndarray>out)
     with nogil:
         loop(args, dims, steps, NULL)

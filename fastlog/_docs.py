@@ -129,7 +129,7 @@ Examples
 >>> import numpy as np
 >>> from fastlog import sigmoid
 >>> sigmoid(np.array([-740.0, 0.0, 2.0]))
-array([4.19955798e-322, 5.00000000e-001, 8.80797078e-001])
+array([4.19955799e-322, 5.00000000e-001, 8.80797078e-001])
 """,
     "logaddexp": """
 Logarithm of a sum of exponentials, log(exp(x1) + exp(x2)), elementwise.
@@ -196,7 +196,7 @@ Cross-entropy of a row of logits and the index of its true class; the index is n
 }
 
 
-def docstring(name: str, claim: dict | None) -> str:
+def docstring(name: str, claim: dict[str, tuple[float, tuple[float, ...]]] | None) -> str:
     """Docstring of a table row.
 
     Parameters

@@ -134,7 +134,7 @@ def cross_entropy(
     >>> cross_entropy(logits, [0, 1], reduction="none")
     array([0.12692801, 0.69314718])
     >>> cross_entropy(logits, [[1.0, 0.0], [0.5, 0.5]])
-    np.float64(0.4100375958014595)
+    np.float64(0.4100375958014589)
     """
     name = "cross_entropy"
     _check_reduction(name, reduction)
@@ -318,4 +318,5 @@ def _soft_cross_entropy(rows: np.ndarray, p: np.ndarray, class_weight: np.ndarra
     factor = p.astype(np.float64) if class_weight is None else p * class_weight
     with np.errstate(invalid="ignore"):
         terms = np.where(factor == 0, 0, factor * log_softmax(rows, axis=-1))
-    return -np.sum(terms, axis=-1)
+    loss: np.ndarray = -np.sum(terms, axis=-1)
+    return loss

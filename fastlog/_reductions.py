@@ -124,9 +124,7 @@ def logsumexp(
     return (deliver(y, out), deliver(sign, None)) if return_sign else deliver(y, out)
 
 
-def softmax(
-    x: Any, axis: Any = None, *, where: Any = None, out: np.ndarray | None = None, dtype: Any = None
-) -> Any:
+def softmax(x: Any, axis: Any = None, *, where: Any = None, out: np.ndarray | None = None, dtype: Any = None) -> Any:
     """Softmax, exp(x) / sum(exp(x)), over an axis.
 
     Parameters
@@ -175,8 +173,8 @@ def softmax(
     array([[0.5 , 0.5 ],
            [0.25, 0.75]])
     """
-    if where is out is dtype is None:
-        y = run_rows(_SOFTMAX, x, axis)
+    if where is dtype is None:
+        y = run_rows(_SOFTMAX, x, axis, out)
         if y is not None:
             return y
     return _normalize("softmax", x, axis, where, out, dtype, 0.0)
@@ -234,8 +232,8 @@ def log_softmax(
     >>> log_softmax(np.array([0.0, -40.0]))
     array([-4.24835426e-18, -4.00000000e+01])
     """
-    if where is out is dtype is None:
-        y = run_rows(_LOG_SOFTMAX, x, axis)
+    if where is dtype is None:
+        y = run_rows(_LOG_SOFTMAX, x, axis, out)
         if y is not None:
             return y
     return _normalize("log_softmax", x, axis, where, out, dtype, -np.inf)
@@ -279,7 +277,8 @@ def _logsumexp_rows(rows: np.ndarray) -> np.ndarray:
     if working is None:
         return _plain_logsumexp(rows, 1)
     y = np.empty(rows.shape[:-1], working)
-    return _rows["logsumexp"](rows.astype(working, copy=False), out=y).astype(rows.dtype, copy=False)
+    _rows["logsumexp"](rows.astype(working, copy=False), out=y)
+    return y.astype(rows.dtype, copy=False)
 
 
 def _plain_logsumexp(rows: np.ndarray, weights: Any) -> np.ndarray:
@@ -290,7 +289,8 @@ def _plain_logsumexp(rows: np.ndarray, weights: Any) -> np.ndarray:
         shift = np.max(rows.real, axis=-1, keepdims=True)
         shift = np.where(np.isfinite(shift), shift, 0)
         total = np.sum(weights * np.exp(rows - shift), axis=-1)
-        return np.log(total) + shift[..., 0]
+        y: np.ndarray = np.log(total) + shift[..., 0]
+        return y
 
 
 def _weighted_rows(rows: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -3,9 +3,9 @@
     python tests/accuracy.py [--points N]     float64, and functions of two arguments: N stratified points (4e6)
     python tests/accuracy.py --exhaustive     float32 functions of one argument: all 2^32 inputs
 
-prints, for each function, dtype and target: the largest error in ulp, the input that has it, the share of results that
-are not correctly rounded, and how many infinities and nans are wrong. The table in csrc/functions.def states the largest
-of these figures. Runs on all processors.
+prints, for each function, dtype and target: the largest error in ulp, the input that has it, the share of results
+that are not correctly rounded, and how many infinities and nans are wrong. The table in csrc/functions.def states the
+largest of these figures. Runs on all processors.
 """
 
 from __future__ import annotations
@@ -125,8 +125,11 @@ def main() -> None:
                         total[target].add(found[target])
                 for target, e in total.items():
                     at = ", ".join(x.hex() for x in e.at)
-                    print(f"{name:34}{dtype.__name__:9}{target:10}{e.worst:9.4f}  {e.misrounded / e.count:10.3%}"
-                          f"  {e.wrong:6}  {at}", flush=True)
+                    print(
+                        f"{name:34}{dtype.__name__:9}{target:10}{e.worst:9.4f}  {e.misrounded / e.count:10.3%}"
+                        f"  {e.wrong:6}  {at}",
+                        flush=True,
+                    )
 
 
 if __name__ == "__main__":

@@ -18,7 +18,9 @@ def stratified(dtype: type, count: int, seed: int = 0) -> np.ndarray:
     end = 106.0 if dtype == np.float32 else 750.0
     part = max(count // 8, 4)
     exponents = rng.uniform(np.log2(float(info.smallest_subnormal)), info.maxexp, part)
-    special = np.array([LN2, LN2 / 2, 1.0, 2.0, 87.0, 87.34, 103.28, 104.0, 708.0, 708.4, 745.13, 17.0, 37.0, 0.25, 0.5])
+    special = np.array(
+        [LN2, LN2 / 2, 1.0, 2.0, 87.0, 87.34, 103.28, 104.0, 708.0, 708.4, 745.13, 17.0, 37.0, 0.25, 0.5]
+    )
     near = rng.choice(special, part) * (1 + rng.normal(0, 1e-3, part))
     multiples = (rng.integers(0, int(2 * end / LN2), part) / 2) * LN2
     pieces = [

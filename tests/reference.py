@@ -1,7 +1,7 @@
 """The mathematics that fastlog is held against: one line per elementwise function of the table, and the rows.
 
-A line takes a namespace `m` (exp, log1p, maximum, minimum), so that it runs on MPFR numbers of 400 bits, the reference for
-float64, and on NumPy arrays of double or long double, the reference for float32.
+A line takes a namespace `m` (exp, log1p, maximum, minimum), so that it runs on MPFR numbers of 400 bits, the reference
+for float64, and on NumPy arrays of double or long double, the reference for float32.
 """
 
 from __future__ import annotations
@@ -57,8 +57,12 @@ def errors(got: np.ndarray, expected: np.ndarray | list[gmpy2.mpfr]) -> np.ndarr
     if isinstance(expected, list):
         rounded = np.array([float(e) for e in expected])
         unit = ulp(rounded, dtype)
-        distance = np.array([float((gmpy2.mpfr(float(g)) - e) / gmpy2.mpfr(float(u)))
-                             for g, e, u in zip(got, expected, unit, strict=True)])
+        distance = np.array(
+            [
+                float((gmpy2.mpfr(float(g)) - e) / gmpy2.mpfr(float(u)))
+                for g, e, u in zip(got, expected, unit, strict=True)
+            ]
+        )
         return np.abs(distance)
     with np.errstate(all="ignore"):
         distance = np.abs(got.astype(expected.dtype) - expected) / ulp(expected, dtype)

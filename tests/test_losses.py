@@ -61,7 +61,8 @@ def test_bce_weights():
     each = w * (p * z * positive + (1 - z) * negative)
     np.testing.assert_allclose(bce(x, z, w, p, "none"), each, rtol=1e-14)
     np.testing.assert_allclose(bce(x, z, w, p), each.mean(), rtol=1e-14)
-    np.testing.assert_allclose(bce(x, z, w, reduction="sum"), (w * (z * positive + (1 - z) * negative)).sum(), rtol=1e-14)
+    total = (w * (z * positive + (1 - z) * negative)).sum()
+    np.testing.assert_allclose(bce(x, z, w, reduction="sum"), total, rtol=1e-14)
 
 
 def test_bce_errors():
@@ -84,9 +85,7 @@ def test_bce_errors():
 def test_cross_entropy_of_labels(dtype, shape, label_type):
     x = RNG.normal(0, 3, shape).astype(dtype)
     labels = RNG.integers(0, min(shape[-1], 100), shape[:-1]).astype(label_type)
-    expected = -np.take_along_axis(
-        fastlog.log_softmax(x.astype(float), -1), labels.astype(int)[..., None], -1
-    )[..., 0]
+    expected = -np.take_along_axis(fastlog.log_softmax(x.astype(float), -1), labels.astype(int)[..., None], -1)[..., 0]
     y = cross_entropy(x, labels, reduction="none")
     assert y.dtype == dtype
     np.testing.assert_allclose(y, expected, rtol=2e-7 if dtype == "f4" else 1e-15)
@@ -103,6 +102,13 @@ def test_labelled_rows_on_every_target(target, shape):
         y = functions(target)["softmax_cross_entropy"](a, labels)
         expected = -functions("portable")["log_softmax"](x)[np.arange(shape[0]), labels]
         np.testing.assert_allclose(y, expected, rtol=4e-16)
+
+
+def test_labelled_rows_keep_float32():
+    """int64 labels must not draw float32 logits into the float64 loop."""
+    f = functions()["softmax_cross_entropy"]
+    assert f(np.zeros((2, 3), "f4"), np.zeros(2, np.int64)).dtype == np.float32
+    assert np.dtype(f.types[0][1]) == np.int64
 
 
 def test_cross_entropy_of_probabilities():
@@ -132,7 +138,8 @@ def test_class_weights_and_ignored_labels():
     for loss in (cross_entropy, lambda a, *rest: nll_loss(fastlog.log_softmax(a, 1), *rest)):
         np.testing.assert_allclose(loss(x, labels, w), (each * row_weight).sum() / row_weight.sum(), rtol=1e-14)
     assert cross_entropy(x, labels, reduction="none")[3] == 0
-    np.testing.assert_allclose(cross_entropy(x, [0, 1, 2, 7, 1, 0], ignore_index=7, reduction="sum"), each[labels >= 0].sum())
+    others = cross_entropy(x, [0, 1, 2, 7, 1, 0], ignore_index=7, reduction="sum")
+    np.testing.assert_allclose(others, each[labels >= 0].sum())
     nothing = np.full(6, -100)
     assert np.isnan(cross_entropy(x, nothing))
     assert cross_entropy(x, nothing, reduction="sum") == 0

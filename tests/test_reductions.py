@@ -288,10 +288,29 @@ def test_out(name):
         f(x, 1, out=np.empty(out.shape, int))
     with pytest.raises(TypeError, match="ndarray"):
         f(x, 1, out=[0.0])
-    if name != "logsumexp":
+
+
+@pytest.mark.parametrize("name", ["softmax", "log_softmax"])
+@pytest.mark.parametrize("shape", [(40,), (4, 5), (3, 300), (300, 3), (70, 70)])
+def test_out_in_place_and_overlapping(name, shape):
+    f = getattr(fastlog, name)
+    x = np.random.default_rng(15).normal(size=shape)
+    for axis in (None, *range(x.ndim)):
+        expected = f(x, axis)
         copy = x.copy()
-        f(copy, 1, out=copy)
-        np.testing.assert_array_equal(copy, out)
+        assert f(copy, axis, out=copy) is copy
+        np.testing.assert_array_equal(copy, expected)
+        memory = np.zeros(x.size + 3)
+        memory[: x.size] = x.ravel()
+        shifted = memory[3:].reshape(shape)
+        f(memory[: x.size].reshape(shape), axis, out=shifted)
+        np.testing.assert_array_equal(shifted, expected)
+        for out in (np.empty(shape, order="F"), np.empty(shape, "g"), np.empty((*shape[:-1], 2 * shape[-1]))[..., ::2]):
+            np.testing.assert_array_equal(f(x, axis, out=out), expected)
+        read_only = np.empty(shape)
+        read_only.flags.writeable = False
+        with pytest.raises(ValueError, match="read-only"):
+            f(x, axis, out=read_only)
 
 
 def test_dtype_option():

@@ -159,7 +159,7 @@ def worst(problem: Polynomial, coefficients: list[mpf]) -> mpf:
 
 
 def constants(width: int) -> dict[str, mpf]:
-    """ln 2 in two parts and its reciprocal.
+    """Return ln 2 in two parts and its reciprocal.
 
     The high part is short enough for n * ln2_hi to be exact for every n that exp's reduction can meet:
     |n| < 2^8 with 24 bits, |n| < 2^12 with 53.
@@ -195,6 +195,7 @@ def header(width: int) -> str:
 
 
 def main() -> int:
+    """Write the headers, or compare them."""
     check = "--check" in sys.argv[1:]
     stale = []
     for width in (32, 64):

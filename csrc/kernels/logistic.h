@@ -18,15 +18,25 @@ INLINE vec k_softplus(vec x) {
 /* log_sigmoid(x) = -log(1 + e^-x) = -softplus(-x); the negation is exact, and gives -0 where e^-x underflows. */
 INLINE vec k_log_sigmoid(vec x) { return v_neg(k_softplus(v_neg(x))); }
 
-/* sigmoid(x) = 1/(1 + e^-x) = e^x/(1 + e^x): with t = e^-|x|, either 1 or t over 1 + t. Far below 0 it is e^x. Error:
-   0.4 ulp from t in the numerator, less than half that in the denominator; the corrected quotient rounds once. */
-INLINE vec k_sigmoid(vec x) {
+/* sigmoid(x) = 1/(1 + e^-x) = e^x/(1 + e^x): with t = e^-|x|, either 1 or t over 1 + t. */
+typedef struct {
+    dw numerator, denominator;
+} fraction;
+
+INLINE fraction sigmoid_fraction(vec x) {
     scaled e = m_exp(v_max(v_set(NORMAL_MIN), v_neg(v_abs(x))), v_set(ROUNDER));
     vec power = m_power_of_two(e.exponent);
     dw t = {v_mul(e.mantissa.hi, power), v_mul(e.mantissa.lo, power)};
     mask negative = v_lt(x, v_set(0));
     dw numerator = {v_select(negative, t.hi, v_set(1)), v_select(negative, t.lo, v_set(0))};
-    vec y = dw_quotient(numerator, dw_fast_two_sum(v_set(1), t.hi));
+    return (fraction){numerator, dw_fast_two_sum(v_set(1), t.hi)};
+}
+
+/* Far below 0, sigmoid is e^x.
+   Error: 0.4 ulp from t in the numerator, less than half that in the denominator; the corrected quotient rounds once. */
+INLINE vec k_sigmoid(vec x) {
+    fraction f = sigmoid_fraction(x);
+    vec y = dw_quotient(f.numerator, f.denominator);
     mask subnormal = v_lt(x, v_set(NORMAL_MIN));
     if (m_any(subnormal)) y = v_select(subnormal, m_exp_subnormal(x), y);
     return y;

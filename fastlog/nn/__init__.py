@@ -103,9 +103,7 @@ class NLLLoss(_Module):
 
     def forward(self, input: Any, target: Any) -> Any:
         """Return `functional.nll_loss`."""
-        return functional.nll_loss(
-            input, target, self.weight, ignore_index=self.ignore_index, reduction=self.reduction
-        )
+        return functional.nll_loss(input, target, self.weight, ignore_index=self.ignore_index, reduction=self.reduction)
 
 
 class CrossEntropyLoss(_Module):
