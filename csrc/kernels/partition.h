@@ -55,10 +55,8 @@ INLINE dw p_rescale(dw rest, vec old, vec new) {
 }
 
 /* Sum of the lifted terms 2^LIFT e^(x - base) 2^-n over x != max, and how many those are. Lifted, no term is subnormal;
-   below the floor terms are so small that 2^40 of them still round to 0. The sum is a double word: many equal terms
-   would be rounded the same way each time. */
-#define FLOOR (EXP_MIN - REAL(26.0))
-
+   at FLOOR terms are so small that 2^30 of them still round to 0. The sum is a double word: many equal terms would be
+   rounded the same way each time. */
 typedef struct {
     dw sum;
     vec others;

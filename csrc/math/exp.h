@@ -25,6 +25,8 @@
 #define UNLIFT 0x1p-256
 #endif
 
+#define FLOOR (EXP_MIN - REAL(26.0)) /* 2^LIFT e^FLOOR is still normal; e^FLOOR times 2^30 rounds to 0 */
+
 #define ROUNDER (REAL(1.5) * ((bits)1 << MANTISSA_BITS))
 #define POWER_OF_TWO(n) ((bits)(EXPONENT_BIAS + (n)) << MANTISSA_BITS) /* its bit pattern */
 
