@@ -66,8 +66,10 @@ cdef extern from "numpy/ufuncobject.h":
         cnp.PyUFuncGenericFunction *functions, void **data, const char *types, int ntypes, int nin, int nout,
         int identity, const char *name, const char *doc, int unused, const char *signature, object identity_value)
 
-DEF MAX_TYPES = 3
-DEF MAX_ARGUMENTS = 3
+cdef enum:
+    MAX_TYPES = 3
+    MAX_ARGUMENTS = 3
+    MAX_DIMENSIONS = 64  # NumPy's
 
 cdef const fl_target *active
 cdef dict built = {}      # target name -> its ufuncs, made once: NumPy keeps pointers into them
@@ -291,7 +293,7 @@ def run_rows(int function, a, axis, out=None):
         return None
     if not normalizes:
         out_row_step = itemsize
-    cdef cnp.npy_intp out_shape[32]
+    cdef cnp.npy_intp out_shape[MAX_DIMENSIONS]
     cdef int out_nd = nd
     if normalizes:
         for i in range(nd):

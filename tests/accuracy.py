@@ -66,15 +66,15 @@ def summarise(x: tuple[np.ndarray, ...], error: np.ndarray) -> Errors:
 
 
 def measure(name: str, dtype: type, x: tuple[np.ndarray, ...], targets: list[str]) -> dict[str, Errors]:
-    """Errors of one function at the given arguments, on each target."""
+    """Errors of one function at the finite ones of the given arguments, on each target."""
+    finite = np.all([np.isfinite(a) for a in x], axis=0)
+    x = tuple(a[finite] for a in x)
     if dtype == np.float32:
         expected = wide(name, *x)
         keep = claimed(name, x, expected)
         x = tuple(a[keep] for a in x)
         expected = expected[keep]
     else:
-        keep = np.all([np.isfinite(a) for a in x], axis=0)
-        x = tuple(a[keep] for a in x)
         values = [exact(name, *point) for point in zip(*x, strict=True)]
         keep = claimed(name, x, np.array([float(v) for v in values]))
         x = tuple(a[keep] for a in x)

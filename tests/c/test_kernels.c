@@ -108,7 +108,7 @@ static int is_elementwise(int f) { return !fl_shapes[fl_rows[f].shape].signature
 
 /* Arguments first .. first+n of the function, and the exact results, unless `exact` is null. */
 static void fill_arguments(int f, const point_set *s, uint64_t first, int n, void *x1, void *x2, long double *exact) {
-    int known = 1;
+    int known;
     for (int i = 0; i < n; i++) {
         double a, b = 0;
         if (fl_shapes[fl_rows[f].shape].nin == 1) a = point_of_line(s, first + (uint64_t)i);
@@ -118,12 +118,15 @@ static void fill_arguments(int f, const point_set *s, uint64_t first, int n, voi
         put(x2, i, b, s->width);
         if (exact) exact[i] = exact_elementwise(f, get(x1, i, s->width), get(x2, i, s->width), &known);
     }
-    if (known) return;
-    printf("MISSING reference of %s in reference.h\n", fl_rows[f].name);
-    exit(1);
 }
 
 static void measure_elementwise(int f, const point_set *s) {
+    int known;
+    exact_elementwise(f, 0.5, 0.5, &known);
+    if (!known) { /* the Python tests measure every function; here new ones may do without */
+        printf("%-33s f%d  no reference in reference.h: positions and flags only\n", fl_rows[f].name, s->width);
+        return;
+    }
     double x1[CHUNK], x2[CHUNK], y[CHUNK];
     long double exact[CHUNK];
     record records[MAX_TARGETS] = {0};
