@@ -63,6 +63,13 @@ FUNCTIONS = (
         "JAX": "jax.nn.sigmoid(x)",
         "numexpr": "evaluate('1 / (1 + exp(-x))', out=out)",
     }),
+    Function("silu", "silu", ("x",), False, {
+        "fastlog": "fastlog.silu(x, out=out)",
+        "SciPy": "np.multiply(x, special.expit(x, out=out), out=out)",
+        "PyTorch": "F.silu(x)",
+        "JAX": "jax.nn.silu(x)",
+        "numexpr": "evaluate('x / (1 + exp(-x))', out=out)",
+    }),
     Function("logaddexp", "logaddexp", ("x", "y"), False, {
         "fastlog": "fastlog.logaddexp(x, y, out=out)",
         "NumPy": "np.logaddexp(x, y, out=out)",

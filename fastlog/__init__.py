@@ -4,7 +4,7 @@ from importlib import import_module as _import_module
 from types import ModuleType as _ModuleType
 
 from fastlog._config import __version__, show_config
-from fastlog._elementwise import expit, log1pexp, log_expit, log_sigmoid, logaddexp, sigmoid, softplus
+from fastlog._elementwise import expit, log1pexp, log_expit, log_sigmoid, logaddexp, sigmoid, silu, softplus
 from fastlog._losses import binary_cross_entropy_with_logits, cross_entropy, nll_loss
 from fastlog._reductions import log_softmax, logsumexp, softmax
 
@@ -22,6 +22,7 @@ __all__ = [
     "nll_loss",
     "show_config",
     "sigmoid",
+    "silu",
     "softmax",
     "softplus",
 ]

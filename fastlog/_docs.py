@@ -131,6 +131,45 @@ Examples
 >>> sigmoid(np.array([-740.0, 0.0, 2.0]))
 array([4.19955799e-322, 5.00000000e-001, 8.80797078e-001])
 """,
+    "silu": """
+Sigmoid-weighted linear unit, x / (1 + exp(-x)), elementwise; also known as swish.
+
+Parameters
+----------
+x : array_like
+    Real numbers of any shape. float16, float32 and float64 keep their dtype (float16 is computed in float32);
+    booleans and integers become float64.
+out, where, casting, order, dtype, subok
+    As for every NumPy ufunc.
+
+Returns
+-------
+ndarray or scalar
+    x * sigmoid(x), of the shape and dtype of `x`.
+
+Raises
+------
+TypeError
+    For other dtypes: longdouble, complex, object, str, datetime.
+
+See Also
+--------
+sigmoid
+
+Notes
+-----
+The product is formed before it is rounded, so small results are as accurate as large ones, subnormals included.
+silu(-inf) is -0.0, silu(inf) is inf, nan stays nan. No floating-point exception is raised.
+
+{accuracy}
+
+Examples
+--------
+>>> import numpy as np
+>>> from fastlog import silu
+>>> silu(np.array([-100.0, 0.0, 2.0]))
+array([-3.72007598e-42,  0.00000000e+00,  1.76159416e+00])
+""",
     "logaddexp": """
 Logarithm of a sum of exponentials, log(exp(x1) + exp(x2)), elementwise.
 

@@ -7,4 +7,5 @@ _active = functions()
 softplus = log1pexp = _active["softplus"]
 log_sigmoid = log_expit = _active["log_sigmoid"]
 sigmoid = expit = _active["sigmoid"]
+silu = _active["silu"]
 logaddexp = _active["logaddexp"]

@@ -18,6 +18,7 @@ ELEMENTWISE = {
     "softplus": lambda m, x: m.maximum(x, 0) + m.log1p(m.exp(-abs(x))),
     "log_sigmoid": lambda m, x: m.minimum(x, 0) - m.log1p(m.exp(-abs(x))),
     "sigmoid": lambda m, x: m.exp(m.minimum(x, 0)) / (1 + m.exp(-abs(x))),
+    "silu": lambda m, x: x * m.exp(m.minimum(x, 0)) / (1 + m.exp(-abs(x))),
     "logaddexp": lambda m, a, b: m.maximum(a, b) + m.log1p(m.exp(-abs(a - b))),
     "binary_cross_entropy_with_logits": lambda m, x, z: m.maximum(x, 0) - x * z + m.log1p(m.exp(-abs(x))),
 }

@@ -42,6 +42,27 @@ INLINE vec k_sigmoid(vec x) {
     return y;
 }
 
+/* silu(x) = x sigmoid(x), with the quotient and the product in two words, rounded once.
+   Far below 0 it is x e^x, scaled as a whole, as low words or e^x may be subnormal where the product is not. At -inf it
+   is -0.
+   Error: that of sigmoid. */
+INLINE vec k_silu(vec x) {
+    fraction f = sigmoid_fraction(x);
+    dw s = dw_div(f.numerator, f.denominator), product = dw_mul(x, s.hi);
+    vec sum = v_add(product.hi, v_fma(x, s.lo, product.lo));
+    mask ordinary = m_and(v_lt(v_abs(x), v_set(REAL_INFINITY)), v_ne(x, v_set(0)));
+    vec y = v_select(ordinary, sum, x); /* +-0, inf and nan are their own images */
+    mask small = v_lt(x, v_set(REAL(0.8) * NORMAL_MIN));
+    if (m_any(small)) {
+        vec above_floor = v_max(v_set(FLOOR), x);
+        scaled e = m_exp_dw(above_floor, v_set(0), v_set(ROUNDER));
+        dw scaled_product = dw_mul(v_neg(above_floor), e.mantissa.hi);
+        vec low = v_fma(v_neg(above_floor), e.mantissa.lo, scaled_product.lo);
+        y = v_select(small, v_neg(m_scale(v_add(scaled_product.hi, low), e.exponent)), y);
+    }
+    return y;
+}
+
 /* logaddexp(a, b) = log(e^a + e^b) = max(a, b) + log1p(e^-|a-b|), with the rounding error of a - b kept.
    Equal infinities leave no difference (inf - inf), and where e^(a-b) does not show, no rounding error is kept.
    A subnormal second term shows only beside a maximum that is as small.
