@@ -16,7 +16,7 @@
 #define ROW_BLOCK (128 * LANES) /* elements of a row whose maximum, then sum is taken: no more than 8 KiB, in cache */
 #define LONG_ROW (4 * LANES)    /* from here on a row is worth vectors of its own */
 #define LANE_BLOCK 32           /* elements per lane whose maximum, then sum is taken */
-#define PANEL 16                /* vectors side by side: 1 KiB of every row of the matrix */
+#define PANEL 16                /* vectors side by side: at most 1 KiB of every row of the matrix */
 
 typedef vec reduce_kernel(partition);
 typedef vec labelled_kernel(vec, partition);
@@ -360,9 +360,10 @@ INLINE void loop_normalize(norm_kernel *norm_of, normalize_kernel *k, char **arg
 
 /* ---- (n),(n)->() ---- */
 
-/* Sum of k over pairs. Each lane carries a double word, so the length of the row does not show in the error. */
+/* Sum of k over pairs: double words in the lanes over a block, two doubles from block to block, so the length of the
+   row does not show in the error. If a block of floats overflows, its elements are added as doubles. */
 INLINE double sum2_along(kernel2 *k, const char *x1, intptr_t step1, const char *x2, intptr_t step2, intptr_t n) {
-    dw sum = {v_set(0), v_set(0)};
+    total all = {0, 0};
     for (intptr_t i = 0; i < n; i += STAGE) {
         real block1[STAGE], block2[STAGE], y[STAGE];
         intptr_t count = smaller(n - i, STAGE);
@@ -370,12 +371,19 @@ INLINE double sum2_along(kernel2 *k, const char *x1, intptr_t step1, const char 
         gather(block2, x2 + i * step2, step2, count);
         for (intptr_t j = 0; j < count; j += LANES) v_store(y + j, k(v_load(block1 + j), v_load(block2 + j)));
         for (intptr_t j = count; j % LANES; j++) y[j] = 0;
+        dw sum = {v_set(0), v_set(0)};
         for (intptr_t j = 0; j < count; j += LANES) {
             dw s = dw_two_sum(sum.hi, v_load(y + j));
             sum = (dw){s.hi, v_add(sum.lo, s.lo)};
         }
+        total block = total_of_lanes(sum);
+        if (block.hi - block.hi == 0) {
+            all = total_add(all, block.hi);
+            all.lo += block.lo;
+        } else {
+            for (intptr_t j = 0; j < count; j++) all = total_add(all, y[j]);
+        }
     }
-    total all = total_of_lanes(sum);
     return all.hi - all.hi == 0 ? all.hi + all.lo : all.hi; /* an infinite sum has no rounding error to add */
 }
 

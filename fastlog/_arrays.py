@@ -37,7 +37,7 @@ def as_array(name: str, a: Any) -> np.ndarray:
     if x.dtype.kind in "biu":
         return x.astype(np.float64)
     if x.dtype.kind in "fc" or x.dtype.name == "bfloat16":
-        return x
+        return x if x.dtype.isnative else x.astype(x.dtype.newbyteorder("="))
     raise TypeError(
         f"{name}: cannot compute with dtype {x.dtype}; convert the argument to numbers first, "
         "for example with np.asarray(x, dtype=np.float64)"
@@ -49,6 +49,12 @@ def working_dtype(dtype: np.dtype) -> np.dtype | None:
     if dtype.kind == "c" or (dtype.kind == "f" and dtype.itemsize > 8):
         return None
     return np.dtype(np.float64 if dtype.itemsize == 8 else np.float32)
+
+
+def cast(y: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """Return `y` in another dtype; what becomes subnormal or 0 by that does so quietly."""
+    with np.errstate(under="ignore"):
+        return y.astype(dtype, copy=False)
 
 
 def as_axes(axis: Any, ndim: int) -> tuple[int, ...]:

@@ -315,7 +315,11 @@ def run_rows(int function, a, axis, out=None):
     args[0] = cnp.PyArray_BYTES(x)
     if out_nd == 0:
         args[1] = <char *>&scalar
-        loop(args, dims, steps, NULL)
+        if n < 1000:  # releasing the GIL costs as much as such a row
+            loop(args, dims, steps, NULL)
+        else:
+            with nogil:
+                loop(args, dims, steps, NULL)
         return PyArray_Scalar(&scalar, x.descr, None)
     if out is None:
         out = cnp.PyArray_EMPTY(out_nd, out_shape, typenum, 0)
@@ -325,19 +329,8 @@ def run_rows(int function, a, axis, out=None):
     return out
 
 
-def choose_target(requested):
-    """The target of this process.
-
-    Parameters
-    ----------
-    requested : str or None
-        The value of FASTLOG_TARGET; the best supported target where it is empty or None.
-
-    Raises
-    ------
-    ImportError
-        If it is unknown or not supported here.
-    """
+cdef choose_target(requested):
+    """Activate the target that FASTLOG_TARGET names, or the best supported one; ImportError if it is not to be had."""
     global active
     try:
         active = find_target(requested or supported_targets()[0])

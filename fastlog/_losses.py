@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from fastlog._arrays import as_array, as_axes, working_dtype
+from fastlog._arrays import as_array, as_axes, cast, working_dtype
 from fastlog._core import functions
 from fastlog._reductions import log_softmax
 
@@ -46,8 +46,10 @@ def binary_cross_entropy_with_logits(
 
     Notes
     -----
-    Computed as max(x, 0) - x z + log1p(exp(-abs(x))). Infinite logits follow the limit: (inf, 1) and (-inf, 0) are 0,
-    (inf, 0) and (-inf, 1) are inf. Sums are carried in float64 or better. The mean of nothing is nan, the sum 0.
+    Computed as abs(x) w + log1p(exp(-abs(x))), where w, the weight of the wrong side, is 1 - z for x >= 0 and z below.
+    Infinite logits follow the limit: (inf, 1) and (-inf, 0) are 0, (inf, 0) and (-inf, 1) are inf. An element that
+    weighs 0 does not count, even if its loss is infinite. Sums are carried in float64 or better. The mean of nothing is
+    nan, the sum 0.
 
     Examples
     --------
@@ -62,7 +64,7 @@ def binary_cross_entropy_with_logits(
     z, _ = _real(name, targets)
     if x.shape != z.shape:
         raise ValueError(f"{name}: logits and targets must have the same shape, not {x.shape} and {z.shape}")
-    z = z.astype(x.dtype, copy=False)
+    z = cast(z, x.dtype)
     if pos_weight is None and weight is None and reduction != "none":
         total = _active[name + "_sum"](x.ravel(), z.ravel())
         return _reduced(total, x.size, reduction, dtype)
@@ -71,14 +73,11 @@ def binary_cross_entropy_with_logits(
     else:
         factor = _fitting(name, "pos_weight", pos_weight, x)
         ones, zeros = np.ones_like(x), np.zeros_like(x)
-        # Each side counts only where its label does, so that 0 * inf does not arise.
-        with np.errstate(all="ignore"):
-            positive = np.where(z == 0, 0, z * factor * _active[name](x, ones))
-            loss = positive + np.where(z == 1, 0, (1 - z) * _active[name](x, zeros))
+        loss = _weighted(_active[name](x, ones), z * factor) + _weighted(_active[name](x, zeros), 1 - z)
     if weight is not None:
-        loss = loss * _fitting(name, "weight", weight, x)
+        loss = _weighted(loss, _fitting(name, "weight", weight, x))
     if reduction == "none":
-        return loss.astype(dtype, copy=False)[()]
+        return cast(loss, dtype)[()]
     return _reduced(np.sum(loss, dtype=np.float64), x.size, reduction, dtype)
 
 
@@ -151,11 +150,11 @@ def cross_entropy(
         class_weight = _class_weight(name, weight, classes)
         loss = _soft_cross_entropy(rows, np.moveaxis(p, axis, -1), class_weight)
         if reduction == "none":
-            return loss.astype(dtype)[()]
+            return cast(loss, dtype)[()]
         return _reduced(np.sum(loss), loss.size, reduction, dtype)
     labels, counts = _checked_labels(name, labels, x.shape, axis, classes, ignore_index)
-    loss = np.empty(labels.shape, x.dtype)
-    if loss.size:
+    loss = np.zeros(labels.shape, x.dtype)
+    if loss.size and classes:
         _active["softmax_cross_entropy"](rows, labels, out=loss)
     return _weighted_labels(name, loss, labels, counts, weight, classes, reduction, dtype)
 
@@ -214,7 +213,7 @@ def nll_loss(
         raise TypeError(f"{name}: targets must be integer class labels, not {labels.dtype}")
     labels, counts = _checked_labels(name, labels, x.shape, axis, classes, ignore_index)
     loss = np.zeros(labels.shape, x.dtype)
-    if loss.size:
+    if loss.size and classes:
         loss = -np.take_along_axis(rows, labels[..., np.newaxis], axis=-1)[..., 0]
     return _weighted_labels(name, loss, labels, counts, weight, classes, reduction, dtype)
 
@@ -233,6 +232,13 @@ def _real(name: str, a: Any) -> tuple[np.ndarray, np.dtype]:
     return x.astype(working, copy=False), x.dtype
 
 
+def _weighted(loss: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Return the product; a loss that weighs 0 does not count, even if it is infinite."""
+    with np.errstate(invalid="ignore", under="ignore"):
+        product: np.ndarray = np.where(weight == 0, weight.dtype.type(0), loss * weight)
+        return product
+
+
 def _fitting(name: str, argument: str, a: Any, x: np.ndarray) -> np.ndarray:
     """Return a weight that must broadcast to the shape of `x`."""
     w, _ = _real(name, a)
@@ -240,14 +246,14 @@ def _fitting(name: str, argument: str, a: Any, x: np.ndarray) -> np.ndarray:
         np.broadcast_to(w, x.shape)
     except ValueError:
         raise ValueError(f"{name}: {argument} has the shape {w.shape}, which does not fit {x.shape}") from None
-    return w.astype(x.dtype, copy=False)
+    return cast(w, x.dtype)
 
 
 def _reduced(total: Any, count: Any, reduction: str, dtype: np.dtype) -> Any:
     """Return the sum or the mean as a scalar; the mean of nothing is nan, quietly."""
-    if reduction == "sum":
-        return dtype.type(total)
-    return dtype.type(total / count if count else np.nan)
+    if reduction == "mean":
+        total = total / count if count else np.nan
+    return cast(np.asarray(total), dtype)[()]
 
 
 def _class_rows(name: str, argument: str, x: np.ndarray, axis: Any) -> tuple[np.ndarray, int]:
@@ -302,12 +308,11 @@ def _weighted_labels(
     """Weight and reduce the losses of labelled rows; rows that do not count, or weigh nothing, are 0."""
     class_weight = _class_weight(name, weight, classes)
     row_weight = counts.astype(np.float64)
-    if class_weight is not None and loss.size:
+    if class_weight is not None and classes:
         row_weight *= class_weight[labels]
-    with np.errstate(invalid="ignore"):
-        loss = np.where(row_weight == 0, 0, loss * row_weight)
+    loss = _weighted(loss, row_weight)
     if reduction == "none":
-        return loss.astype(dtype)[()]
+        return cast(loss, dtype)[()]
     return _reduced(np.sum(loss), np.sum(row_weight), reduction, dtype)
 
 
@@ -316,7 +321,5 @@ def _soft_cross_entropy(rows: np.ndarray, p: np.ndarray, class_weight: np.ndarra
     if rows.size == 0:
         return np.zeros(rows.shape[:-1])
     factor = p.astype(np.float64) if class_weight is None else p * class_weight
-    with np.errstate(invalid="ignore"):
-        terms = np.where(factor == 0, 0, factor * log_softmax(rows, axis=-1))
-    loss: np.ndarray = -np.sum(terms, axis=-1)
+    loss: np.ndarray = -np.sum(_weighted(log_softmax(rows, axis=-1), factor), axis=-1)
     return loss

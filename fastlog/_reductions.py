@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from fastlog._arrays import as_array, as_axes, deliver, from_rows, to_rows, working_dtype
+from fastlog._arrays import as_array, as_axes, cast, deliver, from_rows, to_rows, working_dtype
 from fastlog._core import INDEX, functions, run_rows
 
 _LOGSUMEXP = INDEX["logsumexp"]
@@ -103,12 +103,11 @@ def logsumexp(
     if b is None:
         axes = as_axes(axis, x.ndim)
         y = _logsumexp_rows(to_rows(x, axes))
-        sign = np.where(y == -np.inf, 0.0, np.where(np.isnan(y), np.nan, 1.0)).astype(y.real.dtype)
-        if return_sign and x.dtype.kind == "c":
-            sign = np.exp(1j * y.imag)
-            y = y.real
+        sign = _sign_of_sum(y)
     else:
         weights = as_array("logsumexp", b)
+        if type(b) in (bool, int, float):  # Python's numbers have no dtype of their own
+            weights = weights.astype(np.result_type(x.dtype, b))
         if mask is not None:
             weights = np.where(mask, weights, 0)
         x, weights = _broadcast("logsumexp", x, weights)
@@ -116,6 +115,8 @@ def logsumexp(
         y, sign = _weighted_rows(to_rows(x, axes), to_rows(weights, axes))
         if not return_sign and y.dtype.kind != "c":
             y = np.where(sign < 0, np.nan, y).astype(y.dtype)
+    if return_sign:
+        y = y.real
     if keepdims:
         y, sign = np.expand_dims(y, axes), np.expand_dims(sign, axes)
     if kept is not None:
@@ -161,9 +162,9 @@ def softmax(x: Any, axis: Any = None, *, where: Any = None, out: np.ndarray | No
 
     Notes
     -----
-    exp(x - M)/(1 + r) in the terms of `logsumexp`. The rounding error of x - M is carried along, so elements far below
-    the maximum are as accurate as the others, down to correct subnormals: the error is at most 2 ulp, in float32 and
-    float64, on every target. No floating-point exception is raised.
+    exp(x - M)/(1 + r) in the terms of `logsumexp`. The exponents are reduced without rounding x - M, so elements far
+    below the maximum are as accurate as the others, down to correct subnormals: the error is at most 2 ulp, in float32
+    and float64, on every target. No floating-point exception is raised.
 
     Examples
     --------
@@ -255,7 +256,10 @@ def _select(name: str, a: Any, where: Any, dtype: Any) -> tuple[np.ndarray, np.n
     """
     x = as_array(name, a)
     if dtype is not None:
-        x = as_array(name, x.astype(dtype))
+        wanted = np.dtype(dtype)
+        if wanted.kind not in "fc" and wanted.name != "bfloat16":
+            raise TypeError(f"{name}: dtype must be a floating point or complex dtype, not {wanted}")
+        x = cast(x, wanted)
     kept = ~np.ma.getmaskarray(a) if isinstance(a, np.ma.MaskedArray) else None
     mask = kept
     if where is not None:
@@ -278,7 +282,14 @@ def _logsumexp_rows(rows: np.ndarray) -> np.ndarray:
         return _plain_logsumexp(rows, 1)
     y = np.empty(rows.shape[:-1], working)
     _rows["logsumexp"](rows.astype(working, copy=False), out=y)
-    return y.astype(rows.dtype, copy=False)
+    return cast(y, rows.dtype)
+
+
+def _sign_of_sum(y: np.ndarray) -> np.ndarray:
+    """Sign of a sum whose logarithm is `y`: 0 for an empty sum, nan for nan, else 1 or the phase."""
+    with np.errstate(invalid="ignore"):
+        phase = np.exp(1j * y.imag) if y.dtype.kind == "c" else np.ones_like(y)
+        return np.where(y == -np.inf, 0, np.where(np.isnan(y), np.nan, phase)).astype(phase.dtype)
 
 
 def _plain_logsumexp(rows: np.ndarray, weights: Any) -> np.ndarray:
@@ -305,22 +316,23 @@ def _weighted_rows(rows: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, n
         if result.kind == "c":
             rows = np.where(dropped, -np.inf, rows)
             y = _plain_logsumexp(rows, np.where(dropped, 0, weights))
-            return y, np.exp(1j * y.imag)
+            return y, _sign_of_sum(y)
         # float32 is computed in float64: the sums may cancel.
         wide = np.result_type(result, np.float64)
         exponents = np.where(dropped, -np.inf, rows.astype(wide) + np.log(np.abs(weights).astype(wide)))
         negative = weights < 0
         if not negative.any():
             y = _logsumexp_rows(exponents)
-            sign = np.where(y == -np.inf, 0.0, np.where(np.isnan(y), np.nan, 1.0))
+            sign = _sign_of_sum(y)
         else:
             plus = _logsumexp_rows(np.where(negative, -np.inf, exponents))
             minus = _logsumexp_rows(np.where(negative, exponents, -np.inf))
             larger, smaller = np.maximum(plus, minus), np.minimum(plus, minus)
             difference = smaller - larger
             log_gap = np.where(difference < -0.7, np.log1p(-np.exp(difference)), np.log(-np.expm1(difference)))
-            y = np.where(plus == minus, -np.inf, larger + log_gap)
-            sign = np.sign(np.where(plus == minus, 0, plus - minus))
+            cancelled = (plus == minus) & (plus < np.inf)  # inf - inf remains nan
+            y = np.where(cancelled, -np.inf, larger + log_gap)
+            sign = np.sign(np.where(cancelled, 0, plus - minus))
         return y.astype(result), sign.astype(result)
 
 
@@ -340,7 +352,7 @@ def _normalize(name: str, a: Any, axis: Any, where: Any, out: Any, dtype: Any, e
     else:
         y = np.empty(rows.shape, working)
         _rows[name](rows.astype(working, copy=False), out=y)
-        y = y.astype(x.dtype, copy=False)
+        y = cast(y, x.dtype)
     y = np.ascontiguousarray(from_rows(y, x.shape, axes)).reshape(x.shape)
     if mask is not None:
         y = np.where(mask, y, y.dtype.type(excluded))

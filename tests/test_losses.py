@@ -65,6 +65,41 @@ def test_bce_weights():
     np.testing.assert_allclose(bce(x, z, w, reduction="sum"), total, rtol=1e-14)
 
 
+def test_bce_of_large_float32_losses():
+    """The sum overflows float32, the mean does not."""
+    x = np.full(1000, 3e38, "f4")
+    assert bce(x, np.zeros(1000)) == np.float32(3e38)
+    with pytest.warns(RuntimeWarning, match="overflow"):
+        assert bce(x, np.zeros(1000), reduction="sum") == INF
+
+
+def test_what_weighs_nothing_does_not_count():
+    with np.errstate(all="raise"):
+        assert bce([INF], [0], weight=[0]) == 0
+        assert bce([-INF], [1], pos_weight=[0]) == 0
+        assert cross_entropy([[-INF, 0.0]], [0], weight=[0, 1], reduction="sum") == 0
+
+
+def test_no_exception_from_tiny_numbers():
+    x = np.array([[0.0, -12.3], [0.0, -80.0]])
+    with np.errstate(all="raise"):
+        for dtype in ("f2", "f4", "f8"):
+            a = x.astype(dtype)
+            for reduction in ("none", "sum", "mean"):
+                bce(a, np.full(a.shape, 1e-300), reduction=reduction)
+                bce(a, np.full(a.shape, 1e-300), np.full(a.shape, 1e-30), reduction=reduction)
+                cross_entropy(a, [0, 1], reduction=reduction)
+                cross_entropy(a, [[1.0, 1e-308], [0.5, 0.5]], reduction=reduction)
+
+
+def test_no_classes():
+    for loss in (cross_entropy, nll_loss):
+        assert loss(np.empty((2, 0)), [-100, -100], reduction="none").tolist() == [0, 0]
+        assert np.isnan(loss(np.empty((2, 0)), [-100, -100]))
+        with pytest.raises(ValueError, match="labels run from"):
+            loss(np.empty((2, 0)), [0, 0])
+
+
 def test_bce_errors():
     with pytest.raises(ValueError, match=r"\(2,\).*\(3,\)"):
         bce([1.0, 2.0], [1, 0, 1])

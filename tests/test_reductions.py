@@ -83,6 +83,7 @@ def test_results_do_not_depend_on_alignment_or_byte_order(name):
     for other in (packed["x"], x.astype(">f8")):
         for axis in (None, 0, 1):
             np.testing.assert_array_equal(ours(other, axis), ours(x, axis))
+            assert ours(other, axis).dtype.isnative
     x.flags.writeable = False
     ours(x, 1)
 
@@ -257,6 +258,28 @@ def test_weights():
         fastlog.logsumexp([1, 2, 3], b=[1, 2])
 
 
+def test_weights_keep_float32_and_follow_infinities():
+    x = np.float32([1, 2])
+    for b in (2, 2.0, True, np.float32(2), np.float32([1, 2])):
+        got, expected = fastlog.logsumexp(x, b=b), scipy.special.logsumexp(x, b=b)
+        assert got.dtype == expected.dtype == np.float32
+    assert fastlog.logsumexp(x, b=[1.0, 2.0]).dtype == np.float64
+    assert np.isnan(fastlog.logsumexp([INF, INF], b=[-1, 1], return_sign=True)).all()
+    z = np.array([1 + 1j, 2 - 1j])
+    got = fastlog.logsumexp(z, b=[1, 2], return_sign=True)
+    expected = scipy.special.logsumexp(z, b=[1, 2], return_sign=True)
+    assert got[0].dtype == np.float64
+    np.testing.assert_allclose(got, expected, rtol=1e-13)
+
+
+def test_sixty_four_dimensions():
+    x = np.zeros((1,) * 63 + (2,))
+    for axis in (None, 63, -1, 0):
+        for name in FUNCTIONS:
+            ours, theirs = both(name)
+            np.testing.assert_allclose(ours(x, axis), theirs(x, axis))
+
+
 def test_where():
     x = np.random.default_rng(8).normal(size=(4, 5))
     where = np.random.default_rng(9).random((4, 5)) < 0.5
@@ -317,6 +340,9 @@ def test_dtype_option():
     x = np.random.default_rng(11).normal(size=(4, 5)).astype("f4")
     np.testing.assert_array_equal(fastlog.log_softmax(x, 1, dtype="f8"), fastlog.log_softmax(x.astype("f8"), 1))
     assert fastlog.logsumexp([1, 2], dtype=np.float32).dtype == np.float32
+    for dtype in (int, bool, "S3"):
+        with pytest.raises(TypeError, match="dtype"):
+            fastlog.logsumexp(x, dtype=dtype)
 
 
 def test_masked_arrays_count_their_mask():
@@ -360,11 +386,12 @@ def test_no_warnings_from_ordinary_data():
     for scale in (1e-300, 1e-40, 1.0, 100.0, 1e300):
         x = scale * np.random.default_rng(14).normal(size=(20, 50))
         single = np.clip(x, -3e38, 3e38).astype("f4")
+        half = np.clip(x, -30000, 30000).astype("f2")
         with np.errstate(all="raise"):
             for name in FUNCTIONS:
                 for axis in (None, 0, 1):
-                    getattr(fastlog, name)(x, axis)
-                    getattr(fastlog, name)(single, axis)
+                    for a in (x, single, half):
+                        getattr(fastlog, name)(a, axis)
 
 
 finite_rows = hnp.arrays(np.float64, st.integers(1, 100), elements=st.floats(-700, 700))

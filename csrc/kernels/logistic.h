@@ -33,7 +33,7 @@ INLINE fraction sigmoid_fraction(vec x) {
 }
 
 /* Far below 0, sigmoid is e^x.
-   Error: 0.4 ulp from t in the numerator, less than half that in the denominator; the corrected quotient rounds once. */
+   Error: 0.5 ulp from t in the numerator, less than half that in the denominator; the corrected quotient rounds. */
 INLINE vec k_sigmoid(vec x) {
     fraction f = sigmoid_fraction(x);
     vec y = dw_quotient(f.numerator, f.denominator);
@@ -45,7 +45,7 @@ INLINE vec k_sigmoid(vec x) {
 /* silu(x) = x sigmoid(x), with the quotient and the product in two words, rounded once.
    Far below 0 it is x e^x, scaled as a whole, as low words or e^x may be subnormal where the product is not. At -inf it
    is -0.
-   Error: that of sigmoid. */
+   Error: that of sigmoid, and the rounding of the low words. */
 INLINE vec k_silu(vec x) {
     fraction f = sigmoid_fraction(x);
     dw s = dw_div(f.numerator, f.denominator), product = dw_mul(x, s.hi);
@@ -66,7 +66,7 @@ INLINE vec k_silu(vec x) {
 /* logaddexp(a, b) = log(e^a + e^b) = max(a, b) + log1p(e^-|a-b|), with the rounding error of a - b kept.
    Equal infinities leave no difference (inf - inf), and where e^(a-b) does not show, no rounding error is kept.
    A subnormal second term shows only beside a maximum that is as small.
-   Error: near e^a + e^b = 1 the two terms cancel; then the error is that of log1p, some 2^-4 of its ulp. */
+   Error: near e^a + e^b = 1 the two terms cancel; then the error of log1p, half of its ulp, remains. */
 INLINE vec k_logaddexp(vec a, vec b) {
     vec max = v_max(a, b), min = v_select(v_eq(max, a), b, a);
     dw d = dw_two_sum(min, v_neg(max));

@@ -21,8 +21,8 @@ __all__ = [
 class _Module:
     """A function with options: ``Module(options)(input)`` is ``Module(options).forward(input)``."""
 
-    def __call__(self, *args: Any) -> Any:
-        return self.forward(*args)
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self.forward(*args, **kwargs)
 
     def forward(self, *args: Any) -> Any:
         """Apply the module."""

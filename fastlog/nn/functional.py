@@ -56,9 +56,9 @@ def log_softmax(input: Any, dim: int | None = None, _stacklevel: int = 3, dtype:
     return _fastlog.log_softmax(input, _dim("log_softmax", input, dim, _stacklevel), dtype=dtype)
 
 
-def logsumexp(input: Any, dim: int | tuple[int, ...], keepdim: bool = False, *, out: Any = None) -> Any:
+def logsumexp(input: Any, dim: int | tuple[int, ...] | list[int], keepdim: bool = False, *, out: Any = None) -> Any:
     """Logarithm of the sum of exponentials over the axes `dim`; see `fastlog.logsumexp`."""
-    return _fastlog.logsumexp(input, dim, keepdims=keepdim, out=out)
+    return _fastlog.logsumexp(input, tuple(dim) if isinstance(dim, list) else dim, keepdims=keepdim, out=out)
 
 
 def binary_cross_entropy_with_logits(

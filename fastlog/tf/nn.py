@@ -45,7 +45,9 @@ def sigmoid_cross_entropy_with_logits(labels: Any = None, logits: Any = None, na
 def softmax_cross_entropy_with_logits(labels: Any, logits: Any, axis: int = -1, name: str | None = None) -> Any:
     """Cross-entropy with class probabilities, one value per row; see `fastlog.cross_entropy`."""
     labels, logits = _both(labels, logits)
-    probabilities = np.asarray(labels, dtype=np.result_type(labels, np.float32))
+    probabilities = np.asarray(labels)
+    if probabilities.dtype.kind in "biu":  # one-hot
+        probabilities = probabilities.astype(np.float64)
     return _fastlog.cross_entropy(logits, probabilities, reduction="none", axis=axis)
 
 

@@ -41,6 +41,8 @@ static inline long double exact_elementwise(enum fl_function f, double x1, doubl
         return isnan(a) ? a : -exact_softplus(-a);
     case FL_sigmoid:
         return a < 0 ? expl(a) / (1 + expl(a)) : 1 / (1 + expl(-a));
+    case FL_silu: /* 0 times infinity is 0, with the sign of x */
+        return isinf(a) ? (a < 0 ? -0.0L : a) : a < 0 ? a * expl(a) / (1 + expl(a)) : a / (1 + expl(-a));
     case FL_logaddexp:
         return isnan(a) || isnan(b) ? a + b : exact_logaddexp(a, b);
     case FL_binary_cross_entropy_with_logits:
