@@ -31,6 +31,8 @@ def as_array(name: str, a: Any) -> np.ndarray:
     try:
         x = np.asarray(a)
     except ValueError as error:
+        if "inhomogeneous" not in str(error):
+            raise
         raise TypeError(
             f"{name}: the rows of the argument have different lengths; pad them to one length, for example with -inf"
         ) from error

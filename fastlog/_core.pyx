@@ -256,6 +256,8 @@ def run_rows(int function, a, axis, out=None):
         or the axis is not None or an int in range, or the rows are not those of a matrix that `a` can be seen as, or
         `out` is not an array that they can be written into.
     """
+    if not 0 <= function < FL_FUNCTIONS or fl_rows[function].shape not in (reduce, normalize):
+        raise ValueError(f"function {function} is neither a reduction nor a normalisation of rows")
     if type(a) is not cnp.ndarray:
         return None
     cdef cnp.ndarray x = <cnp.ndarray>a

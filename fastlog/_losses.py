@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from typing import Any
 
 import numpy as np
@@ -139,7 +140,7 @@ def cross_entropy(
     _check_reduction(name, reduction)
     x, dtype = _real(name, logits)
     rows, classes = _class_rows(name, "logits", x, axis)
-    labels = np.asarray(targets)
+    labels = _labels(name, targets)
     if labels.dtype.kind not in "biu":
         p, _ = _real(name, targets)
         if p.shape != x.shape:
@@ -208,7 +209,7 @@ def nll_loss(
     _check_reduction(name, reduction)
     x, dtype = _real(name, log_probs)
     rows, classes = _class_rows(name, "log_probs", x, axis)
-    labels = np.asarray(targets)
+    labels = _labels(name, targets)
     if labels.dtype.kind not in "biu":
         raise TypeError(f"{name}: targets must be integer class labels, not {labels.dtype}")
     labels, counts = _checked_labels(name, labels, x.shape, axis, classes, ignore_index)
@@ -225,6 +226,8 @@ def _check_reduction(name: str, reduction: str) -> None:
 
 def _real(name: str, a: Any) -> tuple[np.ndarray, np.dtype]:
     """Return `a` in the dtype of a kernel, and the dtype that a result should have."""
+    if np.ma.is_masked(a):
+        raise TypeError(f"{name}: an argument has masked elements; leave them out, or use weights or ignore_index")
     x = as_array(name, a)
     working = working_dtype(x.dtype)
     if working is None:
@@ -264,11 +267,25 @@ def _class_rows(name: str, argument: str, x: np.ndarray, axis: Any) -> tuple[np.
     return np.moveaxis(x, k, -1), x.shape[k]
 
 
+def _labels(name: str, targets: Any) -> np.ndarray:
+    """Return class labels, or class probabilities, as an array."""
+    if np.ma.is_masked(targets):
+        raise TypeError(f"{name}: targets have masked elements; use ignore_index for rows that do not count")
+    if isinstance(targets, (list, tuple)) and len(targets) == 0:
+        return np.empty(0, np.int64)
+    try:
+        return np.asarray(targets)
+    except ValueError:
+        raise TypeError(f"{name}: the rows of targets have different lengths") from None
+
+
 def _checked_labels(
     name: str, labels: np.ndarray, shape: tuple[int, ...], axis: int, classes: int, ignore_index: int | None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the labels as int64, those that do not count set to 0, and which ones count."""
-    k = axis % len(shape)
+    if ignore_index is not None:
+        ignore_index = operator.index(ignore_index)
+    k = operator.index(axis) % len(shape)
     expected = shape[:k] + shape[k + 1 :]
     if labels.shape != expected:
         raise ValueError(

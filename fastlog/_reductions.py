@@ -106,11 +106,13 @@ def logsumexp(
         sign = _sign_of_sum(y)
     else:
         weights = as_array("logsumexp", b)
-        if type(b) in (bool, int, float):  # Python's numbers have no dtype of their own
-            weights = weights.astype(np.result_type(x.dtype, b))
+        if type(b) in (int, float) or np.asarray(b).dtype == bool:  # these do not widen float32
+            weights = weights.astype(np.result_type(x.dtype, b if type(b) in (int, float) else bool))
         if mask is not None:
             weights = np.where(mask, weights, 0)
         x, weights = _broadcast("logsumexp", x, weights)
+        if kept is not None:
+            kept = np.broadcast_to(kept, x.shape)
         axes = as_axes(axis, x.ndim)
         y, sign = _weighted_rows(to_rows(x, axes), to_rows(weights, axes))
         if not return_sign and y.dtype.kind != "c":

@@ -46,6 +46,12 @@ def test_functions_of_an_unknown_target():
         _core.functions("sse9")
 
 
+def test_rows_of_a_function_without_rows():
+    for index in (-1, len(_core.NAMES), _core.INDEX["softplus"], _core.INDEX["softmax_cross_entropy"]):
+        with pytest.raises(ValueError, match="neither"):
+            _core.run_rows(index, np.zeros((2, 3)), 1)
+
+
 def test_all_targets_live_side_by_side():
     x = np.random.default_rng(0).normal(0, 5, 1000)
     found = {target: _core.functions(target) for target in _core.supported_targets()}

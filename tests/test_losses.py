@@ -92,6 +92,16 @@ def test_no_exception_from_tiny_numbers():
                 cross_entropy(a, [[1.0, 1e-308], [0.5, 0.5]], reduction=reduction)
 
 
+def test_masks_are_refused_and_labels_may_be_empty_lists():
+    for logits, labels in [(np.ma.array([[1.0, 2.0]], mask=[[0, 1]]), [0]), ([[1.0, 2.0]], np.ma.array([0], mask=[1]))]:
+        with pytest.raises(TypeError, match="masked"):
+            cross_entropy(logits, labels)
+    assert np.isnan(cross_entropy(np.empty((0, 3)), []))
+    assert nll_loss(np.empty((0, 3)), [], reduction="sum") == 0
+    with pytest.raises(TypeError, match="integer"):
+        cross_entropy(np.zeros((1, 3)), [0], ignore_index="a")
+
+
 def test_no_classes():
     for loss in (cross_entropy, nll_loss):
         assert loss(np.empty((2, 0)), [-100, -100], reduction="none").tolist() == [0, 0]

@@ -350,6 +350,8 @@ def test_masked_arrays_count_their_mask():
     y = fastlog.logsumexp(x, axis=1)
     assert y[0] == fastlog.logsumexp([1.0, 2.0])
     assert y.mask.tolist() == [False, True]
+    column = fastlog.logsumexp(np.ma.array([1.0, 2.0], mask=[0, 1]), b=np.ones((2, 2)), axis=0)
+    assert column.mask.tolist() == [False, True]
     soft = fastlog.softmax(x, axis=1)
     assert soft.mask.tolist() == x.mask.tolist()
     np.testing.assert_array_equal(soft[0].compressed(), fastlog.softmax([1.0, 2.0]))

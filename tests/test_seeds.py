@@ -129,4 +129,6 @@ def test_torch_implicit_axis_warns():
 def test_torch_softplus_is_exact_beyond_the_threshold():
     np.testing.assert_array_equal(functional.softplus([20.02]), fastlog.softplus([20.02]))
     np.testing.assert_allclose(functional.softplus(3.0, beta=2), np.log1p(np.exp(6.0)) / 2)
+    for x in (np.float16(1e4), np.float32(1e38), np.float64(1e308)):
+        assert functional.softplus(x, beta=100) == x
     assert repr(nn.Softplus(beta=2)) == "Softplus(beta=2, threshold=20.0)"

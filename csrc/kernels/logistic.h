@@ -50,8 +50,9 @@ INLINE vec k_silu(vec x) {
     fraction f = sigmoid_fraction(x);
     dw s = dw_div(f.numerator, f.denominator), product = dw_mul(x, s.hi);
     vec sum = v_add(product.hi, v_fma(x, s.lo, product.lo));
-    mask ordinary = m_and(v_lt(v_abs(x), v_set(REAL_INFINITY)), v_ne(x, v_set(0)));
-    vec y = v_select(ordinary, sum, x); /* +-0, inf and nan are their own images */
+    mask ordinary = m_and(v_lt(v_abs(x), v_set(REAL_INFINITY)), v_ne(sum, v_set(0)));
+    vec y = v_select(ordinary, sum, product.hi); /* which has the sign of 0, and no inf - inf */
+    y = v_select(v_eq(x, x), y, x);
     mask small = v_lt(x, v_set(REAL(0.8) * NORMAL_MIN));
     if (m_any(small)) {
         vec above_floor = v_max(v_set(FLOOR), x);

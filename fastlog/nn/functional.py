@@ -43,7 +43,10 @@ def softplus(input: Any, beta: float = 1, threshold: float = 20) -> Any:
     """
     if beta == 1:
         return _fastlog.softplus(input)
-    return _fastlog.softplus(np.multiply(input, beta)) / beta
+    # max(x, 0) stands apart, so that an overflow of beta x does no harm.
+    with np.errstate(over="ignore"):
+        scaled = np.abs(np.multiply(input, beta))
+    return np.maximum(input, 0) + _fastlog.softplus(-scaled) / beta
 
 
 def softmax(input: Any, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Any:
@@ -119,6 +122,6 @@ def _legacy_reduction(size_average: bool | None, reduce: bool | None, reduction:
     """Return the reduction that the two deprecated arguments mean, or `reduction` when neither is given."""
     if size_average is None and reduce is None:
         return reduction
-    if reduce is False:
+    if reduce is not None and not reduce:
         return "none"
-    return "sum" if size_average is False else "mean"
+    return "sum" if size_average is not None and not size_average else "mean"
