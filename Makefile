@@ -1,6 +1,8 @@
 # make bench   the main job: fastlog beside SciPy and the other peers, then real pipelines (QUICK=1: under a minute)
 # make test    all tests, on every instruction set that this CPU supports
-# Both need only python3 with venv and headers, a C compiler and make; they install the rest into .venv.
+# make check   style, formatting, types, and the direction of includes and imports
+#
+# The first two need only python3 with venv and headers, a C compiler and make; they install the rest into .venv.
 
 PYTHON ?= python3
 VENV := .venv
@@ -33,7 +35,6 @@ bench: $(VENV)/bench.stamp
 test: $(VENV)/test.stamp
 	$(BIN)/pytest
 
-# Style, formatting, types, and the arrow of includes and imports.
 check: $(VENV)/dev.stamp $(VENV)/test.stamp
 	$(BIN)/pytest -q tests/test_structure.py
 	$(BIN)/ruff check .
@@ -57,4 +58,4 @@ vec-neon: $(VENV)/test.stamp
 	$(BIN)/ctest --test-dir build/neon --output-on-failure
 
 clean:
-	rm -rf build dist $(VENV)
+	rm -rf build dist $(VENV) .pytest_cache .hypothesis .mypy_cache .ruff_cache

@@ -7,6 +7,7 @@ from typing import Any
 from fastlog._core import active_target, compiled_targets, supported_targets
 
 __version__ = "0.1.0"
+_requested = os.environ.get("FASTLOG_TARGET")  # as it was when the target was chosen
 
 
 def show_config(mode: str = "stdout") -> dict[str, Any] | None:
@@ -34,14 +35,13 @@ def show_config(mode: str = "stdout") -> dict[str, Any] | None:
     """
     if mode not in ("stdout", "dicts"):
         raise ValueError(f"mode must be 'stdout' or 'dicts', not {mode!r}")
-    requested = os.environ.get("FASTLOG_TARGET")
     config = {
         "version": __version__,
         "machine": platform.machine(),
         "compiled targets": compiled_targets(),
         "supported targets": supported_targets(),
         "active target": active_target(),
-        "reason": "FASTLOG_TARGET names it" if requested else "the best that this CPU supports",
+        "reason": "FASTLOG_TARGET names it" if _requested else "the best that this CPU supports",
     }
     if mode == "dicts":
         return config

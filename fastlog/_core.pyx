@@ -55,7 +55,7 @@ cdef extern from "fastlog.h":
     const int fl_target_count
 
 cdef extern from "numpy/arrayobject.h":
-    object PyArray_Scalar(void *data, object descr, object base)
+    object PyArray_Scalar(void *data, cnp.PyArray_Descr *descr, object base)
 
 cdef extern from "numpy/ufuncobject.h":
     ctypedef struct PyArray_DTypeMeta:
@@ -261,7 +261,7 @@ def run_rows(int function, a, axis, out=None):
     if type(a) is not cnp.ndarray:
         return None
     cdef cnp.ndarray x = <cnp.ndarray>a
-    cdef int typenum = cnp.PyArray_TYPE(x), nd = cnp.PyArray_NDIM(x), k
+    cdef int typenum = cnp.PyArray_TYPE(x), nd = cnp.PyArray_NDIM(x), k = 0
     cdef bint normalizes = fl_rows[function].shape == normalize
     if (typenum != cnp.NPY_FLOAT and typenum != cnp.NPY_DOUBLE) or nd == 0 or not cnp.PyArray_ISBEHAVED_RO(x):
         return None
@@ -322,7 +322,7 @@ def run_rows(int function, a, axis, out=None):
         else:
             with nogil:
                 loop(args, dims, steps, NULL)
-        return PyArray_Scalar(&scalar, x.descr, None)
+        return PyArray_Scalar(&scalar, cnp.PyArray_DESCR(x), None)
     if out is None:
         out = cnp.PyArray_EMPTY(out_nd, out_shape, typenum, 0)
     args[1] = cnp.PyArray_BYTES(<cnp.ndarray>out)

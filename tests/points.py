@@ -25,7 +25,8 @@ def stratified(dtype: type, count: int, seed: int = 0) -> np.ndarray:
     multiples = (rng.integers(0, int(2 * end / LN2), part) / 2) * LN2
     pieces = [
         np.exp2(exponents) * rng.choice([-1, 1], part),
-        rng.uniform(-1, 1, part),
+        rng.uniform(-1, 1, part // 2),
+        rng.uniform(0.5, 1, part // 2) * rng.choice([-1, 1], part // 2),
         rng.uniform(-3, 3, part),
         rng.uniform(-20, 20, part),
         rng.uniform(-end, end, part),
@@ -45,4 +46,11 @@ def arguments(name: str, nin: int, dtype: type, count: int, seed: int = 0) -> tu
     if name.startswith("binary_cross_entropy"):
         return x, np.where(rng.random(x.size) < 0.3, rng.integers(0, 2, x.size), rng.random(x.size)).astype(dtype)
     scale = rng.choice([1e-6, 1e-2, 1.0, 1.0, 10.0, 100.0], x.size)
-    return x, (x + scale * rng.normal(0, 1, x.size)).astype(dtype)
+    y = (x + scale * rng.normal(0, 1, x.size)).astype(dtype)
+    # A quarter on either side of e^x + e^y = 1, where the terms cancel: log(e^x + e^y) is up to a quarter of x.
+    part = x.size // 4
+    x[:part] = -np.exp(rng.uniform(-4, 1.5, part))
+    result = x[:part].astype(np.float64) * rng.uniform(-0.25, 0.25, part)
+    gap = np.maximum(np.expm1(result) - np.expm1(x[:part].astype(np.float64)), 1e-300)
+    y[:part] = np.log(gap)
+    return x, y

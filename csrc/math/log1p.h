@@ -7,29 +7,32 @@
 
 #include "exp.h"
 
-/* log1p(w.hi + w.lo) - w.hi for w in [-1/4, 1/2], to first order in w.lo: log1p'(w) w.lo = w.lo (1 - w) up to w^2 w.lo.
-   The result is below w^2/2 <= 1/8, so its rounding errors are small beside those of w.hi + result. */
-INLINE vec m_log1p_tail(dw w) {
+/* log1p(w.hi + w.lo) - w.hi for w in [-1/4, 1/2], as the word -w^2/2 and what remains, which is below 0.04: so the
+   rounding errors of the remainder are below 2^-4 ulp of the result. The square's own rounding error is kept, and w.lo counts to
+   first order: log1p'(w) w.lo = w.lo (1 - w) up to w^2 w.lo. */
+INLINE dw m_log1p_tail(dw w) {
     vec square = v_mul(w.hi, w.hi);
-    vec low = v_fnma(w.lo, w.hi, w.lo);
+    vec half = v_mul(v_set(REAL(-0.5)), square);
+    vec low = v_fma(v_set(REAL(-0.5)), v_mul_error(w.hi, w.hi, square), v_fnma(w.lo, w.hi, w.lo));
 #if FL_WIDTH == 32
-    vec tail = v_fma(w.hi, POLYNOMIAL(w.hi, log1p_tail), v_set(-0.5f));
-    return v_fma(square, tail, low);
+    return (dw){half, v_fma(v_mul(w.hi, square), POLYNOMIAL(w.hi, log1p_tail), low)};
 #else
     /* log1p(w) = 2 atanh(z), z = w/(2 + w). With 2 z = w - z w and R = z^2 p(z^2): 2 z + z R = w - z (w - R), and
-       w = w^2/2 / z - w^2/2 gives w - (w^2/2 - z (w^2/2 + R)), where only quantities below 1/8 are rounded. */
-    vec half_square = v_mul(v_set(0.5), square);
+       w = w^2/2 / z - w^2/2 gives w - w^2/2 + z (w^2/2 + R). */
     vec z = v_div(w.hi, v_add(v_set(2), w.hi));
     vec u = v_mul(z, z);
     vec r = v_mul(u, POLYNOMIAL(u, atanh_tail));
-    return v_add(v_fma(z, v_add(half_square, r), v_neg(half_square)), low);
+    return (dw){half, v_fma(z, v_sub(r, half), low)};
 #endif
 }
 
-/* e ln2 + log1p(w), where e ln2_hi is exact and e = 0 or |e ln2_hi| > |w|. */
+/* e ln2 + log1p(w), where e ln2_hi is exact, and 0 or larger than w; either sum is larger than w^2/2. */
 INLINE dw m_log1p_assemble(vec e, dw w) {
-    dw sum = dw_fast_two_sum(v_mul(e, v_set(ln2_hi)), w.hi);
-    return (dw){sum.hi, v_add(sum.lo, v_fma(e, v_set(ln2_lo), m_log1p_tail(w)))};
+    dw tail = m_log1p_tail(w);
+    dw first = dw_fast_two_sum(v_mul(e, v_set(ln2_hi)), w.hi);
+    dw second = dw_fast_two_sum(first.hi, tail.hi);
+    vec low = v_add(first.lo, second.lo);
+    return (dw){second.hi, v_add(low, v_fma(e, v_set(ln2_lo), tail.lo))};
 }
 
 /* log(1 + t) for t in [0, 1]: e is 0 or 1, and both t and (t - 1)/2 are exact in the halves where they are used. */

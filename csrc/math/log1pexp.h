@@ -8,7 +8,7 @@
 
 /* For x + x_lo with NORMAL_MIN <= x <= 0; lower x count as NORMAL_MIN, where the result is the least that it can be
    without arithmetic on subnormals. nan stays nan.
-   Error: 0.15 ulp from e^x and 0.38 from log1p, 0.53 together; the last addition, of hi and lo, is the caller's. */
+   Error: 0.15 ulp from e^x and as much from log1p; the last addition, of hi and lo, is the caller's. */
 INLINE dw m_log1pexp(vec x, vec x_lo) {
     scaled e = m_exp_dw(v_max(v_set(NORMAL_MIN), x), x_lo, v_set(ROUNDER));
     vec power = m_power_of_two(e.exponent);
