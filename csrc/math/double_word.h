@@ -29,13 +29,16 @@ INLINE dw dw_add(dw x, vec y) {
     return dw_fast_two_sum(s.hi, v_add(s.lo, x.lo));
 }
 
-/* a b exactly. Without fused operations the low word is left out for |a| >= 2^900, whose halves could overflow. */
+/* a b exactly. Without fused operations a factor of 2^900 and more, whose halves could overflow, is scaled down first. */
 INLINE dw dw_mul(vec a, vec b) {
     vec p = v_mul(a, b);
 #if FL_FUSED
     return (dw){p, v_mul_error(a, b, p)};
 #else
-    return (dw){p, v_select(v_lt(v_abs(a), v_set(REAL(0x1p900))), v_mul_error(a, b, p), v_set(0))};
+    mask large = v_le(v_set(REAL(0x1p900)), v_abs(a));
+    vec scaled = v_select(large, v_mul(v_set(REAL(0x1p-200)), a), a);
+    vec error = v_mul_error(scaled, b, v_mul(scaled, b));
+    return (dw){p, v_select(large, v_mul(v_set(REAL(0x1p200)), error), error)};
 #endif
 }
 
