@@ -226,7 +226,7 @@ def _check_reduction(name: str, reduction: str) -> None:
 
 def _real(name: str, a: Any) -> tuple[np.ndarray, np.dtype]:
     """Return `a` in the dtype of a kernel, and the dtype that a result should have."""
-    if np.ma.is_masked(a):
+    if isinstance(a, np.ma.MaskedArray) and np.ma.is_masked(a):
         raise TypeError(f"{name}: an argument has masked elements; leave them out, or use weights or ignore_index")
     x = as_array(name, a)
     working = working_dtype(x.dtype)
@@ -269,7 +269,7 @@ def _class_rows(name: str, argument: str, x: np.ndarray, axis: Any) -> tuple[np.
 
 def _labels(name: str, targets: Any) -> np.ndarray:
     """Return class labels, or class probabilities, as an array."""
-    if np.ma.is_masked(targets):
+    if isinstance(targets, np.ma.MaskedArray) and np.ma.is_masked(targets):
         raise TypeError(f"{name}: targets have masked elements; use ignore_index for rows that do not count")
     if isinstance(targets, (list, tuple)) and len(targets) == 0:
         return np.empty(0, np.int64)

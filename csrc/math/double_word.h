@@ -29,7 +29,8 @@ INLINE dw dw_add(dw x, vec y) {
     return dw_fast_two_sum(s.hi, v_add(s.lo, x.lo));
 }
 
-/* a b exactly. Without fused operations a factor of 2^900 and more, whose halves could overflow, is scaled down first. */
+/* a b exactly. Without fused operations a factor of 2^900 and more, whose halves could overflow, is scaled down
+   first. */
 INLINE dw dw_mul(vec a, vec b) {
     vec p = v_mul(a, b);
 #if FL_FUSED

@@ -8,8 +8,8 @@
 #include "exp.h"
 
 /* log1p(w.hi + w.lo) - w.hi for w in [-1/4, 1/2], as the word -w^2/2 and what remains, which is below 0.04: so the
-   rounding errors of the remainder are below 2^-4 ulp of the result. The square's own rounding error is kept, and w.lo counts to
-   first order: log1p'(w) w.lo = w.lo (1 - w) up to w^2 w.lo. */
+   rounding errors of the remainder are below 2^-4 ulp of the result. The square's own rounding error is kept, and w.lo
+   counts to first order: log1p'(w) w.lo = w.lo (1 - w) up to w^2 w.lo. */
 INLINE dw m_log1p_tail(dw w) {
     vec square = v_mul(w.hi, w.hi);
     vec half = v_mul(v_set(REAL(-0.5)), square);
