@@ -30,9 +30,9 @@ typedef struct {
     const char *name;       /* fastlog's: of the kernel, the docstring, the reference, the benchmark */
     const char *ufunc_name; /* __name__: SciPy's where SciPy has the function, for whoever dispatches by name */
     enum fl_shape shape;
-    int has_identity; /* of the reduction: -inf */
-    double ulp32, at32[2], ulp64,
-        at64[2]; /* largest error in ulp ever measured on any target, and the input that has it */
+    int has_identity;      /* of the reduction: -inf */
+    double ulp32, at32[2]; /* largest error in ulp ever measured on any target, and the input that has it */
+    double ulp64, at64[2];
 } fl_row;
 
 /* How NumPy sees a shape. Type characters of all arguments: '-' stands for the loop's own type (d, f or e), others for

@@ -153,7 +153,7 @@ def cross_entropy(
         if reduction == "none":
             return cast(loss, dtype)[()]
         return _reduced(np.sum(loss), loss.size, reduction, dtype)
-    labels, counts = _checked_labels(name, labels, x.shape, axis, classes, ignore_index)
+    labels, counts = _checked_labels(name, labels, rows, ignore_index)
     loss = np.zeros(labels.shape, x.dtype)
     if loss.size and classes:
         _active["softmax_cross_entropy"](rows, labels, out=loss)
@@ -212,7 +212,7 @@ def nll_loss(
     labels = _labels(name, targets)
     if labels.dtype.kind not in "biu":
         raise TypeError(f"{name}: targets must be integer class labels, not {labels.dtype}")
-    labels, counts = _checked_labels(name, labels, x.shape, axis, classes, ignore_index)
+    labels, counts = _checked_labels(name, labels, rows, ignore_index)
     loss = np.zeros(labels.shape, x.dtype)
     if loss.size and classes:
         loss = -np.take_along_axis(rows, labels[..., np.newaxis], axis=-1)[..., 0]
@@ -280,17 +280,15 @@ def _labels(name: str, targets: Any) -> np.ndarray:
 
 
 def _checked_labels(
-    name: str, labels: np.ndarray, shape: tuple[int, ...], axis: int, classes: int, ignore_index: int | None
+    name: str, labels: np.ndarray, rows: np.ndarray, ignore_index: int | None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the labels as int64, those that do not count set to 0, and which ones count."""
+    """Return the labels of rows as int64, those that do not count set to 0, and which ones count."""
     if ignore_index is not None:
         ignore_index = operator.index(ignore_index)
-    k = operator.index(axis) % len(shape)
-    expected = shape[:k] + shape[k + 1 :]
-    if labels.shape != expected:
+    *expected, classes = rows.shape
+    if labels.shape != tuple(expected):
         raise ValueError(
-            f"{name}: for shape {shape} with class axis {axis}, labels must have the shape {expected}, "
-            f"not {labels.shape}"
+            f"{name}: for rows of {classes} classes, labels must have the shape {tuple(expected)}, not {labels.shape}"
         )
     counts = np.ones(labels.shape, bool) if ignore_index is None else labels != ignore_index
     wrong = counts & ((labels < 0) | (labels >= classes))

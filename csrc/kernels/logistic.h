@@ -1,4 +1,4 @@
-/* softplus, log_sigmoid, sigmoid and logaddexp. */
+/* softplus, log_sigmoid, sigmoid, silu and logaddexp. */
 
 #ifndef FASTLOG_KERNELS_LOGISTIC_H
 #define FASTLOG_KERNELS_LOGISTIC_H

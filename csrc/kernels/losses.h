@@ -8,8 +8,7 @@
 /* Binary cross-entropy of a logit x and a target z:
    z softplus(-x) + (1 - z) softplus(x) = |x| w + log1p(e^-|x|), where w, the weight of the wrong side, is 1 - z for x
    >= 0 and z for x < 0. At x = +-inf with w = 0 the limit 0 is meant, not inf * 0.
-   Error: 1 - z rounds; the product is exact in two words (the low one counts for ordinary x only); the sum rounds
-   once. */
+   Error: 1 - z and the product are kept in two words; the sum rounds once. */
 INLINE vec k_binary_cross_entropy_with_logits(vec x, vec z) {
     vec zero = v_set(0), magnitude = v_abs(x);
     mask negative = v_lt(x, zero);
