@@ -20,6 +20,28 @@ static const real exp_tail[] = {
     0x1.1e629e0febf36p-29,
 };
 
+/* exp(s) - 1 = s + s^2 p(s), as part of 1 on [-0.03125, 0.03125]; relative error 2^-62.1. */
+static const real expm1_tail[] = {
+    0x1.0000000000026p-1,
+    0x1.555555555557bp-3,
+    0x1.55555551b89e6p-5,
+    0x1.1111110e8edd5p-7,
+    0x1.6c19e01330a75p-10,
+    0x1.a01d5f0841effp-13,
+};
+
+/* log1p(z) = z + z^2 p(z), as part of 1 on [-0.0307668, 0.0317434]; relative error 2^-62.1. */
+static const real log1p_small[] = {
+    -0x1.fffffffffff95p-2,
+    0x1.55555555559cfp-2,
+    -0x1.000000010bac8p-2,
+    0x1.9999998d41966p-3,
+    -0x1.55553ba62bbb7p-3,
+    0x1.249295e734b00p-3,
+    -0x1.007bb3ecd280ap-3,
+    0x1.c64b5a0754786p-4,
+};
+
 /* 2 atanh(z) = 2 z + z^3 p(z^2) on [0, 0.04]; relative error 2^-62.7. */
 static const real atanh_tail[] = {
     0x1.555555555554fp-1,

@@ -1,7 +1,9 @@
-"""Regenerate every constant and polynomial of csrc/math: weighted minimax by the Remez exchange.
+"""Regenerate every constant, polynomial and table of csrc/math: weighted minimax by the Remez exchange.
 
-    python csrc/coefficients/polynomials.py            # rewrite f32.h and f64.h beside this file
+    python csrc/coefficients/polynomials.py            # rewrite the headers beside this file
     python csrc/coefficients/polynomials.py --check    # exit 1 if they differ from what it computes
+
+f32.h and f64.h hold constants and polynomials, logistic_f32.h and logistic_f64.h the tables of softplus and sigmoid.
 
 Each polynomial p approximates g on [a, b] so that max |w(x) (p(x) - g(x))| is least; w is chosen so that
 the weighted error is the relative error of the function which the polynomial serves. The coefficients are
@@ -61,6 +63,22 @@ POLYNOMIALS = [
         series(lambda w: w**3 / log1p(w), mpf(0)),
         (-mpf("0.25"), mpf("0.5")),
         {32: 8},
+    ),
+    Polynomial(
+        "expm1_tail",
+        "exp(s) - 1 = s + s^2 p(s), as part of 1",
+        series(lambda s: (expm1(s) - s) / s**2, mpf(1) / 2),
+        lambda s: s**2,
+        (-mpf(1) / 32, mpf(1) / 32),
+        {32: 2, 64: 5},
+    ),
+    Polynomial(
+        "log1p_small",
+        "log1p(z) = z + z^2 p(z), as part of 1",
+        series(lambda z: (log1p(z) - z) / z**2, -mpf(1) / 2),
+        lambda z: z**2,
+        (expm1(-mpf(1) / 32), expm1(mpf(1) / 32)),
+        {32: 2, 64: 7},
     ),
     Polynomial(
         "atanh_tail",
@@ -194,13 +212,40 @@ def header(width: int) -> str:
     return "\n".join(lines) + "\n"
 
 
+def logistic_header(width: int) -> str:
+    """Text of the header that holds softplus and sigmoid at the points that they are expanded around."""
+    suffix = "f" if width == 32 else ""
+    end, step = {32: 20, 64: 40}[width], 16
+    lines = [
+        f"/* Written by polynomials.py. Format: binary{width}. */",
+        "/* clang-format off */",
+        "",
+        f"#define LOGISTIC_END {end}",
+        f"#define LOGISTIC_STEPS {step} /* per 1 */",
+        "",
+        f"/* softplus(a) and sigmoid(a), each in two words, for a = -{end}, -{end} + 1/{step}, ... {end}. */",
+        "static const real logistic_rows[][4] = {",
+    ]
+    for k in range(-end * step, end * step + 1):
+        a = mpf(k) / step
+        row = []
+        for value in (log1p(exp(a)), 1 / (1 + exp(-a))):
+            high = to_format(value, width)
+            row += [high, to_format(value - mpf(high), width)]
+        lines.append("    {" + ", ".join(x.hex() + suffix for x in row) + "},")
+    lines.append("};")
+    return "\n".join(lines) + "\n"
+
+
 def main() -> int:
     """Write the headers, or compare them."""
     check = "--check" in sys.argv[1:]
     stale = []
-    for width in (32, 64):
-        path = HERE / f"f{width}.h"
-        text = header(width)
+    for name, text in [
+        *((f"f{width}.h", header(width)) for width in (32, 64)),
+        *((f"logistic_f{width}.h", logistic_header(width)) for width in (32, 64)),
+    ]:
+        path = HERE / name
         if not check:
             path.write_text(text)
         elif path.read_text() != text:

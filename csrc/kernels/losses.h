@@ -3,7 +3,7 @@
 #ifndef FASTLOG_KERNELS_LOSSES_H
 #define FASTLOG_KERNELS_LOSSES_H
 
-#include "math/log1pexp.h"
+#include "math/logistic.h"
 
 /* Binary cross-entropy of a logit x and a target z:
    z softplus(-x) + (1 - z) softplus(x) = |x| w + log1p(e^-|x|), where w, the weight of the wrong side, is 1 - z for x
@@ -21,8 +21,8 @@ INLINE vec k_binary_cross_entropy_with_logits(vec x, vec z) {
     dw loss = m_log1pexp(v_neg(magnitude), zero);
     vec y = dw_add_to(linear, (dw){loss.hi, v_add(loss.lo, linear_lo)});
     mask subnormal = m_and(v_lt(v_neg(magnitude), v_set(NORMAL_MIN)), v_lt(linear, v_set(1)));
-    if (m_any(subnormal)) y = v_select(subnormal, v_add(linear, m_exp_subnormal(v_neg(magnitude))), y);
-    return y;
+    if (m_any(subnormal)) y = v_select(subnormal, v_add(linear, m_exp_rounded(v_neg(magnitude))), y);
+    return v_select(v_eq(x, x), y, x);
 }
 
 /* The element of the sum. */

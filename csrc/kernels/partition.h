@@ -8,7 +8,7 @@
 #ifndef FASTLOG_KERNELS_PARTITION_H
 #define FASTLOG_KERNELS_PARTITION_H
 
-#include "math/log1pexp.h"
+#include "math/log1p.h"
 
 typedef struct {
     vec max;

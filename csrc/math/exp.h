@@ -76,8 +76,8 @@ INLINE vec m_scale(vec m, ivec exponent) {
     return v_select(is_subnormal, v_real(subnormal), v_real(i_sub(lifted, lift)));
 }
 
-/* e^x for x < NORMAL_MIN, where the result is subnormal or 0; for the rare lanes that need it. */
-INLINE vec m_exp_subnormal(vec x) {
+/* e^x for x < 0, rounded once, down to the subnormals and 0: for the lanes that need it. */
+INLINE vec m_exp_rounded(vec x) {
     scaled e = m_exp_dw(v_max(v_set(EXP_MIN), x), v_set(0), v_set(ROUNDER));
     return m_scale(e.mantissa.hi, e.exponent);
 }

@@ -35,14 +35,6 @@ INLINE dw m_log1p_assemble(vec e, dw w) {
     return (dw){second.hi, v_add(low, v_fma(e, v_set(ln2_lo), tail.lo))};
 }
 
-/* log(1 + t) for t in [0, 1]: e is 0 or 1, and both t and (t - 1)/2 are exact in the halves where they are used. */
-INLINE dw m_log1p_unit(dw t) {
-    mask upper = v_lt(v_set(REAL(0.5)), t.hi);
-    vec half = v_set(REAL(0.5));
-    dw w = {v_select(upper, v_fma(half, t.hi, v_neg(half)), t.hi), v_select(upper, v_mul(half, t.lo), t.lo)};
-    return m_log1p_assemble(v_select(upper, v_set(1), v_set(0)), w);
-}
-
 /* log(1 + t) for any t >= 0; nan where t is nan.
    With s + s_lo = 1 + t, the bits of s give e so that 2^-e s is in [3/4, 3/2); w = (2^-e s - 1) + 2^-e s_lo.
    Below 2^-(p+2), t itself is the answer to the last bit, whereas halving and doubling it again could lose one. */

@@ -48,6 +48,17 @@ INLINE ivec i_or(ivec a, ivec b) { return vorrq_u32(a, b); }
 INLINE ivec i_shl(ivec a, int k) { return vshlq_u32(a, vdupq_n_s32(k)); }
 INLINE ivec i_shr(ivec a, int k) { return vshlq_u32(a, vdupq_n_s32(-k)); }
 
+INLINE void v_rows(const real table[][4], ivec i, vec row[4]) {
+    bits of[LANES];
+    vst1q_u32(of, i);
+    float32x4x2_t r01 = vtrnq_f32(v_load(table[of[0]]), v_load(table[of[1]]));
+    float32x4x2_t r23 = vtrnq_f32(v_load(table[of[2]]), v_load(table[of[3]]));
+    row[0] = vcombine_f32(vget_low_f32(r01.val[0]), vget_low_f32(r23.val[0]));
+    row[1] = vcombine_f32(vget_low_f32(r01.val[1]), vget_low_f32(r23.val[1]));
+    row[2] = vcombine_f32(vget_high_f32(r01.val[0]), vget_high_f32(r23.val[0]));
+    row[3] = vcombine_f32(vget_high_f32(r01.val[1]), vget_high_f32(r23.val[1]));
+}
+
 #else
 
 #define LANES 2
@@ -86,6 +97,14 @@ INLINE ivec i_and(ivec a, ivec b) { return vandq_u64(a, b); }
 INLINE ivec i_or(ivec a, ivec b) { return vorrq_u64(a, b); }
 INLINE ivec i_shl(ivec a, int k) { return vshlq_u64(a, vdupq_n_s64(k)); }
 INLINE ivec i_shr(ivec a, int k) { return vshlq_u64(a, vdupq_n_s64(-k)); }
+
+INLINE void v_rows(const real table[][4], ivec i, vec row[4]) {
+    const real *r0 = table[vgetq_lane_u64(i, 0)], *r1 = table[vgetq_lane_u64(i, 1)];
+    for (int k = 0; k < 4; k += 2) {
+        row[k] = vtrn1q_f64(v_load(r0 + k), v_load(r1 + k));
+        row[k + 1] = vtrn2q_f64(v_load(r0 + k), v_load(r1 + k));
+    }
+}
 
 #endif
 

@@ -43,6 +43,10 @@ INLINE vec v_mul_error(vec a, vec b, vec p) {
 }
 #endif
 
+INLINE void v_rows(const real table[][4], ivec i, vec row[4]) {
+    for (int k = 0; k < 4; k++) row[k] = table[i][k];
+}
+
 INLINE ivec v_bits(vec x) {
     ivec i;
     memcpy(&i, &x, sizeof i);

@@ -25,6 +25,10 @@
      v_add_where(x, m, y)          m ? x + y : x
      m_and  m_or  m_any            m_any(m): is any lane true (an int)
 
+   Tables
+     v_rows(table, i, row)         row[k] = table[i][k] lane by lane, for a table of rows of four and i below their number
+     v_lookup(table, i)            table[i mod 32], a table of 32; only where registers hold one: VEC_LOOKUP32 is defined
+
    Bits
      v_bits(x)  v_real(i)          reinterpret
      i_set  i_add  i_sub  i_and  i_or       modulo 2^FL_WIDTH
