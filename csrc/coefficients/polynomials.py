@@ -19,7 +19,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from mpmath import atanh, chop, cos, exp, expm1, fabs, floor, ldexp, log, log1p, lu_solve, matrix, mp, mpf, pi
+from mpmath import atanh, chop, cos, exp, expm1, fabs, floor, fsum, ldexp, log, log1p, lu_solve, matrix, mp, mpf, pi
 
 mp.dps = 45
 HERE = Path(__file__).parent
@@ -148,12 +148,30 @@ def remez(problem: Polynomial, degree: int) -> list[mpf]:
     raise ArithmeticError(f"{problem.name}: no convergence")
 
 
-def fit(problem: Polynomial, degree: int, width: int) -> list[float]:
+def least_squares(problem: Polynomial, degree: int) -> list[mpf]:
+    """Weighted least squares on Chebyshev points: close to minimax, at once, and without conditions on the error."""
+    a, b = problem.interval
+    points = [(a + b) / 2 - (b - a) / 2 * cos(pi * (2 * i + 1) / 80) for i in range(40)]
+    rows = [[problem.weight(x) * x**k for k in range(degree + 1)] for x in points]
+    values = [problem.weight(x) * problem.g(x) for x in points]
+    normal = matrix(degree + 1, degree + 1)
+    right = matrix(degree + 1, 1)
+    for i in range(degree + 1):
+        right[i] = fsum(row[i] * v for row, v in zip(rows, values, strict=True))
+        for j in range(degree + 1):
+            normal[i, j] = fsum(row[i] * row[j] for row in rows)
+    solution = lu_solve(normal, right)
+    return [solution[i] for i in range(degree + 1)]
+
+
+def fit(
+    problem: Polynomial, degree: int, width: int, method: Callable[[Polynomial, int], list[mpf]] = remez
+) -> list[float]:
     """Coefficients rounded to the format, each fitted with those below it already rounded."""
     rounded: list[float] = []
     rest = problem
     for remaining in range(degree, -1, -1):
-        c = to_format(remez(rest, remaining)[0], width)
+        c = to_format(method(rest, remaining)[0], width)
         rounded.append(c)
         # What is left: (g - c) / x, to be weighted by w x.
         rest = replace(
@@ -212,6 +230,48 @@ def header(width: int) -> str:
     return "\n".join(lines) + "\n"
 
 
+def octave(name: str, n: int) -> Polynomial:
+    """Softplus or sigmoid of -(n ln2 + s), times 2^n, as a polynomial in s; n = 30 also stands for all above.
+
+    For softplus, n = -1 is met by x in [ln2/2, 0.55] only. Next to s = 0 the constant's rounding error, up to half an
+    ulp, cannot be made good. The weight asks that it be so soon, at the cost of larger s. How soon was found by trying
+    all floats of each octave: only the constant of sigmoid's n = 5, half-way between floats, needs more.
+    """
+    reach = mpf("0.3") if (name, n) == ("sigmoid", 5) else mpf("0.4")
+    scale = mpf(2) ** n
+    value = {
+        "softplus": lambda s: scale * log1p(exp(-s) / scale),
+        "sigmoid": lambda s: exp(-s) / (1 + exp(-s) / scale),
+    }[name]
+    half = LN2 * mpf("0.5001")
+    interval = (LN2 - mpf("0.551"), half) if n < 0 else (-half, half)
+    return Polynomial(f"{name}_{n}", "", value, lambda s: 1 / value(s) / (1 + fabs(s) / reach), interval, {32: 6})
+
+
+def lookup_tables() -> list[str]:
+    """Coefficient k of all octaves in row k: octave n in column (31 - n) mod 32."""
+    lines = []
+    for name, first in (("softplus", -1), ("sigmoid", 0)):
+        columns: list[list[float]] = [[] for _ in range(32)]
+        error = mpf(0)
+        for n in range(first, first + 32):
+            problem = octave(name, n)
+            coefficients = fit(problem, 6, 32, least_squares)
+            columns[(31 - n) % 32] = coefficients
+            error = max(error, worst(problem, [mpf(c) for c in coefficients]))
+        lines += [
+            "",
+            f"/* 2^n {name}(-(n ln2 + s)) on |s| <= 0.5001 ln2, the s^k in row k, n in column (31 - n) mod 32,",
+            f"   n = {first} .. {first + 31}; relative error 2^{float(log(error, 2)):.1f}. */",
+            f"static const real {name}_octaves[][32] = {{",
+        ]
+        for k in range(7):
+            row = [columns[i][k].hex() + "f" for i in range(32)]
+            lines += ["    {" + ", ".join(row[:16]) + ",", "     " + ", ".join(row[16:]) + "},"]
+        lines.append("};")
+    return lines
+
+
 def logistic_header(width: int) -> str:
     """Text of the header that holds softplus and sigmoid at the points that they are expanded around."""
     suffix = "f" if width == 32 else ""
@@ -234,6 +294,8 @@ def logistic_header(width: int) -> str:
             row += [high, to_format(value - mpf(high), width)]
         lines.append("    {" + ", ".join(x.hex() + suffix for x in row) + "},")
     lines.append("};")
+    if width == 32:
+        lines += lookup_tables()
     return "\n".join(lines) + "\n"
 
 

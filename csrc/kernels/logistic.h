@@ -5,12 +5,10 @@
 
 #include "math/logistic.h"
 
-/* softplus(x) = log(1 + e^x): x itself above END (and nan), e^x below -END.
-   Error: the sum of the two words rounds once. */
+/* softplus(x) = log(1 + e^x), and far below 0 e^x, down to the subnormals. */
 INLINE vec k_softplus(vec x) {
-    dw sum = m_softplus(x, v_set(0));
-    vec y = v_select(v_lt(x, v_set(END)), v_add(sum.hi, sum.lo), x);
-    mask far = v_lt(x, v_set(-END));
+    vec y = m_softplus_word(x);
+    mask far = v_lt(x, v_set(WORD_MIN));
     if (m_any(far)) y = v_select(far, m_exp_rounded(x), y);
     return y;
 }
@@ -18,12 +16,10 @@ INLINE vec k_softplus(vec x) {
 /* log_sigmoid(x) = -log(1 + e^-x) = -softplus(-x); the negation is exact, and gives -0 where e^-x underflows. */
 INLINE vec k_log_sigmoid(vec x) { return v_neg(k_softplus(v_neg(x))); }
 
-/* sigmoid(x) = 1/(1 + e^-x): e^x below -END.
-   Error: the sum of the two words rounds once. */
+/* sigmoid(x) = 1/(1 + e^-x), and far below 0 e^x. */
 INLINE vec k_sigmoid(vec x) {
-    dw sum = m_sigmoid(x);
-    vec y = v_select(v_eq(x, x), v_add(sum.hi, sum.lo), x);
-    mask far = v_lt(x, v_set(-END));
+    vec y = m_sigmoid_word(x);
+    mask far = v_lt(x, v_set(WORD_MIN));
     if (m_any(far)) y = v_select(far, m_exp_rounded(x), y);
     return y;
 }

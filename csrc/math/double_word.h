@@ -29,11 +29,11 @@ INLINE dw dw_add(dw x, vec y) {
     return dw_fast_two_sum(s.hi, v_add(s.lo, x.lo));
 }
 
-/* a b exactly. Without fused operations a factor of 2^900 and more, whose halves could overflow, is scaled down
-   first. */
+/* a b exactly. Doubles without fused operations: a factor of 2^900 and more, whose halves could overflow, is scaled
+   down first. */
 INLINE dw dw_mul(vec a, vec b) {
     vec p = v_mul(a, b);
-#if FL_FUSED
+#if FL_FUSED || FL_WIDTH == 32
     return (dw){p, v_mul_error(a, b, p)};
 #else
     mask large = v_le(v_set(REAL(0x1p900)), v_abs(a));

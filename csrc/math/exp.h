@@ -79,7 +79,7 @@ INLINE vec m_scale(vec m, ivec exponent) {
 /* e^x for x < 0, rounded once, down to the subnormals and 0: for the lanes that need it. */
 INLINE vec m_exp_rounded(vec x) {
     scaled e = m_exp_dw(v_max(v_set(EXP_MIN), x), v_set(0), v_set(ROUNDER));
-    return m_scale(e.mantissa.hi, e.exponent);
+    return m_scale(v_add(e.mantissa.hi, e.mantissa.lo), e.exponent);
 }
 
 /* 2^n from the exponent, for results known to be normal. */

@@ -55,6 +55,65 @@ INLINE dw m_sigmoid(vec x) {
     return (dw){w, v_add(e.sigmoid.lo, change)};
 }
 
+#ifdef VEC_LOOKUP32
+
+/* Both rounded, for x >= WORD_MIN: with |x| = n ln2 + s, |s| <= ln2/2, 2^n softplus(-|x|) and 2^n sigmoid(-|x|) are
+   polynomials in s for each n, whose coefficients are looked up in registers; from n = 30 on they are e^-s.
+   Error: 1/4 ulp from s, 1/5 from Horner's last product, 1/2 from its last sum; the power of two is exact. */
+#define WORD_MIN NORMAL_MIN
+
+/* The octave's polynomial at s, and 2^-n. The low bits of the rounder's sum are 127 - n: modulo 32 the column, shifted
+   into an exponent field the power of two. */
+typedef struct {
+    vec mantissa, power;
+} octave;
+
+INLINE octave m_octave(vec magnitude, const real table[][32], real last) {
+    vec rounder = v_set(ROUNDER + EXPONENT_BIAS);
+    vec shifted = v_fnma(v_min(magnitude, v_set(-NORMAL_MIN)), v_set(log2_e), rounder);
+    vec minus_n = v_sub(shifted, rounder);
+    vec s = v_fma(minus_n, v_set(ln2_lo), v_fma(minus_n, v_set(ln2_hi), v_min(magnitude, v_set(-NORMAL_MIN))));
+    ivec column = v_bits(v_max(v_sub(rounder, v_set(last)), shifted));
+    vec p = v_lookup(table[6], column);
+#pragma GCC unroll 6
+    for (int k = 5; k >= 0; k--) p = v_fma(p, s, v_lookup(table[k], column));
+    return (octave){p, v_real(i_shl(v_bits(shifted), MANTISSA_BITS))};
+}
+
+/* For x > 0, softplus(x) = x + softplus(-x): the rounding errors of both terms add up, to less than 1 ulp from 0.55 on.
+   Below, log(1 + e^x) is itself the polynomial, with -x for |x| and n = 0 or -1. */
+INLINE vec m_softplus_word(vec x) {
+    mask direct = v_lt(x, v_set(0.55f));
+    octave o = m_octave(v_select(direct, v_neg(x), x), softplus_octaves, 30);
+    return v_fma(o.mantissa, o.power, v_select(direct, v_set(0), x));
+}
+
+/* For x > 0, sigmoid(x) = 1 - sigmoid(-x). */
+INLINE vec m_sigmoid_word(vec x) {
+    mask negative = v_lt(x, v_set(0));
+    octave o = m_octave(v_abs(x), sigmoid_octaves, 31);
+    vec power = v_select(negative, o.power, v_neg(o.power));
+    vec y = v_fma(o.mantissa, power, v_select(negative, v_set(0), v_set(1)));
+    return v_select(v_eq(x, x), y, x);
+}
+
+#else
+
+/* Both rounded, for x >= WORD_MIN. Error: the sum of the two words rounds once. */
+#define WORD_MIN (-END)
+
+INLINE vec m_softplus_word(vec x) {
+    dw y = m_softplus(x, v_set(0));
+    return v_select(v_lt(x, v_set(END)), v_add(y.hi, y.lo), x);
+}
+
+INLINE vec m_sigmoid_word(vec x) {
+    dw y = m_sigmoid(x);
+    return v_select(v_eq(x, x), v_add(y.hi, y.lo), x);
+}
+
+#endif
+
 /* log(1 + e^(x + x_lo)) for NORMAL_MIN <= x <= 0; lower x count as NORMAL_MIN, where the result is the least that it can
    be without arithmetic on subnormals. nan counts as 0. Below -END it is e^x, whose own error is 0.15 ulp. */
 INLINE dw m_log1pexp(vec x, vec x_lo) {

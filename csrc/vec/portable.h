@@ -18,22 +18,23 @@ INLINE vec v_sub(vec a, vec b) { return a - b; }
 INLINE vec v_mul(vec a, vec b) { return a * b; }
 INLINE vec v_div(vec a, vec b) { return a / b; }
 
+#if defined(FP_FAST_FMA) || defined(__FP_FAST_FMA)
+#define FL_FUSED 1
 #if FL_WIDTH == 32
-/* The product of two floats is exact in double; the sum is rounded to double and then to float. That differs from one
-   rounding only where the first one lands half-way between two floats, so it counts as fused. */
-#define FL_FUSED 1
-INLINE vec v_fma(vec a, vec b, vec c) { return (float)((double)a * b + c); }
-INLINE vec v_fnma(vec a, vec b, vec c) { return (float)(c - (double)a * b); }
-INLINE vec v_mul_error(vec a, vec b, vec p) { return (float)((double)a * b - p); }
-#elif defined(FP_FAST_FMA) || defined(__FP_FAST_FMA)
-#define FL_FUSED 1
+INLINE vec v_fma(vec a, vec b, vec c) { return __builtin_fmaf(a, b, c); }
+#else
 INLINE vec v_fma(vec a, vec b, vec c) { return __builtin_fma(a, b, c); }
-INLINE vec v_fnma(vec a, vec b, vec c) { return __builtin_fma(-a, b, c); }
-INLINE vec v_mul_error(vec a, vec b, vec p) { return __builtin_fma(a, b, -p); }
+#endif
+INLINE vec v_fnma(vec a, vec b, vec c) { return v_fma(-a, b, c); }
+INLINE vec v_mul_error(vec a, vec b, vec p) { return v_fma(a, b, -p); }
 #else
 #define FL_FUSED 0
 INLINE vec v_fma(vec a, vec b, vec c) { return a * b + c; }
 INLINE vec v_fnma(vec a, vec b, vec c) { return c - a * b; }
+#if FL_WIDTH == 32
+/* The product of two floats is exact in double. */
+INLINE vec v_mul_error(vec a, vec b, vec p) { return (float)((double)a * b - p); }
+#else
 /* Dekker: each factor is split by Veltkamp's constant 2^27 + 1 into halves whose products are exact. */
 INLINE vec v_mul_error(vec a, vec b, vec p) {
     vec ca = a * 0x1.0000002p27, cb = b * 0x1.0000002p27;
@@ -41,6 +42,7 @@ INLINE vec v_mul_error(vec a, vec b, vec p) {
     vec al = a - ah, bl = b - bh;
     return ((ah * bh - p) + ah * bl + al * bh) + al * bl;
 }
+#endif
 #endif
 
 INLINE void v_rows(const real table[][4], ivec i, vec row[4]) {

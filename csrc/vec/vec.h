@@ -14,7 +14,7 @@
      v_add  v_sub  v_mul  v_div    IEEE 754
      v_fma(a, b, c)                a*b + c, rounded once where FL_FUSED is 1, else a*b is rounded as well
      v_fnma(a, b, c)               c - a*b, likewise
-     v_mul_error(a, b, p)          a*b - p exactly, given p = v_mul(a, b), no underflow, and |a|, |b| < 2^900 or fused
+     v_mul_error(a, b, p)          a*b - p exactly, given p = v_mul(a, b), no underflow, and |a|, |b| < 2^900
      v_abs  v_neg                  the sign bit alone; nan too
      v_max(a, b)                   a > b ? a : b     so b where either is nan, and b where both are zeros
      v_min(a, b)                   a < b ? a : b     likewise
