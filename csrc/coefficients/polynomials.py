@@ -190,7 +190,7 @@ def to_format(x: mpf, width: int) -> float:
 def worst(problem: Polynomial, coefficients: list[mpf]) -> mpf:
     """Largest weighted error on a grid of the interval."""
     a, b = problem.interval
-    points = [a + (b - a) * i / 2000 for i in range(2001)]
+    points = [a + (b - a) * (i + mpf("0.25")) / 2000 for i in range(2000)]
     return max(fabs(problem.weight(x) * (evaluate(coefficients, x) - problem.g(x))) for x in points)
 
 
@@ -248,27 +248,51 @@ def octave(name: str, n: int) -> Polynomial:
     return Polynomial(f"{name}_{n}", "", value, lambda s: 1 / value(s) / (1 + fabs(s) / reach), interval, {32: 6})
 
 
+def two_word_octave(n: int) -> tuple[list[float], mpf]:
+    """Coefficients of softplus's octave with a constant in two words, and its error."""
+    problem = octave("softplus", n)
+    constant = problem.g(mpf(0))
+    rest = replace(
+        problem,
+        g=lambda s: (problem.g(s) - constant) / s,
+        weight=lambda s: s / problem.g(s),
+    )
+    high = to_format(constant, 32)
+    others = fit(rest, 5, 32, least_squares)
+    return [high, to_format(constant - mpf(high), 32), *others], worst(rest, [mpf(c) for c in others])
+
+
 def lookup_tables() -> list[str]:
-    """Coefficient k of all octaves in row k: octave n in column (31 - n) mod 32."""
+    """Coefficients of all octaves: row k for s^k, octave n in column (31 - n) mod 32."""
     lines = []
-    for name, first in (("softplus", -1), ("sigmoid", 0)):
+    for name, first, formula in (
+        ("softplus", -1, "2^n softplus(-(n ln2 + s))"),
+        ("sigmoid", 0, "2^n sigmoid(-(n ln2 + s))"),
+        ("log1pexp", 0, "2^n softplus(-(n ln2 + s)), the constant in two words (rows 0 and 1)"),
+    ):
         columns: list[list[float]] = [[] for _ in range(32)]
         error = mpf(0)
-        for n in range(first, first + 32):
-            problem = octave(name, n)
-            coefficients = fit(problem, 6, 32, least_squares)
+        for n in range(first, 31):
+            if name == "log1pexp":
+                coefficients, largest = two_word_octave(n)
+            else:
+                problem = octave(name, n)
+                coefficients = fit(problem, 6, 32, least_squares)
+                largest = worst(problem, [mpf(c) for c in coefficients])
             columns[(31 - n) % 32] = coefficients
-            error = max(error, worst(problem, [mpf(c) for c in coefficients]))
+            error = max(error, largest)
+        columns[0] = columns[0] or columns[1]
         lines += [
             "",
-            f"/* 2^n {name}(-(n ln2 + s)) on |s| <= 0.5001 ln2, the s^k in row k, n in column (31 - n) mod 32,",
-            f"   n = {first} .. {first + 31}; relative error 2^{float(log(error, 2)):.1f}. */",
+            f"/* {formula} on |s| <= 0.5001 ln2, n = {first} .. 30 in column (31 - n) mod 32.",
+            f"   Relative error 2^{float(log(error, 2)):.1f}. */",
             f"static const real {name}_octaves[][32] = {{",
+            *(
+                "    {" + ", ".join(column[k].hex() + "f" for column in columns) + "},"
+                for k in range(len(columns[1]))
+            ),
+            "};",
         ]
-        for k in range(7):
-            row = [columns[i][k].hex() + "f" for i in range(32)]
-            lines += ["    {" + ", ".join(row[:16]) + ",", "     " + ", ".join(row[16:]) + "},"]
-        lines.append("};")
     return lines
 
 

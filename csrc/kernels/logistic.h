@@ -38,23 +38,23 @@ INLINE vec k_silu(vec x) {
         scaled e = m_exp_dw(above_floor, v_set(0), v_set(ROUNDER));
         dw scaled_product = dw_mul(v_neg(above_floor), e.mantissa.hi);
         vec low = v_fma(v_neg(above_floor), e.mantissa.lo, scaled_product.lo);
-        y = v_select(far, v_neg(m_scale(v_add(scaled_product.hi, low), e.exponent)), y);
+        y = v_select(far, v_neg(m_scale((dw){scaled_product.hi, low}, e.exponent)), y);
     }
     return v_select(v_eq(x, x), y, x);
 }
 
 /* logaddexp(a, b) = log(e^a + e^b) = max(a, b) + log1p(e^-|a-b|), with the rounding error of a - b kept.
-   Equal infinities leave no difference (inf - inf), and where e^(a-b) does not show, no rounding error is kept.
-   A subnormal second term shows only beside a maximum that is as small.
-   Error: near e^a + e^b = 1 the two terms cancel; then the error of log1p, 2^-5 of its ulp, remains. */
+   Where an argument is infinite the result is the maximum, where one is nan it is nan; the difference tells.
+   Error: near e^a + e^b = 1 the two terms cancel; then the error of log1p, a small part of its ulp, remains. */
 INLINE vec k_logaddexp(vec a, vec b) {
     vec max = v_max(a, b), min = v_select(v_eq(max, a), b, a);
-    dw d = dw_two_sum(min, v_neg(max));
-    mask near = v_lt(v_set(NORMAL_MIN), d.hi);
-    vec y = dw_add_to(max, m_log1pexp(d.hi, v_select(near, d.lo, v_set(0))));
-    mask subnormal = m_and(v_lt(d.hi, v_set(NORMAL_MIN)), v_lt(v_abs(max), v_set(1)));
-    if (m_any(subnormal)) y = v_select(subnormal, v_add(max, m_exp_rounded(d.hi)), y);
-    return v_select(v_eq(a, a), y, a);
+    dw d = dw_two_sum(min, v_neg(max)), tail = m_log1pexp(d.hi, d.lo);
+    dw sum = dw_two_sum(max, tail.hi);
+    vec y = v_add(sum.hi, v_add(sum.lo, tail.lo));
+    y = v_select(v_lt(v_abs(d.hi), v_set(REAL_INFINITY)), y, v_select(v_eq(a, a), max, a));
+    mask far = v_lt(d.hi, v_set(WORD_MIN));
+    if (m_any(far)) y = v_select(far, m_add_exp((dw){max, v_set(0)}, d), y);
+    return y;
 }
 
 #endif

@@ -20,8 +20,8 @@ INLINE vec k_binary_cross_entropy_with_logits(vec x, vec z) {
     vec linear_lo = v_select(no_weight, zero, v_fma(magnitude, w_lo, product.lo));
     dw loss = m_log1pexp(v_neg(magnitude), zero);
     vec y = dw_add_to(linear, (dw){loss.hi, v_add(loss.lo, linear_lo)});
-    mask subnormal = m_and(v_lt(v_neg(magnitude), v_set(NORMAL_MIN)), v_lt(linear, v_set(1)));
-    if (m_any(subnormal)) y = v_select(subnormal, v_add(linear, m_exp_rounded(v_neg(magnitude))), y);
+    mask far = v_lt(v_neg(magnitude), v_set(WORD_MIN));
+    if (m_any(far)) y = v_select(far, m_add_exp((dw){linear, linear_lo}, (dw){v_neg(magnitude), zero}), y);
     return v_select(v_eq(x, x), y, x);
 }
 

@@ -47,7 +47,7 @@ INLINE dw p_rescale(dw rest, vec old, vec new) {
     vec low = v_select(near, d.lo, v_set(0));
     scaled factor = m_exp_dw(v_max(v_set(EXP_MIN), d.hi), low, v_set(ROUNDER));
     dw total = dw_add(rest, v_set(1));
-    vec power = m_scale(v_set(1), factor.exponent);
+    vec power = m_scale((dw){v_set(1), v_set(0)}, factor.exponent);
     vec high = v_mul(total.hi, factor.mantissa.hi);
     vec cross = v_fma(total.hi, factor.mantissa.lo, v_mul(total.lo, factor.mantissa.hi));
     vec high_lo = v_add(v_mul_error(total.hi, factor.mantissa.hi, high), cross);
@@ -137,7 +137,7 @@ INLINE vec k_softmax(vec x, norm z) {
     vec y = v_mul(m, m_power_of_two(e.exponent));
     /* The power is normal down to 2^-(bias-1); the reciprocal may take 40 binades more. */
     mask small = v_lt(v_sub(e.n, z.scale.n), v_set(41 - EXPONENT_BIAS));
-    if (m_any(small)) y = v_select(small, m_scale(m, e.exponent), y);
+    if (m_any(small)) y = v_select(small, m_scale((dw){m, v_set(0)}, e.exponent), y);
     return v_select(v_eq(m, m), y, m);
 }
 

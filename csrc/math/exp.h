@@ -63,15 +63,17 @@ INLINE scaled m_exp(vec x, vec rounder) {
     return (scaled){dw_fast_two_sum(v_set(1), q), n, v_bits(shifted)};
 }
 
-/* m * 2^n for finite m with 2^-40 < m < 2^40, rounded once where the result is subnormal, without an operation that
-   touches a subnormal (each would cost a microcode assist). 2^LIFT m 2^n is always normal. Below 2^LIFT times the least
-   normal, adding that power of two rounds to the spacing of subnormals, and the difference of the bit patterns is the
-   subnormal's bit pattern. */
-INLINE vec m_scale(vec m, ivec exponent) {
-    ivec lift = i_set((bits)LIFT << MANTISSA_BITS);
-    ivec lifted = i_add(i_add(v_bits(m), lift), i_shl(exponent, MANTISSA_BITS));
-    ivec least_normal = i_set(POWER_OF_TWO(LIFT + 1 - EXPONENT_BIAS));
-    ivec subnormal = i_sub(v_bits(v_add(v_real(lifted), v_real(least_normal))), least_normal);
+/* m 2^n for finite m with 2^-40 < m < 2^40, rounded once, without an operation that touches a subnormal (each would cost
+   a microcode assist). 2^LIFT m 2^n is always normal. Below 2^LIFT times the least normal, adding that power of two
+   rounds to the spacing of subnormals, and the difference of the bit patterns is the subnormal's bit pattern. What this
+   rounding and the one to a word took away is added once more: it moves the sum only where it was rounded wrongly. */
+INLINE vec m_scale(dw m, ivec exponent) {
+    dw word = dw_fast_two_sum(m.hi, m.lo);
+    ivec lift = i_set((bits)LIFT << MANTISSA_BITS), up = i_add(lift, i_shl(exponent, MANTISSA_BITS));
+    ivec lifted = i_add(v_bits(word.hi), up), least_normal = i_set(POWER_OF_TWO(LIFT + 1 - EXPONENT_BIAS));
+    dw sum = dw_fast_two_sum(v_real(least_normal), v_real(lifted));
+    vec low = v_mul(v_real(i_add(v_bits(v_set(1)), up)), word.lo);
+    ivec subnormal = i_sub(v_bits(v_add(sum.hi, v_add(sum.lo, low))), least_normal);
     mask is_subnormal = v_lt(v_real(lifted), v_real(least_normal));
     return v_select(is_subnormal, v_real(subnormal), v_real(i_sub(lifted, lift)));
 }
@@ -79,7 +81,7 @@ INLINE vec m_scale(vec m, ivec exponent) {
 /* e^x for x < 0, rounded once, down to the subnormals and 0: for the lanes that need it. */
 INLINE vec m_exp_rounded(vec x) {
     scaled e = m_exp_dw(v_max(v_set(EXP_MIN), x), v_set(0), v_set(ROUNDER));
-    return m_scale(v_add(e.mantissa.hi, e.mantissa.lo), e.exponent);
+    return m_scale(e.mantissa, e.exponent);
 }
 
 /* 2^n from the exponent, for results known to be normal. */

@@ -57,49 +57,72 @@ INLINE dw m_sigmoid(vec x) {
 
 #ifdef VEC_LOOKUP32
 
-/* Both rounded, for x >= WORD_MIN: with |x| = n ln2 + s, |s| <= ln2/2, 2^n softplus(-|x|) and 2^n sigmoid(-|x|) are
-   polynomials in s for each n, whose coefficients are looked up in registers; from n = 30 on they are e^-s.
+/* For x >= WORD_MIN: with |x| = n ln2 + s, |s| <= ln2/2, 2^n softplus(-|x|) and 2^n sigmoid(-|x|) are polynomials in s
+   for each n, whose coefficients are looked up in registers; from n = 30 on they are e^-s.
    Error: 1/4 ulp from s, 1/5 from Horner's last product, 1/2 from its last sum; the power of two is exact. */
 #define WORD_MIN NORMAL_MIN
 
-/* The octave's polynomial at s, and 2^-n. The low bits of the rounder's sum are 127 - n: modulo 32 the column, shifted
-   into an exponent field the power of two. */
+/* |x| in octaves. The low bits of shifted are 127 - n: modulo 32 the column of the table, and moved into the exponent
+   field 2^-n. */
 typedef struct {
-    vec mantissa, power;
+    vec shifted, minus_n, high; /* high = |x| - n ln2_hi, exactly */
 } octave;
 
-INLINE octave m_octave(vec magnitude, const real table[][32], real last) {
-    vec rounder = v_set(ROUNDER + EXPONENT_BIAS);
-    vec shifted = v_fnma(v_min(magnitude, v_set(-NORMAL_MIN)), v_set(log2_e), rounder);
+INLINE octave m_octave(vec magnitude) {
+    vec rounder = v_set(ROUNDER + EXPONENT_BIAS), inside = v_min(magnitude, v_set(-NORMAL_MIN));
+    vec shifted = v_fnma(inside, v_set(log2_e), rounder);
     vec minus_n = v_sub(shifted, rounder);
-    vec s = v_fma(minus_n, v_set(ln2_lo), v_fma(minus_n, v_set(ln2_hi), v_min(magnitude, v_set(-NORMAL_MIN))));
-    ivec column = v_bits(v_max(v_sub(rounder, v_set(last)), shifted));
-    vec p = v_lookup(table[6], column);
+    return (octave){shifted, minus_n, v_fma(minus_n, v_set(ln2_hi), inside)};
+}
+INLINE vec m_octave_s(octave o) { return v_fma(o.minus_n, v_set(ln2_lo), o.high); }
+INLINE vec m_octave_power(octave o) { return v_real(i_shl(v_bits(o.shifted), MANTISSA_BITS)); }
+
+INLINE ivec m_octave_column(octave o) { return v_bits(v_max(v_set(ROUNDER + EXPONENT_BIAS - 30), o.shifted)); }
+
+/* c[first] + c[first + 1] s + ... + c[last] s^(last - first) by Horner's rule. */
+INLINE vec m_octave_polynomial(vec s, const real c[][32], ivec column, int first, int last) {
+    vec p = v_lookup(c[last], column);
 #pragma GCC unroll 6
-    for (int k = 5; k >= 0; k--) p = v_fma(p, s, v_lookup(table[k], column));
-    return (octave){p, v_real(i_shl(v_bits(shifted), MANTISSA_BITS))};
+    for (int k = last - 1; k >= first; k--) p = v_fma(p, s, v_lookup(c[k], column));
+    return p;
 }
 
-/* For x > 0, softplus(x) = x + softplus(-x): the rounding errors of both terms add up, to less than 1 ulp from 0.55 on.
-   Below, log(1 + e^x) is itself the polynomial, with -x for |x| and n = 0 or -1. */
+/* softplus(x), rounded. For x > 0 it is x + softplus(-x): the rounding errors of both terms add up, to less than 1 ulp
+   from 0.55 on. Below, log(1 + e^x) is itself the polynomial, with -x for |x| and n = 0 or -1. */
 INLINE vec m_softplus_word(vec x) {
     mask direct = v_lt(x, v_set(0.55f));
-    octave o = m_octave(v_select(direct, v_neg(x), x), softplus_octaves, 30);
-    return v_fma(o.mantissa, o.power, v_select(direct, v_set(0), x));
+    octave o = m_octave(v_select(direct, v_neg(x), x));
+    vec p = m_octave_polynomial(m_octave_s(o), softplus_octaves, m_octave_column(o), 0, 6);
+    return v_fma(p, m_octave_power(o), v_select(direct, v_set(0), x));
 }
 
-/* For x > 0, sigmoid(x) = 1 - sigmoid(-x). */
+/* sigmoid(x), rounded; for x > 0 it is 1 - sigmoid(-x). */
 INLINE vec m_sigmoid_word(vec x) {
     mask negative = v_lt(x, v_set(0));
-    octave o = m_octave(v_abs(x), sigmoid_octaves, 31);
-    vec power = v_select(negative, o.power, v_neg(o.power));
-    vec y = v_fma(o.mantissa, power, v_select(negative, v_set(0), v_set(1)));
+    octave o = m_octave(v_abs(x));
+    vec p = m_octave_polynomial(m_octave_s(o), sigmoid_octaves, m_octave_column(o), 0, 6);
+    vec power = m_octave_power(o);
+    vec y = v_fma(p, v_select(negative, power, v_neg(power)), v_select(negative, v_set(0), v_set(1)));
     return v_select(v_eq(x, x), y, x);
+}
+
+/* log(1 + e^(x + x_lo)) for x <= 0 as a double word: s and the constant c have low words, and Horner's last sum c + s q
+   is taken exactly. Error: 1/6 ulp, from the rounding of q. */
+INLINE dw m_log1pexp(vec x, vec x_lo) {
+    octave o = m_octave(v_neg(x));
+    ivec column = m_octave_column(o);
+    dw s = dw_fast_two_sum(o.high, v_mul(o.minus_n, v_set(ln2_lo)));
+    vec q = m_octave_polynomial(s.hi, log1pexp_octaves, column, 2, 7);
+    vec c = v_lookup(log1pexp_octaves[0], column), c_lo = v_lookup(log1pexp_octaves[1], column);
+    vec hi = v_fma(q, s.hi, c);
+    vec lo = v_fma(q, v_sub(s.lo, x_lo), v_add(v_fma(q, s.hi, v_sub(c, hi)), c_lo));
+    vec power = m_octave_power(o);
+    return (dw){v_mul(hi, power), v_mul(lo, power)};
 }
 
 #else
 
-/* Both rounded, for x >= WORD_MIN. Error: the sum of the two words rounds once. */
+/* Rounded, for x >= WORD_MIN. Error: the sum of the two words rounds once. */
 #define WORD_MIN (-END)
 
 INLINE vec m_softplus_word(vec x) {
@@ -112,20 +135,19 @@ INLINE vec m_sigmoid_word(vec x) {
     return v_select(v_eq(x, x), v_add(y.hi, y.lo), x);
 }
 
+/* log(1 + e^(x + x_lo)) as a double word. */
+INLINE dw m_log1pexp(vec x, vec x_lo) { return m_softplus(x, x_lo); }
+
 #endif
 
-/* log(1 + e^(x + x_lo)) for NORMAL_MIN <= x <= 0; lower x count as NORMAL_MIN, where the result is the least that it can
-   be without arithmetic on subnormals. nan counts as 0. Below -END it is e^x, whose own error is 0.15 ulp. */
-INLINE dw m_log1pexp(vec x, vec x_lo) {
-    dw y = m_softplus(x, x_lo);
-    mask far = v_lt(x, v_set(-END));
-    if (m_any(far)) {
-        scaled e = m_exp_dw(v_max(v_set(NORMAL_MIN), x), x_lo, v_set(ROUNDER));
-        vec power = m_power_of_two(e.exponent);
-        y.hi = v_select(far, v_mul(e.mantissa.hi, power), y.hi);
-        y.lo = v_select(far, v_mul(e.mantissa.lo, power), y.lo);
-    }
-    return y;
+/* m + e^x rounded, for the lanes that need it: WORD_MIN > x, down to the subnormals and 0; m may be infinite. A
+   subnormal term shows only beside an m that is as small. */
+INLINE vec m_add_exp(dw m, dw x) {
+    mask normal = v_lt(v_set(NORMAL_MIN), x.hi);
+    scaled e = m_exp_dw(v_select(normal, x.hi, v_set(0)), v_select(normal, x.lo, v_set(0)), v_set(ROUNDER));
+    vec power = m_power_of_two(e.exponent);
+    dw term = {v_mul(e.mantissa.hi, power), v_fma(e.mantissa.lo, power, m.lo)};
+    return v_select(normal, dw_add_to(m.hi, term), v_add(m.hi, v_add(m.lo, m_exp_rounded(x.hi))));
 }
 
 #endif

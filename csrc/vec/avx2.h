@@ -47,12 +47,12 @@ INLINE ivec i_shl(ivec a, int k) { return _mm256_slli_epi32(a, k); }
 INLINE ivec i_shr(ivec a, int k) { return _mm256_srli_epi32(a, k); }
 
 /* Rows k and k + 4 side by side. */
-INLINE vec two_rows(const real table[][4], const bits *i) {
+INLINE vec two_rows(const real table[][4], const volatile bits *i) {
     return _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(table[i[0]])), _mm_loadu_ps(table[i[4]]), 1);
 }
 INLINE void v_rows(const real table[][4], ivec i, vec row[4]) {
-    bits of[LANES];
-    _mm256_storeu_si256((__m256i *)of, i);
+    volatile bits of[LANES];
+    _mm256_storeu_si256((__m256i *)(void *)of, i);
     vec r0 = two_rows(table, of), r1 = two_rows(table, of + 1);
     vec r2 = two_rows(table, of + 2), r3 = two_rows(table, of + 3);
     __m256d low01 = _mm256_castps_pd(_mm256_unpacklo_ps(r0, r1)), low23 = _mm256_castps_pd(_mm256_unpacklo_ps(r2, r3));
@@ -102,8 +102,8 @@ INLINE ivec i_shl(ivec a, int k) { return _mm256_slli_epi64(a, k); }
 INLINE ivec i_shr(ivec a, int k) { return _mm256_srli_epi64(a, k); }
 
 INLINE void v_rows(const real table[][4], ivec i, vec row[4]) {
-    bits of[LANES];
-    _mm256_storeu_si256((__m256i *)of, i);
+    volatile bits of[LANES];
+    _mm256_storeu_si256((__m256i *)(void *)of, i);
     vec r0 = v_load(table[of[0]]), r1 = v_load(table[of[1]]), r2 = v_load(table[of[2]]), r3 = v_load(table[of[3]]);
     vec even01 = _mm256_unpacklo_pd(r0, r1), odd01 = _mm256_unpackhi_pd(r0, r1);
     vec even23 = _mm256_unpacklo_pd(r2, r3), odd23 = _mm256_unpackhi_pd(r2, r3);

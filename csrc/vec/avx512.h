@@ -52,15 +52,15 @@ INLINE vec v_lookup(const real *table, ivec i) {
 }
 
 /* Rows k, k + 4, k + 8, k + 12 side by side. */
-INLINE vec every_fourth_row(const real table[][4], const bits *i) {
+INLINE vec every_fourth_row(const real table[][4], const volatile bits *i) {
     vec rows = _mm512_castps128_ps512(_mm_loadu_ps(table[i[0]]));
     rows = _mm512_insertf32x4(rows, _mm_loadu_ps(table[i[4]]), 1);
     rows = _mm512_insertf32x4(rows, _mm_loadu_ps(table[i[8]]), 2);
     return _mm512_insertf32x4(rows, _mm_loadu_ps(table[i[12]]), 3);
 }
 INLINE void v_rows(const real table[][4], ivec i, vec row[4]) {
-    bits of[LANES];
-    _mm512_storeu_si512(of, i);
+    volatile bits of[LANES];
+    _mm512_storeu_si512((void *)of, i);
     vec r0 = every_fourth_row(table, of), r1 = every_fourth_row(table, of + 1);
     vec r2 = every_fourth_row(table, of + 2), r3 = every_fourth_row(table, of + 3);
     __m512d low01 = _mm512_castps_pd(_mm512_unpacklo_ps(r0, r1)), low23 = _mm512_castps_pd(_mm512_unpacklo_ps(r2, r3));
@@ -108,12 +108,12 @@ INLINE ivec i_shl(ivec a, int k) { return _mm512_slli_epi64(a, (unsigned)k); }
 INLINE ivec i_shr(ivec a, int k) { return _mm512_srli_epi64(a, (unsigned)k); }
 
 /* Rows k and k + 2 side by side. */
-INLINE vec two_rows(const real table[][4], const bits *i) {
+INLINE vec two_rows(const real table[][4], const volatile bits *i) {
     return _mm512_insertf64x4(_mm512_castpd256_pd512(_mm256_loadu_pd(table[i[0]])), _mm256_loadu_pd(table[i[2]]), 1);
 }
 INLINE void v_rows(const real table[][4], ivec i, vec row[4]) {
-    bits of[LANES];
-    _mm512_storeu_si512(of, i);
+    volatile bits of[LANES];
+    _mm512_storeu_si512((void *)of, i);
     vec r02 = two_rows(table, of), r13 = two_rows(table, of + 1);
     vec r46 = two_rows(table, of + 4), r57 = two_rows(table, of + 5);
     vec even0 = _mm512_unpacklo_pd(r02, r13), odd0 = _mm512_unpackhi_pd(r02, r13);
