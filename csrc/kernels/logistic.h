@@ -9,7 +9,7 @@
 INLINE vec k_softplus(vec x) {
     vec y = m_softplus_word(x);
     mask far = v_lt(x, v_set(WORD_MIN));
-    if (m_any(far)) y = v_select(far, m_exp_rounded(x), y);
+    if (m_any(far)) y = v_select(far, m_exp_rounded(v_min(x, v_set(WORD_MIN))), y);
     return y;
 }
 
@@ -20,24 +20,26 @@ INLINE vec k_log_sigmoid(vec x) { return v_neg(k_softplus(v_neg(x))); }
 INLINE vec k_sigmoid(vec x) {
     vec y = m_sigmoid_word(x);
     mask far = v_lt(x, v_set(WORD_MIN));
-    if (m_any(far)) y = v_select(far, m_exp_rounded(x), y);
+    if (m_any(far)) y = v_select(far, m_exp_rounded(v_min(x, v_set(WORD_MIN))), y);
     return y;
 }
 
-/* silu(x) = x sigmoid(x), with the product in two words, rounded once. At -inf it is -0.
+/* silu(x) = x sigmoid(x), with the product in two words, rounded once; x/2 next to 0, and -0 at -inf.
    Below -END it is x e^x, scaled as a whole, as e^x may be subnormal where the product is not.
    Error: 2^-5 ulp from sigmoid, and the rounding of the low words. */
 INLINE vec k_silu(vec x) {
-    dw s = m_sigmoid(x), product = dw_mul(x, s.hi);
-    vec sum = v_add(product.hi, v_fma(x, s.lo, product.lo));
-    mask ordinary = m_and(v_lt(v_abs(x), v_set(REAL_INFINITY)), v_ne(sum, v_set(0)));
-    vec y = v_select(ordinary, sum, product.hi); /* which has the sign of 0, and no inf - inf */
+    dw s = m_sigmoid(x);
+    mask ordinary = m_and(v_lt(v_abs(x), v_set(REAL_INFINITY)), v_lt(v_set(REAL(0x1p-60)), v_abs(x)));
+    vec factor = v_select(ordinary, x, v_set(0)); /* operations on subnormals would cost assists */
+    dw product = dw_mul(factor, s.hi);
+    vec sum = v_add(product.hi, v_fma(factor, s.lo, product.lo));
+    vec y = v_select(ordinary, sum, v_mul(x, s.hi));
     mask far = v_lt(x, v_set(-END));
     if (m_any(far)) {
-        vec above_floor = v_max(v_set(FLOOR), x);
-        scaled e = m_exp_dw(above_floor, v_set(0), v_set(ROUNDER));
-        dw scaled_product = dw_mul(v_neg(above_floor), e.mantissa.hi);
-        vec low = v_fma(v_neg(above_floor), e.mantissa.lo, scaled_product.lo);
+        vec inside = v_max(v_set(EXP_MIN - 8), v_min(x, v_set(-END)));
+        scaled e = m_exp_dw(inside, v_set(0), v_set(ROUNDER));
+        dw scaled_product = dw_mul(v_neg(inside), e.mantissa.hi);
+        vec low = v_fma(v_neg(inside), e.mantissa.lo, scaled_product.lo);
         y = v_select(far, v_neg(m_scale((dw){scaled_product.hi, low}, e.exponent)), y);
     }
     return v_select(v_eq(x, x), y, x);

@@ -36,14 +36,14 @@ INLINE expansion m_expand(vec x, vec x_lo) {
     vec shifted = v_fma(inside, v_set(LOGISTIC_STEPS), rounder);
     vec s = v_add(v_fnma(v_sub(shifted, rounder), v_set(REAL(1.0) / LOGISTIC_STEPS), inside), x_lo);
     v_rows(logistic_rows, i_and(v_bits(shifted), i_set(0xfff)), row);
-    vec p = v_fma(v_mul(s, s), POLYNOMIAL(s, expm1_tail), s);
+    vec p = v_fma(s, v_mul(s, POLYNOMIAL(s, expm1_tail)), s); /* without s^2, which may be subnormal */
     return (expansion){{row[0], row[1]}, {row[2], row[3]}, p};
 }
 
 INLINE dw m_softplus(vec x, vec x_lo) {
     expansion e = m_expand(x, x_lo);
     vec z = v_mul(e.sigmoid.hi, e.p);
-    vec low = v_fma(v_mul(z, z), POLYNOMIAL(z, log1p_small), e.softplus.lo);
+    vec low = v_fma(z, v_mul(z, POLYNOMIAL(z, log1p_small)), e.softplus.lo);
     return (dw){e.softplus.hi, v_add(z, low)};
 }
 
@@ -147,7 +147,8 @@ INLINE vec m_add_exp(dw m, dw x) {
     scaled e = m_exp_dw(v_select(normal, x.hi, v_set(0)), v_select(normal, x.lo, v_set(0)), v_set(ROUNDER));
     vec power = m_power_of_two(e.exponent);
     dw term = {v_mul(e.mantissa.hi, power), v_fma(e.mantissa.lo, power, m.lo)};
-    return v_select(normal, dw_add_to(m.hi, term), v_add(m.hi, v_add(m.lo, m_exp_rounded(x.hi))));
+    return v_select(normal, dw_add_to(m.hi, term),
+                    v_add(m.hi, v_add(m.lo, m_exp_rounded(v_min(x.hi, v_set(NORMAL_MIN))))));
 }
 
 #endif

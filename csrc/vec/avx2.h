@@ -56,7 +56,8 @@ INLINE void v_rows(const real table[][4], ivec i, vec row[4]) {
     vec r0 = two_rows(table, of), r1 = two_rows(table, of + 1);
     vec r2 = two_rows(table, of + 2), r3 = two_rows(table, of + 3);
     __m256d low01 = _mm256_castps_pd(_mm256_unpacklo_ps(r0, r1)), low23 = _mm256_castps_pd(_mm256_unpacklo_ps(r2, r3));
-    __m256d high01 = _mm256_castps_pd(_mm256_unpackhi_ps(r0, r1)), high23 = _mm256_castps_pd(_mm256_unpackhi_ps(r2, r3));
+    __m256d high01 = _mm256_castps_pd(_mm256_unpackhi_ps(r0, r1)),
+            high23 = _mm256_castps_pd(_mm256_unpackhi_ps(r2, r3));
     row[0] = _mm256_castpd_ps(_mm256_unpacklo_pd(low01, low23));
     row[1] = _mm256_castpd_ps(_mm256_unpackhi_pd(low01, low23));
     row[2] = _mm256_castpd_ps(_mm256_unpacklo_pd(high01, high23));

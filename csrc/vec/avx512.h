@@ -64,7 +64,8 @@ INLINE void v_rows(const real table[][4], ivec i, vec row[4]) {
     vec r0 = every_fourth_row(table, of), r1 = every_fourth_row(table, of + 1);
     vec r2 = every_fourth_row(table, of + 2), r3 = every_fourth_row(table, of + 3);
     __m512d low01 = _mm512_castps_pd(_mm512_unpacklo_ps(r0, r1)), low23 = _mm512_castps_pd(_mm512_unpacklo_ps(r2, r3));
-    __m512d high01 = _mm512_castps_pd(_mm512_unpackhi_ps(r0, r1)), high23 = _mm512_castps_pd(_mm512_unpackhi_ps(r2, r3));
+    __m512d high01 = _mm512_castps_pd(_mm512_unpackhi_ps(r0, r1)),
+            high23 = _mm512_castps_pd(_mm512_unpackhi_ps(r2, r3));
     row[0] = _mm512_castpd_ps(_mm512_unpacklo_pd(low01, low23));
     row[1] = _mm512_castpd_ps(_mm512_unpackhi_pd(low01, low23));
     row[2] = _mm512_castpd_ps(_mm512_unpacklo_pd(high01, high23));
