@@ -146,9 +146,9 @@ INLINE vec m_add_exp(dw m, dw x) {
     mask normal = v_lt(v_set(NORMAL_MIN), x.hi);
     scaled e = m_exp_dw(v_select(normal, x.hi, v_set(0)), v_select(normal, x.lo, v_set(0)), v_set(ROUNDER));
     vec power = m_power_of_two(e.exponent);
-    dw term = {v_mul(e.mantissa.hi, power), v_fma(e.mantissa.lo, power, m.lo)};
-    return v_select(normal, dw_add_to(m.hi, term),
-                    v_add(m.hi, v_add(m.lo, m_exp_rounded(v_min(x.hi, v_set(NORMAL_MIN))))));
+    vec low = v_fma(e.mantissa.lo, power, m.lo), small = m_exp_rounded(v_min(x.hi, v_set(NORMAL_MIN)));
+    dw term = {v_select(normal, v_mul(e.mantissa.hi, power), small), v_select(normal, low, m.lo)};
+    return dw_add_to(m.hi, term);
 }
 
 #endif

@@ -49,6 +49,8 @@ INLINE void v_rows(const real table[][4], ivec i, vec row[4]) {
     for (int k = 0; k < 4; k++) row[k] = table[i][k];
 }
 
+INLINE vec v_lookup(const real *table, ivec i) { return table[i & 31]; }
+
 INLINE ivec v_bits(vec x) {
     ivec i;
     memcpy(&i, &x, sizeof i);

@@ -27,7 +27,7 @@
 
    Tables
      v_rows(table, i, row)         row[k] = table[i][k] lane by lane, for a table of rows of four and i below their number
-     v_lookup(table, i)            table[i mod 32], a table of 32; only where registers hold one: VEC_LOOKUP32 is defined
+     v_lookup(table, i)            table[i mod 32]: fast where VEC_LOOKUP32 is defined, else in portable.h alone
 
    Bits
      v_bits(x)  v_real(i)          reinterpret

@@ -74,6 +74,31 @@ PROBE(i_sub, v_real(i_sub(i, j)))
 PROBE(i_and, v_real(i_and(i, j)))
 PROBE(i_or, v_real(i_or(i, j)))
 
+/* Row a mod 64, and of it element b mod 4. */
+static void probe_v_rows(PARAMETERS) {
+    real table[64][4];
+    vec row[4];
+    (void)pc;
+    for (int r = 0; r < 64; r++)
+        for (int k = 0; k < 4; k++) table[r][k] = (real)(4 * r + k);
+    v_rows((const real(*)[4])table, i_and(v_bits(load(pa)), i_set(63)), row);
+    for (int k = 0; k < 4; k++) {
+        uint64_t lanes[LANES];
+        store(lanes, row[k]);
+        for (int l = 0; l < LANES; l++)
+            if (pb[l] % 4 == (unsigned)k) out[l] = lanes[l];
+    }
+}
+
+#if defined(VEC_LOOKUP32) || LANES == 1
+static void probe_v_lookup(PARAMETERS) {
+    real table[32];
+    (void)pb, (void)pc;
+    for (int k = 0; k < 32; k++) table[k] = (real)k;
+    store(out, v_lookup(table, v_bits(load(pa))));
+}
+#endif
+
 /* One value for all lanes: that of element k is looked for in the lane opposite to k. */
 static void probe_v_set(PARAMETERS) {
     (void)pb, (void)pc;
@@ -146,6 +171,10 @@ static const vec_operation operations[] = {
     SELECTS(m_and, 3),       SELECTS(m_or, 3),         SELECTS(m_any, 2),    SELECTS(v_bits, 1),
     SELECTS(v_real, 1),      SELECTS(i_set, 1),        SELECTS(i_add, 2),    SELECTS(i_sub, 2),
     SELECTS(i_and, 2),       SELECTS(i_or, 2),         SELECTS(i_shl, 2),    SELECTS(i_shr, 2),
+    SELECTS(v_rows, 2),
+#if defined(VEC_LOOKUP32) || LANES == 1
+    SELECTS(v_lookup, 1),
+#endif
 #if FL_WIDTH == 32
     SELECTS(v_load_half, 1), SELECTS(v_store_half, 1),
 #endif
