@@ -45,7 +45,6 @@ check: $(VENV)/dev.stamp $(VENV)/test.stamp
 # make exhaustive   float32 functions of one argument at all 2^32 inputs, the others at millions of points
 exhaustive: $(VENV)/test.stamp
 	$(BIN)/python tests/accuracy.py --exhaustive
-	$(BIN)/python tests/accuracy.py
 
 # make vec-neon   the C tests, cross-compiled for arm64, under user-mode emulation
 vec-neon: $(VENV)/test.stamp

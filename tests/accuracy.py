@@ -1,48 +1,152 @@
 """Measure the errors of the elementwise functions on every supported target.
 
-    python tests/accuracy.py [--points N]     float64, and functions of two arguments: N stratified points (4e6)
-    python tests/accuracy.py --exhaustive     float32 functions of one argument: all 2^32 inputs
+    python tests/accuracy.py [--points N]     N stratified points (4e6) for every function and dtype
+    python tests/accuracy.py --exhaustive     float32 functions of one argument at all 2^32 inputs, the others as above
 
 prints, for each function, dtype and target: the largest error in ulp, the input that has it, the share of results
-that are not correctly rounded, and how many infinities and nans are wrong. The table in csrc/functions.def states the
-largest of these figures. Runs on all processors.
+that are not correctly rounded, and how many infinities, nans and signs of zeros are wrong. The table in
+csrc/functions.def states the largest of these errors. The worst inputs go into tests/hardest.csv, which the tests
+replay. Runs on all processors.
 """
 
 from __future__ import annotations
 
 import argparse
+import csv
 import os
+import sys
+import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 
+import gmpy2
+import hardest
 import numpy as np
+from hardest import Point
 from points import arguments
-from reference import ELEMENTWISE, errors, exact, wide
+from reference import ELEMENTWISE, exact, wide
 from rich.progress import track
 
 from fastlog._core import functions, supported_targets
 
-CHUNK = 2**22
+CHUNK = 2**22  # inputs of a job
+POINTS = 50_000  # points of a job
+BLOCK = 2**16  # inputs at a time: their doubles stay in the cache
+
+Function = Callable[..., np.ndarray]
 
 
 @dataclass
 class Errors:
-    """What was seen over some inputs."""
+    """What was seen over some inputs; `worst` holds the worst input of each block, the worst first, and its error."""
 
-    worst: float = 0.0
-    at: tuple[float, ...] = ()
+    worst: list[tuple[float, Point]] = field(default_factory=list)
     misrounded: int = 0
     wrong: int = 0
     count: int = 0
 
     def add(self, other: Errors) -> None:
         """Join what was seen over other inputs."""
-        if other.worst > self.worst:
-            self.worst, self.at = other.worst, other.at
+        self.worst = hardest.largest(self.worst + other.worst)
         self.misrounded += other.misrounded
         self.wrong += other.wrong
         self.count += other.count
+
+    @property
+    def largest(self) -> float:
+        """Largest error in ulp."""
+        return self.worst[0][0] if self.worst else 0.0
+
+    @property
+    def at(self) -> Point:
+        """Arguments that have it."""
+        return self.worst[0][1] if self.worst else ()
+
+
+@dataclass
+class Expected:
+    """Exact results: `value` + `rest` units in the last place.
+
+    Attributes
+    ----------
+    value : ndarray of float64
+    rest : ndarray of float64 or 0
+        What `value` leaves of the exact result, in ulp.
+    ulp : ndarray of float64
+        Unit in the last place of the exact result rounded to the function's dtype; the smallest subnormal below the
+        normal numbers.
+    signed : ndarray of bool or True
+        Where the sign of a zero in `value` is known.
+    """
+
+    value: np.ndarray
+    rest: np.ndarray | float
+    ulp: np.ndarray
+    signed: np.ndarray | bool
+
+    def __getitem__(self, kept: np.ndarray) -> Expected:
+        """Some of the results."""
+        rest, signed = (a[kept] if isinstance(a, np.ndarray) else a for a in (self.rest, self.signed))
+        return Expected(self.value[kept], rest, self.ulp[kept], signed)
+
+
+def ulps(value: np.ndarray, dtype: type) -> np.ndarray:
+    """Units in the last place of numbers rounded to `dtype`, as doubles: the power of two that the exponent says."""
+    info = np.finfo(dtype)
+    with np.errstate(all="ignore"):
+        power = value.astype(dtype)
+        bits = power.view(f"u{info.dtype.itemsize}")
+        bits &= np.array(np.inf, dtype).view(bits.dtype)
+        np.maximum(power, info.smallest_normal, out=power)
+        unit = power.astype(np.float64)
+        unit *= info.eps
+    return unit
+
+
+def by_double(name: str, dtype: type, *x: np.ndarray) -> Expected:
+    """Results of float32 functions by their float64 kernels, whose own errors are below 1e-8 float32 ulp."""
+    with np.errstate(all="ignore"):  # casting a signalling nan is invalid
+        value = functions()[name](*(a.astype(np.float64) for a in x))
+    return Expected(value, 0.0, ulps(value, dtype), True)
+
+
+def by_numpy(name: str, dtype: type, *x: np.ndarray) -> Expected:
+    """Results of float32 functions by NumPy, independent of fastlog's kernels; zeros have no sign."""
+    value = wide(name, *x).astype(np.float64)
+    return Expected(value, 0.0, ulps(value, dtype), value != 0)
+
+
+def by_mpfr(name: str, dtype: type, *x: np.ndarray) -> Expected:
+    """Results of any function in 400 bits, for float64: some 15 µs each."""
+    exactly = [exact(name, *point) for point in zip(*(a.tolist() for a in x), strict=True)]
+    value = np.array([float(v) for v in exactly])
+    unit = ulps(value, dtype)
+    rest = [float((v - r) / u) for v, r, u in zip(exactly, value.tolist(), unit.tolist(), strict=True)]
+    return Expected(value, np.array(rest), unit, np.array([not gmpy2.is_zero(v) for v in exactly]))
+
+
+REFERENCES = {np.float32: by_double, np.float64: by_mpfr}
+
+
+def errors(got: np.ndarray, expected: Expected) -> np.ndarray:
+    """Errors in ulp; inf where an infinity, a nan or the sign of a zero is wrong."""
+    with np.errstate(all="ignore"):
+        error = np.subtract(got, expected.value)
+        error /= expected.ulp
+        error -= expected.rest
+        np.abs(error, out=error)
+        rounded = expected.value.astype(got.dtype)
+        if not error.max(initial=0) < np.inf:
+            same = (got == rounded) | (np.isnan(got) & np.isnan(rounded))
+            np.copyto(error, np.where(same, 0, np.inf), where=~(error < np.inf))
+    integer = f"i{got.dtype.itemsize}"
+    sign = got.view(integer) ^ rounded.view(integer)
+    if sign.min(initial=0) < 0:
+        error[(sign < 0) & ((got == 0) | (rounded == 0)) & expected.signed] = np.inf
+    return error
 
 
 def claimed(name: str, x: tuple[np.ndarray, ...], expected: np.ndarray) -> np.ndarray:
@@ -52,84 +156,156 @@ def claimed(name: str, x: tuple[np.ndarray, ...], expected: np.ndarray) -> np.nd
     return np.abs(expected) > np.maximum(np.abs(x[0]), np.abs(x[1])).astype(expected.dtype) / 16
 
 
+def blocks(name: str, dtype: type, x: tuple[np.ndarray, ...], reference: Function) -> Iterator[tuple]:
+    """Cut arguments into blocks; yield the arguments and the expected results where there is a claim.
+
+    The independent references know finite arguments only.
+    """
+    for first in range(0, x[0].size, BLOCK):
+        point = tuple(a[first : first + BLOCK] for a in x)
+        if reference is not by_double:
+            finite = np.all([np.isfinite(a) for a in point], axis=0)
+            point = tuple(a[finite] for a in point)
+        expected = reference(name, dtype, *point)
+        kept = claimed(name, point, expected.value)
+        if not kept.all():
+            point, expected = tuple(a[kept] for a in point), expected[kept]
+        yield point, expected
+
+
 def summarise(x: tuple[np.ndarray, ...], error: np.ndarray) -> Errors:
     """Largest finite error and counts."""
-    finite = np.where(np.isfinite(error), error, 0)
-    k = int(np.argmax(finite)) if error.size else 0
-    return Errors(
-        float(finite[k]) if error.size else 0.0,
-        tuple(float(a[k]) for a in x) if error.size else (),
-        int(np.count_nonzero(finite > 0.5)),
-        int(np.count_nonzero(~np.isfinite(error))),
-        error.size,
-    )
+    if not error.size:
+        return Errors()
+    k = int(error.argmax())
+    wrong = 0
+    if error[k] == np.inf:
+        wrong = int(np.count_nonzero(error == np.inf))
+        error = np.where(error == np.inf, 0, error)
+        k = int(error.argmax())
+    worst = [(float(error[k]), tuple(float(a[k]) for a in x))] if error[k] > 0 else []
+    return Errors(worst, int(np.count_nonzero(error > 0.5)), wrong, error.size)
 
 
-def measure(name: str, dtype: type, x: tuple[np.ndarray, ...], targets: list[str]) -> dict[str, Errors]:
-    """Errors of one function at the finite ones of the given arguments, on each target."""
-    finite = np.all([np.isfinite(a) for a in x], axis=0)
-    x = tuple(a[finite] for a in x)
-    if dtype == np.float32:
-        expected = wide(name, *x)
-        keep = claimed(name, x, expected)
-        x = tuple(a[keep] for a in x)
-        expected = expected[keep]
-    else:
-        values = [exact(name, *point) for point in zip(*x, strict=True)]
-        keep = claimed(name, x, np.array([float(v) for v in values]))
-        x = tuple(a[keep] for a in x)
-        expected = [v for v, k in zip(values, keep, strict=True) if k]
-    return {target: summarise(x, errors(functions(target)[name](*x), expected)) for target in targets}
+def measure(
+    name: str,
+    dtype: type,
+    x: tuple[np.ndarray, ...],
+    candidates: dict[str, Function],
+    reference: Function | None = None,
+) -> dict[str, Errors]:
+    """Errors of implementations of one function.
 
+    Parameters
+    ----------
+    name : str
+        Row of the table.
+    dtype : type
+        Of arguments and results.
+    x : tuple of ndarray
+        The arguments.
+    candidates : dict
+        Implementations by name, for example fastlog's on each target.
+    reference : callable, optional
+        ``by_double``, ``by_numpy`` or ``by_mpfr``; as REFERENCES says for the dtype if it is left out.
 
-def all_floats(name: str, targets: list[str], first: int) -> dict[str, Errors]:
-    """Errors over CHUNK consecutive bit patterns of float32; nan inputs must give nan."""
-    x = np.arange(first, first + CHUNK, dtype=np.uint32).view(np.float32)
-    numbers = x[~np.isnan(x)]
-    found = measure(name, np.float32, (numbers,), targets)
-    for target in targets:
-        found[target].wrong += int(np.count_nonzero(~np.isnan(functions(target)[name](x[np.isnan(x)]))))
+    Returns
+    -------
+    dict
+        `Errors` by name.
+    """
+    found = {candidate: Errors() for candidate in candidates}
+    for point, expected in blocks(name, dtype, x, reference or REFERENCES[dtype]):
+        for candidate, f in candidates.items():
+            with np.errstate(all="ignore"):  # other tests hold the floating-point exceptions
+                got = f(*point)
+            found[candidate].add(summarise(point, errors(got, expected)))
     return found
 
 
-def some_points(name: str, nin: int, dtype: type, targets: list[str], count: int, seed: int) -> dict[str, Errors]:
-    """Errors over `count` stratified points."""
-    return measure(name, dtype, arguments(name, nin, dtype, count, seed), targets)
+def on_targets(name: str, targets: list[str]) -> dict[str, Function]:
+    """One of fastlog's functions on each target."""
+    return {target: functions(target)[name] for target in targets}
+
+
+def all_floats(name: str, targets: list[str], reference: Function, first: int) -> dict[str, Errors]:
+    """Errors over CHUNK consecutive bit patterns of float32."""
+    x = np.arange(first, first + CHUNK, dtype=np.uint32).view(np.float32)
+    return measure(name, np.float32, (x,), on_targets(name, targets), reference)
+
+
+def some_points(name: str, dtype: type, targets: list[str], reference: Function, seed: int) -> dict[str, Errors]:
+    """Errors over POINTS stratified points."""
+    x = arguments(name, functions()[name].nin, dtype, POINTS, seed)
+    return measure(name, dtype, x, on_targets(name, targets), reference)
+
+
+def update_hardest(found: dict[tuple[str, str], list[tuple[float, Point]]], targets: list[str]) -> None:
+    """Add worst inputs to those on file, all of them measured anew, and keep the worst."""
+    table = hardest.read()
+    for (name, dtype), worst in found.items():
+        points = {point for _, point in worst + table.get((name, dtype), [])}
+        x = {point: tuple(np.array([a], dtype) for a in point) for point in sorted(points)}
+        anew = [
+            (max(e.largest for e in measure(name, np.dtype(dtype).type, a, on_targets(name, targets)).values()), point)
+            for point, a in x.items()
+        ]
+        table[name, dtype] = hardest.largest(anew)
+    hardest.write(table, list(ELEMENTWISE))
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure, print, and record."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--exhaustive", action="store_true")
-    parser.add_argument("--points", type=float, default=4e6)
-    parser.add_argument("--functions", nargs="*", default=list(ELEMENTWISE))
+    parser.add_argument("--exhaustive", action="store_true", help="all inputs of float32 functions of one argument")
+    parser.add_argument("--points", type=float, default=4e6, help="for every other function (4e6)")
+    parser.add_argument("--functions", nargs="*", default=list(ELEMENTWISE), help="instead of all")
+    parser.add_argument("--dtypes", nargs="*", default=["float32", "float64"], help="instead of both")
+    parser.add_argument("--targets", nargs="*", default=supported_targets(), help="instead of all; portable is slow")
+    parser.add_argument("--independent", action="store_true", help="hold float32 against NumPy, not fastlog's float64")
+    parser.add_argument("--output", type=Path, help="write the figures to this CSV file, too")
     options = parser.parse_args()
-    targets = supported_targets()
-    print(f"{'function':34}{'dtype':9}{'target':10}{'max ulp':>9}  {'misrounded':>10}  {'wrong':>6}  at")
+    headings = ["function", "dtype", "target", "inputs", "max ulp", "misrounded", "wrong", "at"]
+    line = "{:34}{:9}{:10}{:>11}{:>9}  {:>10}  {:>6}  {}"
+    print(line.format(*headings))
+    rows, worst = [], {}
     with ProcessPoolExecutor(os.cpu_count()) as pool:
         for name in options.functions:
-            nin = functions()[name].nin
-            for dtype in (np.float32, np.float64):
-                all_inputs = dtype == np.float32 and nin == 1
-                if all_inputs != options.exhaustive:
-                    continue
-                if all_inputs:
-                    jobs = pool.map(partial(all_floats, name, targets), range(0, 2**32, CHUNK))
-                    count = 2**32 // CHUNK
+            for dtype in (np.dtype(d).type for d in options.dtypes):
+                begin = time.perf_counter()
+                reference = by_numpy if options.independent and dtype == np.float32 else REFERENCES[dtype]
+                if options.exhaustive and dtype == np.float32 and functions()[name].nin == 1:
+                    job, jobs = partial(all_floats, name, options.targets, reference), range(0, 2**32, CHUNK)
                 else:
-                    count = max(1, int(options.points) // 50_000)
-                    jobs = pool.map(partial(some_points, name, nin, dtype, targets, 50_000), range(count))
-                total = {target: Errors() for target in targets}
-                for found in track(jobs, f"{name} {dtype.__name__}", count, transient=True):
-                    for target in targets:
+                    job = partial(some_points, name, dtype, options.targets, reference)
+                    jobs = range(-int(-options.points // POINTS))
+                total = {target: Errors() for target in options.targets}
+                results = pool.map(job, jobs)
+                quiet = not sys.stdout.isatty()
+                for found in track(results, f"{name} {dtype.__name__}", len(jobs), transient=True, disable=quiet):
+                    for target in options.targets:
                         total[target].add(found[target])
                 for target, e in total.items():
-                    at = ", ".join(x.hex() for x in e.at)
-                    print(
-                        f"{name:34}{dtype.__name__:9}{target:10}{e.worst:9.4f}  {e.misrounded / e.count:10.3%}"
-                        f"  {e.wrong:6}  {at}",
-                        flush=True,
+                    share = f"{e.misrounded / max(e.count, 1):.4%}"
+                    rows.append(
+                        [
+                            name,
+                            dtype.__name__,
+                            target,
+                            e.count,
+                            f"{e.largest:.4f}",
+                            share,
+                            e.wrong,
+                            hardest.written(e.at),
+                        ]
                     )
+                    print(line.format(*rows[-1]), flush=True)
+                print(f"{'':43}took {time.perf_counter() - begin:.0f} s", flush=True)
+                worst[name, dtype.__name__] = [w for e in total.values() for w in e.worst]
+    update_hardest(worst, options.targets)
+    if options.output:
+        with options.output.open("w", newline="") as file:
+            csv.writer(file, lineterminator="\n").writerows([headings, *rows])
 
 
 if __name__ == "__main__":

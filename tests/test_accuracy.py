@@ -1,9 +1,10 @@
 """The claims of the table, from both sides: never exceeded on any target, and reached by their witnesses."""
 
 import gmpy2
+import hardest
 import numpy as np
 import pytest
-from accuracy import measure
+from accuracy import by_double, by_mpfr, by_numpy, claimed, errors, measure, on_targets
 from points import arguments, stratified
 from reference import ELEMENTWISE, exact_logsumexp, ulp
 
@@ -13,16 +14,28 @@ DTYPES = [np.float32, np.float64]
 TARGETS = supported_targets()
 
 
+def hold(name, dtype, x):
+    """Nothing is above the claim, on any target."""
+    claim, _ = claims()[name][dtype.__name__]
+    for target, e in measure(name, dtype, x, on_targets(name, TARGETS)).items():
+        assert e.wrong == 0, f"{target}: {e.wrong} infinities, nans or signs of zeros are wrong"
+        assert e.largest <= claim, f"{target}: {e.largest} ulp at {hardest.written(e.at)}"
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", ELEMENTWISE)
 def test_claim_is_never_exceeded(name, dtype):
     count = 400_000 if dtype == np.float32 else 16_000
-    nin = functions()[name].nin
-    claim, _ = claims()[name][dtype.__name__]
-    found = measure(name, dtype, arguments(name, nin, dtype, count), TARGETS)
-    for target, e in found.items():
-        assert e.wrong == 0, f"{target}: {e.wrong} infinities or nans are wrong"
-        assert e.worst <= claim, f"{target}: {e.worst} ulp at {e.at}"
+    hold(name, dtype, arguments(name, functions()[name].nin, dtype, count))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", ELEMENTWISE)
+def test_hardest_inputs(name, dtype):
+    """What tests/accuracy.py found worst, on any machine and in any version, stays within the claim."""
+    points = [point for _, point in hardest.read().get((name, dtype.__name__), [])]
+    assert points, "run tests/accuracy.py"
+    hold(name, dtype, tuple(np.array(x, dtype) for x in zip(*points, strict=True)))
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -31,8 +44,49 @@ def test_witness_reaches_the_claim(name, dtype):
     claim, witness = claims()[name][dtype.__name__]
     point = tuple(np.array([x], dtype) for x in witness)
     assert all(float(p[0]) == x for p, x in zip(point, witness, strict=True)), "the witness is not of this dtype"
-    worst = max(e.worst for e in measure(name, dtype, point, TARGETS).values())
+    worst = max(e.largest for e in measure(name, dtype, point, on_targets(name, TARGETS)).values())
     assert worst > claim - 0.01
+
+
+UNARY = [name for name in ELEMENTWISE if functions()[name].nin == 1]
+
+
+@pytest.mark.parametrize("name", UNARY)
+def test_ends_of_float32(name):
+    """Around zero, the smallest normal number and infinity; nan; of both signs."""
+    magnitudes = np.arange(-2000, 2000) + np.array([[0], [0x00800000], [0x7F800000]])
+    bits = np.concatenate([magnitudes[magnitudes >= 0], magnitudes[magnitudes >= 0] | 1 << 31])
+    hold(name, np.float32, (bits.astype(np.uint32).view(np.float32),))
+
+
+def test_errors_of_special_values():
+    """A wrong infinity, nan or sign of a zero is no finite error; right ones are none."""
+    x = np.array([1000, -np.inf, np.nan, -1, np.inf], np.float32)
+    expected = by_double("log_sigmoid", np.float32, x)
+    right = np.array([-0.0, -np.inf, np.nan, -1.3132617, -0.0], np.float32)
+    wrong = np.array([0.0, np.inf, 1, np.nan, 0.0], np.float32)
+    assert errors(right, expected).max() < 1
+    assert np.all(errors(wrong, expected) == np.inf)
+    expected = by_mpfr("silu", np.float64, np.array([-1000.0, 0.0, -800.0]))
+    assert np.all(errors(np.array([0.0, -0.0, 0.0]), expected)[[0, 2]] == np.inf)
+    assert errors(np.array([-0.0, 0.0, -0.0]), expected).max() < 0.5
+
+
+@pytest.mark.parametrize("name", ELEMENTWISE)
+def test_references_agree(name):
+    """At float32 arguments the float64 kernel, float32's reference, is right to 1e-7 of a float32 ulp.
+
+    Beside MPFR at some points, and beside NumPy's double at many, which has digits enough for 1e-6.
+    """
+    for count, independent, bound in ((4_000, by_mpfr, 1e-7), (400_000, by_numpy, 1e-6)):
+        x = arguments(name, functions()[name].nin, np.float32, count, seed=7)
+        x = tuple(a[np.all(np.isfinite(x), axis=0)] for a in x)
+        ours, theirs = by_double(name, np.float32, *x), independent(name, np.float32, *x)
+        kept = claimed(name, x, ours.value)
+        with np.errstate(all="ignore"):
+            difference = np.abs((ours.value - theirs.value) / theirs.ulp - theirs.rest)
+        same = ours.value.astype(np.float32) == theirs.value.astype(np.float32)
+        assert np.all((difference < bound) | (same & ~np.isfinite(difference)) | ~kept)
 
 
 def absolute_errors(got, expected):
