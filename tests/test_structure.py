@@ -48,6 +48,14 @@ def test_docstrings_state_the_claims_of_the_table():
                 assert f"{ulp:g} ulp" in public.__doc__, f"{name} does not state its error of {ulp:g} ulp"
 
 
+def test_readme_states_the_claims_of_the_table():
+    """As ``python -m bench --readme`` writes them."""
+    readme = (ROOT / "README.md").read_text()
+    for name, claim in claims().items():
+        [row] = re.findall(rf"^\| `{name}` \|(.*\*\*.*)$", readme, re.M)
+        assert re.findall(r"\*\*(.*?)\*\*", row) == [f"{ulp:g}" for ulp, _ in claim.values()], name
+
+
 def test_public_names():
     assert sorted(fastlog.__all__) == list(fastlog.__all__)
     for name in fastlog.__all__:
