@@ -3,24 +3,26 @@
     python tests/accuracy.py [--points N]     N stratified points (4e6) for float64, 100 N for float32
     python tests/accuracy.py --exhaustive     float32 functions of one argument at all 2^32 inputs, the others as above
 
-prints, for each function, dtype and target: the largest error in ulp, the input that has it, the share of results
-that are not correctly rounded, and how many infinities, nans and signs of zeros are wrong. The table in
-csrc/functions.def states the largest of these errors. The worst inputs go into tests/hardest.csv, which the tests
-replay. Runs on all processors.
+Where not all inputs are measured, neighbours of the worst follow. Prints, for each function, dtype and target: the
+largest error in ulp, the share of results that are not correctly rounded, how many infinities, nans and signs of zeros
+are wrong, and the input that has the largest error. The table in csrc/functions.def states the largest of these errors.
+The worst inputs go into tests/hardest.csv, which the tests replay. Runs on all processors.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
+import itertools
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import gmpy2
 import hardest
@@ -244,6 +246,17 @@ def some_points(name: str, dtype: type, targets: list[str], reference: Function,
     return measure(name, dtype, x, on_targets(name, targets), reference)
 
 
+def neighbours(name: str, dtype: type, targets: list[str], reference: Function, point: Point) -> dict[str, Errors]:
+    """Errors over POINTS points around one, from an ulp to a hundredth away; a second argument in [0, 1] stays."""
+    rng = np.random.default_rng(0)
+    info = np.finfo(dtype)
+    factors = 1 + rng.normal(0, 1, (2, POINTS)) * np.exp2(rng.uniform(-info.nmant, -7, (2, POINTS)))
+    if name.startswith("binary_cross_entropy"):
+        factors[1] = 1
+    x = tuple((a * factor).astype(dtype) for a, factor in zip(point, factors, strict=False))
+    return measure(name, dtype, x, on_targets(name, targets), reference)
+
+
 def update_hardest(found: dict[tuple[str, str], list[tuple[float, Point]]], targets: list[str]) -> None:
     """Add worst inputs to those on file, all of them measured anew, and keep the worst."""
     table = hardest.read()
@@ -256,6 +269,31 @@ def update_hardest(found: dict[tuple[str, str], list[tuple[float, Point]]], targ
         ]
         table[name, dtype] = hardest.largest(anew)
     hardest.write(table, list(ELEMENTWISE))
+
+
+def gather(pool: Executor, job: Callable, inputs: Sequence, title: str, total: dict[str, Errors]) -> dict[str, Errors]:
+    """Add to `total` what a job finds for each of the inputs, in their order; show how far it is."""
+    results = pool.map(job, inputs)
+    for found in track(results, title, len(inputs), transient=True, disable=not sys.stdout.isatty()):
+        for target, errors_there in found.items():
+            total[target].add(errors_there)
+    return total
+
+
+def survey(pool: Executor, name: str, dtype: type, points: float | None, *how: Any) -> dict[str, Errors]:
+    """Errors by target: at all inputs if `points` is None, else at so many points and around the worst of them."""
+    targets, _ = how
+    title = f"{name} {dtype.__name__}"
+    total = {target: Errors() for target in targets}
+    if points is None:
+        return gather(pool, partial(all_floats, name, *how), range(0, 2**32, CHUNK), title, total)
+    gather(pool, partial(some_points, name, dtype, *how), range(-int(-points // POINTS)), title, total)
+    worst = sorted({point for e in total.values() for _, point in e.worst})
+    around = {target: Errors() for target in targets}
+    gather(pool, partial(neighbours, name, dtype, *how), worst, title, around)
+    for target, e in around.items():  # their share of wrong roundings says nothing
+        total[target].add(Errors(e.worst, wrong=e.wrong))
+    return total
 
 
 def main() -> None:
@@ -274,39 +312,20 @@ def main() -> None:
     print(line.format(*headings))
     rows, worst = [], {}
     with ProcessPoolExecutor(os.cpu_count()) as pool:
-        for name in options.functions:
-            for dtype in (np.dtype(d).type for d in options.dtypes):
-                begin = time.perf_counter()
-                reference = by_numpy if options.independent and dtype == np.float32 else REFERENCES[dtype]
-                if options.exhaustive and dtype == np.float32 and functions()[name].nin == 1:
-                    job, jobs = partial(all_floats, name, options.targets, reference), range(0, 2**32, CHUNK)
-                else:
-                    job = partial(some_points, name, dtype, options.targets, reference)
-                    count = options.points * (CHEAPER if dtype == np.float32 else 1)
-                    jobs = range(-int(-count // POINTS))
-                total = {target: Errors() for target in options.targets}
-                results = pool.map(job, jobs)
-                quiet = not sys.stdout.isatty()
-                for found in track(results, f"{name} {dtype.__name__}", len(jobs), transient=True, disable=quiet):
-                    for target in options.targets:
-                        total[target].add(found[target])
-                for target, e in total.items():
-                    share = f"{e.misrounded / max(e.count, 1):.4%}"
-                    rows.append(
-                        [
-                            name,
-                            dtype.__name__,
-                            target,
-                            e.count,
-                            f"{e.largest:.4f}",
-                            share,
-                            e.wrong,
-                            hardest.written(e.at),
-                        ]
-                    )
-                    print(line.format(*rows[-1]), flush=True)
-                print(f"{'':43}took {time.perf_counter() - begin:.0f} s", flush=True)
-                worst[name, dtype.__name__] = [w for e in total.values() for w in e.worst]
+        for name, dtype in itertools.product(options.functions, options.dtypes):
+            begin = time.perf_counter()
+            single = dtype == "float32"
+            points = options.points * CHEAPER if single else options.points
+            if single and options.exhaustive and functions()[name].nin == 1:
+                points = None
+            reference = by_numpy if single and options.independent else REFERENCES[np.dtype(dtype).type]
+            found = survey(pool, name, np.dtype(dtype).type, points, options.targets, reference)
+            for target, e in found.items():
+                figures = [e.count, f"{e.largest:.4f}", f"{e.misrounded / max(e.count, 1):.4%}", e.wrong]
+                rows.append([name, dtype, target, *figures, hardest.written(e.at)])
+                print(line.format(*rows[-1]), flush=True)
+            print(f"{'':43}took {time.perf_counter() - begin:.0f} s", flush=True)
+            worst[name, dtype] = [w for e in found.values() for w in e.worst]
     update_hardest(worst, options.targets)
     if options.output:
         with options.output.open("w", newline="") as file:
