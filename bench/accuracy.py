@@ -8,6 +8,7 @@ from typing import Any
 import accuracy  # tests/accuracy.py
 import hardest
 import numpy as np
+import rows
 from points import arguments
 
 from bench.cases import FUNCTIONS, LIBRARIES, Case, Function
@@ -20,17 +21,13 @@ LINEAR = 0.1  # the axis of x is linear up to here, then logarithmic
 END = {"float32": 120.0, "float64": 900.0}  # beyond it results are 0, or the argument itself
 
 
-def elementwise() -> list[Function]:
-    """Functions of the benchmark that the tests have a reference for."""
-    return [function for function in FUNCTIONS if function.row in accuracy.ELEMENTWISE]
-
-
 def implementation(function: Function, library: str, dtype: str) -> Callable[..., np.ndarray]:
     """Return a library's function of NumPy arrays; AttributeError from it if the library is too old to have it."""
+    axis = -1 if function.along_rows else None
 
     def call(*x: np.ndarray) -> np.ndarray:
-        arrays = dict(zip(function.arguments, x, strict=True), axis=None, out=np.empty_like(x[0]))
-        case = Case(function, dtype, "", x[0].shape, None)
+        arrays = dict(zip(function.arguments, x, strict=True), axis=axis, out=np.empty_like(x[0]))
+        case = Case(function, dtype, "", x[0].shape, axis)
         statement, names = LIBRARIES[library][1](arrays, case, function.calls[library])
         with np.errstate(all="ignore"):
             return np.asarray(eval(statement, names))
@@ -56,42 +53,51 @@ def measure(function: Function, dtype: str, libraries: list[str]) -> dict[str, A
     Returns
     -------
     dict
-        ``function``, ``dtype``, ``points``; ``ulp``, ``at`` and ``wrong`` (infinities, nans, signs of zeros) by
-        library; ``edges`` of the bins of the first argument, and ``curve``: the largest error in each of them by
-        library, nan where there is no point.
+        ``function``, ``row``, ``dtype``; ``points``: how many results; ``ulp`` and ``wrong`` (infinities, nans, signs
+        of zeros) by library. For elementwise functions ``at``, the worst arguments, by library; ``edges`` of the bins
+        of the first argument, and ``curve``: the largest error in each of them by library, nan where there is no point.
     """
-    x = arguments(function.row, len(function.arguments), np.dtype(dtype).type, POINTS[dtype], SEED)
     calls = {library: implementation(function, library, dtype) for library in libraries if library in function.calls}
-    bins = edges(dtype)
-    curve = {library: np.full(bins.size + 1, np.nan) for library in calls}
     total = {library: accuracy.Errors() for library in calls}
-    for point, expected in accuracy.blocks(function.row, np.dtype(dtype).type, x):
-        where = np.digitize(point[0], bins)
-        for library, call in list(calls.items()):
-            try:
-                error = accuracy.errors(call(*point), expected)
-            except AttributeError:
-                if library == "fastlog":
-                    raise
-                del calls[library]
-                continue
-            total[library].add(accuracy.summarise(point, error))
-            np.fmax.at(curve[library], where, np.where(error < np.inf, error, np.nan))
-    return {
-        "function": function.name,
-        "row": function.row,
-        "dtype": dtype,
-        "points": total["fastlog"].count,
-        "ulp": {library: total[library].largest for library in calls},
-        "at": {library: hardest.written(total[library].at) for library in calls},
-        "wrong": {library: total[library].wrong for library in calls},
-        "edges": bins,
-        "curve": {library: curve[library][1:-1] for library in calls},
-    }
+    found: dict[str, Any] = {"function": function.name, "row": function.row, "dtype": dtype}
+
+    def seen(library: str, x: tuple[np.ndarray, ...], errors: Callable[[np.ndarray], np.ndarray]) -> np.ndarray | None:
+        try:
+            got = calls[library](*x)
+        except AttributeError:
+            if library == "fastlog":
+                raise
+            return None
+        error = errors(got)
+        total[library].add(accuracy.summarise(() if function.along_rows else x, error))
+        return error
+
+    if function.along_rows:
+        for kind in rows.ROWS:
+            x = rows.rows(kind, np.dtype(dtype).type)
+            for library in calls:
+                seen(library, (x,), lambda got, kind=kind: rows.row_errors(function.row, kind, got))
+    else:
+        x = arguments(function.row, len(function.arguments), np.dtype(dtype).type, POINTS[dtype], SEED)
+        bins = edges(dtype)
+        curve = {library: np.full(bins.size + 1, np.nan) for library in calls}
+        for point, expected in accuracy.blocks(function.row, np.dtype(dtype).type, x):
+            where = np.digitize(point[0], bins)
+            for library in calls:
+                error = seen(library, point, lambda got, expected=expected: accuracy.errors(got, expected))
+                if error is not None:
+                    np.fmax.at(curve[library], where, np.where(error < np.inf, error, np.nan))
+        found["at"] = {library: hardest.written(e.at) for library, e in total.items() if e.count}
+        found["edges"] = bins
+        found["curve"] = {library: curve[library][1:-1] for library, e in total.items() if e.count}
+    found["points"] = total["fastlog"].count
+    found["ulp"] = {library: e.largest for library, e in total.items() if e.count}
+    found["wrong"] = {library: e.wrong for library, e in total.items() if e.count}
+    return found
 
 
 def measure_all(libraries: list[str], report: Callable[[str], None]) -> dict[str, Any]:
-    """Measure every elementwise function in both dtypes.
+    """Measure every function that the tests have a reference for, in both dtypes.
 
     Parameters
     ----------
@@ -106,8 +112,9 @@ def measure_all(libraries: list[str], report: Callable[[str], None]) -> dict[str
         ``linear``: up to where the bins are equally wide; ``functions``: a list of what `measure` returns.
     """
     results = []
-    for function in elementwise():
+    for function in FUNCTIONS:
         for dtype in POINTS:
-            report(f"errors of {function.name}, {dtype}")
-            results.append(measure(function, dtype, libraries))
+            if function.row in accuracy.ELEMENTWISE or function.row in rows.NAMES:
+                report(f"errors of {function.name}, {dtype}")
+                results.append(measure(function, dtype, libraries))
     return {"linear": LINEAR, "functions": results}

@@ -89,7 +89,7 @@ def draw(results: dict[str, Any], path: Path) -> None:
 
 def draw_accuracy(results: dict[str, Any], dtype: str, path: Path) -> None:
     """Draw the largest errors of all libraries over the first argument as a PNG, a panel for each function."""
-    measured = [one for one in results["functions"] if one["dtype"] == dtype]
+    measured = [one for one in results["functions"] if one["dtype"] == dtype and "curve" in one]
     names = [name for name in LIBRARIES if any(name in one["curve"] for one in measured)]
     columns = 3
     rows = -(-len(measured) // columns)

@@ -22,9 +22,9 @@ def largest(worst: list[tuple[float, Point]]) -> list[tuple[float, Point]]:
     for error, point in worst:
         once[point] = max(error, once.get(point, 0.0))
     kept: list[tuple[float, Point]] = []
-    binades: Counter[tuple[bool, int]] = Counter()
+    binades: Counter[tuple[tuple[bool, int], ...]] = Counter()
     for point, error in sorted(once.items(), key=lambda item: (-item[1], item[0])):
-        binade = point[0] < 0, math.frexp(point[0])[1]
+        binade = tuple((x < 0, math.frexp(x)[1]) for x in point[:1])
         binades[binade] += 1
         if binades[binade] <= OF_A_BINADE:
             kept.append((error, point))

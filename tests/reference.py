@@ -44,9 +44,3 @@ def wide(name: str, *arguments: np.ndarray) -> np.ndarray:
 def exact_logsumexp(row: np.ndarray) -> gmpy2.mpfr:
     """Logsumexp of finite numbers, to 400 bits."""
     return gmpy2.log(sum(gmpy2.exp(gmpy2.mpfr(float(x))) for x in row))
-
-
-def ulp(values: np.ndarray, dtype: type) -> np.ndarray:
-    """Unit in the last place of exact values rounded to `dtype`; the smallest subnormal below the normal numbers."""
-    with np.errstate(all="ignore"):
-        return np.spacing(np.abs(values.astype(dtype))).astype(np.longdouble)
