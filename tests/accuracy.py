@@ -45,12 +45,16 @@ Function = Callable[..., np.ndarray]
 
 @dataclass
 class Errors:
-    """What was seen over some inputs; `worst` holds the worst input of each block, the worst first, and its error."""
+    """What was seen over some inputs.
+
+    `worst` holds the worst input of each block, the worst first, and its error; `wrong_at` the first wrong one.
+    """
 
     worst: list[tuple[float, Point]] = field(default_factory=list)
     misrounded: int = 0
     wrong: int = 0
     count: int = 0
+    wrong_at: Point = ()
 
     def add(self, other: Errors) -> None:
         """Join what was seen over other inputs."""
@@ -58,6 +62,7 @@ class Errors:
         self.misrounded += other.misrounded
         self.wrong += other.wrong
         self.count += other.count
+        self.wrong_at = self.wrong_at or other.wrong_at
 
     @property
     def largest(self) -> float:
@@ -189,13 +194,14 @@ def summarise(x: tuple[np.ndarray, ...], error: np.ndarray) -> Errors:
     if not error.size:
         return Errors()
     k = int(error.argmax())
-    wrong = 0
+    wrong, wrong_at = 0, ()
     if error[k] == np.inf:
+        wrong_at = tuple(float(a[k]) for a in x)
         wrong = int(np.count_nonzero(error == np.inf))
         error = np.where(error == np.inf, 0, error)
         k = int(error.argmax())
     worst = [(float(error[k]), tuple(float(a[k]) for a in x))] if error[k] > 0 else []
-    return Errors(worst, int(np.count_nonzero(error > 0.5)), wrong, error.size)
+    return Errors(worst, int(np.count_nonzero(error > 0.5)), wrong, error.size, wrong_at)
 
 
 def measure(
@@ -297,7 +303,7 @@ def survey(pool: Executor, name: str, dtype: type, points: float | None, *how: A
     around = {target: Errors() for target in targets}
     gather(pool, partial(neighbours, name, dtype, *how), worst, title, around)
     for target, e in around.items():  # their share of wrong roundings says nothing
-        total[target].add(Errors(e.worst, wrong=e.wrong))
+        total[target].add(Errors(e.worst, wrong=e.wrong, wrong_at=e.wrong_at))
     return total
 
 
@@ -328,7 +334,8 @@ def main() -> None:
             for target, e in found.items():
                 figures = [e.count, f"{e.largest:.4f}", f"{e.misrounded / max(e.count, 1):.4%}", e.wrong]
                 rows.append([name, dtype, target, *figures, hardest.written(e.at)])
-                print(line.format(*rows[-1]), flush=True)
+                wrong_at = f" (wrong at {hardest.written(e.wrong_at)})" if e.wrong else ""
+                print(line.format(*rows[-1]) + wrong_at, flush=True)
             top = max(found.values(), key=lambda e: e.largest)
             claim = f"{math.ceil(100 * top.largest) / 100:g}, {{{', '.join(map(hardest.written, zip(top.at)))}}}"
             print(f"{'':43}in {time.perf_counter() - begin:.0f} s; for the table: {claim}", flush=True)

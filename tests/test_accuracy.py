@@ -18,7 +18,7 @@ def hold(name, dtype, x):
     """Nothing is above the claim, on any target."""
     claim, _ = claims()[name][dtype.__name__]
     for target, e in measure(name, dtype, x, on_targets(name, TARGETS)).items():
-        assert e.wrong == 0, f"{target}: {e.wrong} infinities, nans or signs of zeros are wrong"
+        assert e.wrong == 0, f"{target}: {e.wrong} infinities, nans or signs of zeros are wrong: {e.wrong_at}"
         assert e.largest <= claim, f"{target}: {e.largest} ulp at {hardest.written(e.at)}"
 
 
