@@ -12,7 +12,7 @@ SOURCES := pyproject.toml CMakeLists.txt fastlog/_core.pyx $(shell find csrc -ty
 
 .NOTPARALLEL:
 
-.PHONY: bench test check exhaustive vec-neon clean help
+.PHONY: bench test check exhaustive accuracy vec-neon clean help
 help:
 	@sed -n 's/^# make/make/p' Makefile
 
@@ -45,7 +45,10 @@ check: $(VENV)/dev.stamp $(VENV)/test.stamp
 # make exhaustive   float32 functions of one argument at all 2^32 inputs, the others at millions of points
 exhaustive: $(VENV)/test.stamp
 	$(BIN)/python tests/accuracy.py --exhaustive
-	$(BIN)/python tests/accuracy.py
+
+# make accuracy     errors of fastlog beside SciPy, NumPy and PyTorch, for the README's table and pictures
+accuracy: $(VENV)/bench.stamp $(VENV)/test.stamp
+	$(BIN)/python -m bench --accuracy
 
 # make vec-neon   the C tests, cross-compiled for arm64, under user-mode emulation
 vec-neon: $(VENV)/test.stamp

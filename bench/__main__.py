@@ -1,4 +1,4 @@
-"""Run the benchmark: ``python -m bench`` (QUICK=1 for a short one), ``python -m bench --readme``."""
+"""``python -m bench`` (QUICK=1 for a short one), ``python -m bench --readme``, ``python -m bench --accuracy``."""
 
 from __future__ import annotations
 
@@ -28,16 +28,24 @@ def use_one_thread() -> None:
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})  # the first core often serves the interrupts
 
 
-def require_packages() -> None:
-    """Import fastlog's compiled core and what else the benchmark cannot do without, or exit and say what to do."""
+def require_packages(extra: str, *names: str) -> None:
+    """Import fastlog's compiled core and what else a run cannot do without, or exit and say what to do.
+
+    Parameters
+    ----------
+    extra : str
+        Extras of pyproject.toml that bring the packages.
+    *names : str
+        Modules.
+    """
     # From the repository root, the source folder fastlog/ would hide an installed package, which has the compiled core.
     root = Path(__file__).resolve().parent.parent
     sys.path[:] = [entry for entry in sys.path if Path(entry).resolve() != root]
-    for name in ("fastlog._core", "matplotlib", "rich", "scipy", "sklearn"):
+    for name in ("fastlog._core", *names):
         try:
             importlib.import_module(name)
         except ModuleNotFoundError as error:
-            sys.exit(f"bench: {error}\nBuild and install fastlog and what the benchmark needs: pip install '.[bench]'")
+            sys.exit(f"bench: {error}\nBuild and install fastlog and what this needs: pip install '.[{extra}]'")
         except ImportError as error:
             sys.exit(f"bench: cannot import {name}: {error}")
 
@@ -63,18 +71,29 @@ def versions(libraries: list[str]) -> dict[str, str]:
     return found
 
 
+def about(libraries: list[str]) -> dict[str, Any]:
+    """Say where, when and with what numbers are measured."""
+    import fastlog._core
+
+    return {
+        "started": datetime.now().isoformat(timespec="seconds"),
+        "machine": {"cpu": cpu_name(), "system": f"{platform.system()} {platform.machine()}"},
+        "versions": versions(libraries),
+        "target": fastlog._core.active_target(),
+    }
+
+
 def run(quick: bool) -> None:
     """Measure everything, show it, and write the JSON and the picture."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-    import fastlog._core
     from bench import cases, measure, picture, pipelines, report
 
     console = Console()
     begin = time.perf_counter()
-    started = datetime.now().isoformat(timespec="seconds")
     libraries = cases.installed()
+    results = about(libraries)
     chosen = cases.all_cases(quick)
     columns = (BarColumn(20), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
     with Progress(*columns, console=console, transient=True) as progress:
@@ -89,13 +108,9 @@ def run(quick: bool) -> None:
         for_functions, for_pipelines = BUDGET[quick]
         measured = measure.measure_all(chosen, libraries, for_functions, tell)
         measured_pipelines = pipelines.run_pipelines(for_pipelines, tell)
-    results = {
-        "started": started,
+    results |= {
         "seconds": time.perf_counter() - begin,
         "quick": quick,
-        "machine": {"cpu": cpu_name(), "system": f"{platform.system()} {platform.machine()}"},
-        "versions": versions(libraries),
-        "target": fastlog._core.active_target(),
         "cases": measured,
         "pipelines": measured_pipelines,
     }
@@ -108,6 +123,24 @@ def run(quick: bool) -> None:
     )
 
 
+def run_accuracy() -> None:
+    """Measure the errors of all libraries; draw them into docs/ and write the README's table."""
+    from rich.console import Console
+
+    sys.path.append(str(Path(__file__).resolve().parent.parent / "tests"))  # the references
+    from bench import accuracy, cases, picture, report
+
+    libraries = [name for name in cases.installed() if name in accuracy.COMPARED]
+    results = about(libraries)
+    with Console().status("") as status:
+        results |= accuracy.measure_all(libraries, status.update)
+    for dtype, path in report.ACCURACY_PICTURES.items():
+        picture.draw_accuracy(results, dtype, report.ROOT / path)
+    report.save_accuracy(results)
+    report.write_readme({"accuracy": report.accuracy_markdown()})
+    print("README.md and docs/ hold the errors of", ", ".join(libraries))
+
+
 def main() -> None:
     """Read the command line."""
     parser = argparse.ArgumentParser(prog="python -m bench", description="Measure fastlog beside other libraries.")
@@ -115,17 +148,23 @@ def main() -> None:
     parser.add_argument(
         "--readme", action="store_true", help="measure nothing: put the last results into README.md and docs/"
     )
+    parser.add_argument("--accuracy", action="store_true", help="measure errors, not times, for README.md and docs/")
     arguments = parser.parse_args()
     use_one_thread()
-    require_packages()
+    if arguments.accuracy:
+        require_packages("bench,test", "gmpy2", "matplotlib", "rich", "scipy")
+        run_accuracy()
+        return
+    require_packages("bench", "matplotlib", "rich", "scipy", "sklearn")
     if not arguments.readme:
         run(arguments.quick or os.environ.get("QUICK", "0") not in ("", "0"))
         return
     from bench import picture, report
 
     try:
+        report.write_readme({"accuracy": report.accuracy_markdown()})  # of docs/accuracy.json: always there
         results = report.load_last()
-        report.write_readme(results)
+        report.write_readme({"bench": report.markdown(results)})
     except (FileNotFoundError, ValueError) as error:
         sys.exit(f"bench: {error}")
     picture.draw(results, report.ROOT / report.PICTURE)

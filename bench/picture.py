@@ -10,14 +10,20 @@ import matplotlib
 matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt  # noqa: E402  the backend comes first
+import numpy as np  # noqa: E402
 
-from bench.cases import HEADLINE  # noqa: E402
-from bench.report import digits, peers, ratios  # noqa: E402
+from bench.cases import HEADLINE, LIBRARIES  # noqa: E402
+from bench.report import digits, peers, ratios, rounded_up  # noqa: E402
 
 # Okabe and Ito's colours, which the colour-blind can tell apart.
-COLOURS = {"SciPy": "#0072B2", "NumPy": "#56B4E9", "PyTorch": "#D55E00", "JAX": "#009E73", "numexpr": "#E69F00"}
+COLOURS = {
+    "fastlog": "#000000", "SciPy": "#0072B2", "NumPy": "#56B4E9", "PyTorch": "#D55E00", "JAX": "#009E73",
+    "numexpr": "#E69F00",
+}  # fmt: skip
 BAR = 0.9  # of a line
 GAP = 1.1  # lines between functions
+# Ulp: errors below FLOOR are drawn there; those above TOP in a strip of their own, where each library has a line.
+FLOOR, TOP, STEP = 0.4, 20.0, 1.45
 
 
 def draw(results: dict[str, Any], path: Path) -> None:
@@ -76,6 +82,76 @@ def draw(results: dict[str, Any], path: Path) -> None:
         ha="center", va="bottom", fontsize=8.5, color="0.35",
     )  # fmt: skip
     figure.tight_layout(rect=(0, 0.2 / figure.get_figheight(), 1, 1 - 0.22 / figure.get_figheight()))
+    path.parent.mkdir(exist_ok=True)
+    figure.savefig(path, dpi=150)
+    plt.close(figure)
+
+
+def draw_accuracy(results: dict[str, Any], dtype: str, path: Path) -> None:
+    """Draw the largest errors of all libraries over the first argument as a PNG, a panel for each function."""
+    measured = [one for one in results["functions"] if one["dtype"] == dtype and "curve" in one]
+    names = [name for name in LIBRARIES if any(name in one["curve"] for one in measured)]
+    columns = 3
+    rows = -(-len(measured) // columns)
+    height = 2.2 * rows + 1.1
+    figure, panels = plt.subplots(rows, columns, figsize=(11, height), sharex=True, sharey=True, squeeze=False)
+    bins = measured[0]["edges"]
+    middle = (bins[:-1] + bins[1:]) / 2
+    rank = {name: i for i, name in enumerate(name for name in names if name != "fastlog")}
+    for panel, one in zip(panels.flat, measured, strict=False):
+        panel.axhspan(TOP, TOP * STEP ** (len(rank) + 1), color="0.95", zorder=0)
+        panel.axhline(0.5, color="0.5", linewidth=0.8, linestyle=(0, (1, 2)), zorder=1)
+        for name, curve in one["curve"].items():
+            own = name == "fastlog"
+            # The first of the others is broad, so that it is seen under equal ones.
+            width = 2.0 if own else 2.8 if rank[name] == 0 else 1.2
+            style = {"color": COLOURS[name], "linewidth": width, "zorder": 4 if own else 2 + rank[name] / len(rank)}
+            panel.plot(middle, np.where(curve <= TOP, np.maximum(curve, FLOOR), np.nan), **style)
+            above = np.flatnonzero(curve > TOP)
+            if above.size:
+                y = TOP * STEP ** (len(rank) - rank[name]) if not own else TOP
+                # Each bin is a stroke of its own, at least as wide as it is high.
+                panel.hlines(np.full(above.size, y), bins[above], bins[above + 1], color=COLOURS[name], linewidth=4)
+                panel.plot(middle[above], np.full(above.size, y), "s", markersize=3.2, color=COLOURS[name])
+                right = middle[above].mean() > 0
+                panel.annotate(
+                    rounded_up(np.nanmax(curve)), (middle[above[0 if right else -1]], y), (-6 if right else 6, -0.5),
+                    textcoords="offset points", ha="right" if right else "left", va="center_baseline",
+                    fontsize=7, color=COLOURS[name],
+                )  # fmt: skip
+        panel.set_title(one["function"], fontsize=10, fontweight="bold", pad=4)
+        panel.grid(axis="both", color="0.92", zorder=0)
+        panel.tick_params(axis="both", length=0, labelsize=8.5, labelbottom=True)
+        for side in ("top", "right", "left"):
+            panel.spines[side].set_visible(False)
+    for panel in panels.flat[len(measured) :]:
+        panel.set_visible(False)
+    first = panels[0, 0]
+    first.set_xscale("symlog", linthresh=results["linear"], linscale=0.3)
+    ticks = [t for t in (-1000, -100, -10, -1, 0, 1, 10, 100, 1000) if abs(t) <= bins[-1]]
+    first.set_xticks(ticks, [f"{t:g}".replace("-", "−") for t in ticks])
+    first.set_xlim(bins[0], bins[-1])
+    first.set_yscale("log")
+    first.set_ylim(FLOOR, TOP * STEP ** (len(rank) + 1))
+    first.set_yticks([0.5, 1, 2, 5, 10, TOP], ["0.5", "1", "2", "5", "10", f"{TOP:g}"])
+    for panel in panels.flat:
+        panel.minorticks_off()
+    figure.suptitle(f"Largest errors, {dtype}", fontsize=14, fontweight="bold", y=1 - 0.12 / height)
+    handles = [plt.Line2D([], [], color=COLOURS[name], linewidth=2.5, label=name) for name in names]
+    figure.legend(
+        handles=handles, ncols=len(names), loc="upper center", bbox_to_anchor=(0.5, 1 - 0.33 / height), frameon=False
+    )
+    label = {"fontsize": 9, "ha": "center", "va": "center"}
+    figure.text(0.011, 0.5, "error in ulp of the exact result (log scale)", rotation=90, **label)
+    figure.text(0.5, 0.36 / height, "first argument (linear near 0, logarithmic beyond)", **label)
+    where = f"{results['machine']['cpu']}, {results['target']}, {results['started'][:10]}"
+    figure.text(
+        0.5, 0.06 / height,
+        f"The largest of the errors in each of {bins.size - 1} intervals; dotted: correctly rounded; grey: above "
+        f"{TOP:g} ulp, with the largest; {where}",
+        ha="center", va="bottom", fontsize=8.5, color="0.35",
+    )  # fmt: skip
+    figure.tight_layout(rect=(0.016, 0.42 / height, 1, 1 - 0.28 / height), h_pad=1.0)
     path.parent.mkdir(exist_ok=True)
     figure.savefig(path, dpi=150)
     plt.close(figure)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,9 @@ ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "bench" / "results"
 README = ROOT / "README.md"
 PICTURE = "docs/speed.png"
+DTYPES = ("float32", "float64")
+ACCURACY = "docs/accuracy.json"
+ACCURACY_PICTURES = {dtype: f"docs/accuracy-{dtype}.png" for dtype in DTYPES}
 DIFFERS = "≠"
 BEGIN, END = "<!-- {}:begin -->", "<!-- {}:end -->"
 
@@ -67,6 +71,19 @@ def digits(value: float, unit: str = "") -> str:
     return (f"{value:.0f}" if value >= 9.95 else f"{value:.1f}" if value >= 0.995 else f"{value:.2f}") + unit
 
 
+def rounded_up(ulp: float) -> str:
+    """Write an error in ulp, never too small: two digits after the point, or none, or two and the power of ten."""
+    if ulp < 10:
+        return f"{math.ceil(ulp * 100) / 100:.2f}"
+    if ulp < 1000:
+        return f"{math.ceil(ulp)}"
+    power = math.floor(math.log10(ulp))
+    digits = math.ceil(ulp / 10.0 ** (power - 1)) / 10
+    if digits == 10:
+        digits, power = 1, power + 1
+    return f"{digits:g}·10{str(power).translate(str.maketrans('0123456789', '⁰¹²³⁴⁵⁶⁷⁸⁹'))}"
+
+
 def duration(seconds: float) -> str:
     """Write a time in the unit that fits it."""
     for factor, unit in ((1, "s"), (1e3, "ms"), (1e6, "µs")):
@@ -86,7 +103,7 @@ def machine(results: dict[str, Any]) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in results["versions"].items())
     return (
         f"{results['machine']['cpu']}, one thread, target {results['target']}, {results['machine']['system']}, "
-        f"{results['started'][:10]}{', quick run' if results['quick'] else ''}; {versions}."
+        f"{results['started'][:10]}{', quick run' if results.get('quick') else ''}; {versions}."
     )
 
 
@@ -196,27 +213,57 @@ def markdown(results: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def save_accuracy(results: dict[str, Any]) -> None:
+    """Write what the README's table needs into docs/."""
+    kept = [{k: v for k, v in one.items() if k not in ("edges", "curve")} for one in results["functions"]]
+    (ROOT / ACCURACY).write_text(json.dumps(results | {"functions": kept}, indent=1) + "\n")
+
+
 def accuracy_markdown() -> str:
-    """Return the README's table of accuracy: the claims of csrc/functions.def, which the tests hold."""
+    """Return the README's part about accuracy: the claims of csrc/functions.def, beside what other libraries showed."""
     from fastlog._core import claims
 
+    results = json.loads((ROOT / ACCURACY).read_text())
+    measured = {(one["row"], one["dtype"]): one["ulp"] for one in results["functions"]}
+    names = [name for name in LIBRARIES if name != "fastlog" and any(name in ulp for ulp in measured.values())]
+    points = {dtype: max(one["points"] for one in results["functions"] if one["dtype"] == dtype) for dtype in DTYPES}
+
+    def cells(name: str, dtype: str, claim: float) -> list[str]:
+        ulp = measured.get((name, dtype), {})
+        return [f"**{claim:g}**", *(rounded_up(ulp[other]) if other in ulp else "" for other in names)]
+
     rows = [
-        [f"`{name}`", f"{claim['float32'][0]:g}", f"{claim['float64'][0]:g}"]
+        [f"`{name}`", *(cell for dtype in DTYPES for cell in cells(name, dtype, claim[dtype][0]))]
         for name, claim in sorted(claims().items())
     ]
     lines = [
-        "The largest error on any instruction set, in units in the last place (ulp) of the exact result; for "
-        "`logsumexp` in ulp of max(1, abs(result)); for `logaddexp` where abs(result) > max(abs(x1), abs(x2))/16, "
-        "elsewhere it is below 0.9 ulp of max(1, abs(result)). Subnormal results count in units of the smallest "
-        "subnormal number. `make test` holds these figures, `make exhaustive` measures them anew.",
+        *(f"![Largest errors over the first argument, {dtype}]({path})" for dtype, path in ACCURACY_PICTURES.items()),
         "",
-        *markdown_table(["function", "float32", "float64"], rows, 1),
+        "The largest error in units in the last place (ulp) of the exact result; for `logsumexp` in ulp of max(1, "
+        "abs(result)); for `logaddexp` where abs(result) > max(abs(x1), abs(x2))/16, elsewhere fastlog's is below 0.9 "
+        "ulp of max(1, abs(result)). Subnormal results count in units of the smallest subnormal number. fastlog's "
+        "figures hold on every instruction set: `make test` checks them, `make exhaustive` measures them anew, float32 "
+        "functions of one argument at all 2³² inputs.",
+        "",
+        *markdown_table(["function", *(f"{d} {n}" for d in DTYPES for n in ("fastlog", *names))], rows, 1),
+        "",
+        f"The others' figures are the largest at {points['float32'] / 1e6:g} million points in float32 and "
+        f"{points['float64'] / 1e6:g} million in float64, or over the rows of `tests/rows.py` (`make accuracy`). "
+        "Millions and more mean that a result has lost all its digits, or is 0 where it should be a small number. "
+        "Where a library lacks a function, the short formula in `bench/cases.py` stands for it; an empty place: there "
+        "is none. "
+        f"{machine(results)}",
     ]
     return "\n".join(lines)
 
 
-def write_readme(results: dict[str, Any]) -> None:
-    """Put the tables of speed and accuracy between the README's marker comments.
+def write_readme(parts: dict[str, str]) -> None:
+    """Put text between the README's marker comments.
+
+    Parameters
+    ----------
+    parts : dict
+        What comes between the markers of each name.
 
     Raises
     ------
@@ -224,7 +271,7 @@ def write_readme(results: dict[str, Any]) -> None:
         If the README does not hold the markers of a part, once each and in order.
     """
     text = README.read_text()
-    for part, content in (("bench", markdown(results)), ("accuracy", accuracy_markdown())):
+    for part, content in parts.items():
         begin, end = BEGIN.format(part), END.format(part)
         before, found_begin, rest = text.partition(begin)
         _, found_end, after = rest.partition(end)

@@ -1,48 +1,165 @@
 """Measure the errors of the elementwise functions on every supported target.
 
-    python tests/accuracy.py [--points N]     float64, and functions of two arguments: N stratified points (4e6)
-    python tests/accuracy.py --exhaustive     float32 functions of one argument: all 2^32 inputs
+    python tests/accuracy.py [--points N]     N stratified points (4e6) for float64, 100 N for float32
+    python tests/accuracy.py --exhaustive     float32 functions of one argument at all 2^32 inputs, the others as above
 
-prints, for each function, dtype and target: the largest error in ulp, the input that has it, the share of results
-that are not correctly rounded, and how many infinities and nans are wrong. The table in csrc/functions.def states the
-largest of these figures. Runs on all processors.
+Where not all inputs are measured, neighbours of the worst follow. Prints, for each function, dtype and target: the
+largest error in ulp, the share of results that are not correctly rounded, how many infinities, nans and signs of zeros
+are wrong, and the input that has the largest error; and what csrc/functions.def, the home of the claims, should say.
+The worst inputs go into tests/hardest.csv, which the tests replay. Runs on all processors.
 """
 
 from __future__ import annotations
 
 import argparse
+import csv
+import itertools
+import math
 import os
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor
+from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
+from typing import Any
 
+import gmpy2
+import hardest
 import numpy as np
+from hardest import Point
 from points import arguments
-from reference import ELEMENTWISE, errors, exact, wide
+from reference import ELEMENTWISE, exact, wide
 from rich.progress import track
 
 from fastlog._core import functions, supported_targets
 
-CHUNK = 2**22
+CHUNK = 2**22  # inputs of a job
+POINTS = 50_000  # points of a job
+CHEAPER = 100  # a point costs so much less in float32
+BLOCK = 2**16  # inputs at a time: their doubles stay in the cache
+
+Function = Callable[..., np.ndarray]
 
 
 @dataclass
 class Errors:
-    """What was seen over some inputs."""
+    """What was seen over some inputs.
 
-    worst: float = 0.0
-    at: tuple[float, ...] = ()
+    `worst` holds the worst input of each block, the worst first, and its error; `wrong_at` the first wrong one.
+    """
+
+    worst: list[tuple[float, Point]] = field(default_factory=list)
     misrounded: int = 0
     wrong: int = 0
     count: int = 0
+    wrong_at: Point = ()
 
     def add(self, other: Errors) -> None:
         """Join what was seen over other inputs."""
-        if other.worst > self.worst:
-            self.worst, self.at = other.worst, other.at
+        self.worst = hardest.largest(self.worst + other.worst)
         self.misrounded += other.misrounded
         self.wrong += other.wrong
         self.count += other.count
+        self.wrong_at = self.wrong_at or other.wrong_at
+
+    @property
+    def largest(self) -> float:
+        """Largest error in ulp."""
+        return self.worst[0][0] if self.worst else 0.0
+
+    @property
+    def at(self) -> Point:
+        """Arguments that have it."""
+        return self.worst[0][1] if self.worst else ()
+
+
+@dataclass
+class Expected:
+    """Exact results: `value` + `rest` units in the last place.
+
+    Attributes
+    ----------
+    value : ndarray of float64
+    rest : ndarray of float64 or 0
+        What `value` leaves of the exact result, in ulp.
+    ulp : ndarray of float64
+        Unit in the last place of the exact result rounded to the function's dtype; the smallest subnormal below the
+        normal numbers.
+    signed : ndarray of bool or True
+        Where the sign of a zero in `value` is known.
+    """
+
+    value: np.ndarray
+    rest: np.ndarray | float
+    ulp: np.ndarray
+    signed: np.ndarray | bool
+
+    def __getitem__(self, kept: np.ndarray) -> Expected:
+        """Some of the results."""
+        rest, signed = (a[kept] if isinstance(a, np.ndarray) else a for a in (self.rest, self.signed))
+        return Expected(self.value[kept], rest, self.ulp[kept], signed)
+
+
+def ulps(value: np.ndarray, dtype: type) -> np.ndarray:
+    """Units in the last place of numbers rounded to `dtype`, as doubles: the power of two that the exponent says."""
+    info = np.finfo(dtype)
+    with np.errstate(all="ignore"):
+        power = value.astype(dtype)
+        bits = power.view(f"u{info.dtype.itemsize}")
+        bits &= np.array(np.inf, dtype).view(bits.dtype)
+        np.maximum(power, info.smallest_normal, out=power)
+        unit = power.astype(np.float64)
+        unit *= info.eps
+    return unit
+
+
+def by_double(name: str, dtype: type, *x: np.ndarray) -> Expected:
+    """Results of float32 functions by their float64 kernels, whose own errors are below 1e-8 float32 ulp."""
+    with np.errstate(all="ignore"):  # casting a signalling nan is invalid
+        value = functions()[name](*(a.astype(np.float64) for a in x))
+    return Expected(value, 0.0, ulps(value, dtype), True)
+
+
+def by_numpy(name: str, dtype: type, *x: np.ndarray) -> Expected:
+    """Results of float32 functions by NumPy, independent of fastlog's kernels; zeros have no sign."""
+    value = wide(name, *x).astype(np.float64)
+    return Expected(value, 0.0, ulps(value, dtype), value != 0)
+
+
+def from_mpfr(exactly: list[gmpy2.mpfr], dtype: type, least: float = 0.0) -> Expected:
+    """Results that are known in 400 bits; `least` is the smallest unit, 0 for the dtype's own."""
+    value = np.array([float(v) for v in exactly])
+    unit = np.maximum(ulps(value, dtype), least)
+    rest = [float((v - r) / u) for v, r, u in zip(exactly, value.tolist(), unit.tolist(), strict=True)]
+    return Expected(value, np.array(rest), unit, np.array([not least and not gmpy2.is_zero(v) for v in exactly]))
+
+
+def by_mpfr(name: str, dtype: type, *x: np.ndarray) -> Expected:
+    """Results of any function in 400 bits, for float64: some 10 µs each."""
+    return from_mpfr([exact(name, *point) for point in zip(*(a.tolist() for a in x), strict=True)], dtype)
+
+
+REFERENCES = {np.float32: by_double, np.float64: by_mpfr}
+
+
+def errors(got: np.ndarray, expected: Expected) -> np.ndarray:
+    """Errors in ulp; inf where an infinity, a nan or the sign of a zero is wrong."""
+    with np.errstate(all="ignore"):
+        error = np.subtract(got, expected.value)
+        error /= expected.ulp
+        error -= expected.rest
+        np.abs(error, out=error)
+        rounded = expected.value.astype(got.dtype)
+        if not error.max(initial=0) < np.inf:
+            same = (got == rounded) | (np.isnan(got) & np.isnan(rounded))
+            np.copyto(error, np.where(same, 0, np.inf), where=~(error < np.inf))
+    integer = f"i{got.dtype.itemsize}"
+    sign = got.view(integer) ^ rounded.view(integer)
+    if sign.min(initial=0) < 0:
+        error[(sign < 0) & ((got == 0) | (rounded == 0)) & expected.signed] = np.inf
+    return error
 
 
 def claimed(name: str, x: tuple[np.ndarray, ...], expected: np.ndarray) -> np.ndarray:
@@ -52,84 +169,181 @@ def claimed(name: str, x: tuple[np.ndarray, ...], expected: np.ndarray) -> np.nd
     return np.abs(expected) > np.maximum(np.abs(x[0]), np.abs(x[1])).astype(expected.dtype) / 16
 
 
+def blocks(
+    name: str, dtype: type, x: tuple[np.ndarray, ...], reference: Function | None = None
+) -> Iterator[tuple[tuple[np.ndarray, ...], Expected]]:
+    """Cut arguments into blocks; yield the arguments and the expected results where there is a claim.
+
+    The independent references know finite arguments only.
+    """
+    reference = reference or REFERENCES[dtype]
+    for first in range(0, x[0].size, BLOCK):
+        point = tuple(a[first : first + BLOCK] for a in x)
+        if reference is not by_double:
+            finite = np.all([np.isfinite(a) for a in point], axis=0)
+            point = tuple(a[finite] for a in point)
+        expected = reference(name, dtype, *point)
+        kept = claimed(name, point, expected.value)
+        if not kept.all():
+            point, expected = tuple(a[kept] for a in point), expected[kept]
+        yield point, expected
+
+
 def summarise(x: tuple[np.ndarray, ...], error: np.ndarray) -> Errors:
     """Largest finite error and counts."""
-    finite = np.where(np.isfinite(error), error, 0)
-    k = int(np.argmax(finite)) if error.size else 0
-    return Errors(
-        float(finite[k]) if error.size else 0.0,
-        tuple(float(a[k]) for a in x) if error.size else (),
-        int(np.count_nonzero(finite > 0.5)),
-        int(np.count_nonzero(~np.isfinite(error))),
-        error.size,
-    )
+    if not error.size:
+        return Errors()
+    k = int(error.argmax())
+    wrong, wrong_at = 0, ()
+    if error[k] == np.inf:
+        wrong_at = tuple(float(a[k]) for a in x)
+        wrong = int(np.count_nonzero(error == np.inf))
+        error = np.where(error == np.inf, 0, error)
+        k = int(error.argmax())
+    worst = [(float(error[k]), tuple(float(a[k]) for a in x))] if error[k] > 0 else []
+    return Errors(worst, int(np.count_nonzero(error > 0.5)), wrong, error.size, wrong_at)
 
 
-def measure(name: str, dtype: type, x: tuple[np.ndarray, ...], targets: list[str]) -> dict[str, Errors]:
-    """Errors of one function at the finite ones of the given arguments, on each target."""
-    finite = np.all([np.isfinite(a) for a in x], axis=0)
-    x = tuple(a[finite] for a in x)
-    if dtype == np.float32:
-        expected = wide(name, *x)
-        keep = claimed(name, x, expected)
-        x = tuple(a[keep] for a in x)
-        expected = expected[keep]
-    else:
-        values = [exact(name, *point) for point in zip(*x, strict=True)]
-        keep = claimed(name, x, np.array([float(v) for v in values]))
-        x = tuple(a[keep] for a in x)
-        expected = [v for v, k in zip(values, keep, strict=True) if k]
-    return {target: summarise(x, errors(functions(target)[name](*x), expected)) for target in targets}
+def measure(
+    name: str,
+    dtype: type,
+    x: tuple[np.ndarray, ...],
+    candidates: dict[str, Function],
+    reference: Function | None = None,
+) -> dict[str, Errors]:
+    """Errors of implementations of one function.
 
+    Parameters
+    ----------
+    name : str
+        Row of the table.
+    dtype : type
+        Of arguments and results.
+    x : tuple of ndarray
+        The arguments.
+    candidates : dict
+        Implementations by name, for example fastlog's on each target.
+    reference : callable, optional
+        ``by_double``, ``by_numpy`` or ``by_mpfr``; as REFERENCES says for the dtype if it is left out.
 
-def all_floats(name: str, targets: list[str], first: int) -> dict[str, Errors]:
-    """Errors over CHUNK consecutive bit patterns of float32; nan inputs must give nan."""
-    x = np.arange(first, first + CHUNK, dtype=np.uint32).view(np.float32)
-    numbers = x[~np.isnan(x)]
-    found = measure(name, np.float32, (numbers,), targets)
-    for target in targets:
-        found[target].wrong += int(np.count_nonzero(~np.isnan(functions(target)[name](x[np.isnan(x)]))))
+    Returns
+    -------
+    dict
+        `Errors` by name.
+    """
+    found = {candidate: Errors() for candidate in candidates}
+    for point, expected in blocks(name, dtype, x, reference):
+        for candidate, f in candidates.items():
+            with np.errstate(all="ignore"):  # other tests hold the floating-point exceptions
+                got = f(*point)
+            found[candidate].add(summarise(point, errors(got, expected)))
     return found
 
 
-def some_points(name: str, nin: int, dtype: type, targets: list[str], count: int, seed: int) -> dict[str, Errors]:
-    """Errors over `count` stratified points."""
-    return measure(name, dtype, arguments(name, nin, dtype, count, seed), targets)
+def on_targets(name: str, targets: list[str]) -> dict[str, Function]:
+    """One of fastlog's functions on each target."""
+    return {target: functions(target)[name] for target in targets}
+
+
+def all_floats(name: str, targets: list[str], reference: Function, first: int) -> dict[str, Errors]:
+    """Errors over CHUNK consecutive bit patterns of float32."""
+    x = np.arange(first, first + CHUNK, dtype=np.uint32).view(np.float32)
+    return measure(name, np.float32, (x,), on_targets(name, targets), reference)
+
+
+def some_points(name: str, dtype: type, targets: list[str], reference: Function, seed: int) -> dict[str, Errors]:
+    """Errors over POINTS stratified points."""
+    x = arguments(name, functions()[name].nin, dtype, POINTS, seed)
+    return measure(name, dtype, x, on_targets(name, targets), reference)
+
+
+def neighbours(name: str, dtype: type, targets: list[str], reference: Function, point: Point) -> dict[str, Errors]:
+    """Errors over POINTS points around one, from an ulp to a hundredth away; a second argument in [0, 1] stays."""
+    rng = np.random.default_rng(0)
+    info = np.finfo(dtype)
+    factors = 1 + rng.normal(0, 1, (2, POINTS)) * np.exp2(rng.uniform(-info.nmant, -7, (2, POINTS)))
+    if name.startswith("binary_cross_entropy"):
+        factors[1] = 1
+    x = tuple((a * factor).astype(dtype) for a, factor in zip(point, factors, strict=False))
+    return measure(name, dtype, x, on_targets(name, targets), reference)
+
+
+def update_hardest(found: dict[tuple[str, str], list[tuple[float, Point]]], targets: list[str]) -> None:
+    """Add worst inputs to those on file, all of them measured anew, and keep the worst."""
+    table = hardest.read()
+    for (name, dtype), worst in found.items():
+        points = {point for _, point in worst + table.get((name, dtype), [])}
+        x = {point: tuple(np.array([a], dtype) for a in point) for point in sorted(points)}
+        anew = [
+            (max(e.largest for e in measure(name, np.dtype(dtype).type, a, on_targets(name, targets)).values()), point)
+            for point, a in x.items()
+        ]
+        table[name, dtype] = hardest.largest(anew)
+    hardest.write(table, list(ELEMENTWISE))
+
+
+def gather(pool: Executor, job: Callable, inputs: Sequence, title: str, total: dict[str, Errors]) -> dict[str, Errors]:
+    """Add to `total` what a job finds for each of the inputs, in their order; show how far it is."""
+    results = pool.map(job, inputs)
+    for found in track(results, title, len(inputs), transient=True, disable=not sys.stdout.isatty()):
+        for target, errors_there in found.items():
+            total[target].add(errors_there)
+    return total
+
+
+def survey(pool: Executor, name: str, dtype: type, points: float | None, *how: Any) -> dict[str, Errors]:
+    """Errors by target: at all inputs if `points` is None, else at so many points and around the worst of them."""
+    targets, _ = how
+    title = f"{name} {dtype.__name__}"
+    total = {target: Errors() for target in targets}
+    if points is None:
+        return gather(pool, partial(all_floats, name, *how), range(0, 2**32, CHUNK), title, total)
+    gather(pool, partial(some_points, name, dtype, *how), range(-int(-points // POINTS)), title, total)
+    worst = sorted({point for e in total.values() for _, point in e.worst})
+    around = {target: Errors() for target in targets}
+    gather(pool, partial(neighbours, name, dtype, *how), worst, title, around)
+    for target, e in around.items():  # their share of wrong roundings says nothing
+        total[target].add(Errors(e.worst, wrong=e.wrong, wrong_at=e.wrong_at))
+    return total
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure, print, and record."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--exhaustive", action="store_true")
-    parser.add_argument("--points", type=float, default=4e6)
-    parser.add_argument("--functions", nargs="*", default=list(ELEMENTWISE))
+    parser.add_argument("--exhaustive", action="store_true", help="all inputs of float32 functions of one argument")
+    parser.add_argument("--points", type=float, default=4e6, help="for float64 (4e6)")
+    parser.add_argument("--functions", nargs="*", default=list(ELEMENTWISE), help="instead of all")
+    parser.add_argument("--dtypes", nargs="*", default=["float32", "float64"], help="instead of both")
+    parser.add_argument("--targets", nargs="*", default=supported_targets(), help="instead of all; portable is slow")
+    parser.add_argument("--independent", action="store_true", help="hold float32 against NumPy, not fastlog's float64")
+    parser.add_argument("--output", type=Path, help="write the figures to this CSV file, too")
     options = parser.parse_args()
-    targets = supported_targets()
-    print(f"{'function':34}{'dtype':9}{'target':10}{'max ulp':>9}  {'misrounded':>10}  {'wrong':>6}  at")
+    headings = ["function", "dtype", "target", "inputs", "max ulp", "misrounded", "wrong", "at"]
+    line = "{:34}{:9}{:10}{:>11}{:>9}  {:>10}  {:>6}  {}"
+    print(line.format(*headings))
+    rows, worst = [], {}
     with ProcessPoolExecutor(os.cpu_count()) as pool:
-        for name in options.functions:
-            nin = functions()[name].nin
-            for dtype in (np.float32, np.float64):
-                all_inputs = dtype == np.float32 and nin == 1
-                if all_inputs != options.exhaustive:
-                    continue
-                if all_inputs:
-                    jobs = pool.map(partial(all_floats, name, targets), range(0, 2**32, CHUNK))
-                    count = 2**32 // CHUNK
-                else:
-                    count = max(1, int(options.points) // 50_000)
-                    jobs = pool.map(partial(some_points, name, nin, dtype, targets, 50_000), range(count))
-                total = {target: Errors() for target in targets}
-                for found in track(jobs, f"{name} {dtype.__name__}", count, transient=True):
-                    for target in targets:
-                        total[target].add(found[target])
-                for target, e in total.items():
-                    at = ", ".join(x.hex() for x in e.at)
-                    print(
-                        f"{name:34}{dtype.__name__:9}{target:10}{e.worst:9.4f}  {e.misrounded / e.count:10.3%}"
-                        f"  {e.wrong:6}  {at}",
-                        flush=True,
-                    )
+        for name, dtype in itertools.product(options.functions, options.dtypes):
+            begin = time.perf_counter()
+            single = dtype == "float32"
+            points = options.points * CHEAPER if single else options.points
+            if single and options.exhaustive and functions()[name].nin == 1:
+                points = None
+            reference = by_numpy if single and options.independent else REFERENCES[np.dtype(dtype).type]
+            found = survey(pool, name, np.dtype(dtype).type, points, options.targets, reference)
+            for target, e in found.items():
+                figures = [e.count, f"{e.largest:.4f}", f"{e.misrounded / max(e.count, 1):.4%}", e.wrong]
+                rows.append([name, dtype, target, *figures, hardest.written(e.at)])
+                wrong_at = f" (wrong at {hardest.written(e.wrong_at)})" if e.wrong else ""
+                print(line.format(*rows[-1]) + wrong_at, flush=True)
+            top = max(found.values(), key=lambda e: e.largest)
+            claim = f"{math.ceil(100 * top.largest) / 100:g}, {{{', '.join(map(hardest.written, zip(top.at)))}}}"
+            print(f"{'':43}in {time.perf_counter() - begin:.0f} s; for the table: {claim}", flush=True)
+            worst[name, dtype] = [w for e in found.values() for w in e.worst]
+    update_hardest(worst, options.targets)
+    if options.output:
+        with options.output.open("w", newline="") as file:
+            csv.writer(file, lineterminator="\n").writerows([headings, *rows])
 
 
 if __name__ == "__main__":

@@ -44,28 +44,3 @@ def wide(name: str, *arguments: np.ndarray) -> np.ndarray:
 def exact_logsumexp(row: np.ndarray) -> gmpy2.mpfr:
     """Logsumexp of finite numbers, to 400 bits."""
     return gmpy2.log(sum(gmpy2.exp(gmpy2.mpfr(float(x))) for x in row))
-
-
-def ulp(values: np.ndarray, dtype: type) -> np.ndarray:
-    """Unit in the last place of exact values rounded to `dtype`; the smallest subnormal below the normal numbers."""
-    with np.errstate(all="ignore"):
-        return np.spacing(np.abs(values.astype(dtype))).astype(np.longdouble)
-
-
-def errors(got: np.ndarray, expected: np.ndarray | list[gmpy2.mpfr]) -> np.ndarray:
-    """Errors in ulp of finite results; inf where one of the two is infinite and they differ, or `got` is nan."""
-    dtype = got.dtype.type
-    if isinstance(expected, list):
-        rounded = np.array([float(e) for e in expected])
-        unit = ulp(rounded, dtype)
-        distance = np.array(
-            [
-                float((gmpy2.mpfr(float(g)) - e) / gmpy2.mpfr(float(u)))
-                for g, e, u in zip(got, expected, unit, strict=True)
-            ]
-        )
-        return np.abs(distance)
-    with np.errstate(all="ignore"):
-        distance = np.abs(got.astype(expected.dtype) - expected) / ulp(expected, dtype)
-        same = got == expected.astype(dtype)
-    return np.where(same & ~np.isfinite(expected.astype(dtype)), 0.0, np.where(np.isfinite(distance), distance, np.inf))

@@ -48,6 +48,14 @@ def test_docstrings_state_the_claims_of_the_table():
                 assert f"{ulp:g} ulp" in public.__doc__, f"{name} does not state its error of {ulp:g} ulp"
 
 
+def test_readme_states_the_claims_of_the_table():
+    readme = (ROOT / "README.md").read_text()
+    for name, claim in claims().items():
+        rows = re.findall(rf"^\| `{name}` \|(.*\*\*.*)$", readme, re.M)
+        stated = [re.findall(r"\*\*(.*?)\*\*", row) for row in rows]
+        assert stated == [[f"{ulp:g}" for ulp, _ in claim.values()]], f"{name}: run python -m bench --readme"
+
+
 def test_public_names():
     assert sorted(fastlog.__all__) == list(fastlog.__all__)
     for name in fastlog.__all__:
