@@ -23,7 +23,7 @@ _REDUCE = ("array", "axis", "dtype", "out", "keepdims", "initial", "where")
 _REDUCEAT = ("array", "indices", "axis", "dtype", "out")
 _AXIS = {"axis"}
 _BUFFER = 8192  # elements that NumPy converts at a time, unless told otherwise
-_FEW = 64  # segments; so few take NumPy's way, one loop call each, in less time than it takes to look at them
+_FEW = 100  # segments; so few take NumPy's way, one loop call each, in less time than it takes to look at them
 
 
 def attach_row_methods(functions: dict[str, np.ufunc], run_rows: Callable[..., Any]) -> None:
@@ -135,8 +135,9 @@ def _reduceat(segments: np.ufunc, array: Any, indices: Any, axis: Any = 0, dtype
     if out is not None and out.shape != (*array.shape[: axes[0]], len(first), *array.shape[axes[0] + 1 :]):
         return None
     first = first.astype(np.int64, copy=False)
-    last = np.append(first[1:], n)
-    last = np.maximum(last, first + 1)  # a segment that ends before it begins is its first element
+    last = first + 1  # a segment that ends before it begins is its first element
+    np.maximum(last[:-1], first[1:], out=last[:-1])
+    last[-1] = n
     x = array.astype(_working_dtype(result_dtype), copy=False)
     return _deliver(segments(x, first, last, axes=[axes[0], 0, 0, axes[0]]), result_dtype, out)
 

@@ -251,20 +251,20 @@ REDUCE_CALLS = {
     "masked": lambda f: f.reduce(np.ma.array(M, mask=M > 3), 1),
     "non-contiguous": lambda f: f.reduce(M[::-2, :, ::2], (0, 1)),
     "reduceat list": lambda f: f.reduceat(M, [0, 2], 1),
-    "reduceat array": lambda f: f.reduceat(M, np.arange(90) % 3, 1),
-    "reduceat unsigned": lambda f: f.reduceat(M, np.arange(90, dtype="u1") % 3, 1, "f4"),
-    "reduceat half": lambda f: f.reduceat(M.astype("f2"), np.arange(90) % 4),
-    "reduceat ints": lambda f: f.reduceat(np.arange(5), np.arange(90) % 4),
-    "reduceat out": lambda f: f.reduceat(M, np.arange(90) % 4, 0, None, np.empty((90, 3, 5))),
-    "reduceat wrong out": lambda f: f.reduceat(M, np.arange(90) % 4, 0, None, np.empty((9, 3, 5))),
-    "reduceat negative": lambda f: f.reduceat(M, np.arange(90) % 3 - 1),
-    "reduceat too large": lambda f: f.reduceat(M, np.arange(90)),
-    "reduceat floats": lambda f: f.reduceat(M, np.zeros(90)),
-    "reduceat matrix": lambda f: f.reduceat(M, np.zeros((45, 2), int)),
+    "reduceat array": lambda f: f.reduceat(M, np.arange(150) % 3, 1),
+    "reduceat unsigned": lambda f: f.reduceat(M, np.arange(150, dtype="u1") % 3, 1, "f4"),
+    "reduceat half": lambda f: f.reduceat(M.astype("f2"), np.arange(150) % 4),
+    "reduceat ints": lambda f: f.reduceat(np.arange(5), np.arange(150) % 4),
+    "reduceat out": lambda f: f.reduceat(M, np.arange(150) % 4, 0, None, np.empty((150, 3, 5))),
+    "reduceat wrong out": lambda f: f.reduceat(M, np.arange(150) % 4, 0, None, np.empty((9, 3, 5))),
+    "reduceat negative": lambda f: f.reduceat(M, np.arange(150) % 3 - 1),
+    "reduceat too large": lambda f: f.reduceat(M, np.arange(150)),
+    "reduceat floats": lambda f: f.reduceat(M, np.zeros(150)),
+    "reduceat matrix": lambda f: f.reduceat(M, np.zeros((150, 2), int)),
     "reduceat ragged": lambda f: f.reduceat(M, [[0], [1, 2]] * 50),
     "reduceat nothing": lambda f: f.reduceat(M, []),
-    "reduceat two axes": lambda f: f.reduceat(M, np.zeros(90, int), (0, 1)),
-    "reduceat keyword": lambda f: f.reduceat(M, indices=np.zeros(90, int), axis=-1),
+    "reduceat two axes": lambda f: f.reduceat(M, np.zeros(150, int), (0, 1)),
+    "reduceat keyword": lambda f: f.reduceat(M, indices=np.zeros(150, int), axis=-1),
     "accumulate": lambda f: f.accumulate(M, 1),
     "accumulate dtype": lambda f: f.accumulate(M, 1, "f4"),
     "accumulate ints": lambda f: f.accumulate(np.arange(5)),
@@ -301,8 +301,8 @@ def test_reduce_returns_out(logaddexp):
     for x, axis in ((M, 0), (M[0], 1), (M[0, 0], 0), (M, (0, 1))):
         out = np.empty(np.add.reduce(x, axis).shape)
         assert logaddexp.reduce(x, axis, out=out) is out
-    out = np.empty((90, 3, 5))
-    assert logaddexp.reduceat(M, np.arange(90) % 4, out=out) is out
+    out = np.empty((150, 3, 5))
+    assert logaddexp.reduceat(M, np.arange(150) % 4, out=out) is out
 
 
 def test_reduce_is_quiet(logaddexp, dtype):
