@@ -276,14 +276,15 @@ static inline intptr_t index_at(const char *p, intptr_t step, intptr_t i) {
    adds nothing. The tile's height is a multiple of four, for p_add_terms, so that a result does not depend on the
    neighbours. */
 INLINE void reduce_some_segments(reduce_kernel *k, segments s, intptr_t i, intptr_t count) {
-    real tile[LANE_BLOCK * LANES], y[LANES], of_long[LANES];
+    real tile[LANE_BLOCK * LANES], y[LANES];
     intptr_t height = 0;
     for (intptr_t lane = 0; lane < count; lane++) {
         intptr_t first = index_at(s.first, s.first_step, i + lane);
         intptr_t n = index_at(s.last, s.last_step, i + lane) - first;
         const char *x = s.x + first * s.step;
         if (n > LANE_BLOCK) {
-            of_long[lane] = first_lane(k(partition_along(x, s.step, n)));
+            real of_long = first_lane(k(partition_along(x, s.step, n)));
+            memcpy(s.out + (i + lane) * s.out_step, &of_long, sizeof(real));
             continue;
         }
         for (; height < n; height += 4)
@@ -293,7 +294,7 @@ INLINE void reduce_some_segments(reduce_kernel *k, segments s, intptr_t i, intpt
     v_store(y, k(partition_lanes(p_empty(), (const char *)tile, LANES * WIDTH, height)));
     for (intptr_t lane = 0; lane < count; lane++) {
         intptr_t n = index_at(s.last, s.last_step, i + lane) - index_at(s.first, s.first_step, i + lane);
-        memcpy(s.out + (i + lane) * s.out_step, (n > LANE_BLOCK ? of_long : y) + lane, sizeof(real));
+        if (n <= LANE_BLOCK) memcpy(s.out + (i + lane) * s.out_step, y + lane, sizeof(real));
     }
 }
 

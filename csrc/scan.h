@@ -45,7 +45,8 @@ INLINE scan scan_start(real first) { return (scan){first, first, {0, 0}}; }
 
 INLINE vec scan_finite(vec x) { return v_max(v_set(-REAL_MAX), v_min(v_set(REAL_MAX), x)); }
 
-/* 2^lift e^(a - b) for a - b < SCAN_RANGE, infinities counting as the largest numbers. The difference is exact. */
+/* 2^lift e^(a - b) for a - b <= SCAN_RANGE, infinities counting as the largest numbers. The difference is exact. The
+   lift is LIFT, or 0 where a - b >= -SCAN_RANGE. */
 INLINE void scan_exp(dw_block *y, const real *a, const real *b, intptr_t n, int lift) {
     for (intptr_t j = 0; j < n; j += LANES) {
         dw d = dw_two_sum(scan_finite(v_load(a + j)), v_neg(scan_finite(v_load(b + j))));
@@ -63,8 +64,10 @@ INLINE void scan_fill(real *block, real value, intptr_t n) {
     for (intptr_t j = 0; j < n; j += LANES) v_store(block + j, v_set(value));
 }
 
-/* The sum after a change of base by the factor f. */
-INLINE total total_scale(total t, double f_hi, double f_lo) { return (total){t.hi * f_hi, t.hi * f_lo + t.lo * f_hi}; }
+/* The sum after a change of base by the lifted factor f. */
+INLINE total total_scale(total t, double f_hi, double f_lo) {
+    return (total){t.hi * f_hi * UNLIFT, (t.hi * f_lo + t.lo * f_hi) * UNLIFT};
+}
 
 /* Running sums of the lifted terms, first multiplied by the factors if there are any; y gets them unlifted. */
 INLINE total scan_sums(dw_block *y, const dw_block *terms, const dw_block *factors, total sum, intptr_t n) {
@@ -116,7 +119,7 @@ INLINE scan scan_block(scan s, const real *x, real *y, intptr_t n) {
     int rebased = s.base != old_base;
     scan_exp(&terms, low, base, n, LIFT);
     scan_exp(&weights, base, max, ascends ? n : 1, 0);
-    if (rebased) scan_exp(&factors, former_base, base, n, 0);
+    if (rebased) scan_exp(&factors, former_base, base, n, LIFT);
     s.sum = rebased ? scan_sums(&sums, &terms, &factors, s.sum, n) : scan_sums(&sums, &terms, 0, s.sum, n);
     for (intptr_t j = 0; j < n; j += LANES) {
         intptr_t k = ascends ? j : 0;

@@ -202,7 +202,7 @@ Computed as max(x1, x2) + log1p(exp(-abs(x1 - x2))), with the rounding error of 
 -inf. Infinities follow the limit, nan in any argument gives nan. No floating-point exception is raised.
 
 ``reduce`` and ``reduceat`` compute a logsumexp, ``accumulate`` a running one, and their errors do not grow with the
-number of elements (on NumPy older than 2.2 they do in ``reduce`` over an axis that is not the last one in memory).
+number of elements. (NumPy older than 2.2 has no room for another ``reduce``: there they grow over long axes.)
 
 {accuracy} These figures hold where the result is larger than max(abs(x1), abs(x2))/16, that is, away from the curve
 exp(x1) + exp(x2) = 1, where the two terms cancel; everywhere the error is below 0.9 ulp of max(1, abs(result)).

@@ -138,9 +138,10 @@ def test_reduce_float32_does_not_accumulate_errors(logaddexp, rows, n):
     x = ROWS[rows](np.random.default_rng(2), n).astype("f4")
     wide = x.astype("f8")
     expected = wide.max() + np.log(np.exp(wide - wide.max()).sum())
-    assert_close(logaddexp.reduce(x), expected, 2)
-    assert_close(logaddexp.reduce(np.repeat(x, 2)[::2]), expected, 2)
-    assert_close(logaddexp.reduce(x[::-1]), expected, 2)
+    ulp = 2 if OWN_METHODS else 5  # older NumPy passes a row in parts of 8192
+    assert_close(logaddexp.reduce(x), expected, ulp)
+    assert_close(logaddexp.reduce(np.repeat(x, 2)[::2]), expected, ulp)
+    assert_close(logaddexp.reduce(x[::-1]), expected, ulp)
 
 
 @pytest.mark.parametrize("n", [2, 10, 100, 1000])
@@ -185,7 +186,8 @@ def test_reduce_looks_like_numpys():
         assert callable(own)
         assert own.__name__ == name
         assert own.__doc__ == numpys.__doc__
-        assert inspect.signature(own) == inspect.signature(numpys)
+        if numpys.__text_signature__ is not None:
+            assert inspect.signature(own) == inspect.signature(numpys)
     assert isinstance(fastlog.logaddexp, np.ufunc)
 
 
@@ -366,7 +368,8 @@ RUNNING = ROWS | {
     "descending": lambda rng, n: np.linspace(50, -50, n),
     "slowly ascending": lambda rng, n: np.linspace(0, 1, n),
     "steeply ascending": lambda rng, n: np.linspace(-20, 20, n) * n,
-    "in steps": lambda rng, n: np.arange(n) // 500 * 45.0,
+    "in steps": lambda rng, n: np.arange(n) // 500 * 45.0 - 900,
+    "jumps": lambda rng, n: np.where(np.arange(n) % 2, 0, rng.uniform(0, 1000, n)) + np.arange(n) // 50 * 99,
     "very wide": lambda rng, n: rng.uniform(-3000, 3000, n),
     "records": lambda rng, n: np.sort(rng.normal(0, 100, n)) + rng.normal(0, 1, n),
     "near 0": lambda rng, n: -(np.linspace(20, 0, n) ** 2) - 30 + 30 * (np.arange(n) == n // 2),
@@ -390,7 +393,7 @@ def running(rows, n, dtype):
 @pytest.mark.parametrize("rows", RUNNING)
 @pytest.mark.parametrize("dtype", ["f2", "f4", "f8"])
 def test_accumulate_does_not_accumulate_errors(logaddexp, rows, dtype):
-    if rows == "steeply ascending" and dtype == "f2":
+    if rows in ("steeply ascending", "jumps") and dtype == "f2":
         return
     x, indices, expected = running(rows, 20_000, dtype)
     assert_close(logaddexp.accumulate(x)[indices], expected, 0.6)
