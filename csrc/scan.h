@@ -69,19 +69,24 @@ INLINE total total_scale(total t, double f_hi, double f_lo) {
     return (total){t.hi * f_hi * UNLIFT, (t.hi * f_lo + t.lo * f_hi) * UNLIFT};
 }
 
-/* Running sums of the lifted terms, first multiplied by the factors if there are any; y gets them unlifted. */
+/* Running sums of the lifted terms, first multiplied by the factors if there are any; y gets them unlifted. Only the
+   loop in the middle runs element by element; one addition of each step waits for the step before. */
 INLINE total scan_sums(dw_block *y, const dw_block *terms, const dw_block *factors, total sum, intptr_t n) {
+    double term[SCAN_BLOCK], hi[SCAN_BLOCK], lo[SCAN_BLOCK];
+    for (intptr_t i = 0; i < n; i++) term[i] = terms->hi[i], lo[i] = terms->lo[i];
     for (intptr_t i = 0; i < n; i++) {
         if (factors) sum = total_scale(sum, factors->hi[i], factors->lo[i]);
-        sum = total_add(sum, terms->hi[i]);
-        sum.lo += terms->lo[i];
-        double hi = sum.hi * UNLIFT, lo = sum.lo * UNLIFT;
-        y->hi[i] = (real)hi;
-        y->lo[i] = (real)(hi - y->hi[i] + lo);
+        total next = total_add((total){sum.hi, lo[i]}, term[i]);
+        sum = (total){next.hi, sum.lo + next.lo};
+        hi[i] = sum.hi, lo[i] = sum.lo;
     }
-    for (intptr_t i = n; i % LANES; i++) y->hi[i] = y->hi[n - 1], y->lo[i] = y->lo[n - 1];
-    double hi = sum.hi + sum.lo;
-    return (total){hi, sum.lo - (hi - sum.hi)};
+    for (intptr_t i = n; i % LANES; i++) hi[i] = sum.hi, lo[i] = sum.lo;
+    for (intptr_t i = 0; i < n + (LANES - n % LANES) % LANES; i++) {
+        y->hi[i] = (real)(hi[i] * UNLIFT);
+        y->lo[i] = (real)(hi[i] * UNLIFT - y->hi[i] + lo[i] * UNLIFT);
+    }
+    double sum_hi = sum.hi + sum.lo;
+    return (total){sum_hi, sum.lo - (sum_hi - sum.hi)};
 }
 
 /* From x to the smaller elements, to the maxima and the bases after each, and the bases before each. */

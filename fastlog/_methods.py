@@ -19,8 +19,8 @@ from fastlog._arrays import cast, to_rows
 
 _NO_VALUE = np._NoValue
 _NUMBERS = (int, float, np.integer, np.floating)
-_REDUCE = ("array", "axis", "dtype", "out", "keepdims", "initial", "where")
-_REDUCEAT = ("array", "indices", "axis", "dtype", "out")
+_REDUCE = dict.fromkeys(("array", "axis", "dtype", "out", "keepdims", "initial", "where"))
+_REDUCEAT = dict.fromkeys(("array", "indices", "axis", "dtype", "out"))
 _AXIS = {"axis"}
 _BUFFER = 8192  # elements that NumPy converts at a time, unless told otherwise
 _FEW = 100  # segments; so few take NumPy's way, one loop call each, in less time than it takes to look at them
@@ -81,11 +81,11 @@ def _has_many_indices(indices: Any) -> bool:
     return type(indices) in (list, tuple) and len(indices) >= _FEW and all(type(i) is int for i in indices)
 
 
-def _by_name(parameters: tuple[str, ...], args: tuple[Any, ...], keywords: dict[str, Any]) -> dict[str, Any]:
+def _by_name(parameters: dict[str, None], args: tuple[Any, ...], keywords: dict[str, Any]) -> dict[str, Any]:
     """Return the arguments by name; nothing where NumPy has to say what is wrong with them."""
-    given = dict(zip(parameters, args, strict=False)) | keywords
-    proper = len(given) == len(args) + len(keywords) and all(name in parameters for name in keywords)
-    return given if proper else {}
+    given = dict(zip(parameters, args, strict=False))
+    given.update(keywords)
+    return given if len(given) == len(args) + len(keywords) and given.keys() <= parameters.keys() else {}
 
 
 def _reduce(
