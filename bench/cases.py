@@ -119,6 +119,16 @@ FUNCTIONS = (
         "JAX": "-jax.numpy.mean(jax.numpy.take_along_axis("
         "jax.nn.log_softmax(x, axis), jax.numpy.expand_dims(labels, axis), axis))",
     }),
+    Function("logaddexp.reduce", "logaddexp", ("x",), True, {
+        "fastlog": "fastlog.logaddexp.reduce(x, axis=axis)",
+        "NumPy": "np.logaddexp.reduce(x, axis=axis)",
+    }),
+    Function("logaddexp.accumulate", "logaddexp", ("x",), True, {
+        "fastlog": "fastlog.logaddexp.accumulate(x, axis=axis, out=out)",
+        "NumPy": "np.logaddexp.accumulate(x, axis=axis, out=out)",
+        "PyTorch": "torch.logcumsumexp(x, axis, out=out)",
+        "JAX": "jax.lax.cumlogsumexp(x, axis % 2)",
+    }),
 )  # fmt: skip
 
 ELEMENTWISE = {

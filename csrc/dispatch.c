@@ -16,6 +16,7 @@ const fl_shape_info fl_shapes[] = {
     [reduce] = {1, 1, "(n)->()", "--"},
     [normalize] = {1, 1, "(n)->(n)", "--"},
     [reduce_labelled] = {2, 1, "(n),()->()", "-q-"},
+    [reduce_segments] = {3, 1, "(n),(s),(s)->(s)", "-qq-"},
 };
 
 static int always(void) { return 1; }

@@ -10,13 +10,14 @@ typedef void fl_loop(char **args, const intptr_t *dims, const intptr_t *steps, v
 
 /* How a function runs over its arguments; loops.h has one function of each name. */
 enum fl_shape {
-    map1,           /* x -> y */
-    map2,           /* x1, x2 -> y */
-    map2_logaddexp, /* the same, and NumPy's reduce call runs as a logsumexp */
-    sum2,           /* (n),(n)->(): the sum of a map2 kernel, as a double */
-    reduce,         /* (n)->() */
-    normalize,      /* (n)->(n) */
-    reduce_labelled /* (n),()->(): a row and the index of one of its elements */
+    map1,            /* x -> y */
+    map2,            /* x1, x2 -> y */
+    map2_logaddexp,  /* the same, and NumPy's reduce and accumulate calls run as a (running) logsumexp */
+    sum2,            /* (n),(n)->(): the sum of a map2 kernel, as a double */
+    reduce,          /* (n)->() */
+    normalize,       /* (n)->(n) */
+    reduce_labelled, /* (n),()->(): a row and the index of one of its elements */
+    reduce_segments  /* (n),(s),(s)->(s): the elements of a row from an index up to another */
 };
 
 enum fl_function {

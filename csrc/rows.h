@@ -1,10 +1,12 @@
-/* Strided NumPy arguments <-> full vectors, row by row: the shapes (n)->(), (n)->(n) and (n),(n)->().
+/* Strided NumPy arguments <-> full vectors, row by row: the shapes (n)->(), (n)->(n),
+   (n),(s),(s)->(s) and (n),(n)->().
 
    A row is reduced in one of three ways:
      along    lanes run along the row: rows that are contiguous and long, or alone
      columns  lanes are rows: neighbouring rows are neighbours in memory (axis 0 of a C-ordered array), which are read
               panel by panel, some rows of the matrix at a time, so that the cache lines are used whole
      tiles    lanes are rows: short or oddly strided rows are transposed into a block on the stack first
+   Segments of a row are rows of different lengths; short ones are tiles.
    The way depends on sizes and strides alone, so the result is the same whenever the layout is. */
 
 #ifndef FASTLOG_ROWS_H
@@ -255,44 +257,62 @@ INLINE void loop_reduce_labelled(labelled_kernel *k, char **args, const intptr_t
     run_reduction((reduction){0, k, a, args[1], steps[1], args[2], steps[2]});
 }
 
-/* logaddexp.reduce: a call whose result is its first operand, in place, takes in a whole row; the result so far is one
-   more element of that row. */
-INLINE int is_reduce_call(char **args, const intptr_t *dims, const intptr_t *steps) {
-    return args[0] == args[2] && steps[0] == 0 && steps[2] == 0 && dims[0] > 1;
+/* ---- (n),(s),(s)->(s) ---- */
+
+/* The elements first .. last of one row, first < last, for every segment. */
+typedef struct {
+    const char *x, *first, *last;
+    char *out;
+    intptr_t step, first_step, last_step, out_step;
+} segments;
+
+static inline intptr_t index_at(const char *p, intptr_t step, intptr_t i) {
+    int64_t index;
+    memcpy(&index, p + i * step, sizeof index);
+    return (intptr_t)index;
 }
 
-INLINE void loop_map2_logaddexp(kernel2 *k, char **args, const intptr_t *dims, const intptr_t *steps) {
-    if (!is_reduce_call(args, dims, steps)) {
-        loop_map2(k, args, dims, steps);
-        return;
+/* Segments i .. i+count <= i+LANES: long ones by themselves, the others by a tile that is filled up with -inf, which
+   adds nothing. The tile's height is a multiple of four, for p_add_terms, so that a result does not depend on the
+   neighbours. */
+INLINE void reduce_some_segments(reduce_kernel *k, segments s, intptr_t i, intptr_t count) {
+    real tile[LANE_BLOCK * LANES], y[LANES];
+    intptr_t height = 0;
+    for (intptr_t lane = 0; lane < count; lane++) {
+        intptr_t first = index_at(s.first, s.first_step, i + lane);
+        intptr_t n = index_at(s.last, s.last_step, i + lane) - first;
+        const char *x = s.x + first * s.step;
+        if (n > LANE_BLOCK) {
+            real of_long = first_lane(k(partition_along(x, s.step, n)));
+            memcpy(s.out + (i + lane) * s.out_step, &of_long, sizeof(real));
+            continue;
+        }
+        for (; height < n; height += 4)
+            for (intptr_t j = 0; j < 4; j++) v_store(tile + (height + j) * LANES, v_set(-REAL_INFINITY));
+        for (intptr_t j = 0; j < n; j++) memcpy(tile + j * LANES + lane, x + j * s.step, sizeof(real));
     }
-    fl_status status = status_save();
-    real *y = (real *)args[2], so_far[LANES];
-    v_store(so_far, v_set(*y));
-    partition row = partition_along(args[1], steps[1], dims[0]);
-    *y = first_lane(k_logsumexp(partition_lanes(row, (const char *)so_far, 0, 1)));
-    status_restore(status);
+    v_store(y, k(partition_lanes(p_empty(), (const char *)tile, LANES * WIDTH, height)));
+    for (intptr_t lane = 0; lane < count; lane++) {
+        intptr_t n = index_at(s.last, s.last_step, i + lane) - index_at(s.first, s.first_step, i + lane);
+        if (n <= LANE_BLOCK) memcpy(s.out + (i + lane) * s.out_step, y + lane, sizeof(real));
+    }
 }
 
-#if FL_WIDTH == 32
-/* binary16 likewise; the result is rounded to binary16 once, at the end. */
-INLINE void half_map2_logaddexp(kernel2 *k, char **args, const intptr_t *dims, const intptr_t *steps) {
-    if (!is_reduce_call(args, dims, steps)) {
-        half_map2(k, args, dims, steps);
-        return;
-    }
+INLINE void loop_reduce_segments(reduce_kernel *k, char **args, const intptr_t *dims, const intptr_t *steps) {
     fl_status status = status_save();
-    real y[STAGE], row[STAGE];
-    half_gather(y, args[2], 0, LANES);
-    for (intptr_t i = 0; i < dims[0]; i += STAGE) {
-        intptr_t count = smaller(dims[0] - i, STAGE);
-        half_gather(row, args[1] + i * steps[1], steps[1], count);
-        v_store(y, k(v_load(y), k_logsumexp(partition_along((const char *)row, WIDTH, count))));
+    for (intptr_t r = 0; r < dims[0]; r++) {
+        segments s = {args[0] + r * steps[0],
+                      args[1] + r * steps[1],
+                      args[2] + r * steps[2],
+                      args[3] + r * steps[3],
+                      steps[4],
+                      steps[5],
+                      steps[6],
+                      steps[7]};
+        for (intptr_t i = 0; i < dims[2]; i += LANES) reduce_some_segments(k, s, i, smaller(dims[2] - i, LANES));
     }
-    half_scatter(args[2], 0, y, 1);
     status_restore(status);
 }
-#endif
 
 /* ---- (n)->(n) ---- */
 

@@ -8,6 +8,7 @@
 #include "kernels/partition.h"
 #include "loops.h"
 #include "rows.h"
+#include "scan.h"
 
 /* The kernels of a row, by shape. */
 #define LOOP_map1(name) loop_map1(k_##name, args, dims, steps)
@@ -16,6 +17,7 @@
 #define LOOP_sum2(name) loop_sum2(k_##name, args, dims, steps)
 #define LOOP_reduce(name) loop_reduce(k_##name, args, dims, steps)
 #define LOOP_reduce_labelled(name) loop_reduce_labelled(k_##name, args, dims, steps)
+#define LOOP_reduce_segments(name) loop_reduce_segments(k_##name, args, dims, steps)
 #define LOOP_normalize(name) loop_normalize(n_##name, k_##name, args, dims, steps)
 
 #define FL_FUNCTION(name, ufunc, shape, ...) \
@@ -39,6 +41,7 @@
 #define HALF_LOOP_sum2(name)
 #define HALF_LOOP_reduce(name)
 #define HALF_LOOP_reduce_labelled(name)
+#define HALF_LOOP_reduce_segments(name)
 #define HALF_LOOP_normalize(name)
 #define FL_FUNCTION(name, ufunc, shape, ...) HALF_LOOP_##shape(name)
 #include "functions.def"
@@ -54,6 +57,7 @@
 #define HALF_sum2(name) 0
 #define HALF_reduce(name) 0
 #define HALF_reduce_labelled(name) 0
+#define HALF_reduce_segments(name) 0
 #define HALF_normalize(name) 0
 
 #define TABLE_NAME(target, width) fl_table_##target##_f##width

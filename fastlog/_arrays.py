@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from typing import Any
 
@@ -100,7 +101,7 @@ def as_axes(axis: Any, ndim: int) -> tuple[int, ...]:
 def to_rows(x: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
     """Return `x` with `axes` (sorted) joined into one, which comes last; a view where strides allow one."""
     others = tuple(k for k in range(x.ndim) if k not in axes)
-    length = int(np.prod([x.shape[k] for k in axes], dtype=np.intp))
+    length = math.prod(x.shape[k] for k in axes)
     return x.transpose(others + axes).reshape(tuple(x.shape[k] for k in others) + (length,))
 
 

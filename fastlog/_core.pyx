@@ -12,10 +12,12 @@ from libc.stdint cimport intptr_t
 from libc.stdlib cimport calloc
 
 import os
+from functools import partial
 
 import numpy as np
 
 from fastlog._docs import docstring
+from fastlog._methods import attach_row_methods
 
 cnp.import_array()
 cnp.import_ufunc()
@@ -68,7 +70,7 @@ cdef extern from "numpy/ufuncobject.h":
 
 cdef enum:
     MAX_TYPES = 3
-    MAX_ARGUMENTS = 3
+    MAX_ARGUMENTS = 4
     MAX_DIMENSIONS = 64  # NumPy's
 
 cdef const fl_target *active
@@ -217,6 +219,7 @@ def functions(target=None):
     cdef const fl_target *found = find_target(name)
     if name not in built:
         built[name] = {NAMES[i]: make_ufunc(found, i) for i in range(FL_FUNCTIONS)}
+        attach_row_methods(built[name], run_rows if found == active else partial(run_rows, target=name))
     return built[name]
 
 
@@ -237,7 +240,7 @@ cdef bint fits(object out, cnp.ndarray x):
     return first == other or first + cnp.PyArray_NBYTES(x) <= other or other + cnp.PyArray_NBYTES(y) <= first
 
 
-def run_rows(int function, a, axis, out=None):
+def run_rows(int function, a, axis, out=None, target=None):
     """The loop of a reduction or normalisation on a plain array, without the ufunc machinery.
 
     Parameters
@@ -248,6 +251,8 @@ def run_rows(int function, a, axis, out=None):
     axis : object
     out : object, optional
         Of a normalisation: where to write.
+    target : str, optional
+        One of `supported_targets`; the active one by default.
 
     Returns
     -------
@@ -307,7 +312,8 @@ def run_rows(int function, a, axis, out=None):
                 if i != k:
                     out_shape[out_nd] = shape[i]
                     out_nd += 1
-    cdef fl_loop *loop = (active.f32 if typenum == cnp.NPY_FLOAT else active.f64).loop[function]
+    cdef const fl_target *run_on = active if target is None else find_target(target)
+    cdef fl_loop *loop = (run_on.f32 if typenum == cnp.NPY_FLOAT else run_on.f64).loop[function]
     cdef intptr_t dims[2]
     cdef intptr_t steps[4]
     cdef char *args[2]

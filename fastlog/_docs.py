@@ -199,8 +199,10 @@ numpy.logaddexp
 Notes
 -----
 Computed as max(x1, x2) + log1p(exp(-abs(x1 - x2))), with the rounding error of the difference kept. The identity is
--inf; ``logaddexp.reduce`` over a contiguous axis runs as one `logsumexp`. Infinities follow the limit, nan in any
-argument gives nan. No floating-point exception is raised.
+-inf. Infinities follow the limit, nan in any argument gives nan. No floating-point exception is raised.
+
+``reduce`` and ``reduceat`` compute a logsumexp, ``accumulate`` a running one, and their errors do not grow with the
+number of elements. (NumPy older than 2.2 has no room for another ``reduce``: there they grow over long axes.)
 
 {accuracy} These figures hold where the result is larger than max(abs(x1), abs(x2))/16, that is, away from the curve
 exp(x1) + exp(x2) = 1, where the two terms cancel; everywhere the error is below 0.9 ulp of max(1, abs(result)).
@@ -231,6 +233,9 @@ log_softmax along the core axis: the generalized ufunc under the function of thi
 """,
     "softmax_cross_entropy": """
 Cross-entropy of a row of logits and the index of its true class; the index is not checked.
+""",
+    "logsumexp_segments": """
+logsumexp of the elements of a row from one index up to another, which must be larger; the indices are not checked.
 """,
 }
 

@@ -5,7 +5,6 @@ import itertools
 import pickle
 from concurrent.futures import ThreadPoolExecutor
 
-import mpmath
 import numpy as np
 import pytest
 
@@ -404,7 +403,7 @@ def test_ragged(f):
         f(*[[[1.0], [1.0, 2.0]]] * f.nin)
 
 
-# ---- reduce, accumulate, reduceat, outer, at ----
+# ---- reduce, accumulate, reduceat, outer, at; those of logaddexp are in test_logaddexp_reduce.py ----
 
 
 def sequential(f, x):
@@ -414,7 +413,9 @@ def sequential(f, x):
     return np.array(y, x.dtype)
 
 
-def test_accumulate(binary, dtype, samples, same_bits):
+@pytest.mark.parametrize("name", WITHOUT_IDENTITY)
+def test_accumulate_without_identity_is_sequential(ufuncs, name, dtype, samples, same_bits):
+    binary = ufuncs[name]
     for seed in range(3):
         x = samples(binary, dtype, 150, seed)[0]
         x = x[np.isfinite(x)]
@@ -463,153 +464,6 @@ def test_at(f, dtype, samples, same_bits):
             expected[i] = f(expected[i], *(x[k] for x in args[1:]))
         f.at(got, indices, *(x[: len(indices)] for x in args[1:]))
     same_bits(got, expected)
-
-
-@pytest.fixture(scope="module")
-def logaddexp(ufuncs):
-    return ufuncs["logaddexp"]
-
-
-def log_sum(x):
-    """Of the elements of x, in 60 digits, as a long double."""
-    with mpmath.workdps(60):
-        return np.longdouble(mpmath.nstr(mpmath.log(mpmath.fsum(mpmath.exp(float(v)) for v in np.ravel(x))), 30))
-
-
-def log_sums(x, axis):
-    rest = [k for k in range(x.ndim) if k not in np.arange(x.ndim)[np.r_[axis]]]
-    rows = np.moveaxis(x, rest, range(len(rest))).reshape(*(x.shape[k] for k in rest), -1)
-    return np.apply_along_axis(log_sum, -1, rows)
-
-
-def assert_close(got, expected, ulp):
-    """Within that many units in the last place of got's dtype."""
-    unit = np.spacing(np.abs(np.asarray(expected).astype(got.dtype)))
-    assert np.max(np.abs(np.asarray(got, np.longdouble) - expected) / unit) <= ulp
-
-
-def numbers(shape, dtype="f8", seed=0):
-    return np.random.default_rng(seed).normal(2, 3, shape).astype(dtype)
-
-
-@pytest.mark.parametrize("axis", [0, 1, 2, -1, (0, 1), (0, 2), (1, 2), (2, 0, 1)], ids=str)
-@pytest.mark.parametrize("dtype", ["f4", "f8"])
-def test_reduce_over_axes(logaddexp, axis, dtype):
-    x = numbers((5, 6, 7), dtype)
-    expected = log_sums(x, axis)
-    n = x.size // expected.size
-    ulp = 2 + n**0.5  # NumPy may add one row at a time: n roundings of random sign
-    for y in (x, np.asfortranarray(x), x[::-1, ::-1].copy()[::-1, ::-1], np.repeat(x, 2, axis=2)[:, :, ::2]):
-        assert_close(logaddexp.reduce(y, axis=axis), expected, ulp)
-    kept = logaddexp.reduce(x, axis=axis, keepdims=True)
-    assert kept.shape == tuple(1 if k in np.arange(3)[np.r_[axis]] else s for k, s in enumerate(x.shape))
-    np.testing.assert_array_equal(kept.squeeze(), logaddexp.reduce(x, axis=axis))
-
-
-def test_reduce_over_all_and_no_axes(logaddexp, same_bits):
-    x = numbers((5, 6, 7))
-    assert_close(logaddexp.reduce(x, axis=None), log_sum(x), 2)
-    same_bits(logaddexp.reduce(x, axis=()), x)
-    same_bits(logaddexp.reduce(x), logaddexp.reduce(x, axis=0))
-    with pytest.raises(np.exceptions.AxisError):
-        logaddexp.reduce(x, axis=3)
-    with pytest.raises(ValueError, match="duplicate"):
-        logaddexp.reduce(x, axis=(0, 0))
-
-
-def test_reduce_where_initial_out_dtype(logaddexp, same_bits):
-    x = numbers(50)
-    selected = x > 2
-    assert_close(logaddexp.reduce(x, where=selected), log_sum(x[selected]), 2 + 50**0.5)
-    assert_close(logaddexp.reduce(x, initial=5.0), log_sum([*x, 5]), 3)
-    same_bits(logaddexp.reduce(x, initial=-np.inf), logaddexp.reduce(x))
-    assert logaddexp.reduce(x, where=np.zeros(50, bool)) == -np.inf
-    with pytest.raises(ValueError, match="identity|initial"):
-        logaddexp.reduce(x[:0], initial=None)
-    out = np.empty(())
-    assert logaddexp.reduce(x, out=out) is out
-    same_bits(out, logaddexp.reduce(x))
-    single = logaddexp.reduce(x, dtype="f4")
-    assert single.dtype == np.float32
-    assert_close(single, log_sum(x.astype("f4")), 2)
-
-
-def test_reduce_of_nothing(logaddexp, dtype, same_bits):
-    assert logaddexp.identity == -np.inf
-    same_bits(logaddexp.reduce(np.empty(0, dtype)), dtype.type(-np.inf))
-    same_bits(logaddexp.reduce(np.empty((0, 3), dtype)), np.full(3, -np.inf, dtype))
-    assert logaddexp.reduce(np.empty((3, 0), dtype)).shape == (0,)
-    assert logaddexp.reduce([]) == -np.inf
-
-
-def test_reduce_of_one(logaddexp, dtype, samples):
-    for x in samples(logaddexp, dtype, 60)[0]:
-        y = logaddexp.reduce(np.array([x]))
-        assert type(y) is dtype.type
-        np.testing.assert_array_equal(y, x)  # +0 for -0, as log(1) is
-
-
-@pytest.mark.parametrize("n", [2, 3, 17, 64, 65, 1000, 5000])
-def test_reduce_of_infinities_and_nan(logaddexp, dtype, n):
-    x = numbers(n, dtype)
-    x[0] = -np.inf
-    with np.errstate(all="raise"):
-        assert np.isfinite(logaddexp.reduce(x))
-        assert logaddexp.reduce(np.full(n, -np.inf, dtype)) == -np.inf
-        for at in (0, 1, n // 2, n - 1):
-            for special in (np.inf, np.nan):
-                y = x.copy()
-                y[at] = special
-                np.testing.assert_equal(logaddexp.reduce(y), special)
-            y[at], y[at - 1] = np.inf, np.nan
-            assert np.isnan(logaddexp.reduce(y))
-            y[at - 1] = np.inf
-            assert logaddexp.reduce(y) == np.inf
-
-
-ROWS = {
-    "normal": lambda rng, n: rng.normal(0, 1, n),
-    "wide": lambda rng, n: rng.uniform(-100, 100, n),
-    "ascending": lambda rng, n: np.linspace(-50, 50, n),
-    "constant": lambda rng, n: np.full(n, 0.1),
-    "all but one constant": lambda rng, n: np.r_[np.full(n - 1, 0.1), 0.7],
-    "small beside one": lambda rng, n: np.r_[0.0, np.full(n - 1, -20.0)],
-    "lognormal": lambda rng, n: -rng.lognormal(0, 1, n),
-}
-
-
-@pytest.mark.parametrize("rows", ROWS)
-@pytest.mark.parametrize("n", [1000, 1_000_000])
-def test_reduce_float32_does_not_accumulate_errors(logaddexp, rows, n):
-    x = ROWS[rows](np.random.default_rng(2), n).astype("f4")
-    wide = x.astype("f8")
-    expected = wide.max() + np.log(np.exp(wide - wide.max()).sum())
-    assert_close(logaddexp.reduce(x), expected, 2)
-    assert_close(logaddexp.reduce(np.repeat(x, 2)[::2]), expected, 2)
-    assert_close(logaddexp.reduce(x[::-1]), expected, 2)
-
-
-@pytest.mark.parametrize("n", [2, 10, 100, 1000])
-def test_reduce_float64(logaddexp, n):
-    for seed in range(5):
-        x = numbers(n, seed=seed)
-        assert_close(logaddexp.reduce(x), log_sum(x), 2)
-
-
-def test_reduce_float16_does_not_accumulate_errors(logaddexp):
-    """Rounded to float16 after each element, the sum would stand still from about 6 on."""
-    x = np.zeros(10_000, "f2")
-    assert_close(logaddexp.reduce(x), np.log(10_000), 1)
-
-
-def test_reduceat(logaddexp):
-    x = numbers(3000)
-    starts = [0, 1, 5, 100, 101, 2000]
-    expected = [log_sum(x[a:b]) for a, b in zip(starts, [*starts[1:], None], strict=True)]
-    assert_close(logaddexp.reduceat(x, starts), np.array(expected), 2)
-    assert logaddexp.reduceat(x, [7, 3])[0] == x[7]
-    rows = np.stack([x, x[::-1]])
-    assert_close(logaddexp.reduceat(rows, starts, axis=1)[0], np.array(expected), 2)
 
 
 # ---- the objects ----

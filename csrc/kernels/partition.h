@@ -108,6 +108,9 @@ INLINE vec k_logsumexp(partition p) {
     return v_select(v_eq(p.rest.hi, p.rest.hi), y, p.rest.hi);
 }
 
+/* The same, of the parts of a row. */
+INLINE vec k_logsumexp_segments(partition p) { return k_logsumexp(p); }
+
 /* x - log Z, each part of log Z subtracted in turn; the first difference is kept exactly, so that for x = max what
    remains is -log1p(rest) with all its digits. An infinite or nan difference is the result. */
 INLINE vec p_subtract_log(vec x, dw log_z) {

@@ -71,6 +71,13 @@ static inline exact_partition exact_partition_of(const double *x, int n) {
     return p;
 }
 
+/* Of one element more. */
+static inline exact_partition exact_partition_join(exact_partition p, double x) {
+    if (isnan(x) || isnan(p.max)) return (exact_partition){NAN, NAN};
+    if (x > p.max) return (exact_partition){x, isfinite(x + p.max) ? (1 + p.rest) * exp_of_difference(p.max, x) : 0};
+    return (exact_partition){p.max, isfinite(p.max) ? p.rest + exp_of_difference(x, p.max) : 0};
+}
+
 /* An element of the row's softmax or log_softmax, its logsumexp, or its cross-entropy with x as the true class. */
 static inline long double exact_row_element(enum fl_function f, exact_partition p, double x, int *known) {
     *known = 1;

@@ -251,6 +251,52 @@ static void measure_rows(int width, int rows, int n, int kind, uint64_t *state, 
     }
 }
 
+/* logaddexp called as NumPy's accumulate does, on the first row: the running logsumexp, to its error. */
+static void measure_running(int width, int n, const char *kind, row_space *m, record (*records)[MAX_TARGETS]) {
+    intptr_t size = width / 8;
+    char where[100];
+    exact_partition p = {-INFINITY, 0};
+    for (int i = 0, known; i < n; i++) {
+        p = exact_partition_join(p, m->x[i]);
+        m->exact[i] = exact_row_element(FL_logsumexp, p, 0, &known);
+    }
+    for (int t = 0; t < fl_target_count; t++)
+        for (intptr_t spread = 1; spread <= 2 && fl_targets[t].supported(); spread++) {
+            intptr_t step = spread * size, steps[] = {size, step, size};
+            for (int i = 0; i < n; i++) put(m->in, i * spread, m->x[i], width);
+            put(m->out, 0, m->x[0], width);
+            char *x = (char *)m->in, *y = (char *)m->out;
+            call(t, FL_logaddexp, width, (char *[]){y, x + step, y + size}, (intptr_t[]){n - 1}, steps);
+            snprintf(where, sizeof where, "a running row of %d, %s", n, kind);
+            for (int i = 0; i < n; i++)
+                judge(&records[FL_logaddexp][t], FL_logsumexp, width, t, get(m->out, i, width), m->exact[i], 0, where);
+        }
+}
+
+/* Segments of 1, 2, 3, ... elements of the first row. */
+static void measure_segments(int width, int n, const char *kind, row_space *m, record (*records)[MAX_TARGETS]) {
+    enum { MOST = 100 };
+    intptr_t size = width / 8;
+    int64_t first[MOST], last[MOST];
+    int count = 0, known;
+    char where[100];
+    for (int begin = 0; begin + count + 1 <= n && count < MOST; begin = (int)last[count++])
+        first[count] = begin, last[count] = begin + count + 1;
+    for (int i = 0; i < n; i++) put(m->in, i, m->x[i], width);
+    for (int t = 0; t < fl_target_count; t++) {
+        if (!fl_targets[t].supported()) continue;
+        char *args[] = {(char *)m->in, (char *)first, (char *)last, (char *)m->out};
+        call(t, FL_logsumexp_segments, width, args, (intptr_t[]){1, n, count},
+             (intptr_t[]){0, 0, 0, 0, size, 8, 8, size});
+        snprintf(where, sizeof where, "segments of a row of %d, %s", n, kind);
+        for (int i = 0; i < count; i++) {
+            exact_partition p = exact_partition_of(m->x + first[i], i + 1);
+            judge(&records[FL_logsumexp_segments][t], FL_logsumexp, width, t, get(m->out, i, width),
+                  exact_row_element(FL_logsumexp, p, 0, &known), 0, where);
+        }
+    }
+}
+
 static void test_rows(int width, uint64_t points) {
     static const int lengths[] = {1, 2, 3, 4, 5, 8, 10, 16, 17, 33, 64, 65, 100, 257, 1000, 2049, MAX_LENGTH};
     static row_space space;
@@ -260,6 +306,8 @@ static void test_rows(int width, uint64_t points) {
         for (int kind = 0; kind < ROW_KINDS; kind++) {
             int rows = lengths[k] <= 100 || points >= 500000 ? MAX_ROWS : 2;
             measure_rows(width, rows, lengths[k], kind, &state, &space, records);
+            if (lengths[k] > 2) measure_running(width, lengths[k], row_kind_names[kind], &space, records);
+            measure_segments(width, lengths[k], row_kind_names[kind], &space, records);
         }
     for (int f = 0; f < FL_FUNCTIONS; f++) print_records(f, width, records[f]);
 }

@@ -1,0 +1,217 @@
+/* Running logsumexp, y_i = log(e^x_0 + ... + e^x_i), and logaddexp's methods that are made of it and of rows.h.
+
+   After each element the state is the partition of the elements so far: max, and the sum of all others, so y_i = max +
+   log1p(rest) has what logsumexp of those elements would have, and nothing of y_i-1's rounding error. An element either
+   stays below max and joins the sum, or takes max's place, whereupon the former max joins: one term each time. Terms
+   and sum count in units of e^base, where base is an earlier max:
+
+       sum_i = sum_i-1 + e^(low_i - base),  low_i = min(x_i, max_i-1);      rest_i = sum_i e^(base - max_i).
+
+   base follows only when max is SCAN_RANGE above it. What was summed before is rescaled then, with an error of an ulp,
+   and has lost e^-SCAN_RANGE of its weight: these errors do not accumulate either, however the elements ascend.
+
+   y_i depends on x_0 .. x_i alone, and not on where the blocks begin but for the last bits of the sum's low word.
+
+   Error: 0.2 ulp from the terms (their differences are exact, the sum is two doubles), 0.2 from e^(base - max) where it
+   is not 1, 0.3 from log1p, half from the last rounding, in ulp of max(1, |y|). */
+
+#ifndef FASTLOG_SCAN_H
+#define FASTLOG_SCAN_H
+
+#include "rows.h"
+
+#define SCAN_BLOCK 128 /* elements at a time: a dozen arrays of them stay in the innermost cache */
+
+/* Terms are lifted, and cut off where the low word of a lifted one would be subnormal: 2^10 terms of that size still
+   round to 0. 2^31 of the largest, 2^LIFT e^SCAN_RANGE, do not overflow a double, and one does not overflow a real. */
+#define SCAN_FLOOR (EXP_MIN - REAL(8.0))
+#if FL_WIDTH == 32
+#define SCAN_RANGE 40.0f
+#else
+#define SCAN_RANGE 256.0
+#endif
+
+typedef struct {
+    real max, base;
+    total sum; /* lifted */
+} scan;
+
+typedef struct {
+    real hi[SCAN_BLOCK], lo[SCAN_BLOCK];
+} dw_block;
+
+/* Before the first element; joining -inf to it adds nothing. */
+INLINE scan scan_start(real first) { return (scan){first, first, {0, 0}}; }
+
+INLINE vec scan_finite(vec x) { return v_max(v_set(-REAL_MAX), v_min(v_set(REAL_MAX), x)); }
+
+/* 2^lift e^(a - b) for a - b <= SCAN_RANGE, infinities counting as the largest numbers. The difference is exact. The
+   lift is LIFT, or 0 where a - b >= -SCAN_RANGE. */
+INLINE void scan_exp(dw_block *y, const real *a, const real *b, intptr_t n, int lift) {
+    for (intptr_t j = 0; j < n; j += LANES) {
+        dw d = dw_two_sum(scan_finite(v_load(a + j)), v_neg(scan_finite(v_load(b + j))));
+        mask none = v_le(d.hi, v_set(SCAN_FLOOR));
+        vec low = v_select(none, v_set(0), d.lo);
+        scaled e = m_exp_dw(v_max(v_set(SCAN_FLOOR), d.hi), low, v_set(ROUNDER + (real)lift));
+        vec power = v_select(none, v_set(0), m_power_of_two(e.exponent));
+        v_store(y->hi + j, v_mul(e.mantissa.hi, power));
+        v_store(y->lo + j, v_mul(e.mantissa.lo, power));
+    }
+}
+
+/* The same value n times, up to a full vector. */
+INLINE void scan_fill(real *block, real value, intptr_t n) {
+    for (intptr_t j = 0; j < n; j += LANES) v_store(block + j, v_set(value));
+}
+
+/* The sum after a change of base by the lifted factor f. */
+INLINE total total_scale(total t, double f_hi, double f_lo) {
+    return (total){t.hi * f_hi * UNLIFT, (t.hi * f_lo + t.lo * f_hi) * UNLIFT};
+}
+
+/* Running sums of the lifted terms, first multiplied by the factors if there are any; y gets them unlifted. Only the
+   loop in the middle runs element by element; one addition of each step waits for the step before. */
+INLINE total scan_sums(dw_block *y, const dw_block *terms, const dw_block *factors, total sum, intptr_t n) {
+    double term[SCAN_BLOCK], hi[SCAN_BLOCK], lo[SCAN_BLOCK];
+    for (intptr_t i = 0; i < n; i++) term[i] = terms->hi[i], lo[i] = terms->lo[i];
+    for (intptr_t i = 0; i < n; i++) {
+        if (factors) sum = total_scale(sum, factors->hi[i], factors->lo[i]);
+        total next = total_add((total){sum.hi, lo[i]}, term[i]);
+        sum = (total){next.hi, sum.lo + next.lo};
+        hi[i] = sum.hi, lo[i] = sum.lo;
+    }
+    for (intptr_t i = n; i % LANES; i++) hi[i] = sum.hi, lo[i] = sum.lo;
+    for (intptr_t i = 0; i < n + (LANES - n % LANES) % LANES; i++) {
+        y->hi[i] = (real)(hi[i] * UNLIFT);
+        y->lo[i] = (real)(hi[i] * UNLIFT - y->hi[i] + lo[i] * UNLIFT);
+    }
+    double sum_hi = sum.hi + sum.lo;
+    return (total){sum_hi, sum.lo - (sum_hi - sum.hi)};
+}
+
+/* From x to the smaller elements, to the maxima and the bases after each, and the bases before each. */
+INLINE scan scan_maxima(scan s, const real *x, real *low, real *max, real *base, real *former_base, intptr_t n) {
+    for (intptr_t i = 0; i < n; i++) {
+        former_base[i] = s.base;
+        low[i] = x[i] > s.max ? s.max : x[i];
+        s.max = x[i] > s.max ? x[i] : s.max;
+        s.base = s.max > s.base + SCAN_RANGE ? s.max : s.base;
+        max[i] = s.max;
+        base[i] = s.base;
+    }
+    for (intptr_t i = n; i % LANES; i++) {
+        low[i] = low[n - 1], max[i] = max[n - 1];
+        base[i] = former_base[i] = base[n - 1];
+    }
+    return s;
+}
+
+/* n <= SCAN_BLOCK elements more; x is filled up to a full vector, and y will be. Most blocks of a long row have no new
+   maximum: then the elements are the smaller ones, and e^(base - max) is one number. */
+INLINE scan scan_block(scan s, const real *x, real *y, intptr_t n) {
+    real smaller_ones[SCAN_BLOCK], max[SCAN_BLOCK], base[SCAN_BLOCK], former_base[SCAN_BLOCK];
+    dw_block terms, weights, factors, sums;
+    const real *low = x;
+    real old_base = s.base;
+    int ascends = block_max(x, n + (LANES - n % LANES) % LANES, v_set(-REAL_INFINITY)) > s.max;
+    if (ascends) {
+        s = scan_maxima(s, x, smaller_ones, max, base, former_base, n);
+        low = smaller_ones;
+    } else {
+        scan_fill(max, s.max, n);
+        scan_fill(base, s.base, n);
+    }
+    int rebased = s.base != old_base;
+    scan_exp(&terms, low, base, n, LIFT);
+    scan_exp(&weights, base, max, ascends ? n : 1, 0);
+    if (rebased) scan_exp(&factors, former_base, base, n, LIFT);
+    s.sum = rebased ? scan_sums(&sums, &terms, &factors, s.sum, n) : scan_sums(&sums, &terms, 0, s.sum, n);
+    for (intptr_t j = 0; j < n; j += LANES) {
+        intptr_t k = ascends ? j : 0;
+        vec w = v_load(weights.hi + k), sum = v_load(sums.hi + j), hi = v_mul(sum, w);
+        vec cross = v_fma(sum, v_load(weights.lo + k), v_mul(v_load(sums.lo + j), w));
+        dw rest = {hi, v_add(v_mul_error(sum, w, hi), cross)};
+        v_store(y + j, k_logsumexp((partition){v_load(max + j), rest}));
+    }
+    return s;
+}
+
+/* n elements more, at x, and their results at out. */
+INLINE scan scan_along(scan s, gather_function *get, scatter_function *put, const char *x, intptr_t step, char *out,
+                       intptr_t out_step, intptr_t n) {
+    for (intptr_t i = 0; i < n; i += SCAN_BLOCK) {
+        real block[SCAN_BLOCK], y[SCAN_BLOCK];
+        intptr_t count = smaller(n - i, SCAN_BLOCK);
+        get(block, x + i * step, step, count);
+        s = scan_block(s, block, y, count);
+        put(out + i * out_step, out_step, y, count);
+    }
+    return s;
+}
+
+/* ---- the methods of logaddexp ---- */
+
+/* reduce, reduceat: a call whose result is its first operand, in place, takes in a whole row; the result so far is one
+   more element of that row. */
+INLINE int is_reduce_call(char **args, const intptr_t *dims, const intptr_t *steps) {
+    return args[0] == args[2] && steps[0] == 0 && steps[2] == 0 && dims[0] > 1;
+}
+
+/* accumulate: every result is the first operand of the next. With a single element, that may be chance. */
+INLINE int is_accumulate_call(char **args, const intptr_t *dims, const intptr_t *steps) {
+    return args[2] == args[0] + steps[0] && steps[0] == steps[2] && steps[0] != 0 && dims[0] > 1 &&
+           !feeds_back(args[1], steps[1], args[2], steps[2], dims[0]);
+}
+
+INLINE void loop_map2_logaddexp(kernel2 *k, char **args, const intptr_t *dims, const intptr_t *steps) {
+    int reduces = is_reduce_call(args, dims, steps), accumulates = is_accumulate_call(args, dims, steps);
+    if (!reduces && !accumulates) {
+        loop_map2(k, args, dims, steps);
+        return;
+    }
+    fl_status status = status_save();
+    real so_far[LANES];
+    gather(so_far, args[0], 0, LANES);
+    if (accumulates) {
+        scan_along(scan_start(so_far[0]), gather, scatter, args[1], steps[1], args[2], steps[2], dims[0]);
+    } else {
+        real row[ROW_BLOCK], y;
+        if (dims[0] <= ROW_BLOCK - LANES) {
+            row[0] = so_far[0];
+            gather(row + 1, args[1], steps[1], dims[0]);
+            y = first_lane(k_logsumexp(partition_along((const char *)row, WIDTH, dims[0] + 1)));
+        } else {
+            partition p = partition_along(args[1], steps[1], dims[0]);
+            y = first_lane(k_logsumexp(partition_lanes(p, (const char *)so_far, 0, 1)));
+        }
+        memcpy(args[2], &y, sizeof y);
+    }
+    status_restore(status);
+}
+
+#if FL_WIDTH == 32
+/* binary16 likewise; results are rounded to binary16 once, at the end. */
+INLINE void half_map2_logaddexp(kernel2 *k, char **args, const intptr_t *dims, const intptr_t *steps) {
+    int reduces = is_reduce_call(args, dims, steps), accumulates = is_accumulate_call(args, dims, steps);
+    if (!reduces && !accumulates) {
+        half_map2(k, args, dims, steps);
+        return;
+    }
+    fl_status status = status_save();
+    real y[STAGE], row[STAGE];
+    half_gather(y, args[0], 0, LANES);
+    if (accumulates) {
+        scan_along(scan_start(y[0]), half_gather, half_scatter, args[1], steps[1], args[2], steps[2], dims[0]);
+    } else {
+        for (intptr_t i = 0; i < dims[0]; i += STAGE) {
+            intptr_t count = smaller(dims[0] - i, STAGE);
+            half_gather(row, args[1] + i * steps[1], steps[1], count);
+            v_store(y, k(v_load(y), k_logsumexp(partition_along((const char *)row, WIDTH, count))));
+        }
+        half_scatter(args[2], 0, y, 1);
+    }
+    status_restore(status);
+}
+#endif
+
+#endif

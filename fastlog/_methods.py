@@ -1,0 +1,195 @@
+"""reduce and reduceat of logaddexp, by the row functions that compute the same at once.
+
+NumPy's own `reduce` calls a ufunc's loop row by row wherever the reduced axis is not the innermost one in memory, and
+in between it keeps the result so far in the array's dtype: an error and a logarithm per element. No loop can change
+that, but since NumPy 2.2 a ufunc has a ``__dict__``, whose entries come before the methods of its type. What is
+attached there takes the plain cases (exact ndarrays, ordinary arguments) and hands all others, errors and overrides
+included, to NumPy's method with the arguments as they came. On older NumPy that method is all there is.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from fastlog._arrays import cast, to_rows
+
+_NO_VALUE = np._NoValue
+_NUMBERS = (int, float, np.integer, np.floating)
+_REDUCE = dict.fromkeys(("array", "axis", "dtype", "out", "keepdims", "initial", "where"))
+_REDUCEAT = dict.fromkeys(("array", "indices", "axis", "dtype", "out"))
+_AXIS = {"axis"}
+_BUFFER = 8192  # elements that NumPy converts at a time, unless told otherwise
+_FEW = 100  # segments; so few take NumPy's way, one loop call each, in less time than it takes to look at them
+
+
+def attach_row_methods(functions: dict[str, np.ufunc], run_rows: Callable[..., Any]) -> None:
+    """Give logaddexp, among a target's ufuncs, the methods that its row functions do better.
+
+    Parameters
+    ----------
+    functions : dict
+        Name in csrc/functions.def -> ufunc, in the table's order.
+    run_rows : callable
+        `fastlog._core.run_rows` for that target.
+    """
+    ufunc, rows, segments = (functions[name] for name in ("logaddexp", "logsumexp", "logsumexp_segments"))
+    if not hasattr(ufunc, "__dict__"):
+        return
+    index = list(functions).index("logsumexp")
+    numpy_reduce, numpy_reduceat = ufunc.reduce, ufunc.reduceat
+
+    @functools.wraps(numpy_reduce)
+    def reduce(*args: Any, **keywords: Any) -> Any:
+        y = None
+        if args and type(args[0]) is np.ndarray:
+            if len(args) == 1 and (not keywords or keywords.keys() == _AXIS):
+                y = run_rows(index, args[0], keywords.get("axis", 0))
+            elif len(args) == 2 and not keywords:
+                y = run_rows(index, *args)
+            if y is None and not _one_call(args, keywords):
+                given = _by_name(_REDUCE, args, keywords)
+                y = _reduce(ufunc, rows, **given) if given else None
+        return numpy_reduce(*args, **keywords) if y is None else y
+
+    @functools.wraps(numpy_reduceat)
+    def reduceat(*args: Any, **keywords: Any) -> Any:
+        y = None
+        if len(args) > 1 and type(args[0]) is np.ndarray and _has_many_indices(args[1]):
+            given = _by_name(_REDUCEAT, args, keywords)
+            y = _reduceat(segments, **given) if given else None
+        return numpy_reduceat(*args, **keywords) if y is None else y
+
+    # mypy knows the methods of the type, not that an object may have its own.
+    setattr(ufunc, "reduce", reduce)  # noqa: B010
+    setattr(ufunc, "reduceat", reduceat)  # noqa: B010
+
+
+def _one_call(args: tuple[Any, ...], keywords: dict[str, Any]) -> bool:
+    """Whether NumPy passes the array to the loop as a whole: as exact a way and, for short arrays, the quicker."""
+    unmasked = len(args) < len(_REDUCE) and "where" not in keywords
+    return unmasked and args[0].ndim == 1 and args[0].size <= _BUFFER
+
+
+def _has_many_indices(indices: Any) -> bool:
+    """Whether it pays to look at them here."""
+    if type(indices) is np.ndarray:
+        return indices.ndim == 1 and indices.size >= _FEW
+    return type(indices) in (list, tuple) and len(indices) >= _FEW and all(type(i) is int for i in indices)
+
+
+def _by_name(parameters: dict[str, None], args: tuple[Any, ...], keywords: dict[str, Any]) -> dict[str, Any]:
+    """Return the arguments by name; nothing where NumPy has to say what is wrong with them."""
+    given = dict(zip(parameters, args, strict=False))
+    given.update(keywords)
+    return given if len(given) == len(args) + len(keywords) and given.keys() <= parameters.keys() else {}
+
+
+def _reduce(
+    ufunc: np.ufunc,
+    rows: np.ufunc,
+    array: Any,
+    axis: Any = 0,
+    dtype: Any = None,
+    out: Any = None,
+    keepdims: Any = False,
+    initial: Any = _NO_VALUE,
+    where: Any = True,
+) -> Any:
+    """ufunc.reduce as `rows` over the axes; None where NumPy shall do it."""
+    result_dtype = _result_dtype(array, dtype, out)
+    if result_dtype is None:
+        return None
+    axes = _as_axes(axis, array.ndim)
+    if not axes or type(keepdims) is not bool or not (initial is _NO_VALUE or isinstance(initial, _NUMBERS)):
+        return None
+    if where is True and _half_rows(array, axes, result_dtype):
+        return None
+    shape = tuple([1 if k in axes else n for k, n in enumerate(array.shape) if keepdims or k not in axes])
+    if out is not None and out.shape != shape:
+        return None
+    x = array.astype(_working_dtype(result_dtype), copy=False)
+    if where is not True:
+        if type(where) is not np.ndarray or where.dtype != np.bool or not _broadcasts(where.shape, x.shape):
+            return None
+        x = np.where(where, x, -np.inf)
+    y = rows(to_rows(x, axes)) if len(axes) > 1 else rows(x, axis=axes[0])
+    if initial is not _NO_VALUE:
+        y = ufunc(y, x.dtype.type(initial))
+    return _deliver(y.reshape(shape) if keepdims else y, result_dtype, out)
+
+
+def _reduceat(segments: np.ufunc, array: Any, indices: Any, axis: Any = 0, dtype: Any = None, out: Any = None) -> Any:
+    """ufunc.reduceat as `segments` along the axis; None where NumPy shall do it."""
+    result_dtype = _result_dtype(array, dtype, out)
+    axes = None if result_dtype is None else _as_axes(axis, array.ndim)
+    if result_dtype is None or axes is None or len(axes) != 1:
+        return None
+    first = np.asarray(indices)
+    n = array.shape[axes[0]]
+    if first.dtype.kind not in "iu" or first.min() < 0 or first.max() >= n:
+        return None
+    if out is not None and out.shape != (*array.shape[: axes[0]], len(first), *array.shape[axes[0] + 1 :]):
+        return None
+    first = first.astype(np.int64, copy=False)
+    last = first + 1  # a segment that ends before it begins is its first element
+    np.maximum(last[:-1], first[1:], out=last[:-1])
+    last[-1] = n
+    x = array.astype(_working_dtype(result_dtype), copy=False)
+    return _deliver(segments(x, first, last, axes=[axes[0], 0, 0, axes[0]]), result_dtype, out)
+
+
+def _result_dtype(array: Any, dtype: Any, out: Any) -> np.dtype[Any] | None:
+    """float16, float32 or float64, as NumPy would choose it; None where `array`, `dtype` or `out` is out of the way."""
+    if type(array) is not np.ndarray or array.ndim == 0 or array.dtype.kind not in "fbiu":
+        return None
+    try:
+        found = np.dtype(dtype) if dtype is not None else array.dtype if array.dtype.kind == "f" else np.dtype("d")
+    except TypeError:
+        return None
+    if not found.isnative:
+        found = found.newbyteorder("=")
+    if found.char not in "efd":
+        return None
+    if out is not None and not (type(out) is np.ndarray and out.dtype == found and out.flags.writeable):
+        return None
+    return found
+
+
+def _working_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    return np.dtype(np.float32) if dtype.char == "e" else dtype
+
+
+def _as_axes(axis: Any, ndim: int) -> tuple[int, ...] | None:
+    """`axis` as a sorted tuple of different ints >= 0; None where it is anything out of the way."""
+    if type(axis) is int:
+        return (axis % ndim,) if -ndim <= axis < ndim else None
+    if axis is None:
+        return tuple(range(ndim))
+    if type(axis) is not tuple or not all(type(k) is int and -ndim <= k < ndim for k in axis):
+        return None
+    axes = sorted({k % ndim for k in axis})
+    return tuple(axes) if len(axes) == len(axis) else None
+
+
+def _half_rows(array: np.ndarray, axes: tuple[int, ...], dtype: np.dtype[Any]) -> bool:
+    """Whether NumPy's way is as exact for float16, and then quicker: one loop call for each result."""
+    last = array.ndim - len(axes) == axes[0] and array.flags.c_contiguous
+    return dtype.char == "e" and array.dtype == dtype and (array.ndim == 1 or last)
+
+
+def _broadcasts(shape: tuple[int, ...], to: tuple[int, ...]) -> bool:
+    return len(shape) <= len(to) and all(n in (1, m) for n, m in zip(reversed(shape), reversed(to), strict=False))
+
+
+def _deliver(y: Any, dtype: np.dtype[Any], out: np.ndarray | None) -> Any:
+    if y.dtype != dtype:
+        with np.errstate(over="ignore"):
+            y = cast(y, dtype)
+    if out is None:
+        return y
+    np.copyto(out, y)
+    return out
