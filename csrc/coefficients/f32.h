@@ -2,8 +2,8 @@
 /* clang-format off */
 
 static const real log2_e = 0x1.7154760000000p+0f;
-static const real ln2_hi = 0x1.62e4000000000p-1f;
-static const real ln2_lo = 0x1.7f7d1c0000000p-20f;
+static const real ln2_hi = 0x1.62e0000000000p-1f;
+static const real ln2_lo = 0x1.0bfbe80000000p-15f;
 
 /* exp(r) = 1 + r + r^2 p(r) on [-0.346643, 0.346643]; relative error 2^-33.3. */
 static const real exp_tail[] = {

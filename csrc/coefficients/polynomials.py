@@ -198,9 +198,9 @@ def constants(width: int) -> dict[str, mpf]:
     """Return ln 2 in two parts and its reciprocal.
 
     The high part is short enough for n * ln2_hi to be exact for every n that exp's reduction can meet:
-    |n| < 2^8 with 24 bits, |n| < 2^12 with 53.
+    |n| < 2^10 with 24 bits, |n| < 2^12 with 53.
     """
-    kept = {32: 24 - 8, 64: 53 - 12}[width]
+    kept = {32: 24 - 10, 64: 53 - 12}[width]
     high = floor(ldexp(LN2, kept)) / mpf(2) ** kept
     return {"log2_e": 1 / LN2, "ln2_hi": high, "ln2_lo": LN2 - high}
 

@@ -18,9 +18,8 @@ typedef struct {
 /* How the elements of a row become terms: e^(x - max) = e^(x - base) 2^-n / unit with 2^n unit = e^(max - base).
    Reducing x - max instead would round the difference, an error of |x - max|/2 ulp in the term; with base = 0 nothing
    is rounded before exp's own exact reduction. From DIRECT on, base is the maximum: then every x whose term is not
-   negligible (x > max - 746 at most) is within a factor of two of it, and x - base is exact. max is made finite first,
+   negligible (x > max + EXP_MIN) is within a factor of two of it, and x - base is exact. max is made finite first,
    so that -inf - (-inf) does not arise. */
-#define DIRECT REAL(2048.0)
 
 typedef struct {
     vec base, top, n; /* top = max - base */

@@ -4,7 +4,7 @@
    n: x/ln2 is added to 1.5 2^p, whose unit in the last place is 1. The low mantissa bits of that sum are n in two's
    complement, ready to be shifted into an exponent field; subtracting 1.5 2^p again gives n as a number.
    r: ln2 = ln2_hi + ln2_lo, n ln2_hi is exact, and so is x - n ln2_hi (both are multiples of a unit small enough); with
-      n ln2_lo subtracted exactly too, r is a double word. Without fused operations this holds for |n| < 2^8 (float) and
+      n ln2_lo subtracted exactly too, r is a double word. Without fused operations this holds for |n| < 2^10 (float) and
       2^12 (double), with them for every n that occurs. */
 
 #ifndef FASTLOG_EXP_H
@@ -18,11 +18,13 @@
 #define NORMAL_MIN -87.0f /* e^-87 > 2^-126: from here up, e^x and its power of two are normal */
 #define LIFT 64           /* 2^LIFT times the least subnormal is normal, 2^-LIFT times the largest number is large */
 #define UNLIFT 0x1p-64f
+#define DIRECT 340.0f /* the reduction of x is exact for |x| < DIRECT + |FLOOR| */
 #else
 #define EXP_MIN -746.0    /* e^-746 < 2^-1076 rounds to 0 */
 #define NORMAL_MIN -708.0 /* e^-708 > 2^-1022 */
 #define LIFT 256
 #define UNLIFT 0x1p-256
+#define DIRECT 2048.0
 #endif
 
 #define FLOOR (EXP_MIN - REAL(26.0)) /* 2^LIFT e^FLOOR is still normal; e^FLOOR times 2^30 rounds to 0 */
