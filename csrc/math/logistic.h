@@ -106,6 +106,12 @@ INLINE vec m_sigmoid_word(vec x) {
     return v_select(v_eq(x, x), y, x);
 }
 
+/* log(1 + e^x) for x <= 0, rounded. */
+INLINE vec m_log1pexp_word(vec x) {
+    octave o = m_octave(v_neg(x));
+    return v_mul(m_octave_polynomial(m_octave_s(o), softplus_octaves, m_octave_column(o), 0, 6), m_octave_power(o));
+}
+
 /* log(1 + e^(x + x_lo)) for x <= 0 as a double word: s and the constant c have low words, and Horner's last sum c + s q
    is taken exactly. Error: 1/6 ulp, from the rounding of q. */
 INLINE dw m_log1pexp(vec x, vec x_lo) {
@@ -133,6 +139,12 @@ INLINE vec m_softplus_word(vec x) {
 INLINE vec m_sigmoid_word(vec x) {
     dw y = m_sigmoid(x);
     return v_select(v_eq(x, x), v_add(y.hi, y.lo), x);
+}
+
+/* log(1 + e^x) for x <= 0, rounded. */
+INLINE vec m_log1pexp_word(vec x) {
+    dw y = m_softplus(x, v_set(0));
+    return v_add(y.hi, y.lo);
 }
 
 /* log(1 + e^(x + x_lo)) as a double word. */

@@ -49,6 +49,7 @@ typedef uint32_t bits;
 #define REAL(x) x##f
 #define MANTISSA_BITS 23 /* stored ones */
 #define EXPONENT_BIAS 127
+#define REAL_MIN 0x1p-126f
 #define REAL_MAX 0x1.fffffep127f
 #elif FL_WIDTH == 64
 typedef double real;
@@ -56,6 +57,7 @@ typedef uint64_t bits;
 #define REAL(x) x
 #define MANTISSA_BITS 52
 #define EXPONENT_BIAS 1023
+#define REAL_MIN 0x1p-1022
 #define REAL_MAX 0x1.fffffffffffffp1023
 #else
 #error "FL_WIDTH must be 32 or 64"
