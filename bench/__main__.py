@@ -15,7 +15,7 @@ from typing import Any
 
 # Seconds for the functions and for the pipelines.
 BUDGET = {False: (180.0, 30.0), True: (22.0, 6.0)}
-PACKAGES = {"SciPy": "scipy", "NumPy": "numpy", "PyTorch": "torch", "JAX": "jax", "numexpr": "numexpr"}
+PACKAGES = {"SciPy": "scipy", "NumPy": "numpy", "PyTorch": "torch", "JAX": "jax"} | {n: n for n in ("numexpr", "numba")}
 
 
 def use_one_thread() -> None:

@@ -27,7 +27,8 @@ class Function:
         Whether it works along an axis.
     calls : dict
         Library -> the Python expression that is timed. Every library finds its own kind of arrays under the names of
-        `arguments`, an array `out` for the result, and `axis`. JAX's expression is the body of a jitted function.
+        `arguments`, an array `out` for the result, and `axis`. JAX's expression is the body of a jitted function,
+        numba's that of a jitted loop over the elements.
     """
 
     name: str
@@ -47,6 +48,7 @@ FUNCTIONS = (
         "PyTorch": "F.softplus(x, out=out)",
         "JAX": "jax.nn.softplus(x)",
         "numexpr": "evaluate('where(x > 0, x, 0) + log1p(exp(-abs(x)))', out=out)",
+        "numba": "max(x, zero) + log1p(exp(-abs(x)))",
     }),
     Function("log_sigmoid", "log_sigmoid", ("x",), False, {
         "fastlog": "fastlog.log_sigmoid(x, out=out)",
@@ -55,6 +57,7 @@ FUNCTIONS = (
         "PyTorch": "F.logsigmoid(x, out=out)",
         "JAX": "jax.nn.log_sigmoid(x)",
         "numexpr": "evaluate('where(x < 0, x, 0) - log1p(exp(-abs(x)))', out=out)",
+        "numba": "min(x, zero) - log1p(exp(-abs(x)))",
     }),
     Function("sigmoid", "sigmoid", ("x",), False, {
         "fastlog": "fastlog.sigmoid(x, out=out)",
@@ -62,6 +65,7 @@ FUNCTIONS = (
         "PyTorch": "torch.sigmoid(x, out=out)",
         "JAX": "jax.nn.sigmoid(x)",
         "numexpr": "evaluate('1 / (1 + exp(-x))', out=out)",
+        "numba": "one / (one + exp(-x))",
     }),
     Function("silu", "silu", ("x",), False, {
         "fastlog": "fastlog.silu(x, out=out)",
@@ -69,6 +73,7 @@ FUNCTIONS = (
         "PyTorch": "F.silu(x)",
         "JAX": "jax.nn.silu(x)",
         "numexpr": "evaluate('x / (1 + exp(-x))', out=out)",
+        "numba": "x / (one + exp(-x))",
     }),
     Function("logaddexp", "logaddexp", ("x", "y"), False, {
         "fastlog": "fastlog.logaddexp(x, y, out=out)",
@@ -76,6 +81,7 @@ FUNCTIONS = (
         "PyTorch": "torch.logaddexp(x, y, out=out)",
         "JAX": "jax.numpy.logaddexp(x, y)",
         "numexpr": "evaluate('where(x > y, x, y) + log1p(exp(-abs(x - y)))', out=out)",
+        "numba": "max(x, y) + log1p(exp(-abs(x - y)))",
     }),
     Function("binary_cross_entropy_with_logits", "binary_cross_entropy_with_logits", ("x", "z"), False, {
         "fastlog": "fastlog.binary_cross_entropy_with_logits(x, z, reduction='none')",
@@ -84,6 +90,7 @@ FUNCTIONS = (
         "PyTorch": "F.binary_cross_entropy_with_logits(x, z, reduction='none')",
         "JAX": "jax.nn.softplus(x) - x * z",
         "numexpr": "evaluate('where(x > 0, x, 0) - x * z + log1p(exp(-abs(x)))', out=out)",
+        "numba": "max(x, zero) - x * z + log1p(exp(-abs(x)))",
     }),
     Function("binary_cross_entropy_with_logits, mean", "binary_cross_entropy_with_logits_sum", ("x", "z"), False, {
         "fastlog": "fastlog.binary_cross_entropy_with_logits(x, z)",
@@ -250,6 +257,23 @@ def _numexpr_names(arrays: dict[str, Any], case: Case, call: str) -> tuple[str, 
     return call, {**arrays, "evaluate": numexpr.evaluate}
 
 
+def _numba_names(arrays: dict[str, Any], case: Case, call: str) -> tuple[str, dict[str, Any]]:
+    """One fused loop, as users of numba write it. With Intel's SVML it is vectorised; see CONTRIBUTING.md."""
+    import math
+
+    import numba
+
+    arguments = case.function.arguments
+    elements = "; ".join(f"{name} = {name}_all[i]" for name in arguments)
+    parameters = ", ".join(f"{name}_all" for name in arguments)
+    one, zero = arrays["x"].dtype.type(1), arrays["x"].dtype.type(0)  # a Python number would make float32 float64
+    names = {"exp": math.exp, "log1p": math.log1p, "one": one, "zero": zero}
+    exec(f"def fused({parameters}, out):\n    for i in range(out.size): {elements}; out[i] = {call}\n", names)
+    fused = numba.njit(fastmath=True, error_model="numpy")(names["fused"])
+    result = "out" if arrays["out"] is not None else "np.empty_like(x)"
+    return f"(result := {result}, fused({', '.join(arguments)}, result))[0]", {**arrays, "fused": fused, "np": np}
+
+
 Names = Callable[[dict[str, Any], Case, str], tuple[str, dict[str, Any]]]
 
 # Library -> the module that must be importable, and what makes the timed statement and the names it sees from the
@@ -261,6 +285,7 @@ LIBRARIES: dict[str, tuple[str, Names]] = {
     "PyTorch": ("torch", _torch_names),
     "JAX": ("jax", _jax_names),
     "numexpr": ("numexpr", _numexpr_names),
+    "numba": ("numba", _numba_names),
 }
 
 

@@ -18,7 +18,7 @@ from bench.report import digits, peers, ratios, rounded_up  # noqa: E402
 # Okabe and Ito's colours, which the colour-blind can tell apart.
 COLOURS = {
     "fastlog": "#000000", "SciPy": "#0072B2", "NumPy": "#56B4E9", "PyTorch": "#D55E00", "JAX": "#009E73",
-    "numexpr": "#E69F00",
+    "numexpr": "#E69F00", "numba": "#CC79A7",
 }  # fmt: skip
 BAR = 0.9  # of a line
 GAP = 1.1  # lines between functions
