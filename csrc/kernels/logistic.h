@@ -24,25 +24,20 @@ INLINE vec k_sigmoid(vec x) {
     return y;
 }
 
-/* silu(x) = x sigmoid(x), with the product in two words, rounded once; x/2 next to 0, and -0 at -inf.
-   Below -END it is x e^x, scaled as a whole, as e^x may be subnormal where the product is not.
-   Error: 2^-5 ulp from sigmoid, and the rounding of the low words. */
+/* silu(x) = x sigmoid(x). Far below 0 it is x e^x, scaled as a whole, as e^x may be subnormal where the product is not;
+   at -inf it is -0.
+   Error: that of sigmoid, and the rounding of the product. */
 INLINE vec k_silu(vec x) {
-    dw s = m_sigmoid(x);
-    mask ordinary = m_and(v_lt(v_abs(x), v_set(REAL_INFINITY)), v_lt(v_set(REAL(0x1p-60)), v_abs(x)));
-    vec factor = v_select(ordinary, x, v_set(0)); /* operations on subnormals would cost assists */
-    dw product = dw_mul(factor, s.hi);
-    vec sum = v_add(product.hi, v_fma(factor, s.lo, product.lo));
-    vec y = v_select(ordinary, sum, v_mul(x, s.hi));
-    mask far = v_lt(x, v_set(-END));
+    vec y = v_mul(x, m_sigmoid_word(x));
+    mask far = v_lt(x, v_set(WORD_MIN));
     if (m_any(far)) {
-        vec inside = v_max(v_set(EXP_MIN - 8), v_min(x, v_set(-END)));
+        vec inside = v_max(v_set(EXP_MIN - 8), v_min(x, v_set(WORD_MIN)));
         scaled e = m_exp_dw(inside, v_set(0), v_set(ROUNDER));
-        dw scaled_product = dw_mul(v_neg(inside), e.mantissa.hi);
-        vec low = v_fma(v_neg(inside), e.mantissa.lo, scaled_product.lo);
-        y = v_select(far, v_neg(m_scale((dw){scaled_product.hi, low}, e.exponent)), y);
+        dw product = dw_mul(v_neg(inside), e.mantissa.hi);
+        product.lo = v_fma(v_neg(inside), e.mantissa.lo, product.lo);
+        y = v_select(far, v_neg(m_scale(product, e.exponent)), y);
     }
-    return v_select(v_eq(x, x), y, x);
+    return y;
 }
 
 /* logaddexp(a, b) = log(e^a + e^b) = max(a, b) + log1p(e^-|a-b|), with the rounding error of a - b kept.

@@ -24,34 +24,34 @@
 
 typedef struct {
     dw softplus, sigmoid; /* at a */
-    vec p;                /* e^s - 1 */
+    vec s;
 } expansion;
 
-/* The point next to x + x_lo; x is moved to the nearer end first where it is outside (nan counts as above).
+/* The point next to x; x is moved to the nearer end first where it is outside (nan counts as above).
    16 x is rounded by adding 1.5 2^p, as in exp; the low bits of the sum are the number of the row. a and s are exact.
  */
-INLINE expansion m_expand(vec x, vec x_lo) {
+INLINE expansion m_expand(vec x) {
     vec rounder = v_set(ROUNDER + LOGISTIC_END * LOGISTIC_STEPS), row[4];
     vec inside = v_max(v_set(-END), v_min(x, v_set(END)));
     vec shifted = v_fma(inside, v_set(LOGISTIC_STEPS), rounder);
-    vec s = v_add(v_fnma(v_sub(shifted, rounder), v_set(REAL(1.0) / LOGISTIC_STEPS), inside), x_lo);
+    vec s = v_fnma(v_sub(shifted, rounder), v_set(REAL(1.0) / LOGISTIC_STEPS), inside);
     v_rows(logistic_rows, i_and(v_bits(shifted), i_set(0xfff)), row);
-    vec p = v_fma(s, v_mul(s, POLYNOMIAL(s, expm1_tail)), s); /* without s^2, which may be subnormal */
-    return (expansion){{row[0], row[1]}, {row[2], row[3]}, p};
+    return (expansion){{row[0], row[1]}, {row[2], row[3]}, s};
 }
 
-INLINE dw m_softplus(vec x, vec x_lo) {
-    expansion e = m_expand(x, x_lo);
-    vec z = v_mul(e.sigmoid.hi, e.p);
+/* e^s - 1 for |s| <= 1/32; without s^2, which may be subnormal. */
+INLINE vec m_expm1_small(vec s) { return v_fma(s, v_mul(s, POLYNOMIAL(s, expm1_tail)), s); }
+
+INLINE dw m_softplus(expansion e) {
+    vec z = v_mul(e.sigmoid.hi, m_expm1_small(e.s));
     vec low = v_fma(z, v_mul(z, POLYNOMIAL(z, log1p_small)), e.softplus.lo);
     return (dw){e.softplus.hi, v_add(z, low)};
 }
 
 /* 1 - w needs no digits of its own: its error is measured by w. */
-INLINE dw m_sigmoid(vec x) {
-    expansion e = m_expand(x, v_set(0));
-    vec w = e.sigmoid.hi;
-    vec change = v_div(v_mul(v_fnma(w, w, w), e.p), v_fma(w, e.p, v_set(1)));
+INLINE dw m_sigmoid(expansion e) {
+    vec w = e.sigmoid.hi, p = m_expm1_small(e.s);
+    vec change = v_div(v_mul(v_fnma(w, w, w), p), v_fma(w, p, v_set(1)));
     return (dw){w, v_add(e.sigmoid.lo, change)};
 }
 
@@ -62,14 +62,14 @@ INLINE dw m_sigmoid(vec x) {
    Error: 1/4 ulp from s, 1/5 from Horner's last product, 1/2 from its last sum; the power of two is exact. */
 #define WORD_MIN NORMAL_MIN
 
-/* |x| in octaves. The low bits of shifted are 127 - n: modulo 32 the column of the table, and moved into the exponent
+/* |x| in octaves; nan stays nan. The low bits of shifted are 127 - n: modulo 32 the column of the table, and moved into the exponent
    field 2^-n. */
 typedef struct {
     vec shifted, minus_n, high; /* high = |x| - n ln2_hi, exactly */
 } octave;
 
 INLINE octave m_octave(vec magnitude) {
-    vec rounder = v_set(ROUNDER + EXPONENT_BIAS), inside = v_min(magnitude, v_set(-NORMAL_MIN));
+    vec rounder = v_set(ROUNDER + EXPONENT_BIAS), inside = v_min(v_set(-NORMAL_MIN), magnitude);
     vec shifted = v_fnma(inside, v_set(log2_e), rounder);
     vec minus_n = v_sub(shifted, rounder);
     return (octave){shifted, minus_n, v_fma(minus_n, v_set(ln2_hi), inside)};
@@ -102,8 +102,7 @@ INLINE vec m_sigmoid_word(vec x) {
     octave o = m_octave(v_abs(x));
     vec p = m_octave_polynomial(m_octave_s(o), sigmoid_octaves, m_octave_column(o), 0, 6);
     vec power = m_octave_power(o);
-    vec y = v_fma(p, v_select(negative, power, v_neg(power)), v_select(negative, v_set(0), v_set(1)));
-    return v_select(v_eq(x, x), y, x);
+    return v_fma(p, v_select(negative, power, v_neg(power)), v_select(negative, v_set(0), v_set(1)));
 }
 
 /* log(1 + e^x) for x <= 0, rounded. */
@@ -132,23 +131,27 @@ INLINE dw m_log1pexp(vec x, vec x_lo) {
 #define WORD_MIN (-END)
 
 INLINE vec m_softplus_word(vec x) {
-    dw y = m_softplus(x, v_set(0));
+    dw y = m_softplus(m_expand(x));
     return v_select(v_lt(x, v_set(END)), v_add(y.hi, y.lo), x);
 }
 
 INLINE vec m_sigmoid_word(vec x) {
-    dw y = m_sigmoid(x);
+    dw y = m_sigmoid(m_expand(x));
     return v_select(v_eq(x, x), v_add(y.hi, y.lo), x);
 }
 
 /* log(1 + e^x) for x <= 0, rounded. */
 INLINE vec m_log1pexp_word(vec x) {
-    dw y = m_softplus(x, v_set(0));
+    dw y = m_softplus(m_expand(x));
     return v_add(y.hi, y.lo);
 }
 
 /* log(1 + e^(x + x_lo)) as a double word. */
-INLINE dw m_log1pexp(vec x, vec x_lo) { return m_softplus(x, x_lo); }
+INLINE dw m_log1pexp(vec x, vec x_lo) {
+    expansion e = m_expand(x);
+    e.s = v_add(e.s, x_lo);
+    return m_softplus(e);
+}
 
 #endif
 
