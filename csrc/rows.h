@@ -263,7 +263,7 @@ INLINE int is_reduce_call(char **args, const intptr_t *dims, const intptr_t *ste
 
 INLINE void loop_map2_logaddexp(kernel2 *k, char **args, const intptr_t *dims, const intptr_t *steps) {
     if (!is_reduce_call(args, dims, steps)) {
-        loop_map2(k, args, dims, steps);
+        loop_map2(k, NULL, args, dims, steps);
         return;
     }
     fl_status status = status_save();
@@ -278,7 +278,7 @@ INLINE void loop_map2_logaddexp(kernel2 *k, char **args, const intptr_t *dims, c
 /* binary16 likewise; the result is rounded to binary16 once, at the end. */
 INLINE void half_map2_logaddexp(kernel2 *k, char **args, const intptr_t *dims, const intptr_t *steps) {
     if (!is_reduce_call(args, dims, steps)) {
-        half_map2(k, args, dims, steps);
+        half_map2(k, NULL, args, dims, steps);
         return;
     }
     fl_status status = status_save();

@@ -214,6 +214,24 @@ np.float64(-999.3068528194401)
 >>> logaddexp.reduce(np.log([0.1, 0.2, 0.3]))
 np.float64(-0.5108256237659907)
 """,
+    "rel_entr": """
+""",
+    "entr": """
+""",
+    "xlog1py": """
+""",
+    "xlogy": """
+""",
+    "logexpm1": """
+""",
+    "log1mexp": """
+""",
+    "logit": """
+""",
+    "logsubexp": """
+""",
+    "mish": """
+""",
     "binary_cross_entropy_with_logits": """
 Binary cross-entropy of logits and targets, elementwise: the ufunc under the loss function of this name.
 """,

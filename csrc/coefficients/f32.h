@@ -4,6 +4,7 @@
 static const real log2_e = 0x1.7154760000000p+0f;
 static const real ln2_hi = 0x1.62e4000000000p-1f;
 static const real ln2_lo = 0x1.7f7d1c0000000p-20f;
+static const real ln2_third = 0x1.ef357a0000000p-45f;
 
 /* exp(r) = 1 + r + r^2 p(r) on [-0.346643, 0.346643]; relative error 2^-33.3. */
 static const real exp_tail[] = {
@@ -13,6 +14,15 @@ static const real exp_tail[] = {
     0x1.11130e0000000p-7f,
     0x1.6d4cbe0000000p-10f,
     0x1.9dfb9e0000000p-13f,
+};
+
+/* exp(r) - 1 = r + r^2/2 + r^3 p(r) on [-0.346643, 0.346643]; relative error 2^-31.1. */
+static const real expm1_tail[] = {
+    0x1.5555540000000p-3f,
+    0x1.5554f80000000p-5f,
+    0x1.1112dc0000000p-7f,
+    0x1.6d3a300000000p-10f,
+    0x1.9e6b100000000p-13f,
 };
 
 /* log1p(w) = w - w^2/2 + w^3 p(w) on [-0.25, 0.5]; relative error 2^-30.0. */
@@ -26,4 +36,12 @@ static const real log1p_tail[] = {
     0x1.df1bdc0000000p-4f,
     -0x1.75031a0000000p-4f,
     0x1.3417e00000000p-5f,
+};
+
+/* 2 atanh(z) = 2 z + z^3 p(z^2) on [0, 0.0402002]; relative error 2^-35.2. */
+static const real log_tail[] = {
+    0x1.5555540000000p-1f,
+    0x1.999c0c0000000p-2f,
+    0x1.23e0440000000p-2f,
+    0x1.ee9f960000000p-3f,
 };

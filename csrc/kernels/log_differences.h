@@ -1,0 +1,108 @@
+/* logit, log1mexp, logexpm1 and logsubexp: logarithms of differences. */
+
+#ifndef FASTLOG_KERNELS_LOG_DIFFERENCES_H
+#define FASTLOG_KERNELS_LOG_DIFFERENCES_H
+
+#include "math/expm1.h"
+#include "math/log.h"
+
+/* logit(p) = log(p/(1 - p)) = -logit(1 - p): the quotient of the smaller one of p and 1 - p over the other. 1 - p is
+   exact from p = 1/2 up, where it is the smaller one, and below it is taken in two words.
+   2^e is the power of two for which 2^-e small/large is in [0.666, 1.502].
+   Error: that of the logarithm, 2^-5 ulp; the sum of its words rounds once. */
+INLINE vec k_logit(vec p) {
+    mask upper = v_lt(v_set(REAL(0.5)), p);
+    normal a = m_normal(p);
+    dw rest = dw_fast_two_sum(v_set(1), v_neg(v_max(v_set(UNLIFT), p)));
+    vec small = v_select(upper, rest.hi, a.x), large = v_select(upper, p, rest.hi);
+    vec large_lo = v_select(upper, v_set(0), rest.lo);
+    ivec half = i_set((bits)1 << (MANTISSA_BITS - 1));
+    ivec field = i_and(i_add(i_sub(v_bits(small), v_bits(large)), half), i_set(EXPONENT_FIELD));
+    vec n = v_real(i_sub(v_bits(small), field)), e = v_sub(m_field_value(field), a.lift);
+    dw d = dw_two_sum(n, large);
+    dw log = m_log_atanh(e, (dw){v_sub(n, large), v_neg(large_lo)}, (dw){d.hi, v_add(d.lo, large_lo)});
+    vec y = v_add(log.hi, log.lo);
+    mask inside = m_and(v_lt(v_set(0), p), v_lt(p, v_set(1)));
+    vec limit = v_select(v_eq(p, v_set(0)), v_set(-REAL_INFINITY), v_set(REAL_NAN));
+    return v_select(inside, v_select(upper, v_neg(y), y), v_select(v_eq(p, v_set(1)), v_set(REAL_INFINITY), limit));
+}
+
+/* Where e^x - 1 = x (1 + x/2 + ...) is x for its logarithm's purposes, below 2^-(p+7) in size; and where log(1 - e^x) is
+   -e^x, and log(e^x - 1) x, to 2^-5 ulp. */
+#define NEAR_0 v_real(i_set(POWER_OF_TWO(-MANTISSA_BITS - 8)))
+#define FAR v_set(-(MANTISSA_BITS + 6) * REAL(0.6931))
+
+/* log(1 - e^x), x < 0, as two words, from e^x = 2^n (1 + q); not for x near 0, where 1 - e^x is subnormal at last.
+   a = 1 - e^x = (1 - 2^n) - 2^n q gives e, and w = 2^-e a - 1 is the sum of c = 2^-e (1 - 2^n) - 1 and -2^(n-e) q. Either
+   c is 0, or it has at least q's exponent; where e is 0, c is -2^n, which may be too small for 1 - 2^n.
+   Below FAR, n stays -64, so that nothing is subnormal. */
+INLINE dw m_log1mexp(reduced x) {
+    vec one = v_set(1), power = m_power_of_two(v_bits(v_add(v_max(v_set(-64), x.n), v_set(ROUNDER))));
+    vec gap = v_sub(one, power);
+    ivec field = m_log2_field(v_fnma(power, x.q.hi, gap));
+    vec scale = v_real(i_sub(i_set(POWER_OF_TWO(0)), field));
+    vec c = v_select(v_eq(scale, one), v_neg(power), v_fma(scale, gap, v_set(-1)));
+    vec factor = v_mul(scale, power);
+    dw w = dw_fast_two_sum(c, v_neg(v_mul(factor, x.q.hi)));
+    return m_log_near_1(m_field_value(field), (dw){w.hi, v_fnma(factor, x.q.lo, w.lo)});
+}
+
+/* log1mexp(x) = log(1 - e^x), x <= 0. Near 0, and beyond, it is log(-x), which knows the limits.
+   Error: 2^-4 ulp from e^x and the logarithm; the sum of the words rounds once. */
+INLINE vec k_log1mexp(vec x) {
+    reduced e = m_exp_reduced(v_min(v_neg(NEAR_0), v_max(v_set(EXP_MIN), x)), v_set(0));
+    dw log = m_log1mexp(e);
+    vec y = v_add(log.hi, log.lo);
+    mask near_0 = v_lt(v_neg(NEAR_0), x), far = v_lt(x, FAR);
+    if (m_any(near_0)) {
+        dw log_x = m_log(v_neg(x));
+        y = v_select(near_0, v_add(log_x.hi, log_x.lo), y);
+    }
+    if (m_any(far)) y = v_select(far, v_neg(m_scale(m_one_plus(e.q), e.exponent)), y);
+    return v_select(v_eq(x, x), y, x);
+}
+
+/* logexpm1(x) = log(e^x - 1), x >= 0. With e^x = 2^n (1 + q), it is n ln2 + log(a), a = (1 - 2^-n) + q. 2^-e a is near 1,
+   w = 2^-e a - 1 is the sum of c = 2^-e (1 - 2^-n) - 1 and 2^-e q. About the zero at ln2, n is 1, e is -1 and c is 0.
+   Near 0, and below, it is log(x), which knows the limits; far up it is x.
+   Error: that of log1mexp. */
+INLINE vec k_logexpm1(vec x) {
+    reduced e = m_exp_reduced(v_max(NEAR_0, v_min(x, v_neg(FAR))), v_set(0));
+    vec gap = v_sub(v_set(1), m_power_of_two(v_bits(v_sub(v_set(ROUNDER), e.n))));
+    ivec field = m_log2_field(v_add(gap, e.q.hi));
+    vec scale = v_real(i_sub(i_set(POWER_OF_TWO(0)), field));
+    dw w = dw_two_sum(v_fma(scale, gap, v_set(-1)), v_mul(scale, e.q.hi));
+    dw log = m_log_near_1(v_add(e.n, m_field_value(field)), (dw){w.hi, v_fma(scale, e.q.lo, w.lo)});
+    vec y = v_select(v_lt(x, v_neg(FAR)), v_add(log.hi, log.lo), x);
+    mask near_0 = v_lt(x, NEAR_0);
+    if (m_any(near_0)) {
+        dw log_x = m_log(x);
+        y = v_select(near_0, v_add(log_x.hi, log_x.lo), y);
+    }
+    return y;
+}
+
+/* logsubexp(a, b) = log(e^a - e^b) = a + log(1 - e^(b-a)), with the rounding error of b - a kept.
+   -inf where a = b, be they infinite, nan where a < b. Far below 0 the logarithm is -e^(b-a), which shows beside an a that
+   is as small, and down to the subnormals.
+   Error: near e^a - e^b = 1 the terms cancel; what remains is the error of the logarithm, 2^-4 ulp of it. */
+INLINE vec k_logsubexp(vec a, vec b) {
+    dw d = dw_two_sum(b, v_neg(a));
+    mask near_0 = v_lt(v_neg(NEAR_0), d.hi), far = v_lt(d.hi, FAR), less = v_lt(b, a);
+    vec usual = v_min(v_neg(NEAR_0), v_max(v_set(EXP_MIN), d.hi));
+    reduced e = m_exp_reduced(usual, v_select(v_eq(usual, d.hi), d.lo, v_set(0)));
+    dw log = m_log1mexp(e);
+    if (m_any(m_and(less, near_0))) {
+        dw log_d = m_log(v_neg(d.hi));
+        log = (dw){v_select(near_0, log_d.hi, log.hi), v_select(near_0, log_d.lo, log.lo)};
+    }
+    vec y = dw_add_to(a, log);
+    if (m_any(far)) {
+        mask shows = m_and(far, v_lt(v_abs(a), v_set(1)));
+        y = v_select(shows, v_sub(a, m_scale(m_one_plus(e.q), e.exponent)), y);
+    }
+    return v_select(less, y, v_select(v_eq(a, b), v_set(-REAL_INFINITY), v_set(REAL_NAN)));
+}
+INLINE mask pole_logsubexp(vec a, vec b) { return v_eq(a, b); }
+
+#endif
