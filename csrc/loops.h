@@ -20,12 +20,12 @@
 typedef vec kernel1(vec);
 typedef vec kernel2(vec, vec);
 
-/* A function of which some infinite results of finite arguments are poles: where, if they are one, and not overflow or a
-   convention. */
+/* A function of which some infinite results of finite arguments are poles: where, if they are one, and not overflow
+   or a convention. */
 typedef mask pole2(vec, vec);
 
-/* A kernel, and what it takes to raise the exceptions of its results: `raises` is a constant in every loop, so that other
-   functions pay nothing, and `pole` tells a pole among the infinities of a function of two arguments. */
+/* A kernel, and what it takes to raise the exceptions of its results: `raises` is a constant in every loop, so that
+   other functions pay nothing, and `pole` tells a pole among the infinities of a function of two arguments. */
 typedef struct {
     kernel1 *kernel;
     int raises;

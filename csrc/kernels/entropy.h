@@ -1,7 +1,7 @@
 /* xlogy, xlog1py, entr and rel_entr: products with a logarithm, where 0 log 0 = 0.
 
-   The logarithm comes in two words, right to 2^-5 ulp, the product with it rounds once. A tiny factor is lifted, so that
-   this holds down to the subnormal results. */
+   The logarithm comes in two words, right to 2^-5 ulp, the product with it rounds once. A tiny factor is lifted, so
+   that this holds down to the subnormal results. */
 
 #ifndef FASTLOG_KERNELS_ENTROPY_H
 #define FASTLOG_KERNELS_ENTROPY_H
@@ -30,8 +30,8 @@ INLINE vec k_entr(vec x) {
     return v_select(v_lt(x, v_set(0)), v_set(-REAL_INFINITY), y);
 }
 
-/* rel_entr(x, y) = x log(x/y); 0 where x = 0 and y >= 0; convex with the value inf wherever else x or y is not positive.
-   log(0) stands for log(x/inf), log(inf) for log(inf/y). */
+/* rel_entr(x, y) = x log(x/y); 0 where x = 0 and y >= 0; convex with the value inf wherever else x or y is not
+   positive. log(0) stands for log(x/inf), log(inf) for log(inf/y). */
 INLINE vec k_rel_entr(vec x, vec y) {
     vec zero = v_set(0), infinity = v_set(REAL_INFINITY);
     dw log = m_log_quotient(x, y);

@@ -5,6 +5,7 @@
 
 #include "math/expm1.h"
 #include "math/log.h"
+#include "math/log1p.h"
 
 /* logit(p) = log(p/(1 - p)) = -logit(1 - p): the quotient of the smaller one of p and 1 - p over the other. 1 - p is
    exact from p = 1/2 up, where it is the smaller one, and below it is taken in two words.
@@ -20,59 +21,64 @@ INLINE vec k_logit(vec p) {
     ivec field = i_and(i_add(i_sub(v_bits(small), v_bits(large)), half), i_set(EXPONENT_FIELD));
     vec n = v_real(i_sub(v_bits(small), field)), e = v_sub(m_field_value(field), a.lift);
     dw d = dw_two_sum(n, large);
-    dw log = m_log_atanh(e, (dw){v_sub(n, large), v_neg(large_lo)}, (dw){d.hi, v_add(d.lo, large_lo)});
+    dw z = dw_div((dw){v_sub(n, large), v_neg(large_lo)}, (dw){d.hi, v_add(d.lo, large_lo)});
+    dw log = m_log_atanh(e, z);
     vec y = v_add(log.hi, log.lo);
     mask inside = m_and(v_lt(v_set(0), p), v_lt(p, v_set(1)));
     vec limit = v_select(v_eq(p, v_set(0)), v_set(-REAL_INFINITY), v_set(REAL_NAN));
     return v_select(inside, v_select(upper, v_neg(y), y), v_select(v_eq(p, v_set(1)), v_set(REAL_INFINITY), limit));
 }
 
-/* Where e^x - 1 = x (1 + x/2 + ...) is x for its logarithm's purposes, below 2^-(p+7) in size; and where log(1 - e^x) is
-   -e^x, and log(e^x - 1) x, to 2^-5 ulp. */
-#define NEAR_0 v_real(i_set(POWER_OF_TWO(-MANTISSA_BITS - 8)))
+/* Up to 2^-(p-1) in size, e^x - 1 is x for its logarithm's purposes; below FAR, log(1 - e^x) is -e^x, and log(e^-x - 1)
+   is -x: all to 2^-4 ulp. */
+#define NEAR_0 v_real(i_set(POWER_OF_TWO(-MANTISSA_BITS)))
 #define FAR v_set(-(MANTISSA_BITS + 6) * REAL(0.6931))
 
-/* log(1 - e^x), x < 0, as two words, from e^x = 2^n (1 + q); not for x near 0, where 1 - e^x is subnormal at last.
-   a = 1 - e^x = (1 - 2^n) - 2^n q gives e, and w = 2^-e a - 1 is the sum of c = 2^-e (1 - 2^n) - 1 and -2^(n-e) q. Either
-   c is 0, or it has at least q's exponent; where e is 0, c is -2^n, which may be too small for 1 - 2^n.
-   Below FAR, n stays -64, so that nothing is subnormal. */
-INLINE dw m_log1mexp(reduced x) {
-    vec one = v_set(1), power = m_power_of_two(v_bits(v_add(v_max(v_set(-64), x.n), v_set(ROUNDER))));
-    vec gap = v_sub(one, power);
-    ivec field = m_log2_field(v_fnma(power, x.q.hi, gap));
-    vec scale = v_real(i_sub(i_set(POWER_OF_TWO(0)), field));
-    vec c = v_select(v_eq(scale, one), v_neg(power), v_fma(scale, gap, v_set(-1)));
-    vec factor = v_mul(scale, power);
-    dw w = dw_fast_two_sum(c, v_neg(v_mul(factor, x.q.hi)));
-    return m_log_near_1(m_field_value(field), (dw){w.hi, v_fnma(factor, x.q.lo, w.lo)});
+/* Functions for e^r - 1 and e ln2 + log(1 + w), one of two each: quick or precise. */
+typedef dw expm1_function(dw);
+typedef dw log1p_function(vec, dw);
+
+/* log(1 - e^(x + x_lo)) for FAR <= x <= -NEAR_0, as two words.
+   With e^x = 2^n (1 + q), a = 1 - e^x = (1 - 2^n) - 2^n q tells e; w = 2^-e a - 1, in [-1/4, 1/2], is the sum of
+   c = 2^-e - 1 - 2^(n-e), which is exact, and -2^(n-e) q. Either c is 0 or its exponent is at least that of the
+   other. */
+INLINE dw m_log1mexp(vec x, vec x_lo, expm1_function *expm1, log1p_function *log1p) {
+    reduced e = m_reduce(x, x_lo);
+    dw q = expm1(e.r);
+    vec one = v_set(1), power = m_power_of_two(e.exponent);
+    ivec field = m_log2_field(v_fnma(power, q.hi, v_sub(one, power)), v_set(REAL(0.75)));
+    vec scale = m_inverse_power(field), factor = v_mul(scale, power);
+    dw w = dw_fast_two_sum(v_sub(v_sub(scale, one), factor), v_neg(v_mul(factor, q.hi)));
+    return log1p(m_field_value(field), (dw){w.hi, v_fnma(factor, q.lo, w.lo)});
 }
 
-/* log1mexp(x) = log(1 - e^x), x <= 0. Near 0, and beyond, it is log(-x), which knows the limits.
-   Error: 2^-4 ulp from e^x and the logarithm; the sum of the words rounds once. */
+/* log1mexp(x) = log(1 - e^x), x <= 0. Near 0, and above, it is log(-x), which knows the limits.
+   Error: 0.15 ulp from e^x - 1, as much from the logarithm; the sum of the words rounds once. */
 INLINE vec k_log1mexp(vec x) {
-    reduced e = m_exp_reduced(v_min(v_neg(NEAR_0), v_max(v_set(EXP_MIN), x)), v_set(0));
-    dw log = m_log1mexp(e);
+    dw log = m_log1mexp(v_min(v_neg(NEAR_0), v_max(FAR, x)), v_set(0), m_expm1, m_log1p_assemble);
     vec y = v_add(log.hi, log.lo);
     mask near_0 = v_lt(v_neg(NEAR_0), x), far = v_lt(x, FAR);
     if (m_any(near_0)) {
         dw log_x = m_log(v_neg(x));
         y = v_select(near_0, v_add(log_x.hi, log_x.lo), y);
     }
-    if (m_any(far)) y = v_select(far, v_neg(m_scale(m_one_plus(e.q), e.exponent)), y);
-    return v_select(v_eq(x, x), y, x);
+    if (m_any(far)) y = v_select(far, v_neg(m_exp_subnormal(x)), y);
+    return y;
 }
 
-/* logexpm1(x) = log(e^x - 1), x >= 0. With e^x = 2^n (1 + q), it is n ln2 + log(a), a = (1 - 2^-n) + q. 2^-e a is near 1,
-   w = 2^-e a - 1 is the sum of c = 2^-e (1 - 2^-n) - 1 and 2^-e q. About the zero at ln2, n is 1, e is -1 and c is 0.
+/* logexpm1(x) = log(e^x - 1), x >= 0. With e^x = 2^n (1 + q), it is n ln2 + log(a), a = (1 - 2^-n) + q, and a tells e;
+   w = 2^-e a - 1, in [-1/4, 1/2], is the sum of c = 2^-e (1 - 2^-n) - 1 and 2^-e q. About the zero at ln2, n is 1, e is
+   -1, c is 0, and r is some 2^-p: with a third word of ln2 it is right to 2^-p of itself.
    Near 0, and below, it is log(x), which knows the limits; far up it is x.
-   Error: that of log1mexp. */
+   Error: 2^-4 ulp from q, 0.15 ulp from the logarithm; the sum of the words rounds once. */
 INLINE vec k_logexpm1(vec x) {
-    reduced e = m_exp_reduced(v_max(NEAR_0, v_min(x, v_neg(FAR))), v_set(0));
-    vec gap = v_sub(v_set(1), m_power_of_two(v_bits(v_sub(v_set(ROUNDER), e.n))));
-    ivec field = m_log2_field(v_add(gap, e.q.hi));
-    vec scale = v_real(i_sub(i_set(POWER_OF_TWO(0)), field));
-    dw w = dw_two_sum(v_fma(scale, gap, v_set(-1)), v_mul(scale, e.q.hi));
-    dw log = m_log_near_1(v_add(e.n, m_field_value(field)), (dw){w.hi, v_fma(scale, e.q.lo, w.lo)});
+    reduced e = m_reduce(v_max(NEAR_0, v_min(x, v_neg(FAR))), v_set(0));
+    dw q = m_expm1_precise((dw){e.r.hi, v_fnma(e.n, v_set(ln2_third), e.r.lo)});
+    vec one = v_set(1), gap = v_sub(one, m_power_of_two(v_bits(v_sub(v_set(ROUNDER), e.n))));
+    ivec field = m_log2_field(v_add(gap, q.hi), v_set(REAL(0.75)));
+    vec scale = m_inverse_power(field);
+    dw w = dw_two_sum(v_fma(scale, gap, v_neg(one)), v_mul(scale, q.hi));
+    dw log = m_log1p_assemble(v_add(e.n, m_field_value(field)), (dw){w.hi, v_fma(scale, q.lo, w.lo)});
     vec y = v_select(v_lt(x, v_neg(FAR)), v_add(log.hi, log.lo), x);
     mask near_0 = v_lt(x, NEAR_0);
     if (m_any(near_0)) {
@@ -83,24 +89,21 @@ INLINE vec k_logexpm1(vec x) {
 }
 
 /* logsubexp(a, b) = log(e^a - e^b) = a + log(1 - e^(b-a)), with the rounding error of b - a kept.
-   -inf where a = b, be they infinite, nan where a < b. Far below 0 the logarithm is -e^(b-a), which shows beside an a that
-   is as small, and down to the subnormals.
-   Error: near e^a - e^b = 1 the terms cancel; what remains is the error of the logarithm, 2^-4 ulp of it. */
+   -inf where a = b, be they infinite, nan where a < b. Far below 0 the logarithm is -e^(b-a), which shows beside an a
+   that is as small, and down to the subnormals.
+   Error: near e^a - e^b = 1 the terms cancel; what remains is the error of the logarithm, 2^-4 of its ulp. */
 INLINE vec k_logsubexp(vec a, vec b) {
     dw d = dw_two_sum(b, v_neg(a));
     mask near_0 = v_lt(v_neg(NEAR_0), d.hi), far = v_lt(d.hi, FAR), less = v_lt(b, a);
-    vec usual = v_min(v_neg(NEAR_0), v_max(v_set(EXP_MIN), d.hi));
-    reduced e = m_exp_reduced(usual, v_select(v_eq(usual, d.hi), d.lo, v_set(0)));
-    dw log = m_log1mexp(e);
+    vec usual = v_min(v_neg(NEAR_0), v_max(FAR, d.hi));
+    dw log = m_log1mexp(usual, v_select(v_eq(usual, d.hi), d.lo, v_set(0)), m_expm1_precise, m_log_near_1);
     if (m_any(m_and(less, near_0))) {
         dw log_d = m_log(v_neg(d.hi));
         log = (dw){v_select(near_0, log_d.hi, log.hi), v_select(near_0, log_d.lo, log.lo)};
     }
     vec y = dw_add_to(a, log);
-    if (m_any(far)) {
-        mask shows = m_and(far, v_lt(v_abs(a), v_set(1)));
-        y = v_select(shows, v_sub(a, m_scale(m_one_plus(e.q), e.exponent)), y);
-    }
+    mask shows = m_and(far, v_lt(v_abs(a), v_set(1)));
+    if (m_any(shows)) y = v_select(shows, v_sub(a, m_exp_subnormal(d.hi)), y);
     return v_select(less, y, v_select(v_eq(a, b), v_set(-REAL_INFINITY), v_set(REAL_NAN)));
 }
 INLINE mask pole_logsubexp(vec a, vec b) { return v_eq(a, b); }

@@ -5,35 +5,36 @@
 
 #include "exp.h"
 
-/* e^x = 2^n (1 + q). */
+/* x = n ln2 + r; n also in the low bits of `exponent`. */
 typedef struct {
-    dw q;
+    dw r;
     vec n;
-    ivec exponent; /* n in its low bits, for m_scale */
+    ivec exponent;
 } reduced;
 
-/* For EXP_MIN <= x <= -EXP_MIN and |x_lo| <= ulp(x); nan stays nan.
-   x = n ln2 + r as in exp.h, but with a third word of ln2: next to x = ln2, r is some 2^-p, and is to be right to 2^-p of
-   itself. |x| below 2^-(p+8) is the caller's: r^2 is kept in two words.
-   q = r + r^2/2 + r^3 p(r): the cubic term is below 2^-5 r, and so its rounding errors are below 2^-5 ulp of q. */
-INLINE reduced m_exp_reduced(vec x, vec x_lo) {
+/* exp.h's reduction of x + x_lo, |x_lo| <= ulp(x). */
+INLINE reduced m_reduce(vec x, vec x_lo) {
     vec shifted = v_fma(x, v_set(log2_e), v_set(ROUNDER));
     vec n = v_sub(shifted, v_set(ROUNDER));
     dw r = dw_fast_two_sum(v_fnma(n, v_set(ln2_hi), x), v_fnma(n, v_set(ln2_lo), x_lo));
-    r.lo = v_fnma(n, v_set(ln2_third), r.lo);
+    return (reduced){r, n, v_bits(shifted)};
+}
+
+/* e^r - 1 = r + (r^2 p(r) + (1 + r) r_lo), |r| <= ln2/2. The bracket is below r/5, so that its rounding errors are
+   below 0.15 ulp of the result, and where r is small they vanish beside it. r^2 is not to be subnormal. */
+INLINE dw m_expm1(dw r) {
+    vec low = v_fma(r.lo, r.hi, r.lo);
+    return dw_fast_two_sum(r.hi, v_fma(v_mul(r.hi, r.hi), POLYNOMIAL(r.hi, exp_tail), low));
+}
+
+/* The same with r^2/2 in two words too: what is rounded is below r/40, and the rounding errors below 2^-5 ulp. */
+INLINE dw m_expm1_precise(dw r) {
     dw square = dw_mul(r.hi, r.hi);
     vec half = v_mul(v_set(REAL(0.5)), square.hi);
     vec low = v_fma(v_set(REAL(0.5)), square.lo, v_fma(r.lo, v_add(r.hi, half), r.lo));
-    vec cubic = v_mul(v_mul(r.hi, square.hi), POLYNOMIAL(r.hi, expm1_tail));
     dw sum = dw_fast_two_sum(r.hi, half);
-    dw q = dw_fast_two_sum(sum.hi, v_add(sum.lo, v_add(cubic, low)));
-    return (reduced){q, n, v_bits(shifted)};
-}
-
-/* 1 + q in one word, rounded once. */
-INLINE vec m_one_plus(dw q) {
-    dw s = dw_fast_two_sum(v_set(1), q.hi);
-    return v_add(s.hi, v_add(s.lo, q.lo));
+    vec cubic = v_fma(v_mul(r.hi, square.hi), POLYNOMIAL(r.hi, expm1_tail), low);
+    return dw_fast_two_sum(sum.hi, v_add(sum.lo, cubic));
 }
 
 #endif

@@ -11,22 +11,24 @@
 #define EXPONENT_FIELD (~(((bits)1 << MANTISSA_BITS) - 1))
 #define SQRT_HALF REAL(0.70710678118654752)
 
-/* e ln2 + 2 atanh(n/d) for |n/d| < 0.2005; n and d need no more than words that do not overlap by much.
+/* e ln2 + 2 atanh(z) for |z| < 0.2005.
    2 atanh(z) = 2 z + z^3 p(z^2), and the low word of z counts by the derivative 2/(1 - z^2) = 2 + 2 z^2 + ...
    e ln2_hi is exact (binary32's has 15 bits, |e| < 2^9) and 0 or larger than 2 z, which is added exactly.
    Error: the rest is below 2^-6 of the result, so the rounding errors in it are below 2^-5 ulp. */
-INLINE dw m_log_atanh(vec e, dw n, dw d) {
-    dw z = dw_div(n, d);
+INLINE dw m_log_atanh(vec e, dw z) {
     vec square = v_mul(z.hi, z.hi), twice_lo = v_add(z.lo, z.lo);
     vec low = v_fma(v_mul(square, z.hi), POLYNOMIAL(square, log_tail), v_fma(twice_lo, square, twice_lo));
     dw sum = dw_fast_two_sum(v_mul(e, v_set(ln2_hi)), v_add(z.hi, z.hi));
     return (dw){sum.hi, v_add(sum.lo, v_fma(e, v_set(ln2_lo), low))};
 }
 
-/* e ln2 + log(1 + w) for w in [-0.33, 0.5]. */
+/* e ln2 + log(1 + w) for w in [-0.33, 0.5]: z = w/(2 + w), whose remainder is (w - 2 z) - z w; the difference is
+   exact. */
 INLINE dw m_log_near_1(vec e, dw w) {
-    dw d = dw_fast_two_sum(v_set(2), w.hi);
-    return m_log_atanh(e, w, (dw){d.hi, v_add(d.lo, w.lo)});
+    vec reciprocal = v_div(v_set(1), v_add(v_set(2), w.hi));
+    vec z = v_mul(w.hi, reciprocal);
+    vec remainder = dw_remainder(v_fnma(v_set(2), z, w.hi), z, w.hi);
+    return m_log_atanh(e, (dw){z, v_mul(v_add(remainder, v_fnma(z, w.lo, w.lo)), reciprocal)});
 }
 
 /* The integer in an exponent field, of either sign, as a number. */
@@ -36,8 +38,11 @@ INLINE vec m_field_value(ivec field) {
     return v_sub(v_real(i_or(shifted, v_bits(v_set(ROUNDER)))), offset);
 }
 
-/* e such that 2^-e x is in [sqrt(1/2), sqrt(2)) for normal positive x, in the place of an exponent. */
-INLINE ivec m_log2_field(vec x) { return i_and(i_sub(v_bits(x), v_bits(v_set(SQRT_HALF))), i_set(EXPONENT_FIELD)); }
+/* e such that 2^-e x is in [least, 2 least) for normal positive x, in the place of an exponent. */
+INLINE ivec m_log2_field(vec x, vec least) { return i_and(i_sub(v_bits(x), v_bits(least)), i_set(EXPONENT_FIELD)); }
+
+/* 2^-e. */
+INLINE vec m_inverse_power(ivec field) { return v_real(i_sub(i_set(POWER_OF_TWO(0)), field)); }
 
 /* 2^-LIFT' x with x normal, where LIFT' = lift: LIFT for positive subnormal x, else 0. */
 typedef struct {
@@ -60,10 +65,10 @@ INLINE dw m_log_limits(vec x, dw log) {
 /* log x for every x. */
 INLINE dw m_log(vec x) {
     normal a = m_normal(x);
-    ivec field = m_log2_field(a.x);
+    ivec field = m_log2_field(a.x, v_set(SQRT_HALF));
     vec m = v_real(i_sub(v_bits(a.x), field));
     vec e = v_sub(m_field_value(field), a.lift);
-    dw log = m_log_atanh(e, (dw){v_sub(m, v_set(1)), v_set(0)}, dw_fast_two_sum(v_set(1), m));
+    dw log = m_log_near_1(e, (dw){v_sub(m, v_set(1)), v_set(0)});
     return m_log_limits(x, log);
 }
 
@@ -77,7 +82,7 @@ INLINE dw m_log_quotient(vec x, vec y) {
     ivec to_unit = i_sub(i_set(POWER_OF_TWO(0)), y_field);
     vec n = v_real(i_add(i_sub(v_bits(a.x), field), to_unit)), d = v_real(i_add(v_bits(b.x), to_unit));
     vec e = v_add(m_field_value(field), v_sub(b.lift, a.lift));
-    return m_log_atanh(e, (dw){v_sub(n, d), v_set(0)}, dw_two_sum(n, d));
+    return m_log_atanh(e, dw_div((dw){v_sub(n, d), v_set(0)}, dw_two_sum(n, d)));
 }
 
 /* log(1 + y) for every y. With s + s_lo = 1 + y, the bits of s give e; where that is 0, y itself is the numerator.
@@ -86,14 +91,13 @@ INLINE dw m_log1p_any(vec y) {
     mask tiny = v_lt(v_abs(y), v_real(i_set(POWER_OF_TWO(-MANTISSA_BITS - 5))));
     vec usual = v_select(tiny, v_set(0), y);
     dw s = dw_two_sum(v_set(1), usual);
-    ivec field = m_log2_field(s.hi);
+    ivec field = m_log2_field(s.hi, v_set(SQRT_HALF));
     vec m = v_real(i_sub(v_bits(s.hi), field));
-    vec scale = v_max(v_set(0), v_real(i_sub(i_set(POWER_OF_TWO(0)), field)));
+    vec scale = v_max(v_set(0), m_inverse_power(field));
     vec m_lo = v_mul(s.lo, scale);
     mask near = v_eq(scale, v_set(1));
-    dw n = {v_select(near, usual, v_sub(m, v_set(1))), v_select(near, v_set(0), m_lo)};
-    dw d = dw_fast_two_sum(v_set(1), m);
-    dw log = m_log_limits(s.hi, m_log_atanh(m_field_value(field), n, (dw){d.hi, v_add(d.lo, m_lo)}));
+    dw w = {v_select(near, usual, v_sub(m, v_set(1))), v_select(near, v_set(0), m_lo)};
+    dw log = m_log_limits(s.hi, m_log_near_1(m_field_value(field), w));
     return (dw){v_select(tiny, y, log.hi), log.lo};
 }
 
