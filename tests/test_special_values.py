@@ -109,7 +109,6 @@ SPECIAL = {
     "log1mexp": [
         ("0", "-inf"),
         ("-0", "-inf"),
-        ("-log2", "-log2"),
         ("-inf", "-0"),
         ("-max", "-0"),
         ("-1000", "-0"),
@@ -516,6 +515,11 @@ POLES = [
 ]
 
 
+def recorder(seen):
+    """For np.errstate's call=: adds the name of each exception to `seen`."""
+    return lambda kind, _: seen.add(kind)
+
+
 @pytest.mark.parametrize(("name", "args", "exception"), POLES)
 def test_poles_and_invalid_points(ufuncs, name, args, exception, dtype):
     """What the mathematics raises, and no more, wherever the point stands in an array; elsewhere nothing is raised."""
@@ -528,7 +532,7 @@ def test_poles_and_invalid_points(ufuncs, name, args, exception, dtype):
             for a, x in zip(arrays, point, strict=True):
                 a[where] = x
             seen = set()
-            with np.errstate(all="call"), np.errstate(call=lambda kind, _: seen.add(kind)):
+            with np.errstate(all="call"), np.errstate(call=recorder(seen)):
                 f(*arrays)
                 f(*(np.repeat(a, 2)[::2] for a in arrays))
             assert seen == {None: set(), "divide": {"divide by zero"}, "invalid": {"invalid value"}}[exception]
@@ -538,7 +542,7 @@ def test_an_earlier_exception_stays_beside_a_pole(ufuncs):
     """The pole is added to the status that the loop found, which holds the overflow of NumPy's cast."""
     x = np.array([1e300, 0.5, 0.0])
     seen = set()
-    with np.errstate(all="call"), np.errstate(call=lambda kind, _: seen.add(kind)):
+    with np.errstate(all="call"), np.errstate(call=recorder(seen)):
         ufuncs["xlogy"](np.ones(3), x, dtype="f4")
     assert seen == {"overflow", "divide by zero"}
 
@@ -683,7 +687,7 @@ def test_logaddexp_is_at_least_the_greater(ufuncs, dtype, a, b):
 @WIDTHS
 @given(x=st.one_of(st.floats(1e-3, 80), st.floats(0.5, 1.0)))
 def test_logexpm1_is_the_inverse_of_softplus(ufuncs, dtype, x):
-    """softplus(logexpm1(x)) = x: an error of logexpm1 counts with softplus's derivative, sigmoid(y) < 1, times |y|/x."""
+    """softplus(logexpm1(x)) = x: an error of y = logexpm1(x) counts with softplus's derivative, sigmoid(y)."""
     x = neighbours(x, dtype)
     y = ufuncs["logexpm1"](x)
     bound = 2 * spacing(x) + spacing(y) * ufuncs["sigmoid"](y)

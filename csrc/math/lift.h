@@ -19,25 +19,26 @@ INLINE vec m_lift(vec x) {
     return v_real(i_or(v_bits(v_select(v_lt(magnitude, LEAST_NORMAL), subnormal, normal)), sign));
 }
 
-/* 2^-LIFT x for finite x, rounded once where that is subnormal; m_scale's way. */
+/* 2^-LIFT x, rounded once where that is subnormal; m_scale's way. Infinities and nan stay. */
 INLINE vec m_lower(vec x) {
     vec magnitude = v_abs(x);
     ivec sign = i_and(v_bits(x), i_set(SIGN_BIT));
     ivec subnormal = i_sub(v_bits(v_add(magnitude, LIFTED_LEAST_NORMAL)), v_bits(LIFTED_LEAST_NORMAL));
     ivec normal = i_sub(v_bits(magnitude), i_set((bits)LIFT << MANTISSA_BITS));
     vec y = v_select(v_lt(magnitude, LIFTED_LEAST_NORMAL), v_real(subnormal), v_real(normal));
-    return v_real(i_or(v_bits(y), sign));
+    return v_select(v_lt(magnitude, v_set(REAL_INFINITY)), v_real(i_or(v_bits(y), sign)), x);
 }
 
 /* 0 < |x| < 2^-LIFT; the bits of 0, less one, are a nan. */
 INLINE mask m_is_tiny(vec x) { return v_lt(v_real(i_sub(v_bits(v_abs(x)), i_set(1))), v_set(UNLIFT)); }
 
-/* x (l.hi + l.lo), rounded once; x l.hi where that is infinite, nan or 0 (whose sign it keeps). */
+/* x (l.hi + l.lo), rounded once; x l.hi where that is infinite or 0 (whose sign it keeps). nan is always the same one,
+   whichever of two factors a compiler puts first. */
 INLINE vec m_product(vec x, dw l) {
     dw p = dw_mul(x, l.hi);
     vec sum = v_add(p.hi, v_fma(x, l.lo, p.lo));
     mask ordinary = m_and(v_lt(v_abs(sum), v_set(REAL_INFINITY)), v_ne(sum, v_set(0)));
-    return v_select(ordinary, sum, p.hi);
+    return v_select(ordinary, sum, v_select(v_eq(p.hi, p.hi), p.hi, v_set(REAL_NAN)));
 }
 
 /* The same where a factor, which `tiny` tells, is so small that the product or its low words may be subnormal: it is
