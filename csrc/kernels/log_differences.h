@@ -29,16 +29,11 @@ INLINE vec k_logit(vec p) {
     return v_select(inside, v_select(upper, v_neg(y), y), v_select(v_eq(p, v_set(1)), v_set(REAL_INFINITY), limit));
 }
 
-/* Up to 2^-(p-1) in size, e^x - 1 is x for its logarithm's purposes; below FAR, log(1 - e^x) is -e^x, and log(e^-x - 1)
-   is -x: all to 2^-4 ulp. */
-#define NEAR_0 v_real(i_set(POWER_OF_TWO(-MANTISSA_BITS)))
-#define FAR v_set(-(MANTISSA_BITS + 6) * REAL(0.6931))
-
 /* Functions for e^r - 1 and e ln2 + log(1 + w), one of two each: quick or precise. */
 typedef dw expm1_function(dw);
 typedef dw log1p_function(vec, dw);
 
-/* log(1 - e^(x + x_lo)) for FAR <= x <= -NEAR_0, as two words.
+/* log(1 - e^(x + x_lo)) for far_below_0 <= x <= -near_0, as two words.
    With e^x = 2^n (1 + q), a = 1 - e^x = (1 - 2^n) - 2^n q tells e; w = 2^-e a - 1, in [-1/4, 1/2], is the sum of
    c = 2^-e - 1 - 2^(n-e), which is exact, and -2^(n-e) q. Either c is 0 or its exponent is at least that of the
    other. */
@@ -55,14 +50,14 @@ INLINE dw m_log1mexp(vec x, vec x_lo, expm1_function *expm1, log1p_function *log
 /* log1mexp(x) = log(1 - e^x), x <= 0. Near 0, and above, it is log(-x), which knows the limits.
    Error: 0.15 ulp from e^x - 1, as much from the logarithm; the sum of the words rounds once. */
 INLINE vec k_log1mexp(vec x) {
-    dw log = m_log1mexp(v_min(v_neg(NEAR_0), v_max(FAR, x)), v_set(0), m_expm1, m_log1p_assemble);
+    dw log = m_log1mexp(v_min(v_set(-near_0), v_max(v_set(far_below_0), x)), v_set(0), m_expm1, m_log1p_assemble);
     vec y = v_add(log.hi, log.lo);
-    mask near_0 = v_lt(v_neg(NEAR_0), x), far = v_lt(x, FAR);
-    if (m_any(near_0)) {
+    mask is_near = v_lt(v_set(-near_0), x), is_far = v_lt(x, v_set(far_below_0));
+    if (m_any(is_near)) {
         dw log_x = m_log(v_neg(x));
-        y = v_select(near_0, v_add(log_x.hi, log_x.lo), y);
+        y = v_select(is_near, v_add(log_x.hi, log_x.lo), y);
     }
-    if (m_any(far)) y = v_select(far, v_neg(m_exp_subnormal(x)), y);
+    if (m_any(is_far)) y = v_select(is_far, v_neg(m_exp_subnormal(x)), y);
     return y;
 }
 
@@ -72,18 +67,18 @@ INLINE vec k_log1mexp(vec x) {
    Near 0, and below, it is log(x), which knows the limits; far up it is x.
    Error: 2^-4 ulp from q, 0.15 ulp from the logarithm; the sum of the words rounds once. */
 INLINE vec k_logexpm1(vec x) {
-    reduced e = m_reduce(v_max(NEAR_0, v_min(x, v_neg(FAR))), v_set(0));
+    reduced e = m_reduce(v_max(v_set(near_0), v_min(x, v_set(-far_below_0))), v_set(0));
     dw q = m_expm1_precise((dw){e.r.hi, v_fnma(e.n, v_set(ln2_third), e.r.lo)});
     vec one = v_set(1), gap = v_sub(one, m_power_of_two(v_bits(v_sub(v_set(ROUNDER), e.n))));
     ivec field = m_log2_field(v_add(gap, q.hi), v_set(REAL(0.75)));
     vec scale = m_inverse_power(field);
     dw w = dw_two_sum(v_fma(scale, gap, v_neg(one)), v_mul(scale, q.hi));
     dw log = m_log1p_assemble(v_add(e.n, m_field_value(field)), (dw){w.hi, v_fma(scale, q.lo, w.lo)});
-    vec y = v_select(v_lt(x, v_neg(FAR)), v_add(log.hi, log.lo), x);
-    mask near_0 = v_lt(x, NEAR_0);
-    if (m_any(near_0)) {
+    vec y = v_select(v_lt(x, v_set(-far_below_0)), v_add(log.hi, log.lo), x);
+    mask is_near = v_lt(x, v_set(near_0));
+    if (m_any(is_near)) {
         dw log_x = m_log(x);
-        y = v_select(near_0, v_add(log_x.hi, log_x.lo), y);
+        y = v_select(is_near, v_add(log_x.hi, log_x.lo), y);
     }
     return y;
 }
@@ -94,15 +89,15 @@ INLINE vec k_logexpm1(vec x) {
    Error: near e^a - e^b = 1 the terms cancel; what remains is the error of the logarithm, 2^-4 of its ulp. */
 INLINE vec k_logsubexp(vec a, vec b) {
     dw d = dw_two_sum(b, v_neg(a));
-    mask near_0 = v_lt(v_neg(NEAR_0), d.hi), far = v_lt(d.hi, FAR), less = v_lt(b, a);
-    vec usual = v_min(v_neg(NEAR_0), v_max(FAR, d.hi));
+    mask is_near = v_lt(v_set(-near_0), d.hi), is_far = v_lt(d.hi, v_set(far_below_0)), less = v_lt(b, a);
+    vec usual = v_min(v_set(-near_0), v_max(v_set(far_below_0), d.hi));
     dw log = m_log1mexp(usual, v_select(v_eq(usual, d.hi), d.lo, v_set(0)), m_expm1_precise, m_log_near_1);
-    if (m_any(m_and(less, near_0))) {
+    if (m_any(m_and(less, is_near))) {
         dw log_d = m_log(v_neg(d.hi));
-        log = (dw){v_select(near_0, log_d.hi, log.hi), v_select(near_0, log_d.lo, log.lo)};
+        log = (dw){v_select(is_near, log_d.hi, log.hi), v_select(is_near, log_d.lo, log.lo)};
     }
     vec y = dw_add_to(a, log);
-    mask shows = m_and(far, v_lt(v_abs(a), v_set(1)));
+    mask shows = m_and(is_far, v_lt(v_abs(a), v_set(1)));
     if (m_any(shows)) y = v_select(shows, v_sub(a, m_exp_subnormal(d.hi)), y);
     return v_select(less, y, v_select(v_eq(a, b), v_set(-REAL_INFINITY), v_set(REAL_NAN)));
 }

@@ -3,9 +3,8 @@
 #ifndef FASTLOG_KERNELS_MISH_H
 #define FASTLOG_KERNELS_MISH_H
 
+#include "math/expm1.h"
 #include "math/lift.h"
-
-#define MISH_FAR v_set(-(MANTISSA_BITS + 6) * REAL(0.6931)) /* below it t is less than 2^-(p+5) */
 
 /* mish(x) = x tanh(log(1 + e^x)) = x ((1 + e^x)^2 - 1)/((1 + e^x)^2 + 1). With t = e^-|x| the fraction is
    (t^2 + 2t)/(t^2 + 2t + 2) for x < 0 and (1 + 2t)/(1 + 2t + 2t^2) above; it and its product with x are taken in two
@@ -27,11 +26,11 @@ INLINE vec k_mish(vec x) {
     d.lo = v_add(d.lo, v_add(n.lo, v_select(negative, v_set(0), twice_square_lo)));
     dw fraction = dw_div(n, d);
     vec y = m_product_lifted(x, fraction, m_is_tiny(x));
-    mask far = v_lt(x, MISH_FAR);
-    if (m_any(far)) {
+    mask is_far = v_lt(x, v_set(far_below_0));
+    if (m_any(is_far)) {
         dw product = dw_mul(v_neg(above_floor), e.mantissa.hi);
         vec low = v_fma(v_neg(above_floor), e.mantissa.lo, product.lo);
-        y = v_select(far, v_neg(m_scale(v_add(product.hi, low), e.exponent)), y);
+        y = v_select(is_far, v_neg(m_scale(v_add(product.hi, low), e.exponent)), y);
     }
     return v_select(v_eq(x, x), y, x);
 }
