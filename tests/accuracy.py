@@ -79,7 +79,8 @@ def measure(name: str, dtype: type, x: tuple[np.ndarray, ...], targets: list[str
         keep = claimed(name, x, np.array([float(v) for v in values]))
         x = tuple(a[keep] for a in x)
         expected = [v for v, k in zip(values, keep, strict=True) if k]
-    return {target: summarise(x, errors(functions(target)[name](*x), expected)) for target in targets}
+    with np.errstate(all="ignore"):
+        return {target: summarise(x, errors(functions(target)[name](*x), expected)) for target in targets}
 
 
 def all_floats(name: str, targets: list[str], first: int) -> dict[str, Errors]:

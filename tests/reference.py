@@ -99,7 +99,7 @@ def exact_logsumexp(row: np.ndarray) -> gmpy2.mpfr:
 def ulp(values: np.ndarray, dtype: type) -> np.ndarray:
     """Unit in the last place of exact values rounded to `dtype`; the smallest subnormal below the normal numbers."""
     with np.errstate(all="ignore"):
-        return np.spacing(np.abs(values.astype(dtype))).astype(np.longdouble)
+        return np.spacing(np.abs(values.astype(dtype))).astype(values.dtype)
 
 
 def errors(got: np.ndarray, expected: np.ndarray | list[gmpy2.mpfr]) -> np.ndarray:
