@@ -207,8 +207,9 @@ def accuracy_markdown() -> str:
     lines = [
         "The largest error on any instruction set, in units in the last place (ulp) of the exact result; for "
         "`logsumexp` in ulp of max(1, abs(result)); for `logaddexp` and `logsubexp` where "
-        "abs(result) > max(abs(x1), abs(x2))/16, elsewhere it is below 0.9 and 0.6 ulp of max(1, abs(result)). Subnormal results count in units of the smallest "
-        "subnormal number. `make test` holds these figures, `make exhaustive` measures them anew.",
+        "abs(result) > max(abs(x1), abs(x2))/16, elsewhere it is below 0.9 and 0.6 ulp of max(1, abs(result)). "
+        "Subnormal results count in units of the smallest subnormal number. `make test` holds these figures, "
+        "`make exhaustive` measures them anew.",
         "",
         *markdown_table(["function", "float32", "float64"], rows, 1),
     ]

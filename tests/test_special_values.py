@@ -313,6 +313,24 @@ def test_bce_of_an_infinite_logit_is_never_nan(ufuncs, dtype):
         np.testing.assert_array_equal(loss, np.where(targets == (logit > 0), 0.0, INF))
 
 
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+@pytest.mark.parametrize("name", ["logit", "xlogy", "xlog1py", "entr", "rel_entr"])
+def test_scipys_limits(ufuncs, name, dtype):
+    """The infinities, nans and zeros (with their signs) of scipy.special's function, and the same values elsewhere."""
+    special = pytest.importorskip("scipy.special")
+    info = np.finfo(dtype)
+    x = np.array([0, 0.25, 0.5, 1, 2, 1e-3, 1e3, info.smallest_subnormal, info.tiny, 1e20, INF], dtype)
+    x = np.r_[x, -x, NAN]
+    f = ufuncs[name]
+    args = (x,) if f.nin == 1 else (x[:, None], x)
+    with np.errstate(all="ignore"):
+        got, expected = f(*args), getattr(special, name)(*args)
+    assert f.__name__ == getattr(special, name).__name__
+    np.testing.assert_allclose(got, expected, rtol=4 * info.eps, atol=200 * float(info.smallest_subnormal))
+    zero = expected == 0
+    np.testing.assert_array_equal(np.signbit(got[zero]), np.signbit(expected[zero]))
+
+
 # ---- subnormal results ----
 
 
@@ -448,7 +466,7 @@ def test_no_spurious_exceptions(f, dtype, ordinary):
             f(*(x[n : 2 * n] for x in args))
 
 
-@pytest.mark.parametrize("name", ["softplus", "log_sigmoid", "sigmoid", "logaddexp"])
+@pytest.mark.parametrize("name", ["softplus", "log_sigmoid", "sigmoid", "mish", "logaddexp"])
 def test_no_number_becomes_nan_or_infinite(ufuncs, name, dtype):
     f = ufuncs[name]
     args = np.stack(dense(f, dtype))
