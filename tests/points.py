@@ -73,7 +73,7 @@ def inside(name: str, dtype: type, count: int, seed: int) -> np.ndarray:
 def factors(dtype: type, count: int, rng: np.random.Generator) -> np.ndarray:
     """Numbers of both signs, small and large, that leave most products with a logarithm finite and not 0."""
     info = np.finfo(dtype)
-    top = info.maxexp - 12
+    top = info.maxexp
     exponents = np.where(
         rng.random(count) < 0.3, rng.uniform(info.minexp - info.nmant, top, count), rng.normal(0, 3, count)
     )

@@ -331,6 +331,19 @@ def test_scipys_limits(ufuncs, name, dtype):
     np.testing.assert_array_equal(np.signbit(got[zero]), np.signbit(expected[zero]))
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_products_overflow_where_they_must(ufuncs, dtype):
+    """Up to some ulp of the largest number they are finite, for logarithms at all distances from multiples of log 2."""
+    y = np.linspace(1.5, 64, 5000).astype(dtype)
+    log = np.log(y.astype("g"))
+    x = (np.finfo(dtype).max * (1 - 16 * np.finfo(dtype).eps) / np.maximum(log, 1.01)).astype(dtype)
+    with np.errstate(all="raise"):
+        assert np.isfinite(ufuncs["xlogy"](x, y)).all()
+        assert np.isfinite(ufuncs["xlogy"](-x, 1 / y)).all()
+        assert np.isfinite(ufuncs["xlog1py"](x, y - 1)).all()
+        assert np.isfinite(ufuncs["rel_entr"](x, x / y)).all()
+
+
 # ---- subnormal results ----
 
 
