@@ -22,7 +22,8 @@ class Function:
     row : str
         The row of csrc/functions.def whose kernel does the work.
     arguments : tuple of str
-        The arrays it needs: logits `x` and `y`, targets `z` (0 or 1), class `labels`.
+        The arrays it needs: logits `x` and `y`, the greater `high` and the smaller `low` of the two, `x` made
+        `negative` and `positive`, probabilities `p` and `q`, targets `z` (0 or 1), class `labels`.
     along_rows : bool
         Whether it works along an axis.
     calls : dict
@@ -75,6 +76,14 @@ FUNCTIONS = (
         "numexpr": "evaluate('x / (1 + exp(-x))', out=out)",
         "numba": "x / (one + exp(-x))",
     }),
+    Function("mish", "mish", ("x",), False, {
+        "fastlog": "fastlog.mish(x, out=out)",
+        "SciPy": "np.multiply(x, np.tanh(special.softplus(x, out=out), out=out), out=out)",
+        "NumPy": "np.multiply(x, np.tanh(np.logaddexp(0, x, out=out), out=out), out=out)",
+        "PyTorch": "F.mish(x)",
+        "JAX": "jax.nn.mish(x)",
+        "numexpr": "evaluate('x * tanh(where(x > 0, x, 0) + log1p(exp(-abs(x))))', out=out)",
+    }),
     Function("logaddexp", "logaddexp", ("x", "y"), False, {
         "fastlog": "fastlog.logaddexp(x, y, out=out)",
         "NumPy": "np.logaddexp(x, y, out=out)",
@@ -82,6 +91,66 @@ FUNCTIONS = (
         "JAX": "jax.numpy.logaddexp(x, y)",
         "numexpr": "evaluate('where(x > y, x, y) + log1p(exp(-abs(x - y)))', out=out)",
         "numba": "max(x, y) + log1p(exp(-abs(x - y)))",
+    }),
+    Function("logsubexp", "logsubexp", ("high", "low"), False, {
+        "fastlog": "fastlog.logsubexp(high, low, out=out)",
+        "NumPy": "np.add(high, np.log(-np.expm1(np.subtract(low, high, out=out), out=out), out=out), out=out)",
+        "PyTorch": "high + torch.log(-torch.expm1(low - high))",
+        "JAX": "high + jax.nn.log1mexp(high - low)",
+        "numexpr": "evaluate('high + log(-expm1(low - high))', out=out)",
+    }),
+    Function("log1mexp", "log1mexp", ("negative",), False, {
+        "fastlog": "fastlog.log1mexp(negative, out=out)",
+        "NumPy": "np.where(negative > -0.7, np.log(-np.expm1(negative)), np.log1p(-np.exp(negative)))",
+        "PyTorch": "torch.where(negative > -0.7, torch.log(-torch.expm1(negative)), torch.log1p(-torch.exp(negative)))",
+        "JAX": "jax.nn.log1mexp(-negative)",
+        "numexpr": "evaluate('where(negative > -0.7, log(-expm1(negative)), log1p(-exp(negative)))', out=out)",
+    }),
+    Function("logexpm1", "logexpm1", ("positive",), False, {
+        "fastlog": "fastlog.logexpm1(positive, out=out)",
+        "NumPy": "np.add(positive, np.log(-np.expm1(-positive)), out=out)",
+        "PyTorch": "positive + torch.log(-torch.expm1(-positive))",
+        "JAX": "positive + jax.nn.log1mexp(positive)",
+        "numexpr": "evaluate('positive + log(-expm1(-positive))', out=out)",
+    }),
+    Function("logit", "logit", ("p",), False, {
+        "fastlog": "fastlog.logit(p, out=out)",
+        "SciPy": "special.logit(p, out=out)",
+        "NumPy": "np.subtract(np.log(p, out=out), np.log1p(-p), out=out)",
+        "PyTorch": "torch.logit(p, out=out)",
+        "JAX": "jax.scipy.special.logit(p)",
+        "numexpr": "evaluate('log(p / (1 - p))', out=out)",
+    }),
+    Function("xlogy", "xlogy", ("p", "q"), False, {
+        "fastlog": "fastlog.xlogy(p, q, out=out)",
+        "SciPy": "special.xlogy(p, q, out=out)",
+        "NumPy": "np.where(p == 0, 0, p * np.log(q))",
+        "PyTorch": "torch.xlogy(p, q, out=out)",
+        "JAX": "jax.scipy.special.xlogy(p, q)",
+        "numexpr": "evaluate('where(p == 0, 0, p * log(q))', out=out)",
+    }),
+    Function("xlog1py", "xlog1py", ("p", "q"), False, {
+        "fastlog": "fastlog.xlog1py(p, q, out=out)",
+        "SciPy": "special.xlog1py(p, q, out=out)",
+        "NumPy": "np.where(p == 0, 0, p * np.log1p(q))",
+        "PyTorch": "torch.special.xlog1py(p, q, out=out)",
+        "JAX": "jax.scipy.special.xlog1py(p, q)",
+        "numexpr": "evaluate('where(p == 0, 0, p * log1p(q))', out=out)",
+    }),
+    Function("entr", "entr", ("p",), False, {
+        "fastlog": "fastlog.entr(p, out=out)",
+        "SciPy": "special.entr(p, out=out)",
+        "NumPy": "np.where(p == 0, 0, -p * np.log(p))",
+        "PyTorch": "torch.special.entr(p, out=out)",
+        "JAX": "jax.scipy.special.entr(p)",
+        "numexpr": "evaluate('where(p == 0, 0, -p * log(p))', out=out)",
+    }),
+    Function("rel_entr", "rel_entr", ("p", "q"), False, {
+        "fastlog": "fastlog.rel_entr(p, q, out=out)",
+        "SciPy": "special.rel_entr(p, q, out=out)",
+        "NumPy": "np.where(p == 0, 0, p * np.log(p / q))",
+        "JAX": "jax.scipy.special.rel_entr(p, q)",
+        "numexpr": "evaluate('where(p == 0, 0, p * log(p / q))', out=out)",
     }),
     Function("binary_cross_entropy_with_logits", "binary_cross_entropy_with_logits", ("x", "z"), False, {
         "fastlog": "fastlog.binary_cross_entropy_with_logits(x, z, reduction='none')",
@@ -214,6 +283,16 @@ def make_arrays(case: Case) -> dict[str, Any]:
     made: dict[str, Any] = {"x": x, "axis": case.axis, "out": None if case.size == CALL else np.empty_like(x)}
     if "y" in case.function.arguments:
         made["y"] = _normal(1)[: case.elements].astype(case.dtype)
+    if "high" in case.function.arguments:
+        y = _normal(1)[: case.elements].astype(case.dtype)
+        made["high"], made["low"] = np.maximum(x, y), np.minimum(x, y)
+    if "positive" in case.function.arguments:
+        made["positive"] = np.abs(x)
+    if "negative" in case.function.arguments:
+        made["negative"] = -np.abs(x)
+    for k, name in enumerate("pq"):
+        if name in case.function.arguments:  # the logistic function of the normal numbers: in (0, 1)
+            made[name] = (1 / (1 + np.exp(-_normal(k)[: case.elements]))).astype(case.dtype)
     if "z" in case.function.arguments:
         made["z"] = (_normal(1)[: case.elements] > 0).astype(case.dtype)
     if "labels" in case.function.arguments:

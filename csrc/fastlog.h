@@ -12,7 +12,9 @@ typedef void fl_loop(char **args, const intptr_t *dims, const intptr_t *steps, v
 enum fl_shape {
     map1,            /* x -> y */
     map2,            /* x1, x2 -> y */
-    map2_logaddexp,  /* the same, and NumPy's reduce and accumulate calls run as a (running) logsumexp */
+    map1_raising,    /* x -> y of a function with poles or invalid points, which raise the exceptions */
+    map2_raising,    /* x1, x2 -> y likewise */
+    map2_logaddexp,  /* as map2, and NumPy's reduce and accumulate calls run as a (running) logsumexp */
     sum2,            /* (n),(n)->(): the sum of a map2 kernel, as a double */
     reduce,          /* (n)->() */
     normalize,       /* (n)->(n) */

@@ -20,6 +20,48 @@
 typedef vec kernel1(vec);
 typedef vec kernel2(vec, vec);
 
+/* A function of which some infinite results of finite arguments are poles: where, if they are one, and not overflow
+   or a convention. */
+typedef mask pole2(vec, vec);
+
+/* A kernel, and what it takes to raise the exceptions of its results: `raises` is a constant in every loop, so that
+   other functions pay nothing, and `pole` tells a pole among the infinities of a function of two arguments. */
+typedef struct {
+    kernel1 *kernel;
+    int raises;
+    unsigned *raised;
+} function1;
+typedef struct {
+    kernel2 *kernel;
+    pole2 *pole; /* NULL: raises nothing */
+    unsigned *raised;
+} function2;
+
+INLINE mask is_finite(vec x) { return v_lt(v_abs(x), v_set(REAL_INFINITY)); }
+INLINE mask is_infinite(vec x) { return v_eq(v_abs(x), v_set(REAL_INFINITY)); }
+/* Of all numbers and nan, only the finite have the difference 0 with themselves. */
+INLINE int all_finite(vec x) { return !m_any(v_ne(v_sub(x, x), v_set(0))); }
+
+/* nan from a number is invalid; infinity from a finite number is a pole. */
+INLINE vec apply1(function1 f, vec x) {
+    vec y = f.kernel(x);
+    if (f.raises && !all_finite(y)) {
+        if (m_any(m_and(v_ne(y, y), v_eq(x, x)))) *f.raised |= STATUS_INVALID;
+        if (m_any(m_and(is_infinite(y), is_finite(x)))) *f.raised |= STATUS_DIVIDE;
+    }
+    return y;
+}
+
+INLINE vec apply2(function2 f, vec x1, vec x2) {
+    vec y = f.kernel(x1, x2);
+    if (f.pole && !all_finite(y)) {
+        mask numbers = m_and(v_eq(x1, x1), v_eq(x2, x2)), finite = m_and(is_finite(x1), is_finite(x2));
+        if (m_any(m_and(v_ne(y, y), numbers))) *f.raised |= STATUS_INVALID;
+        if (m_any(m_and(m_and(is_infinite(y), finite), f.pole(x1, x2)))) *f.raised |= STATUS_DIVIDE;
+    }
+    return y;
+}
+
 INLINE intptr_t smaller(intptr_t a, intptr_t b) { return a < b ? a : b; }
 INLINE intptr_t whole_vectors(intptr_t n) { return n - n % LANES; }
 
@@ -51,26 +93,26 @@ typedef void gather_function(real *, const char *, intptr_t, intptr_t);
 typedef void scatter_function(char *, intptr_t, const real *, intptr_t);
 
 /* The elements from i on, by staging blocks. */
-INLINE void staged_map1(kernel1 *k, gather_function *get, scatter_function *put, char **args, intptr_t i, intptr_t n,
+INLINE void staged_map1(function1 f, gather_function *get, scatter_function *put, char **args, intptr_t i, intptr_t n,
                         const intptr_t *steps, intptr_t chunk) {
     while (i < n) {
         real x[STAGE], y[STAGE];
         intptr_t count = smaller(n - i, chunk);
         get(x, args[0] + i * steps[0], steps[0], count);
-        for (intptr_t j = 0; j < count; j += LANES) v_store(y + j, k(v_load(x + j)));
+        for (intptr_t j = 0; j < count; j += LANES) v_store(y + j, apply1(f, v_load(x + j)));
         put(args[1] + i * steps[1], steps[1], y, count);
         i += count;
     }
 }
 
-INLINE void staged_map2(kernel2 *k, gather_function *get, scatter_function *put, char **args, intptr_t i, intptr_t n,
+INLINE void staged_map2(function2 f, gather_function *get, scatter_function *put, char **args, intptr_t i, intptr_t n,
                         const intptr_t *steps, intptr_t chunk) {
     while (i < n) {
         real x1[STAGE], x2[STAGE], y[STAGE];
         intptr_t count = smaller(n - i, chunk);
         get(x1, args[0] + i * steps[0], steps[0], count);
         get(x2, args[1] + i * steps[1], steps[1], count);
-        for (intptr_t j = 0; j < count; j += LANES) v_store(y + j, k(v_load(x1 + j), v_load(x2 + j)));
+        for (intptr_t j = 0; j < count; j += LANES) v_store(y + j, apply2(f, v_load(x1 + j), v_load(x2 + j)));
         put(args[2] + i * steps[2], steps[2], y, count);
         i += count;
     }
@@ -86,28 +128,34 @@ static inline intptr_t map2_chunk(char **args, intptr_t n, const intptr_t *steps
     return fed_back ? 1 : STAGE;
 }
 
-INLINE void loop_map1(kernel1 *k, char **args, const intptr_t *dims, const intptr_t *steps) {
+INLINE void loop_map1(kernel1 *k, int raises, char **args, const intptr_t *dims, const intptr_t *steps) {
     fl_status status = status_save();
+    unsigned raised = 0;
+    function1 f = {k, raises, &raised};
     intptr_t n = dims[0], i = 0, chunk = map1_chunk(args, n, steps);
     if (steps[0] == WIDTH && steps[1] == WIDTH && chunk > 1) {
         const real *x = (const real *)args[0];
         real *y = (real *)args[1];
-        for (; i < whole_vectors(n); i += LANES) v_store(y + i, k(v_load(x + i)));
+        for (; i < whole_vectors(n); i += LANES) v_store(y + i, apply1(f, v_load(x + i)));
     }
-    staged_map1(k, gather, scatter, args, i, n, steps, chunk);
+    staged_map1(f, gather, scatter, args, i, n, steps, chunk);
     status_restore(status);
+    status_raise(raised);
 }
 
-INLINE void loop_map2(kernel2 *k, char **args, const intptr_t *dims, const intptr_t *steps) {
+INLINE void loop_map2(kernel2 *k, pole2 *pole, char **args, const intptr_t *dims, const intptr_t *steps) {
     fl_status status = status_save();
+    unsigned raised = 0;
+    function2 f = {k, pole, &raised};
     intptr_t n = dims[0], i = 0, chunk = map2_chunk(args, n, steps);
     if (steps[0] == WIDTH && steps[1] == WIDTH && steps[2] == WIDTH && chunk > 1) {
         const real *x1 = (const real *)args[0], *x2 = (const real *)args[1];
         real *y = (real *)args[2];
-        for (; i < whole_vectors(n); i += LANES) v_store(y + i, k(v_load(x1 + i), v_load(x2 + i)));
+        for (; i < whole_vectors(n); i += LANES) v_store(y + i, apply2(f, v_load(x1 + i), v_load(x2 + i)));
     }
-    staged_map2(k, gather, scatter, args, i, n, steps, chunk);
+    staged_map2(f, gather, scatter, args, i, n, steps, chunk);
     status_restore(status);
+    status_raise(raised);
 }
 
 #if FL_WIDTH == 32
@@ -125,16 +173,22 @@ INLINE void half_scatter(char *p, intptr_t step, const real *block, intptr_t n) 
     for (intptr_t i = 0; i < n; i++) memcpy(p + i * step, h + i, sizeof *h);
 }
 
-INLINE void half_map1(kernel1 *k, char **args, const intptr_t *dims, const intptr_t *steps) {
+INLINE void half_map1(kernel1 *k, int raises, char **args, const intptr_t *dims, const intptr_t *steps) {
     fl_status status = status_save();
-    staged_map1(k, half_gather, half_scatter, args, 0, dims[0], steps, map1_chunk(args, dims[0], steps));
+    unsigned raised = 0;
+    function1 f = {k, raises, &raised};
+    staged_map1(f, half_gather, half_scatter, args, 0, dims[0], steps, map1_chunk(args, dims[0], steps));
     status_restore(status);
+    status_raise(raised);
 }
 
-INLINE void half_map2(kernel2 *k, char **args, const intptr_t *dims, const intptr_t *steps) {
+INLINE void half_map2(kernel2 *k, pole2 *pole, char **args, const intptr_t *dims, const intptr_t *steps) {
     fl_status status = status_save();
-    staged_map2(k, half_gather, half_scatter, args, 0, dims[0], steps, map2_chunk(args, dims[0], steps));
+    unsigned raised = 0;
+    function2 f = {k, pole, &raised};
+    staged_map2(f, half_gather, half_scatter, args, 0, dims[0], steps, map2_chunk(args, dims[0], steps));
     status_restore(status);
+    status_raise(raised);
 }
 #endif
 

@@ -166,7 +166,7 @@ INLINE int is_accumulate_call(char **args, const intptr_t *dims, const intptr_t 
 INLINE void loop_map2_logaddexp(kernel2 *k, char **args, const intptr_t *dims, const intptr_t *steps) {
     int reduces = is_reduce_call(args, dims, steps), accumulates = is_accumulate_call(args, dims, steps);
     if (!reduces && !accumulates) {
-        loop_map2(k, args, dims, steps);
+        loop_map2(k, NULL, args, dims, steps);
         return;
     }
     fl_status status = status_save();
@@ -194,7 +194,7 @@ INLINE void loop_map2_logaddexp(kernel2 *k, char **args, const intptr_t *dims, c
 INLINE void half_map2_logaddexp(kernel2 *k, char **args, const intptr_t *dims, const intptr_t *steps) {
     int reduces = is_reduce_call(args, dims, steps), accumulates = is_accumulate_call(args, dims, steps);
     if (!reduces && !accumulates) {
-        half_map2(k, args, dims, steps);
+        half_map2(k, NULL, args, dims, steps);
         return;
     }
     fl_status status = status_save();

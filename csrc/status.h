@@ -18,6 +18,11 @@ static inline void status_restore(fl_status saved) {
     __asm__ volatile("" ::: "memory");
     if (_mm_getcsr() != saved) _mm_setcsr(saved);
 }
+#define STATUS_INVALID 1u
+#define STATUS_DIVIDE 4u
+static inline void status_raise(unsigned exceptions) {
+    if (exceptions) _mm_setcsr(_mm_getcsr() | exceptions);
+}
 #elif defined(__aarch64__)
 typedef uint64_t fl_status;
 static inline fl_status status_read(void) {
@@ -29,6 +34,11 @@ static inline fl_status status_save(void) { return status_read(); }
 static inline void status_restore(fl_status saved) {
     if (status_read() != saved) __asm__ volatile("msr fpsr, %0" ::"r"(saved) : "memory");
 }
+#define STATUS_INVALID 1u
+#define STATUS_DIVIDE 2u
+static inline void status_raise(unsigned exceptions) {
+    if (exceptions) __asm__ volatile("msr fpsr, %0" ::"r"(status_read() | exceptions) : "memory");
+}
 #else
 #include <fenv.h>
 typedef fexcept_t fl_status;
@@ -38,6 +48,11 @@ static inline fl_status status_save(void) {
     return saved;
 }
 static inline void status_restore(fl_status saved) { fesetexceptflag(&saved, FE_ALL_EXCEPT); }
+#define STATUS_INVALID ((unsigned)FE_INVALID)
+#define STATUS_DIVIDE ((unsigned)FE_DIVBYZERO)
+static inline void status_raise(unsigned exceptions) {
+    if (exceptions) feraiseexcept((int)exceptions);
+}
 #endif
 
 #endif

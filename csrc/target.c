@@ -3,16 +3,21 @@
 
 #include "fastlog.h"
 
+#include "kernels/entropy.h"
+#include "kernels/log_differences.h"
 #include "kernels/logistic.h"
 #include "kernels/losses.h"
+#include "kernels/mish.h"
 #include "kernels/partition.h"
 #include "loops.h"
 #include "rows.h"
 #include "scan.h"
 
 /* The kernels of a row, by shape. */
-#define LOOP_map1(name) loop_map1(k_##name, args, dims, steps)
-#define LOOP_map2(name) loop_map2(k_##name, args, dims, steps)
+#define LOOP_map1(name) loop_map1(k_##name, 0, args, dims, steps)
+#define LOOP_map2(name) loop_map2(k_##name, NULL, args, dims, steps)
+#define LOOP_map1_raising(name) loop_map1(k_##name, 1, args, dims, steps)
+#define LOOP_map2_raising(name) loop_map2(k_##name, pole_##name, args, dims, steps)
 #define LOOP_map2_logaddexp(name) loop_map2_logaddexp(k_##name, args, dims, steps)
 #define LOOP_sum2(name) loop_sum2(k_##name, args, dims, steps)
 #define LOOP_reduce(name) loop_reduce(k_##name, args, dims, steps)
@@ -33,11 +38,13 @@
 #define HALF_LOOP(name, run) \
     static void half_##name(char **args, const intptr_t *dims, const intptr_t *steps, void *data) { \
         (void)data; \
-        run(k_##name, args, dims, steps); \
+        run; \
     }
-#define HALF_LOOP_map1(name) HALF_LOOP(name, half_map1)
-#define HALF_LOOP_map2(name) HALF_LOOP(name, half_map2)
-#define HALF_LOOP_map2_logaddexp(name) HALF_LOOP(name, half_map2_logaddexp)
+#define HALF_LOOP_map1(name) HALF_LOOP(name, half_map1(k_##name, 0, args, dims, steps))
+#define HALF_LOOP_map2(name) HALF_LOOP(name, half_map2(k_##name, NULL, args, dims, steps))
+#define HALF_LOOP_map1_raising(name) HALF_LOOP(name, half_map1(k_##name, 1, args, dims, steps))
+#define HALF_LOOP_map2_raising(name) HALF_LOOP(name, half_map2(k_##name, pole_##name, args, dims, steps))
+#define HALF_LOOP_map2_logaddexp(name) HALF_LOOP(name, half_map2_logaddexp(k_##name, args, dims, steps))
 #define HALF_LOOP_sum2(name)
 #define HALF_LOOP_reduce(name)
 #define HALF_LOOP_reduce_labelled(name)
@@ -48,10 +55,14 @@
 #undef FL_FUNCTION
 #define HALF_map1(name) half_##name
 #define HALF_map2(name) half_##name
+#define HALF_map1_raising(name) half_##name
+#define HALF_map2_raising(name) half_##name
 #define HALF_map2_logaddexp(name) half_##name
 #else
 #define HALF_map1(name) 0
 #define HALF_map2(name) 0
+#define HALF_map1_raising(name) 0
+#define HALF_map2_raising(name) 0
 #define HALF_map2_logaddexp(name) 0
 #endif
 #define HALF_sum2(name) 0

@@ -4,7 +4,26 @@ from importlib import import_module as _import_module
 from types import ModuleType as _ModuleType
 
 from fastlog._config import __version__, show_config
-from fastlog._elementwise import expit, log1pexp, log_expit, log_sigmoid, logaddexp, sigmoid, silu, softplus
+from fastlog._elementwise import (
+    entr,
+    expit,
+    log1mexp,
+    log1pexp,
+    log_expit,
+    log_sigmoid,
+    logaddexp,
+    logexpm1,
+    logit,
+    logsubexp,
+    mish,
+    rel_entr,
+    sigmoid,
+    silu,
+    softplus,
+    softplus_inverse,
+    xlog1py,
+    xlogy,
+)
 from fastlog._losses import binary_cross_entropy_with_logits, cross_entropy, nll_loss
 from fastlog._reductions import log_softmax, logsumexp, softmax
 
@@ -12,19 +31,29 @@ __all__ = [
     "__version__",
     "binary_cross_entropy_with_logits",
     "cross_entropy",
+    "entr",
     "expit",
+    "log1mexp",
     "log1pexp",
     "log_expit",
     "log_sigmoid",
     "log_softmax",
     "logaddexp",
+    "logexpm1",
+    "logit",
+    "logsubexp",
     "logsumexp",
+    "mish",
     "nll_loss",
+    "rel_entr",
     "show_config",
     "sigmoid",
     "silu",
     "softmax",
     "softplus",
+    "softplus_inverse",
+    "xlog1py",
+    "xlogy",
 ]
 
 

@@ -32,8 +32,8 @@ sigmoid : its derivative
 Notes
 -----
 Computed as max(x, 0) + log1p(exp(-abs(x))), with exp and log1p carried in two words. softplus(-inf) is 0,
-softplus(inf) is inf, nan stays nan; results below the smallest normal number are correct subnormals. No floating-point
-exception is raised.
+softplus(inf) is inf, nan stays nan; results below the smallest normal number are correct subnormals. No
+floating-point exception is raised.
 
 {accuracy}
 
@@ -76,8 +76,8 @@ sigmoid
 
 Notes
 -----
-For large x the result is the correct subnormal, then -0.0. log_sigmoid(-inf) is -inf, nan stays nan. No floating-point
-exception is raised.
+For large x the result is the correct subnormal, then -0.0. log_sigmoid(-inf) is -inf, nan stays nan. No
+floating-point exception is raised.
 
 {accuracy}
 
@@ -170,6 +170,47 @@ Examples
 >>> silu(np.array([-100.0, 0.0, 2.0]))
 array([-3.72007598e-42,  0.00000000e+00,  1.76159416e+00])
 """,
+    "mish": """
+Mish, x * tanh(softplus(x)), elementwise.
+
+Parameters
+----------
+x : array_like
+    Real numbers of any shape. float16, float32 and float64 keep their dtype (float16 is computed in float32);
+    booleans and integers become float64.
+out, where, casting, order, dtype, subok
+    As for every NumPy ufunc.
+
+Returns
+-------
+ndarray or scalar
+    x * tanh(log(1 + exp(x))), of the shape and dtype of `x`.
+
+Raises
+------
+TypeError
+    For other dtypes: longdouble, complex, object, str, datetime.
+
+See Also
+--------
+silu
+softplus
+
+Notes
+-----
+Computed as x * ((1 + exp(x))**2 - 1) / ((1 + exp(x))**2 + 1), which needs one exponential. The product is formed
+before it is rounded, so small results are as accurate as large ones, subnormals included. mish(-inf) is -0.0,
+mish(inf) is inf, nan stays nan. No floating-point exception is raised.
+
+{accuracy}
+
+Examples
+--------
+>>> import numpy as np
+>>> from fastlog import mish
+>>> mish(np.array([-100.0, 0.0, 2.0]))
+array([-3.72007598e-42,  0.00000000e+00,  1.94395896e+00])
+""",
     "logaddexp": """
 Logarithm of a sum of exponentials, log(exp(x1) + exp(x2)), elementwise.
 
@@ -215,6 +256,349 @@ Examples
 np.float64(-999.3068528194401)
 >>> logaddexp.reduce(np.log([0.1, 0.2, 0.3]))
 np.float64(-0.5108256237659907)
+""",
+    "logsubexp": """
+Logarithm of a difference of exponentials, log(exp(x1) - exp(x2)), elementwise.
+
+Parameters
+----------
+x1, x2 : array_like
+    Real numbers; the shapes broadcast. float16, float32 and float64 keep their dtype (the wider of the two);
+    booleans and integers become float64.
+out, where, casting, order, dtype, subok
+    As for every NumPy ufunc.
+
+Returns
+-------
+ndarray or scalar
+    log(exp(x1) - exp(x2)), of the broadcast shape: nan where x1 < x2, -inf where x1 == x2.
+
+Raises
+------
+TypeError
+    For other dtypes: longdouble, complex, object, str, datetime.
+
+See Also
+--------
+logaddexp : the logarithm of the sum
+log1mexp : logsubexp(0, x) == log1mexp(x)
+
+Notes
+-----
+Computed as x1 + log(1 - exp(x2 - x1)), with the rounding error of the difference kept. Equal arguments give -inf, be
+they infinite; nan in any argument gives nan. x1 < x2 raises the floating-point exception "invalid", equal finite
+arguments "divide by zero".
+
+{accuracy} These figures hold where the result is larger than max(abs(x1), abs(x2))/16, that is, away from the curve
+exp(x1) - exp(x2) = 1, where the two terms cancel; everywhere the error is below 0.6 ulp of max(1, abs(result)).
+
+Examples
+--------
+>>> import numpy as np
+>>> from fastlog import logsubexp
+>>> logsubexp(1000.0, 999.0)
+np.float64(999.5413248546129)
+>>> logsubexp(0.0, np.array([-1e-20, -1.0, -50.0]))
+array([-4.60517019e+01, -4.58675145e-01, -1.92874985e-22])
+""",
+    "logit": """
+Log-odds, log(p / (1 - p)), elementwise: the inverse of `sigmoid`.
+
+Parameters
+----------
+p : array_like
+    Probabilities of any shape. float16, float32 and float64 keep their dtype (float16 is computed in float32);
+    booleans and integers become float64.
+out, where, casting, order, dtype, subok
+    As for every NumPy ufunc.
+
+Returns
+-------
+ndarray or scalar
+    log(p / (1 - p)), of the shape and dtype of `p`; nan outside [0, 1].
+
+Raises
+------
+TypeError
+    For other dtypes: longdouble, complex, object, str, datetime.
+
+See Also
+--------
+sigmoid : its inverse
+
+Notes
+-----
+Computed as 2 atanh((n - d)/(n + d)) plus a multiple of log(2), where n and d are p and 1 - p, the latter in two
+words, and one of them scaled by a power of two: accurate at both ends, and near 1/2, where the result is near 0.
+logit(0) is -inf and logit(1) inf, with the floating-point exception "divide by zero"; numbers outside [0, 1] raise
+"invalid".
+
+{accuracy}
+
+Examples
+--------
+>>> import numpy as np
+>>> from fastlog import logit
+>>> logit(np.array([1e-300, 0.25, 0.5, 0.75]))
+array([-690.7755279 ,   -1.09861229,    0.        ,    1.09861229])
+""",
+    "log1mexp": """
+Logarithm of one minus an exponential, log(1 - exp(x)) for x <= 0, elementwise.
+
+Parameters
+----------
+x : array_like
+    Real numbers <= 0 of any shape. float16, float32 and float64 keep their dtype (float16 is computed in float32);
+    booleans and integers become float64.
+out, where, casting, order, dtype, subok
+    As for every NumPy ufunc.
+
+Returns
+-------
+ndarray or scalar
+    log(1 - exp(x)), <= 0, of the shape and dtype of `x`; nan where x > 0.
+
+Raises
+------
+TypeError
+    For other dtypes: longdouble, complex, object, str, datetime.
+
+See Also
+--------
+logexpm1 : log(exp(x) - 1), for x >= 0
+logsubexp : log(exp(x1) - exp(x2))
+
+Notes
+-----
+The sign of the argument is that of Maechler [1]_; ``jax.nn.log1mexp`` and others take the opposite, -x. Where x is
+the logarithm of a probability, log1mexp(x) is that of the complement. log1mexp(0) is -inf, with the floating-point
+exception "divide by zero"; x > 0 raises "invalid". log1mexp(-inf) is -0.0; results below the smallest normal number
+are correct subnormals.
+
+{accuracy}
+
+References
+----------
+.. [1] M. Maechler, "Accurately computing log(1 - exp(-|a|))", vignette of the R package Rmpfr, 2012.
+
+Examples
+--------
+>>> import numpy as np
+>>> from fastlog import log1mexp
+>>> log1mexp(np.array([-1e-20, -1.0, -50.0]))
+array([-4.60517019e+01, -4.58675145e-01, -1.92874985e-22])
+""",
+    "logexpm1": """
+Logarithm of an exponential minus one, log(exp(x) - 1) for x >= 0, elementwise: the inverse of `softplus`.
+
+Also available as ``softplus_inverse``.
+
+Parameters
+----------
+x : array_like
+    Real numbers >= 0 of any shape. float16, float32 and float64 keep their dtype (float16 is computed in float32);
+    booleans and integers become float64.
+out, where, casting, order, dtype, subok
+    As for every NumPy ufunc.
+
+Returns
+-------
+ndarray or scalar
+    log(exp(x) - 1), of the shape and dtype of `x`; nan where x < 0.
+
+Raises
+------
+TypeError
+    For other dtypes: longdouble, complex, object, str, datetime.
+
+See Also
+--------
+softplus : its inverse
+log1mexp : log(1 - exp(x)), for x <= 0
+
+Notes
+-----
+The result keeps its relative accuracy on either side of its zero at log(2). logexpm1(0) is -inf, with the
+floating-point exception "divide by zero"; x < 0 raises "invalid". logexpm1(inf) is inf.
+
+{accuracy}
+
+Examples
+--------
+>>> import numpy as np
+>>> from fastlog import logexpm1, softplus
+>>> logexpm1(np.array([1e-20, 1.0, 1000.0]))
+array([-4.60517019e+01,  5.41324855e-01,  1.00000000e+03])
+>>> logexpm1(softplus(-5.0))
+np.float64(-5.0)
+""",
+    "xlogy": """
+Product with a logarithm, x1 * log(x2), 0 where x1 = 0, elementwise.
+
+Parameters
+----------
+x1, x2 : array_like
+    Real numbers; the shapes broadcast. float16, float32 and float64 keep their dtype (the wider of the two);
+    booleans and integers become float64.
+out, where, casting, order, dtype, subok
+    As for every NumPy ufunc.
+
+Returns
+-------
+ndarray or scalar
+    x1 * log(x2), of the broadcast shape; 0 where x1 is 0 and x2 is not nan.
+
+Raises
+------
+TypeError
+    For other dtypes: longdouble, complex, object, str, datetime.
+
+See Also
+--------
+xlog1py : x1 * log(1 + x2)
+entr : -x * log(x)
+scipy.special.xlogy
+
+Notes
+-----
+The logarithm is not rounded before the product, and subnormal results are correct. As in SciPy, x1 = 0 gives 0
+whatever x2 is, unless that is nan. x2 = 0 raises the floating-point exception "divide by zero", x2 < 0 "invalid",
+unless x1 is 0.
+
+{accuracy}
+
+Examples
+--------
+>>> import numpy as np
+>>> from fastlog import xlogy
+>>> xlogy(np.array([0.0, 0.5, 3.0]), np.array([0.0, 0.5, 1.0]))
+array([ 0.        , -0.34657359,  0.        ])
+""",
+    "xlog1py": """
+Product with a logarithm, x1 * log(1 + x2), 0 where x1 = 0, elementwise.
+
+Parameters
+----------
+x1, x2 : array_like
+    Real numbers; the shapes broadcast. float16, float32 and float64 keep their dtype (the wider of the two);
+    booleans and integers become float64.
+out, where, casting, order, dtype, subok
+    As for every NumPy ufunc.
+
+Returns
+-------
+ndarray or scalar
+    x1 * log(1 + x2), of the broadcast shape; 0 where x1 is 0 and x2 is not nan.
+
+Raises
+------
+TypeError
+    For other dtypes: longdouble, complex, object, str, datetime.
+
+See Also
+--------
+xlogy : x1 * log(x2)
+scipy.special.xlog1py
+
+Notes
+-----
+Neither 1 + x2 nor the logarithm is rounded before the product, and subnormal results are correct. As in SciPy, x1 = 0
+gives 0 whatever x2 is, unless that is nan. x2 = -1 raises the floating-point exception "divide by zero", x2 < -1
+"invalid", unless x1 is 0.
+
+{accuracy}
+
+Examples
+--------
+>>> import numpy as np
+>>> from fastlog import xlog1py
+>>> xlog1py(np.array([0.0, 2.0, 3.0]), np.array([-1.0, 1e-300, 1.0]))
+array([0.00000000e+000, 2.00000000e-300, 2.07944154e+000])
+""",
+    "entr": """
+Elementwise entropy, -x * log(x).
+
+Parameters
+----------
+x : array_like
+    Real numbers of any shape. float16, float32 and float64 keep their dtype (float16 is computed in float32);
+    booleans and integers become float64.
+out, where, casting, order, dtype, subok
+    As for every NumPy ufunc.
+
+Returns
+-------
+ndarray or scalar
+    -x * log(x) for x > 0, 0 for x = 0, -inf for x < 0, of the shape and dtype of `x`.
+
+Raises
+------
+TypeError
+    For other dtypes: longdouble, complex, object, str, datetime.
+
+See Also
+--------
+rel_entr : relative entropy
+scipy.special.entr
+
+Notes
+-----
+The logarithm is not rounded before the product, and subnormal results are correct. As in SciPy, the value below 0 is
+that of a concave function outside its domain: -inf, a convention, so no floating-point exception is raised anywhere.
+
+{accuracy}
+
+Examples
+--------
+>>> import numpy as np
+>>> from fastlog import entr
+>>> p = np.array([0.0, 0.25, 0.75])
+>>> entr(p).sum()
+np.float64(0.5623351446188083)
+""",
+    "rel_entr": """
+Elementwise relative entropy, x1 * log(x1 / x2).
+
+Parameters
+----------
+x1, x2 : array_like
+    Real numbers; the shapes broadcast. float16, float32 and float64 keep their dtype (the wider of the two);
+    booleans and integers become float64.
+out, where, casting, order, dtype, subok
+    As for every NumPy ufunc.
+
+Returns
+-------
+ndarray or scalar
+    x1 * log(x1 / x2) for x1 > 0 and x2 > 0, 0 for x1 = 0 and x2 >= 0, inf otherwise, of the broadcast
+    shape.
+
+Raises
+------
+TypeError
+    For other dtypes: longdouble, complex, object, str, datetime.
+
+See Also
+--------
+entr : entropy
+scipy.special.rel_entr
+
+Notes
+-----
+The logarithm of the quotient is taken without dividing, so the result is accurate where x1 and x2 are close, and
+where x1/x2 would overflow or underflow; subnormal results are correct. As in SciPy, inf is the value of a convex
+function outside its domain (rel_entr(1, 0) among it): a convention, so it raises no floating-point exception.
+rel_entr(inf, inf) is nan, and invalid.
+
+{accuracy}
+
+Examples
+--------
+>>> import numpy as np
+>>> from fastlog import rel_entr
+>>> p, q = np.array([0.5, 0.5, 0.0]), np.array([0.25, 0.25, 0.5])
+>>> rel_entr(p, q).sum()
+np.float64(0.6931471805599453)
 """,
     "binary_cross_entropy_with_logits": """
 Binary cross-entropy of logits and targets, elementwise: the ufunc under the loss function of this name.

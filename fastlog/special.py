@@ -5,10 +5,22 @@ What fastlog does not have comes from SciPy, when that is installed.
 
 from typing import Any
 
-from fastlog._elementwise import expit, log_expit, softplus
+from fastlog._elementwise import entr, expit, log_expit, logit, rel_entr, softplus, xlog1py, xlogy
 from fastlog._reductions import log_softmax, logsumexp, softmax
 
-__all__ = ["expit", "log_expit", "log_softmax", "logsumexp", "softmax", "softplus"]
+__all__ = [
+    "entr",
+    "expit",
+    "log_expit",
+    "log_softmax",
+    "logit",
+    "logsumexp",
+    "rel_entr",
+    "softmax",
+    "softplus",
+    "xlog1py",
+    "xlogy",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -163,8 +163,8 @@ def errors(got: np.ndarray, expected: Expected) -> np.ndarray:
 
 
 def claimed(name: str, x: tuple[np.ndarray, ...], expected: np.ndarray) -> np.ndarray:
-    """Where the claim in ulp holds: everywhere, but for logaddexp only away from cancellation."""
-    if name != "logaddexp":
+    """Where the claim in ulp holds: everywhere, but for logaddexp and logsubexp only away from cancellation."""
+    if name not in ("logaddexp", "logsubexp"):
         return np.ones(expected.shape, bool)
     return np.abs(expected) > np.maximum(np.abs(x[0]), np.abs(x[1])).astype(expected.dtype) / 16
 

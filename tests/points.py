@@ -37,12 +37,80 @@ def stratified(dtype: type, count: int, seed: int = 0) -> np.ndarray:
     return np.concatenate(pieces).astype(dtype)
 
 
+def positive(dtype: type, count: int, seed: int = 0) -> np.ndarray:
+    """About `count` numbers > 0: every binade; near 1, at every distance; near powers of two and their square roots."""
+    rng = np.random.default_rng(seed)
+    info = np.finfo(dtype)
+    part = max(count // 4, 4)
+    near_1 = 1 + np.exp2(-rng.uniform(0, info.nmant + 1, part)) * rng.choice([-1, 1], part)
+    pieces = [
+        np.exp2(rng.uniform(np.log2(float(info.smallest_subnormal)), info.maxexp, part)),
+        near_1,
+        rng.random(part),
+        np.exp2(rng.integers(-20, 20, part) / 2) * (1 + rng.normal(0, 1e-4, part)),
+    ]
+    return np.concatenate(pieces).astype(dtype)
+
+
+def inside(name: str, dtype: type, count: int, seed: int) -> np.ndarray:
+    """Arguments where a function of one argument that is not defined everywhere is a number."""
+    rng = np.random.default_rng(seed)
+    if name == "logit":
+        p = positive(dtype, count, seed)
+        p = np.where(p < 1, p, 1 / p)  # near 0, 1/2, 1 at every distance, and every binade
+        third = p.size // 3
+        p[:third] = (0.5 + (1 - p[:third].astype(np.float64)) * rng.choice([-0.5, 0.5], third)).astype(dtype)
+        return p[(p > 0) & (p < 1)]
+    if name == "entr":
+        return positive(dtype, count, seed)
+    x = np.abs(stratified(dtype, count, seed))
+    third = x.size // 3
+    x[:third] = LN2 * (1 + np.exp2(-rng.uniform(1, np.finfo(dtype).nmant + 2, third)) * rng.choice([-1, 1], third))
+    x = x[x > 0]
+    return -x if name == "log1mexp" else x
+
+
+def factors(dtype: type, count: int, rng: np.random.Generator) -> np.ndarray:
+    """Numbers of both signs, small and large, that leave most products with a logarithm finite and not 0."""
+    info = np.finfo(dtype)
+    top = info.maxexp
+    exponents = np.where(
+        rng.random(count) < 0.3, rng.uniform(info.minexp - info.nmant, top, count), rng.normal(0, 3, count)
+    )
+    return (np.exp2(exponents) * rng.choice([-1, 1], count)).astype(dtype)
+
+
 def arguments(name: str, nin: int, dtype: type, count: int, seed: int = 0) -> tuple[np.ndarray, ...]:
-    """Arguments for an elementwise function: for two, independent numbers and neighbours; targets lie in [0, 1]."""
+    """Arguments for an elementwise function, where it is defined: for two, independent numbers and neighbours.
+
+    Targets lie in [0, 1].
+    """
+    with np.errstate(over="ignore"):
+        return _arguments(name, nin, dtype, count, seed)
+
+
+def _arguments(name: str, nin: int, dtype: type, count: int, seed: int) -> tuple[np.ndarray, ...]:
+    if name in ("logit", "log1mexp", "logexpm1", "entr"):
+        return (inside(name, dtype, count, seed),)
+    rng = np.random.default_rng(seed + 1)
+    if name in ("xlogy", "rel_entr"):
+        y = positive(dtype, count, seed)
+        x = factors(dtype, y.size, rng)
+        if name == "xlogy":
+            return x, y
+        near = (y * np.exp(rng.choice([1e-6, 1e-2, 1.0, 1.0], y.size) * rng.normal(0, 1, y.size))).astype(dtype)
+        return np.where(rng.random(y.size) < 0.5, near, np.abs(x)), y
+    if name == "xlog1py":
+        y = positive(dtype, count, seed)
+        y = np.where(rng.random(y.size) < 0.3, -y, y)
+        y = np.where(rng.random(y.size) < 0.3, y - dtype(1), y)
+        y = y[y > -1]
+        return factors(dtype, y.size, rng), y
     x = stratified(dtype, count, seed)
     if nin == 1:
         return (x,)
-    rng = np.random.default_rng(seed + 1)
+    if name == "logsubexp":
+        return logsubexp_arguments(x, rng)
     if name.startswith("binary_cross_entropy"):
         return x, np.where(rng.random(x.size) < 0.3, rng.integers(0, 2, x.size), rng.random(x.size)).astype(dtype)
     scale = rng.choice([1e-6, 1e-2, 1.0, 1.0, 10.0, 100.0], x.size)
@@ -54,3 +122,15 @@ def arguments(name: str, nin: int, dtype: type, count: int, seed: int = 0) -> tu
     gap = np.maximum(np.expm1(result) - np.expm1(x[:part].astype(np.float64)), 1e-300)
     y[:part] = np.log(gap)
     return x, y
+
+
+def logsubexp_arguments(x: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Independent numbers and neighbours at every distance; a quarter on either side of e^x - e^y = 1."""
+    distance = np.exp2(rng.uniform(-60, 10, x.size)) * np.where(rng.random(x.size) < 0.5, 1, np.abs(x))
+    y = (x - distance).astype(x.dtype)
+    other = rng.permutation(x)
+    y = np.where(rng.random(x.size) < 0.3, other, y)
+    part = x.size // 4
+    y[:part] = rng.uniform(-4, 4, part) * np.exp2(-rng.uniform(0, 30, part))
+    x[:part] = np.log1p(np.exp(y[:part].astype(np.float64))) * (1 + rng.uniform(-0.25, 0.25, part))
+    return np.maximum(x, y), np.where(x == y, -np.inf, np.minimum(x, y)).astype(x.dtype)

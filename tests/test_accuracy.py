@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from accuracy import by_double, by_mpfr, by_numpy, claimed, errors, from_mpfr, measure, on_targets
 from points import arguments, stratified
-from reference import ELEMENTWISE, exact_logsumexp
+from reference import ELEMENTWISE, exact, exact_logsumexp
 from rows import NAMES, ROWS, row_errors, rows
 
 from fastlog._core import claims, functions, supported_targets
@@ -98,6 +98,17 @@ def test_logaddexp_near_cancellation(target, dtype):
     b = np.log(-np.expm1(a.astype(np.float64))).astype(dtype)
     expected = from_mpfr([exact_logsumexp(pair) for pair in zip(a, b, strict=True)], dtype, np.finfo(dtype).eps)
     assert errors(functions(target)["logaddexp"](a, b), expected).max() <= 0.9
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("target", TARGETS)
+def test_logsubexp_near_cancellation(target, dtype):
+    """Along e^a - e^b = 1 the error stays below 0.6 ulp of 1, as the docstring says."""
+    b = np.random.default_rng(3).uniform(-40, 20, 2000).astype(dtype)
+    a = (np.logaddexp(0, b.astype(np.float64))).astype(dtype)
+    a, b = a[a > b], b[a > b]
+    expected = from_mpfr([exact("logsubexp", *pair) for pair in zip(a, b, strict=True)], dtype, np.finfo(dtype).eps)
+    assert errors(functions(target)["logsubexp"](a, b), expected).max() <= 0.6
 
 
 @pytest.mark.parametrize("layout", ["rows", "columns", "strided"])

@@ -63,6 +63,7 @@ def test_public_names():
     assert fastlog.softplus is fastlog.log1pexp
     assert fastlog.log_sigmoid is fastlog.log_expit
     assert fastlog.sigmoid is fastlog.expit
+    assert fastlog.logexpm1 is fastlog.softplus_inverse
 
 
 # What a file may include: itself and what stands before it.

@@ -430,9 +430,10 @@ def test_accumulate_without_identity_is_sequential(ufuncs, name, dtype, samples,
 def test_accumulate_along_axes(binary, dtype, samples, same_bits):
     x = np.abs(samples(binary, dtype, 4000)[0])
     x = x[x < 20][: 33 * 21].reshape(33, 21)
-    for y in (x, np.asfortranarray(x)):
-        same_bits(binary.accumulate(y, axis=0), np.stack([binary.accumulate(c.copy()) for c in x.T], axis=1))
-        same_bits(binary.accumulate(y, axis=1), np.stack([binary.accumulate(r.copy()) for r in x]))
+    with np.errstate(all="ignore"):
+        for y in (x, np.asfortranarray(x)):
+            same_bits(binary.accumulate(y, axis=0), np.stack([binary.accumulate(c.copy()) for c in x.T], axis=1))
+            same_bits(binary.accumulate(y, axis=1), np.stack([binary.accumulate(r.copy()) for r in x]))
 
 
 @pytest.mark.parametrize("name", WITHOUT_IDENTITY)
@@ -440,10 +441,11 @@ def test_reduce_and_reduceat_without_identity_are_sequential(ufuncs, name, dtype
     binary = ufuncs[name]
     x = np.abs(samples(binary, dtype, 500)[0])
     x = x[x < 20]
-    same_bits(binary.reduce(x), sequential(binary, x)[-1])
     starts = [0, 1, 20, 21, 90]
-    expected = [sequential(binary, x[a:b])[-1] for a, b in zip(starts, [*starts[1:], None], strict=True)]
-    same_bits(binary.reduceat(x, starts), np.array(expected, dtype))
+    with np.errstate(all="ignore"):
+        same_bits(binary.reduce(x), sequential(binary, x)[-1])
+        expected = [sequential(binary, x[a:b])[-1] for a, b in zip(starts, [*starts[1:], None], strict=True)]
+        same_bits(binary.reduceat(x, starts), np.array(expected, dtype))
     with pytest.raises(ValueError, match="identity"):
         binary.reduce(x[:0])
 
@@ -556,7 +558,8 @@ def test_pandas(f, samples, same_bits):
 
 def test_pandas_missing_values(f):
     pandas = pytest.importorskip("pandas")
-    y = call(f, *[pandas.Series([1, None, 3], dtype="Int64")] * f.nin)
+    numbers = {"logit": (0, 1), "log1mexp": (-1, -3), "logsubexp": (1, 1)}.get(f.__name__, (1, 3))
+    y = call(f, *[pandas.Series([numbers[0], None, numbers[1]], dtype="Int64")] * f.nin)
     assert y.dtype == pandas.Float64Dtype()
     assert y.isna().tolist() == [False, True, False]
 

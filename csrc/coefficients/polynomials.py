@@ -19,7 +19,25 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from mpmath import atanh, chop, cos, exp, expm1, fabs, floor, fsum, ldexp, log, log1p, lu_solve, matrix, mp, mpf, pi
+from mpmath import (
+    atanh,
+    chop,
+    cos,
+    exp,
+    expm1,
+    fabs,
+    floor,
+    fsum,
+    ldexp,
+    log,
+    log1p,
+    lu_solve,
+    matrix,
+    mp,
+    mpf,
+    pi,
+    sqrt,
+)  # fmt: skip
 
 mp.dps = 45
 HERE = Path(__file__).parent
@@ -57,6 +75,14 @@ POLYNOMIALS = [
         {32: 5, 64: 10},
     ),
     Polynomial(
+        "expm1_tail",
+        "exp(r) - 1 = r + r^2/2 + r^3 p(r)",
+        series(lambda r: (expm1(r) - r - r**2 / 2) / r**3, mpf(1) / 6),
+        series(lambda r: r**3 / expm1(r), mpf(0)),
+        (-LN2 * mpf("0.5001"), LN2 * mpf("0.5001")),
+        {32: 4, 64: 9},
+    ),
+    Polynomial(
         "log1p_tail",
         "log1p(w) = w - w^2/2 + w^3 p(w)",
         series(lambda w: (log1p(w) - w + w**2 / 2) / w**3, mpf(1) / 3),
@@ -65,7 +91,7 @@ POLYNOMIALS = [
         {32: 8},
     ),
     Polynomial(
-        "expm1_tail",
+        "expm1_small",
         "exp(s) - 1 = s + s^2 p(s), as part of 1",
         series(lambda s: (expm1(s) - s) / s**2, mpf(1) / 2),
         lambda s: s**2,
@@ -87,6 +113,15 @@ POLYNOMIALS = [
         series(lambda u: u**1.5 / (2 * atanh(u**0.5)), mpf(0)),
         (mpf(0), mpf("0.04")),
         {64: 7},
+    ),
+    Polynomial(
+        "log_tail",
+        "2 atanh(z) = 2 z + z^3 p(z^2)",
+        # |z| <= 0.2005: the nearest power of two, as the bit patterns tell it, leaves a quotient within 2^0.587 of 1.
+        series(lambda u: (2 * atanh(sqrt(u)) - 2 * sqrt(u)) / sqrt(u) ** 3, mpf(2) / 3),
+        series(lambda u: sqrt(u) ** 3 / (2 * atanh(sqrt(u))), mpf(0)),
+        (mpf(0), mpf("0.2005") ** 2),
+        {32: 3, 64: 7},
     ),
 ]
 
@@ -195,14 +230,15 @@ def worst(problem: Polynomial, coefficients: list[mpf]) -> mpf:
 
 
 def constants(width: int) -> dict[str, mpf]:
-    """Return ln 2 in two parts and its reciprocal.
+    """Return ln 2 in three parts and its reciprocal.
 
     The high part is short enough for n * ln2_hi to be exact for every n that exp's reduction can meet:
     |n| < 2^10 with 24 bits, |n| < 2^12 with 53.
     """
     kept = {32: 24 - 10, 64: 53 - 12}[width]
     high = floor(ldexp(LN2, kept)) / mpf(2) ** kept
-    return {"log2_e": 1 / LN2, "ln2_hi": high, "ln2_lo": LN2 - high}
+    low = LN2 - high
+    return {"log2_e": 1 / LN2, "ln2_hi": high, "ln2_lo": low, "ln2_third": low - to_format(low, width)}
 
 
 def header(width: int) -> str:
@@ -287,10 +323,7 @@ def lookup_tables() -> list[str]:
             f"/* {formula} on |s| <= 0.5001 ln2, n = {first} .. 30 in column (31 - n) mod 32.",
             f"   Relative error 2^{float(log(error, 2)):.1f}. */",
             f"static const real {name}_octaves[][32] = {{",
-            *(
-                "    {" + ", ".join(column[k].hex() + "f" for column in columns) + "},"
-                for k in range(len(columns[1]))
-            ),
+            *("    {" + ", ".join(column[k].hex() + "f" for column in columns) + "}," for k in range(len(columns[1]))),
             "};",
         ]
     return lines

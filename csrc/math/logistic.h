@@ -40,7 +40,7 @@ INLINE expansion m_expand(vec x) {
 }
 
 /* e^s - 1 for |s| <= 1/32; without s^2, which may be subnormal. */
-INLINE vec m_expm1_small(vec s) { return v_fma(s, v_mul(s, POLYNOMIAL(s, expm1_tail)), s); }
+INLINE vec m_expm1_small(vec s) { return v_fma(s, v_mul(s, POLYNOMIAL(s, expm1_small)), s); }
 
 INLINE dw m_softplus(expansion e) {
     vec z = v_mul(e.sigmoid.hi, m_expm1_small(e.s));

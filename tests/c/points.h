@@ -89,6 +89,32 @@ static inline void point_of_logaddexp(const point_set *s, uint64_t i, double *a,
     if (next_random(&state) & 1) other = *a, *a = *b, *b = other;
 }
 
+/* The factor and the argument of a logarithm. All pairs of a third of the edge patterns; then a positive b by itself,
+   near 1 or near 0 at every distance, or near a. */
+static inline void point_of_entropy(const point_set *s, uint64_t i, double *a, double *b) {
+    uint64_t n = (uint64_t)s->edges / 3, state = i;
+    if (i < n * n) {
+        *a = edge_value(s, i / n * 3);
+        *b = edge_value(s, i % n * 3);
+        return;
+    }
+    double small = ldexp(uniform(&state, -1, 1), -(int)(next_random(&state) % 54));
+    *a = stratified_point(s->width, i);
+    switch (i / 4 % 4) {
+    case 0:
+        *b = fabs(stratified_point(s->width, next_random(&state)));
+        break;
+    case 1:
+        *b = 1 + small;
+        break;
+    case 2:
+        *b = small;
+        break;
+    default:
+        *a = fabs(*a), *b = *a * (1 + small);
+    }
+}
+
 /* A logit, and a target in [0, 1]: an end, near one, or between. First the edge patterns, nan among the targets. */
 static inline void point_of_loss(const point_set *s, uint64_t i, double *x, double *z) {
     const double targets[] = {0, 1, 0.5, NAN};

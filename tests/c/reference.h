@@ -30,6 +30,37 @@ static inline long double exact_binary_cross_entropy(long double x, long double 
     return (w == 0 ? 0 : fabsl(x) * w) + log1pl(expl(-fabsl(x)));
 }
 
+/* log(1 - e^d), d = b - a. */
+static inline long double exact_log1mexp_of_difference(long double b, long double a) {
+    long double d = b - a;
+    return d > -0.7L ? logl(-expm1l(d)) : log1pl(-exp_of_difference(b, a));
+}
+
+/* log 2 as a double and what is left of it. */
+#define LOG2_HIGH 0x1.62e42fefa39efp-1L
+#define LOG2_LOW 0x1.abc9e3b39803f2f6af40f343267p-56L
+
+static inline long double exact_logexpm1(long double x) {
+    if (x > 0.5L && x < 1) return log1pl(2 * expm1l(x - LOG2_HIGH - LOG2_LOW));
+    return x < 1 ? logl(expm1l(x)) : x + log1pl(-expl(-x));
+}
+
+static inline long double exact_logsubexp(long double a, long double b) {
+    if (!(b < a)) return a == b ? -INFINITY : NAN;
+    return isinf(a) ? a : a + exact_log1mexp_of_difference(b, a);
+}
+
+static inline long double exact_rel_entr(long double x, long double y) {
+    if (!(x > 0 && y > 0)) return x == 0 && y >= 0 ? 0 : INFINITY;
+    return x * (fabsl(x - y) < y / 2 ? log1pl((x - y) / y) : logl(x) - logl(y));
+}
+
+static inline long double exact_mish(long double x) {
+    if (isinf(x)) return x < 0 ? -0.0L : x;
+    long double t = expl(-fabsl(x)), n = x < 0 ? t * (t + 2) : 1 + 2 * t;
+    return x * (n / (x < 0 ? n + 2 : n + 2 * t * t));
+}
+
 /* An elementwise function; *known says whether there is a reference for it. */
 static inline long double exact_elementwise(enum fl_function f, double x1, double x2, int *known) {
     long double a = x1, b = x2;
@@ -43,6 +74,24 @@ static inline long double exact_elementwise(enum fl_function f, double x1, doubl
         return a < 0 ? expl(a) / (1 + expl(a)) : 1 / (1 + expl(-a));
     case FL_silu: /* 0 times infinity is 0, with the sign of x */
         return isinf(a) ? (a < 0 ? -0.0L : a) : a < 0 ? a * expl(a) / (1 + expl(a)) : a / (1 + expl(-a));
+    case FL_mish:
+        return exact_mish(a);
+    case FL_logit:
+        return a < 0.25L ? logl(a) - log1pl(-a) : log1pl((2 * a - 1) / (1 - a));
+    case FL_log1mexp:
+        return exact_log1mexp_of_difference(a, 0);
+    case FL_logexpm1:
+        return isinf(a) && a > 0 ? a : exact_logexpm1(a);
+    case FL_logsubexp:
+        return exact_logsubexp(a, b);
+    case FL_xlogy:
+        return isnan(a) || isnan(b) ? a + b : a == 0 ? 0 : a * logl(b);
+    case FL_xlog1py:
+        return isnan(a) || isnan(b) ? a + b : a == 0 ? 0 : a * log1pl(b);
+    case FL_entr:
+        return isnan(a) ? a : a < 0 ? -INFINITY : a == 0 ? 0 : -(a * logl(a));
+    case FL_rel_entr:
+        return isnan(a) || isnan(b) ? a + b : exact_rel_entr(a, b);
     case FL_logaddexp:
         return isnan(a) || isnan(b) ? a + b : exact_logaddexp(a, b);
     case FL_binary_cross_entropy_with_logits:

@@ -1,0 +1,53 @@
+/* xlogy, xlog1py, entr and rel_entr: products with a logarithm, where 0 log 0 = 0.
+
+   The logarithm comes in two words, right to 2^-5 ulp, the product with it rounds once. A tiny factor is lifted, so
+   that this holds down to the subnormal results. */
+
+#ifndef FASTLOG_KERNELS_ENTROPY_H
+#define FASTLOG_KERNELS_ENTROPY_H
+
+#include "math/log.h"
+
+/* x log, where `tiny` tells the factors to be lifted. The words are normalised first: with a high word that is greater
+   than both together, a product near the largest number would overflow. */
+INLINE vec times_log(vec x, dw log, mask tiny) { return m_product_lifted(x, dw_fast_two_sum(log.hi, log.lo), tiny); }
+
+/* xlogy(x, y) = x log(y), and 0 where x = 0, unless y is nan. */
+INLINE vec k_xlogy(vec x, vec y) {
+    vec product = times_log(x, m_log(y), m_is_tiny(x));
+    return v_select(m_and(v_eq(x, v_set(0)), v_eq(y, y)), v_set(0), product);
+}
+INLINE mask pole_xlogy(vec x, vec y) { return m_and(v_ne(x, v_set(0)), v_eq(y, v_set(0))); }
+
+/* xlog1py(x, y) = x log(1 + y), likewise. */
+INLINE vec k_xlog1py(vec x, vec y) {
+    dw log = m_log1p_any(y);
+    vec product = times_log(x, log, m_or(m_is_tiny(x), m_is_tiny(log.hi)));
+    return v_select(m_and(v_eq(x, v_set(0)), v_eq(y, y)), v_set(0), product);
+}
+INLINE mask pole_xlog1py(vec x, vec y) { return m_and(v_ne(x, v_set(0)), v_eq(y, v_set(-1))); }
+
+/* entr(x) = -x log(x), 0 at 0; concave with the value -inf below 0. */
+INLINE vec k_entr(vec x) {
+    vec y = v_neg(times_log(x, m_log(x), m_is_tiny(x)));
+    y = v_select(v_eq(x, v_set(0)), v_set(0), y);
+    return v_select(v_lt(x, v_set(0)), v_set(-REAL_INFINITY), y);
+}
+
+/* rel_entr(x, y) = x log(x/y); 0 where x = 0 and y >= 0; convex with the value inf wherever else x or y is not
+   positive. log(0) stands for log(x/inf), log(inf) for log(inf/y). */
+INLINE vec k_rel_entr(vec x, vec y) {
+    vec zero = v_set(0), infinity = v_set(REAL_INFINITY);
+    dw log = m_log_quotient(x, y);
+    vec limit = v_select(v_eq(x, infinity), v_select(v_eq(y, infinity), v_set(REAL_NAN), infinity), v_neg(infinity));
+    mask finite = m_and(v_lt(x, infinity), v_lt(y, infinity));
+    log = (dw){v_select(finite, log.hi, limit), v_select(finite, log.lo, zero)};
+    vec value = times_log(x, log, m_is_tiny(x));
+    mask none = m_and(v_eq(x, zero), v_le(zero, y)), inside = m_and(v_lt(zero, x), v_lt(zero, y));
+    value = v_select(inside, value, v_select(none, zero, infinity));
+    return v_select(m_and(v_eq(x, x), v_eq(y, y)), value, v_set(REAL_NAN));
+}
+/* No infinity is one: those at finite arguments are the convention, or overflow. */
+INLINE mask pole_rel_entr(vec x, vec y) { return m_and(v_lt(x, y), v_lt(y, x)); }
+
+#endif

@@ -1,0 +1,106 @@
+/* logit, log1mexp, logexpm1 and logsubexp: logarithms of differences. */
+
+#ifndef FASTLOG_KERNELS_LOG_DIFFERENCES_H
+#define FASTLOG_KERNELS_LOG_DIFFERENCES_H
+
+#include "math/expm1.h"
+#include "math/log.h"
+#include "math/log1p.h"
+
+/* logit(p) = log(p/(1 - p)) = -logit(1 - p): the quotient of the smaller one of p and 1 - p over the other. 1 - p is
+   exact from p = 1/2 up, where it is the smaller one, and below it is taken in two words.
+   2^e is the power of two for which 2^-e small/large is in [0.666, 1.502].
+   Error: that of the logarithm, 2^-5 ulp; the sum of its words rounds once. */
+INLINE vec k_logit(vec p) {
+    mask upper = v_lt(v_set(REAL(0.5)), p);
+    normal a = m_normal(p);
+    dw rest = dw_fast_two_sum(v_set(1), v_neg(v_max(v_set(UNLIFT), p)));
+    vec small = v_select(upper, rest.hi, a.x), large = v_select(upper, p, rest.hi);
+    vec large_lo = v_select(upper, v_set(0), rest.lo);
+    ivec half = i_set((bits)1 << (MANTISSA_BITS - 1));
+    ivec field = i_and(i_add(i_sub(v_bits(small), v_bits(large)), half), i_set(EXPONENT_FIELD));
+    vec n = v_real(i_sub(v_bits(small), field)), e = v_sub(m_field_value(field), a.lift);
+    dw d = dw_two_sum(n, large);
+    dw z = dw_div((dw){v_sub(n, large), v_neg(large_lo)}, (dw){d.hi, v_add(d.lo, large_lo)});
+    dw log = m_log_atanh(e, z);
+    vec y = v_add(log.hi, log.lo);
+    mask inside = m_and(v_lt(v_set(0), p), v_lt(p, v_set(1)));
+    vec limit = v_select(v_eq(p, v_set(0)), v_set(-REAL_INFINITY), v_set(REAL_NAN));
+    return v_select(inside, v_select(upper, v_neg(y), y), v_select(v_eq(p, v_set(1)), v_set(REAL_INFINITY), limit));
+}
+
+/* Functions for e^r - 1 and e ln2 + log(1 + w), one of two each: quick or precise. */
+typedef dw expm1_function(dw);
+typedef dw log1p_function(vec, dw);
+
+/* log(1 - e^(x + x_lo)) for far_below_0 <= x <= -near_0, as two words.
+   With e^x = 2^n (1 + q), a = 1 - e^x = (1 - 2^n) - 2^n q tells e; w = 2^-e a - 1, in [-1/4, 1/2], is the sum of
+   c = 2^-e - 1 - 2^(n-e), which is exact, and -2^(n-e) q. Either c is 0 or its exponent is at least that of the
+   other. */
+INLINE dw m_log1mexp(vec x, vec x_lo, expm1_function *expm1, log1p_function *log1p) {
+    reduced e = m_reduce(x, x_lo);
+    dw q = expm1(e.r);
+    vec one = v_set(1), power = m_power_of_two(e.exponent);
+    ivec field = m_log2_field(v_fnma(power, q.hi, v_sub(one, power)), v_set(REAL(0.75)));
+    vec scale = m_inverse_power(field), factor = v_mul(scale, power);
+    dw w = dw_fast_two_sum(v_sub(v_sub(scale, one), factor), v_neg(v_mul(factor, q.hi)));
+    return log1p(m_field_value(field), (dw){w.hi, v_fnma(factor, q.lo, w.lo)});
+}
+
+/* log1mexp(x) = log(1 - e^x), x <= 0. Near 0, and above, it is log(-x), which knows the limits.
+   Error: 0.15 ulp from e^x - 1, as much from the logarithm; the sum of the words rounds once. */
+INLINE vec k_log1mexp(vec x) {
+    dw log = m_log1mexp(v_min(v_set(-near_0), v_max(v_set(far_below_0), x)), v_set(0), m_expm1, m_log1p_assemble);
+    vec y = v_add(log.hi, log.lo);
+    mask is_near = v_lt(v_set(-near_0), x), is_far = v_lt(x, v_set(far_below_0));
+    if (m_any(is_near)) {
+        dw log_x = m_log(v_neg(x));
+        y = v_select(is_near, v_add(log_x.hi, log_x.lo), y);
+    }
+    if (m_any(is_far)) y = v_select(is_far, v_neg(m_exp_rounded(v_min(x, v_set(far_below_0)))), y);
+    return y;
+}
+
+/* logexpm1(x) = log(e^x - 1), x >= 0. With e^x = 2^n (1 + q), it is n ln2 + log(a), a = (1 - 2^-n) + q, and a tells e;
+   w = 2^-e a - 1, in [-1/4, 1/2], is the sum of c = 2^-e (1 - 2^-n) - 1 and 2^-e q. About the zero at ln2, n is 1, e is
+   -1, c is 0, and r is some 2^-p: with a third word of ln2 it is right to 2^-p of itself.
+   Near 0, and below, it is log(x), which knows the limits; far up it is x.
+   Error: 2^-4 ulp from q, 0.15 ulp from the logarithm; the sum of the words rounds once. */
+INLINE vec k_logexpm1(vec x) {
+    reduced e = m_reduce(v_max(v_set(near_0), v_min(x, v_set(-far_below_0))), v_set(0));
+    dw q = m_expm1_precise((dw){e.r.hi, v_fnma(e.n, v_set(ln2_third), e.r.lo)});
+    vec one = v_set(1), gap = v_sub(one, m_power_of_two(v_bits(v_sub(v_set(ROUNDER), e.n))));
+    ivec field = m_log2_field(v_add(gap, q.hi), v_set(REAL(0.75)));
+    vec scale = m_inverse_power(field);
+    dw w = dw_two_sum(v_fma(scale, gap, v_neg(one)), v_mul(scale, q.hi));
+    dw log = m_log1p_assemble(v_add(e.n, m_field_value(field)), (dw){w.hi, v_fma(scale, q.lo, w.lo)});
+    vec y = v_select(v_lt(x, v_set(-far_below_0)), v_add(log.hi, log.lo), x);
+    mask is_near = v_lt(x, v_set(near_0));
+    if (m_any(is_near)) {
+        dw log_x = m_log(x);
+        y = v_select(is_near, v_add(log_x.hi, log_x.lo), y);
+    }
+    return y;
+}
+
+/* logsubexp(a, b) = log(e^a - e^b) = a + log(1 - e^(b-a)), with the rounding error of b - a kept.
+   -inf where a = b, be they infinite, nan where a < b. Far below 0 the logarithm is -e^(b-a), which shows beside an a
+   that is as small, and down to the subnormals.
+   Error: near e^a - e^b = 1 the terms cancel; what remains is the error of the logarithm, 2^-4 of its ulp. */
+INLINE vec k_logsubexp(vec a, vec b) {
+    dw d = dw_two_sum(b, v_neg(a));
+    mask is_near = v_lt(v_set(-near_0), d.hi), is_far = v_lt(d.hi, v_set(far_below_0)), less = v_lt(b, a);
+    vec usual = v_min(v_set(-near_0), v_max(v_set(far_below_0), d.hi));
+    dw log = m_log1mexp(usual, v_select(v_eq(usual, d.hi), d.lo, v_set(0)), m_expm1_precise, m_log_near_1);
+    if (m_any(m_and(less, is_near))) {
+        dw log_d = m_log(v_neg(d.hi));
+        log = (dw){v_select(is_near, log_d.hi, log.hi), v_select(is_near, log_d.lo, log.lo)};
+    }
+    vec y = dw_add_to(a, log);
+    mask shows = m_and(is_far, v_lt(v_abs(a), v_set(1)));
+    if (m_any(shows)) y = v_select(shows, v_sub(a, m_exp_rounded(v_min(d.hi, v_set(far_below_0)))), y);
+    return v_select(less, y, v_select(v_eq(a, b), v_set(-REAL_INFINITY), v_set(REAL_NAN)));
+}
+INLINE mask pole_logsubexp(vec a, vec b) { return v_eq(a, b); }
+
+#endif

@@ -1,0 +1,55 @@
+/* Products and arguments near the ends of the subnormal numbers, without arithmetic on a subnormal: each such operation
+   would cost a microcode assist. */
+
+#ifndef FASTLOG_LIFT_H
+#define FASTLOG_LIFT_H
+
+#include "exp.h"
+
+#define LEAST_NORMAL v_real(i_set(POWER_OF_TWO(1 - EXPONENT_BIAS)))
+#define LIFTED_LEAST_NORMAL v_real(i_set(POWER_OF_TWO(LIFT + 1 - EXPONENT_BIAS)))
+
+/* 2^LIFT x for |x| < 1, exactly. The bits of a subnormal k 2^(least), put under the exponent of 2^LIFT times the least
+   normal number, give that number plus 2^LIFT x; for a normal number, LIFT is added to the exponent. */
+INLINE vec m_lift(vec x) {
+    vec magnitude = v_abs(x);
+    ivec sign = i_and(v_bits(x), i_set(SIGN_BIT));
+    vec subnormal = v_sub(v_real(i_or(v_bits(magnitude), v_bits(LIFTED_LEAST_NORMAL))), LIFTED_LEAST_NORMAL);
+    vec normal = v_real(i_add(v_bits(magnitude), i_set((bits)LIFT << MANTISSA_BITS)));
+    return v_real(i_or(v_bits(v_select(v_lt(magnitude, LEAST_NORMAL), subnormal, normal)), sign));
+}
+
+/* 2^-LIFT x, rounded once where that is subnormal; m_scale's way. Infinities and nan stay. */
+INLINE vec m_lower(vec x) {
+    vec magnitude = v_abs(x);
+    ivec sign = i_and(v_bits(x), i_set(SIGN_BIT));
+    ivec subnormal = i_sub(v_bits(v_add(magnitude, LIFTED_LEAST_NORMAL)), v_bits(LIFTED_LEAST_NORMAL));
+    ivec normal = i_sub(v_bits(magnitude), i_set((bits)LIFT << MANTISSA_BITS));
+    vec y = v_select(v_lt(magnitude, LIFTED_LEAST_NORMAL), v_real(subnormal), v_real(normal));
+    return v_select(v_lt(magnitude, v_set(REAL_INFINITY)), v_real(i_or(v_bits(y), sign)), x);
+}
+
+/* 0 < |x| < 2^-LIFT; the bits of 0, less one, are a nan. */
+INLINE mask m_is_tiny(vec x) { return v_lt(v_real(i_sub(v_bits(v_abs(x)), i_set(1))), v_set(UNLIFT)); }
+
+/* x (l.hi + l.lo), rounded once; x l.hi where that is infinite or 0 (whose sign it keeps). nan is always the same one,
+   whichever of two factors a compiler puts first. */
+INLINE vec m_product(vec x, dw l) {
+    dw p = dw_mul(x, l.hi);
+    vec sum = v_add(p.hi, v_fma(x, l.lo, p.lo));
+    mask ordinary = m_and(v_lt(v_abs(sum), v_set(REAL_INFINITY)), v_ne(sum, v_set(0)));
+    return v_select(ordinary, sum, v_select(v_eq(p.hi, p.hi), p.hi, v_set(REAL_NAN)));
+}
+
+/* The same where a factor, which `tiny` tells, is so small that the product or its low words may be subnormal: it is
+   lifted, to below 1, so that nothing overflows, and the product lowered again. */
+INLINE vec m_product_lifted(vec x, dw l, mask tiny) {
+    if (!m_any(tiny)) return m_product(x, l);
+    mask tiny_x = m_is_tiny(x), tiny_l = m_is_tiny(l.hi);
+    dw factor = {v_select(tiny_l, m_lift(l.hi), l.hi), v_select(tiny_l, m_lift(l.lo), l.lo)};
+    vec y = m_product(v_select(tiny_x, m_lift(x), x), factor);
+    y = v_select(m_and(tiny_x, tiny_l), v_mul(v_set(UNLIFT), y), y);
+    return v_select(m_or(tiny_x, tiny_l), m_lower(y), y);
+}
+
+#endif
