@@ -8,13 +8,9 @@
 
 #include "math/log.h"
 
-/* x log, where `tiny` tells the factors to be lifted. The words are normalised first: with a high word that is greater
-   than both together, a product near the largest number would overflow. */
-INLINE vec times_log(vec x, dw log, mask tiny) { return m_product_lifted(x, dw_fast_two_sum(log.hi, log.lo), tiny); }
-
 /* xlogy(x, y) = x log(y), and 0 where x = 0, unless y is nan. */
 INLINE vec k_xlogy(vec x, vec y) {
-    vec product = times_log(x, m_log(y), m_is_tiny(x));
+    vec product = m_product_lifted(x, m_log(y), m_is_tiny(x));
     return v_select(m_and(v_eq(x, v_set(0)), v_eq(y, y)), v_set(0), product);
 }
 INLINE mask pole_xlogy(vec x, vec y) { return m_and(v_ne(x, v_set(0)), v_eq(y, v_set(0))); }
@@ -22,14 +18,14 @@ INLINE mask pole_xlogy(vec x, vec y) { return m_and(v_ne(x, v_set(0)), v_eq(y, v
 /* xlog1py(x, y) = x log(1 + y), likewise. */
 INLINE vec k_xlog1py(vec x, vec y) {
     dw log = m_log1p_any(y);
-    vec product = times_log(x, log, m_or(m_is_tiny(x), m_is_tiny(log.hi)));
+    vec product = m_product_lifted(x, log, m_or(m_is_tiny(x), m_is_tiny(log.hi)));
     return v_select(m_and(v_eq(x, v_set(0)), v_eq(y, y)), v_set(0), product);
 }
 INLINE mask pole_xlog1py(vec x, vec y) { return m_and(v_ne(x, v_set(0)), v_eq(y, v_set(-1))); }
 
 /* entr(x) = -x log(x), 0 at 0; concave with the value -inf below 0. */
 INLINE vec k_entr(vec x) {
-    vec y = v_neg(times_log(x, m_log(x), m_is_tiny(x)));
+    vec y = v_neg(m_product_lifted(x, m_log(x), m_is_tiny(x)));
     y = v_select(v_eq(x, v_set(0)), v_set(0), y);
     return v_select(v_lt(x, v_set(0)), v_set(-REAL_INFINITY), y);
 }
@@ -42,7 +38,7 @@ INLINE vec k_rel_entr(vec x, vec y) {
     vec limit = v_select(v_eq(x, infinity), v_select(v_eq(y, infinity), v_set(REAL_NAN), infinity), v_neg(infinity));
     mask finite = m_and(v_lt(x, infinity), v_lt(y, infinity));
     log = (dw){v_select(finite, log.hi, limit), v_select(finite, log.lo, zero)};
-    vec value = times_log(x, log, m_is_tiny(x));
+    vec value = m_product_lifted(x, log, m_is_tiny(x));
     mask none = m_and(v_eq(x, zero), v_le(zero, y)), inside = m_and(v_lt(zero, x), v_lt(zero, y));
     value = v_select(inside, value, v_select(none, zero, infinity));
     return v_select(m_and(v_eq(x, x), v_eq(y, y)), value, v_set(REAL_NAN));

@@ -55,10 +55,12 @@ INLINE normal m_normal(vec x) {
     return (normal){v_select(subnormal, m_lift(x), x), v_select(subnormal, v_set(LIFT), v_set(0))};
 }
 
-/* log's value `log`, but -inf at 0, nan below, inf at inf, nan at nan. */
+/* log's value `log`, normalised, but -inf at 0, nan below, inf at inf, nan at nan. With a high word that is greater
+   than both together, a product near the largest number would overflow. */
 INLINE dw m_log_limits(vec x, dw log) {
     mask positive = v_lt(v_set(0), x), finite = v_lt(x, v_set(REAL_INFINITY)), ordinary = m_and(positive, finite);
     vec limit = v_select(v_eq(x, v_set(0)), v_set(-REAL_INFINITY), v_set(REAL_NAN));
+    log = dw_fast_two_sum(log.hi, log.lo);
     return (dw){v_select(ordinary, log.hi, v_select(positive, x, limit)), v_select(ordinary, log.lo, v_set(0))};
 }
 
@@ -74,7 +76,7 @@ INLINE dw m_log(vec x) {
 
 /* log(x/y) for positive finite x and y.
    The difference of the bit patterns is log2(x/y) in the unit of the exponent to within 0.087, so with e, the nearest
-   integer, 2^-e x/y is in [0.666, 1.502]; y is brought to [1, 2). */
+   integer, 2^-e x/y is in [0.666, 1.502]; y is brought to [1, 2). Normalised, as log is. */
 INLINE dw m_log_quotient(vec x, vec y) {
     normal a = m_normal(x), b = m_normal(y);
     ivec half = i_set((bits)1 << (MANTISSA_BITS - 1)), y_field = i_and(v_bits(b.x), i_set(EXPONENT_FIELD));
@@ -82,7 +84,8 @@ INLINE dw m_log_quotient(vec x, vec y) {
     ivec to_unit = i_sub(i_set(POWER_OF_TWO(0)), y_field);
     vec n = v_real(i_add(i_sub(v_bits(a.x), field), to_unit)), d = v_real(i_add(v_bits(b.x), to_unit));
     vec e = v_add(m_field_value(field), v_sub(b.lift, a.lift));
-    return m_log_atanh(e, dw_div((dw){v_sub(n, d), v_set(0)}, dw_two_sum(n, d)));
+    dw log = m_log_atanh(e, dw_div((dw){v_sub(n, d), v_set(0)}, dw_two_sum(n, d)));
+    return dw_fast_two_sum(log.hi, log.lo);
 }
 
 /* log(1 + y) for every y. With s + s_lo = 1 + y, the bits of s give e; where that is 0, y itself is the numerator.

@@ -52,7 +52,7 @@ static inline long double exact_logsubexp(long double a, long double b) {
 
 static inline long double exact_rel_entr(long double x, long double y) {
     if (!(x > 0 && y > 0)) return x == 0 && y >= 0 ? 0 : INFINITY;
-    return x * (fabsl(x - y) < y / 2 ? log1pl((x - y) / y) : logl(x) - logl(y));
+    return x * (fabsl(x - y) < y / 2 ? log1pl((x - y) / y) : logl(x / y));
 }
 
 static inline long double exact_mish(long double x) {
