@@ -1,4 +1,4 @@
-"""``python -m bench`` (QUICK=1 for a short one), ``python -m bench --readme``, ``python -m bench --accuracy``."""
+"""``python -m bench`` (QUICK=1 for a short one), and with ``--readme``, ``--accuracy`` or ``--patterns``."""
 
 from __future__ import annotations
 
@@ -141,6 +141,16 @@ def run_accuracy() -> None:
     print("README.md and docs/ hold the errors of", ", ".join(libraries))
 
 
+def run_patterns() -> None:
+    """Measure and show how far the time depends on the data."""
+    from rich.console import Console
+
+    from bench import patterns
+
+    with Console().status("") as status:
+        patterns.show(status.update)
+
+
 def main() -> None:
     """Read the command line."""
     parser = argparse.ArgumentParser(prog="python -m bench", description="Measure fastlog beside other libraries.")
@@ -149,8 +159,13 @@ def main() -> None:
         "--readme", action="store_true", help="measure nothing: put the last results into README.md and docs/"
     )
     parser.add_argument("--accuracy", action="store_true", help="measure errors, not times, for README.md and docs/")
+    parser.add_argument("--patterns", action="store_true", help="how far the time depends on the data")
     arguments = parser.parse_args()
     use_one_thread()
+    if arguments.patterns:
+        require_packages("bench", "rich")
+        run_patterns()
+        return
     if arguments.accuracy:
         require_packages("bench,test", "gmpy2", "matplotlib", "rich", "scipy")
         run_accuracy()
