@@ -48,7 +48,7 @@ INLINE vec k_logaddexp(vec a, vec b) {
     dw d = dw_two_sum(min, v_neg(max)), tail = m_log1pexp(d.hi, d.lo);
     dw sum = dw_two_sum(max, tail.hi);
     vec y = v_add(sum.hi, v_add(sum.lo, tail.lo));
-    y = v_select(v_lt(v_abs(d.hi), v_set(REAL_INFINITY)), y, v_select(v_eq(a, a), max, a));
+    y = v_select(v_lt(v_set(-REAL_INFINITY), d.hi), y, v_select(v_eq(a, a), max, a));
     mask far = v_lt(d.hi, v_set(WORD_MIN));
     if (m_any(far)) y = v_select(far, m_add_exp((dw){max, v_set(0)}, d), y);
     return y;

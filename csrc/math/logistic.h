@@ -27,14 +27,15 @@ typedef struct {
     vec s;
 } expansion;
 
-/* The point next to x; x is moved to the nearer end first where it is outside (nan counts as above).
-   16 x is rounded by adding 1.5 2^p, as in exp; the low bits of the sum are the number of the row. a and s are exact.
- */
+/* x moved to the nearer end where it is outside; nan counts as below. */
+INLINE vec m_inside(vec x) { return v_min(v_set(END), v_max(x, v_set(-END))); }
+
+/* The point next to x in [-END, END]: 16 x is rounded by adding 1.5 2^p, as in exp; the low bits of the sum are the
+   number of the row. a and s are exact. */
 INLINE expansion m_expand(vec x) {
     vec rounder = v_set(ROUNDER + LOGISTIC_END * LOGISTIC_STEPS), row[4];
-    vec inside = v_max(v_set(-END), v_min(x, v_set(END)));
-    vec shifted = v_fma(inside, v_set(LOGISTIC_STEPS), rounder);
-    vec s = v_fnma(v_sub(shifted, rounder), v_set(REAL(1.0) / LOGISTIC_STEPS), inside);
+    vec shifted = v_fma(x, v_set(LOGISTIC_STEPS), rounder);
+    vec s = v_fnma(v_sub(shifted, rounder), v_set(REAL(1.0) / LOGISTIC_STEPS), x);
     v_rows(logistic_rows, i_and(v_bits(shifted), i_set(0xfff)), row);
     return (expansion){{row[0], row[1]}, {row[2], row[3]}, s};
 }
@@ -131,24 +132,24 @@ INLINE dw m_log1pexp(vec x, vec x_lo) {
 #define WORD_MIN (-END)
 
 INLINE vec m_softplus_word(vec x) {
-    dw y = m_softplus(m_expand(x));
+    dw y = m_softplus(m_expand(m_inside(x)));
     return v_select(v_lt(x, v_set(END)), v_add(y.hi, y.lo), x);
 }
 
 INLINE vec m_sigmoid_word(vec x) {
-    dw y = m_sigmoid(m_expand(x));
+    dw y = m_sigmoid(m_expand(m_inside(x)));
     return v_select(v_eq(x, x), v_add(y.hi, y.lo), x);
 }
 
 /* log(1 + e^x) for x <= 0, rounded. */
 INLINE vec m_log1pexp_word(vec x) {
-    dw y = m_softplus(m_expand(x));
+    dw y = m_softplus(m_expand(v_max(x, v_set(-END))));
     return v_add(y.hi, y.lo);
 }
 
-/* log(1 + e^(x + x_lo)) as a double word. */
+/* log(1 + e^(x + x_lo)) for x <= 0 as a double word; a number where x is nan. */
 INLINE dw m_log1pexp(vec x, vec x_lo) {
-    expansion e = m_expand(x);
+    expansion e = m_expand(v_max(x, v_set(-END)));
     e.s = v_add(e.s, x_lo);
     return m_softplus(e);
 }
