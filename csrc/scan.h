@@ -43,13 +43,11 @@ typedef struct {
 /* Before the first element; joining -inf to it adds nothing. */
 INLINE scan scan_start(real first) { return (scan){first, first, {0, 0}}; }
 
-INLINE vec scan_finite(vec x) { return v_max(v_set(-REAL_MAX), v_min(v_set(REAL_MAX), x)); }
-
 /* 2^lift e^(a - b) for a - b <= SCAN_RANGE, infinities counting as the largest numbers. The difference is exact. The
    lift is LIFT, or 0 where a - b >= -SCAN_RANGE. */
 INLINE void scan_exp(dw_block *y, const real *a, const real *b, intptr_t n, int lift) {
     for (intptr_t j = 0; j < n; j += LANES) {
-        dw d = dw_two_sum(scan_finite(v_load(a + j)), v_neg(scan_finite(v_load(b + j))));
+        dw d = dw_two_sum(p_finite(v_load(a + j)), v_neg(p_finite(v_load(b + j))));
         mask none = v_le(d.hi, v_set(SCAN_FLOOR));
         vec low = v_select(none, v_set(0), d.lo);
         scaled e = m_exp_dw(v_max(v_set(SCAN_FLOOR), d.hi), low, v_set(ROUNDER + (real)lift));

@@ -57,18 +57,6 @@ static const real log1p_small[] = {
     0x1.c64b5a0754786p-4,
 };
 
-/* 2 atanh(z) = 2 z + z^3 p(z^2) on [0, 0.04]; relative error 2^-62.7. */
-static const real atanh_tail[] = {
-    0x1.555555555554fp-1,
-    0x1.999999999c179p-2,
-    0x1.24924921e4569p-2,
-    0x1.c71c748fb38efp-3,
-    0x1.745c4adebf485p-3,
-    0x1.3b35c063a07a0p-3,
-    0x1.0dcb9c9ac598ep-3,
-    0x1.1b8162b2cc927p-3,
-};
-
 /* 2 atanh(z) = 2 z + z^3 p(z^2) on [0, 0.0402002]; relative error 2^-62.6. */
 static const real log_tail[] = {
     0x1.555555555554fp-1,

@@ -107,14 +107,6 @@ POLYNOMIALS = [
         {32: 2, 64: 7},
     ),
     Polynomial(
-        "atanh_tail",
-        "2 atanh(z) = 2 z + z^3 p(z^2)",
-        series(lambda u: (2 * atanh(u**0.5) - 2 * u**0.5) / u**1.5, mpf(2) / 3),
-        series(lambda u: u**1.5 / (2 * atanh(u**0.5)), mpf(0)),
-        (mpf(0), mpf("0.04")),
-        {64: 7},
-    ),
-    Polynomial(
         "log_tail",
         "2 atanh(z) = 2 z + z^3 p(z^2)",
         # |z| <= 0.2005: the nearest power of two, as the bit patterns tell it, leaves a quotient within 2^0.587 of 1.

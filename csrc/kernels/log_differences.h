@@ -14,7 +14,7 @@
 INLINE vec k_logit(vec p) {
     mask upper = v_lt(v_set(REAL(0.5)), p);
     normal a = m_normal(p);
-    dw rest = dw_fast_two_sum(v_set(1), v_neg(v_max(v_set(UNLIFT), p)));
+    dw rest = dw_fast_two_sum(v_set(1), v_neg(v_max(v_set(UNLIFT), p))); /* less does not show, and may be subnormal */
     vec small = v_select(upper, rest.hi, a.x), large = v_select(upper, p, rest.hi);
     vec large_lo = v_select(upper, v_set(0), rest.lo);
     ivec half = i_set((bits)1 << (MANTISSA_BITS - 1));
@@ -37,14 +37,14 @@ typedef dw log1p_function(vec, dw);
    With e^x = 2^n (1 + q), a = 1 - e^x = (1 - 2^n) - 2^n q tells e; w = 2^-e a - 1, in [-1/4, 1/2], is the sum of
    c = 2^-e - 1 - 2^(n-e), which is exact, and -2^(n-e) q. Either c is 0 or its exponent is at least that of the
    other. */
-INLINE dw m_log1mexp(vec x, vec x_lo, expm1_function *expm1, log1p_function *log1p) {
-    reduced e = m_reduce(x, x_lo);
-    dw q = expm1(e.r);
+INLINE dw m_log1mexp(vec x, vec x_lo, expm1_function *expm1_of, log1p_function *log1p_of) {
+    reduced e = m_reduce(x, x_lo, v_set(ROUNDER));
+    dw q = expm1_of(e.r);
     vec one = v_set(1), power = m_power_of_two(e.exponent);
     ivec field = m_log2_field(v_fnma(power, q.hi, v_sub(one, power)), v_set(REAL(0.75)));
     vec scale = m_inverse_power(field), factor = v_mul(scale, power);
     dw w = dw_fast_two_sum(v_sub(v_sub(scale, one), factor), v_neg(v_mul(factor, q.hi)));
-    return log1p(m_field_value(field), (dw){w.hi, v_fnma(factor, q.lo, w.lo)});
+    return log1p_of(m_field_value(field), (dw){w.hi, v_fnma(factor, q.lo, w.lo)});
 }
 
 /* log1mexp(x) = log(1 - e^x), x <= 0. Near 0, and above, it is log(-x), which knows the limits.
@@ -67,7 +67,7 @@ INLINE vec k_log1mexp(vec x) {
    Near 0, and below, it is log(x), which knows the limits; far up it is x.
    Error: 2^-4 ulp from q, 0.15 ulp from the logarithm; the sum of the words rounds once. */
 INLINE vec k_logexpm1(vec x) {
-    reduced e = m_reduce(v_max(v_set(near_0), v_min(x, v_set(-far_below_0))), v_set(0));
+    reduced e = m_reduce(v_max(v_set(near_0), v_min(x, v_set(-far_below_0))), v_set(0), v_set(ROUNDER));
     dw q = m_expm1_precise((dw){e.r.hi, v_fnma(e.n, v_set(ln2_third), e.r.lo)});
     vec one = v_set(1), gap = v_sub(one, m_power_of_two(v_bits(v_sub(v_set(ROUNDER), e.n))));
     ivec field = m_log2_field(v_add(gap, q.hi), v_set(REAL(0.75)));

@@ -30,13 +30,7 @@ INLINE vec k_sigmoid(vec x) {
 INLINE vec k_silu(vec x) {
     vec y = v_mul(x, m_sigmoid_word(x));
     mask far = v_lt(x, v_set(WORD_MIN));
-    if (m_any(far)) {
-        vec inside = v_max(v_set(EXP_MIN - 8), v_min(x, v_set(WORD_MIN)));
-        scaled e = m_exp_dw(inside, v_set(0), v_set(ROUNDER));
-        dw product = dw_mul(v_neg(inside), e.mantissa.hi);
-        product.lo = v_fma(v_neg(inside), e.mantissa.lo, product.lo);
-        y = v_select(far, v_neg(m_scale(product, e.exponent)), y);
-    }
+    if (m_any(far)) y = v_select(far, v_neg(m_minus_x_exp(v_min(x, v_set(WORD_MIN)))), y);
     return y;
 }
 

@@ -11,8 +11,8 @@
    words, rounded once. Far below 0 the fraction is t (1 - t/2 + ...), and x e^x is scaled as a whole; at -inf it is -0.
    Error: 0.15 ulp from e^x; the rest is in the low words. */
 INLINE vec k_mish(vec x) {
-    vec one = v_set(1), above_floor = v_max(v_set(EXP_MIN - 8), v_neg(v_abs(x)));
-    scaled e = m_exp_dw(above_floor, v_set(0), v_set(ROUNDER));
+    vec one = v_set(1), below_0 = v_max(v_set(PRODUCT_MIN), v_neg(v_abs(x)));
+    scaled e = m_exp_dw(below_0, v_set(0), v_set(ROUNDER));
     vec power = m_power_of_two(v_bits(v_add(v_max(v_set(-MANTISSA_BITS - 8), e.n), v_set(ROUNDER))));
     dw t = {v_mul(e.mantissa.hi, power), v_mul(e.mantissa.lo, power)};
     vec twice = v_add(t.hi, t.hi), twice_lo = v_add(t.lo, t.lo);
@@ -27,11 +27,7 @@ INLINE vec k_mish(vec x) {
     dw fraction = dw_div(n, d);
     vec y = m_product_lifted(x, fraction, m_is_tiny(x));
     mask is_far = v_lt(x, v_set(far_below_0));
-    if (m_any(is_far)) {
-        dw product = dw_mul(v_neg(above_floor), e.mantissa.hi);
-        vec low = v_fma(v_neg(above_floor), e.mantissa.lo, product.lo);
-        y = v_select(is_far, v_neg(m_scale((dw){product.hi, low}, e.exponent)), y);
-    }
+    if (m_any(is_far)) y = v_select(is_far, v_neg(m_minus_x_exp(below_0)), y);
     return v_select(v_eq(x, x), y, x);
 }
 

@@ -26,8 +26,11 @@ typedef struct {
     dw unit;
 } scale;
 
+/* Infinities become the largest numbers. */
+INLINE vec p_finite(vec x) { return v_max(v_set(-REAL_MAX), v_min(v_set(REAL_MAX), x)); }
+
 INLINE scale p_scale(vec max) {
-    vec finite = v_max(v_set(-REAL_MAX), v_min(v_set(REAL_MAX), max));
+    vec finite = p_finite(max);
     vec base = v_select(v_lt(v_abs(finite), v_set(DIRECT)), v_set(0), finite);
     vec top = v_sub(finite, base);
     scaled e = m_exp_dw(top, v_set(0), v_set(ROUNDER));

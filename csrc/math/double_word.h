@@ -62,14 +62,6 @@ INLINE dw dw_div(dw n, dw d) {
     return (dw){q, v_mul(remainder, reciprocal)};
 }
 
-/* The same, rounded to one word. */
-INLINE vec dw_quotient(dw n, dw d) {
-    vec reciprocal = v_div(v_set(1), d.hi);
-    vec q = v_mul(n.hi, reciprocal);
-    vec remainder = v_add(dw_remainder(n.hi, q, d.hi), v_fnma(q, d.lo, n.lo));
-    return v_fma(remainder, reciprocal, q);
-}
-
 /* m + x rounded once, for m that may be infinite or nan: then the result is m. */
 INLINE vec dw_add_to(vec m, dw x) {
     dw s = dw_two_sum(m, x.hi);

@@ -1,7 +1,7 @@
 /* exp, as a double word times a power of two.
 
    x = n ln2 + r, n = round(x / ln2), |r| <= ln2/2, so e^x = 2^n e^r.
-   n: x/ln2 is added to 1.5 2^p, whose unit in the last place is 1. The low mantissa bits of that sum are n in two's
+   n: x/ln2 is added to 1.5 2^p, p = MANTISSA_BITS, whose unit in the last place is 1. The low mantissa bits of that sum are n in two's
    complement, ready to be shifted into an exponent field; subtracting 1.5 2^p again gives n as a number.
    r: ln2 = ln2_hi + ln2_lo, n ln2_hi is exact, and so is x - n ln2_hi (both are multiples of a unit small enough); with
       n ln2_lo subtracted exactly too, r is a double word. Without fused operations this holds for |n| < 2^10 (float) and
@@ -31,6 +31,12 @@
 
 #define ROUNDER (REAL(1.5) * ((bits)1 << MANTISSA_BITS))
 #define POWER_OF_TWO(n) ((bits)(EXPONENT_BIAS + (n)) << MANTISSA_BITS) /* its bit pattern */
+#define EXPONENT_FIELD (~(((bits)1 << MANTISSA_BITS) - 1))
+#define LIFTED_LEAST_NORMAL v_real(i_set(POWER_OF_TWO(LIFT + 1 - EXPONENT_BIAS)))
+
+/* e such that 2^-e x is in [least, 2 least) for normal positive x, in the place of an exponent; and 2^-e. */
+INLINE ivec m_log2_field(vec x, vec least) { return i_and(i_sub(v_bits(x), v_bits(least)), i_set(EXPONENT_FIELD)); }
+INLINE vec m_inverse_power(ivec field) { return v_real(i_sub(i_set(POWER_OF_TWO(0)), field)); }
 
 /* mantissa * 2^n; the low bits of exponent hold n + k, for the k of the rounder (what stands above is shifted out in
    use). */
@@ -40,22 +46,36 @@ typedef struct {
     ivec exponent;
 } scaled;
 
-/* e^(x + x_lo) for |x| < 2^12, |x_lo| < ulp(x), with rounder = ROUNDER + k; nan stays nan.
-   e^(r + r_lo) = 1 + r + (r^2 p(r) + (1 + r) r_lo) to first order in r_lo, which is half an ulp of r at most. The
-   bracket is below 0.07, so its rounding errors are below 2^-3 ulp of the result; r and 1 are added exactly.
-   Error: 0.15 ulp for hi + lo; hi alone adds its half ulp. */
-INLINE scaled m_exp_dw(vec x, vec x_lo, vec rounder) {
+/* x + x_lo = n ln2 + r for |x_lo| <= ulp(x), with rounder = ROUNDER + k; nan stays nan. */
+typedef struct {
+    dw r;
+    vec n;
+    ivec exponent; /* the low bits hold n + k */
+} reduced;
+
+INLINE reduced m_reduce(vec x, vec x_lo, vec rounder) {
     vec shifted = v_fma(x, v_set(log2_e), rounder);
     vec n = v_sub(shifted, rounder);
     dw r = dw_fast_two_sum(v_fnma(n, v_set(ln2_hi), x), v_fnma(n, v_set(ln2_lo), x_lo));
-    vec low = v_fma(r.lo, r.hi, r.lo);
-    vec tail = v_fma(v_mul(r.hi, r.hi), POLYNOMIAL(r.hi, exp_tail), low);
-    dw q = dw_fast_two_sum(r.hi, tail);
-    dw m = dw_fast_two_sum(v_set(1), q.hi);
-    return (scaled){{m.hi, v_add(m.lo, q.lo)}, n, v_bits(shifted)};
+    return (reduced){r, n, v_bits(shifted)};
 }
 
-/* e^x likewise, in six operations less: only 1 is added exactly, r and e^r - 1 are rounded, each below 1/2.
+/* e^r - 1 = r + (r^2 p(r) + (1 + r) r_lo) to first order in r_lo, |r| <= ln2/2. The bracket is below r/5, so that its
+   rounding errors are below 0.15 ulp of the result, and where r is small they vanish beside it. r^2 is not to be
+   subnormal. */
+INLINE dw m_expm1(dw r) {
+    vec low = v_fma(r.lo, r.hi, r.lo);
+    return dw_fast_two_sum(r.hi, v_fma(v_mul(r.hi, r.hi), POLYNOMIAL(r.hi, exp_tail), low));
+}
+
+/* e^(x + x_lo); 1 is added exactly. Error: 0.15 ulp for hi + lo; hi alone adds its half ulp. */
+INLINE scaled m_exp_dw(vec x, vec x_lo, vec rounder) {
+    reduced a = m_reduce(x, x_lo, rounder);
+    dw q = m_expm1(a.r), m = dw_fast_two_sum(v_set(1), q.hi);
+    return (scaled){{m.hi, v_add(m.lo, q.lo)}, a.n, a.exponent};
+}
+
+/* e^x likewise, in eight operations less: only 1 is added exactly, r and e^r - 1 are rounded, each below 1/2.
    Error: 0.53 ulp for hi + lo, 0.49 where operations are fused. */
 INLINE scaled m_exp(vec x, vec rounder) {
     vec shifted = v_fma(x, v_set(log2_e), rounder);
@@ -72,11 +92,11 @@ INLINE scaled m_exp(vec x, vec rounder) {
 INLINE vec m_scale(dw m, ivec exponent) {
     dw word = dw_fast_two_sum(m.hi, m.lo);
     ivec lift = i_set((bits)LIFT << MANTISSA_BITS), up = i_add(lift, i_shl(exponent, MANTISSA_BITS));
-    ivec lifted = i_add(v_bits(word.hi), up), least_normal = i_set(POWER_OF_TWO(LIFT + 1 - EXPONENT_BIAS));
-    dw sum = dw_fast_two_sum(v_real(least_normal), v_real(lifted));
+    ivec lifted = i_add(v_bits(word.hi), up);
+    dw sum = dw_fast_two_sum(LIFTED_LEAST_NORMAL, v_real(lifted));
     vec low = v_mul(v_real(i_add(v_bits(v_set(1)), up)), word.lo);
-    ivec subnormal = i_sub(v_bits(v_add(sum.hi, v_add(sum.lo, low))), least_normal);
-    mask is_subnormal = v_lt(v_real(lifted), v_real(least_normal));
+    ivec subnormal = i_sub(v_bits(v_add(sum.hi, v_add(sum.lo, low))), v_bits(LIFTED_LEAST_NORMAL));
+    mask is_subnormal = v_lt(v_real(lifted), LIFTED_LEAST_NORMAL);
     return v_select(is_subnormal, v_real(subnormal), v_real(i_sub(lifted, lift)));
 }
 
@@ -84,6 +104,16 @@ INLINE vec m_scale(dw m, ivec exponent) {
 INLINE vec m_exp_rounded(vec x) {
     scaled e = m_exp_dw(v_max(v_set(EXP_MIN), x), v_set(0), v_set(ROUNDER));
     return m_scale(e.mantissa, e.exponent);
+}
+
+/* -x e^x for x <= 0, scaled as a whole, as e^x may be subnormal where the product is not; 0 below PRODUCT_MIN. */
+#define PRODUCT_MIN (EXP_MIN - 8)
+INLINE vec m_minus_x_exp(vec x) {
+    vec inside = v_neg(v_max(v_set(PRODUCT_MIN), x));
+    scaled e = m_exp_dw(v_neg(inside), v_set(0), v_set(ROUNDER));
+    dw product = dw_mul(inside, e.mantissa.hi);
+    product.lo = v_fma(inside, e.mantissa.lo, product.lo);
+    return m_scale(product, e.exponent);
 }
 
 /* 2^n from the exponent, for results known to be normal. */

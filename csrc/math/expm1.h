@@ -5,34 +5,12 @@
 
 #include "exp.h"
 
-/* Below far_below_0, e^x is less than 2^-(p+4), and does not count beside 1; up to near_0 in size, x stands for e^x - 1
+/* Below far_below_0, e^x is less than 2^-(p+5), and does not count beside 1; up to near_0 in size, x stands for e^x - 1
    in a logarithm: both to 2^-4 ulp. */
 static const real far_below_0 = -(MANTISSA_BITS + 6) * REAL(0.6931);
 static const real near_0 = (real)1 / ((bits)1 << MANTISSA_BITS);
 
-/* x = n ln2 + r; n also in the low bits of `exponent`. */
-typedef struct {
-    dw r;
-    vec n;
-    ivec exponent;
-} reduced;
-
-/* exp.h's reduction of x + x_lo, |x_lo| <= ulp(x). */
-INLINE reduced m_reduce(vec x, vec x_lo) {
-    vec shifted = v_fma(x, v_set(log2_e), v_set(ROUNDER));
-    vec n = v_sub(shifted, v_set(ROUNDER));
-    dw r = dw_fast_two_sum(v_fnma(n, v_set(ln2_hi), x), v_fnma(n, v_set(ln2_lo), x_lo));
-    return (reduced){r, n, v_bits(shifted)};
-}
-
-/* e^r - 1 = r + (r^2 p(r) + (1 + r) r_lo), |r| <= ln2/2. The bracket is below r/5, so that its rounding errors are
-   below 0.15 ulp of the result, and where r is small they vanish beside it. r^2 is not to be subnormal. */
-INLINE dw m_expm1(dw r) {
-    vec low = v_fma(r.lo, r.hi, r.lo);
-    return dw_fast_two_sum(r.hi, v_fma(v_mul(r.hi, r.hi), POLYNOMIAL(r.hi, exp_tail), low));
-}
-
-/* The same with r^2/2 in two words too: what is rounded is below r/40, and the rounding errors below 2^-5 ulp. */
+/* m_expm1 with r^2/2 in two words too: what is rounded is below r/40, and the rounding errors below 2^-5 ulp. */
 INLINE dw m_expm1_precise(dw r) {
     dw square = dw_mul(r.hi, r.hi);
     vec half = v_mul(v_set(REAL(0.5)), square.hi);

@@ -6,9 +6,6 @@
 
 #include "exp.h"
 
-#define LEAST_NORMAL v_real(i_set(POWER_OF_TWO(1 - EXPONENT_BIAS)))
-#define LIFTED_LEAST_NORMAL v_real(i_set(POWER_OF_TWO(LIFT + 1 - EXPONENT_BIAS)))
-
 /* 2^LIFT x for |x| < 1, exactly. The bits of a subnormal k 2^(least), put under the exponent of 2^LIFT times the least
    normal number, give that number plus 2^LIFT x; for a normal number, LIFT is added to the exponent. */
 INLINE vec m_lift(vec x) {
@@ -16,7 +13,7 @@ INLINE vec m_lift(vec x) {
     ivec sign = i_and(v_bits(x), i_set(SIGN_BIT));
     vec subnormal = v_sub(v_real(i_or(v_bits(magnitude), v_bits(LIFTED_LEAST_NORMAL))), LIFTED_LEAST_NORMAL);
     vec normal = v_real(i_add(v_bits(magnitude), i_set((bits)LIFT << MANTISSA_BITS)));
-    return v_real(i_or(v_bits(v_select(v_lt(magnitude, LEAST_NORMAL), subnormal, normal)), sign));
+    return v_real(i_or(v_bits(v_select(v_lt(magnitude, v_set(REAL_MIN)), subnormal, normal)), sign));
 }
 
 /* 2^-LIFT x, rounded once where that is subnormal; m_scale's way. Infinities and nan stay. */

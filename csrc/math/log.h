@@ -8,12 +8,11 @@
 
 #include "lift.h"
 
-#define EXPONENT_FIELD (~(((bits)1 << MANTISSA_BITS) - 1))
 #define SQRT_HALF REAL(0.70710678118654752)
 
 /* e ln2 + 2 atanh(z) for |z| < 0.2005.
    2 atanh(z) = 2 z + z^3 p(z^2), and the low word of z counts by the derivative 2/(1 - z^2) = 2 + 2 z^2 + ...
-   e ln2_hi is exact (binary32's has 15 bits, |e| < 2^9) and 0 or larger than 2 z, which is added exactly.
+   e ln2_hi is exact (binary32's has 14 bits, |e| < 2^10) and 0 or larger than 2 z, which is added exactly.
    Error: the rest is below 2^-6 of the result, so the rounding errors in it are below 2^-5 ulp. */
 INLINE dw m_log_atanh(vec e, dw z) {
     vec square = v_mul(z.hi, z.hi), twice_lo = v_add(z.lo, z.lo);
@@ -38,19 +37,13 @@ INLINE vec m_field_value(ivec field) {
     return v_sub(v_real(i_or(shifted, v_bits(v_set(ROUNDER)))), offset);
 }
 
-/* e such that 2^-e x is in [least, 2 least) for normal positive x, in the place of an exponent. */
-INLINE ivec m_log2_field(vec x, vec least) { return i_and(i_sub(v_bits(x), v_bits(least)), i_set(EXPONENT_FIELD)); }
-
-/* 2^-e. */
-INLINE vec m_inverse_power(ivec field) { return v_real(i_sub(i_set(POWER_OF_TWO(0)), field)); }
-
 /* 2^-LIFT' x with x normal, where LIFT' = lift: LIFT for positive subnormal x, else 0. */
 typedef struct {
     vec x, lift;
 } normal;
 
 INLINE normal m_normal(vec x) {
-    mask subnormal = v_lt(x, LEAST_NORMAL);
+    mask subnormal = v_lt(x, v_set(REAL_MIN));
     if (!m_any(subnormal)) return (normal){x, v_set(0)};
     return (normal){v_select(subnormal, m_lift(x), x), v_select(subnormal, v_set(LIFT), v_set(0))};
 }
@@ -89,7 +82,7 @@ INLINE dw m_log_quotient(vec x, vec y) {
 }
 
 /* log(1 + y) for every y. With s + s_lo = 1 + y, the bits of s give e; where that is 0, y itself is the numerator.
-   2^-e is 0 where it would be subnormal, as s_lo does not count there. Below 2^-(p+4), y is the answer to 2^-5 ulp. */
+   2^-e is 0 where it would be subnormal, as s_lo does not count there. Below 2^-(p+5), y is the answer to 2^-5 ulp. */
 INLINE dw m_log1p_any(vec y) {
     mask tiny = v_lt(v_abs(y), v_real(i_set(POWER_OF_TWO(-MANTISSA_BITS - 5))));
     vec usual = v_select(tiny, v_set(0), y);

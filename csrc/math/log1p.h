@@ -21,7 +21,7 @@ INLINE dw m_log1p_tail(dw w) {
        w = w^2/2 / z - w^2/2 gives w - w^2/2 + z (w^2/2 + R). */
     vec z = v_div(w.hi, v_add(v_set(2), w.hi));
     vec u = v_mul(z, z);
-    vec r = v_mul(u, POLYNOMIAL(u, atanh_tail));
+    vec r = v_mul(u, POLYNOMIAL(u, log_tail));
     return (dw){half, v_fma(z, v_sub(r, half), low)};
 #endif
 }
@@ -41,9 +41,8 @@ INLINE dw m_log1p_assemble(vec e, dw w) {
 INLINE dw m_log1p(dw t) {
     dw s = dw_two_sum(v_set(1), t.hi);
     vec s_lo = v_add(s.lo, t.lo);
-    ivec above = i_sub(v_bits(s.hi), v_bits(v_set(REAL(0.75))));
-    ivec field = i_and(above, i_set(~(((bits)1 << MANTISSA_BITS) - 1))); /* e in the place of an exponent */
-    vec scale = v_real(i_sub(i_set(POWER_OF_TWO(0)), field));
+    ivec field = m_log2_field(s.hi, v_set(REAL(0.75)));
+    vec scale = m_inverse_power(field);
     vec e = v_sub(v_real(i_or(i_shr(field, MANTISSA_BITS), v_bits(v_set(ROUNDER)))), v_set(ROUNDER));
     dw w = dw_two_sum(v_sub(v_mul(s.hi, scale), v_set(1)), v_mul(s_lo, scale));
     dw y = m_log1p_assemble(e, w);

@@ -1,4 +1,5 @@
-/* AVX2 with FMA and F16C. A mask is a vector of all-ones and all-zeros lanes. */
+/* AVX2 with FMA and F16C. A mask is a vector of all-ones and all-zeros lanes. Numbers of rows are volatile for the reason
+   that avx512.h gives. */
 
 #include <immintrin.h>
 
@@ -51,8 +52,8 @@ INLINE vec two_rows(const real table[][4], const volatile bits *i) {
     return _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(table[i[0]])), _mm_loadu_ps(table[i[4]]), 1);
 }
 INLINE void v_rows(const real table[][4], ivec i, vec row[4]) {
-    volatile bits of[LANES];
-    _mm256_storeu_si256((__m256i *)(void *)of, i);
+    bits of[LANES];
+    _mm256_storeu_si256((__m256i *)of, i);
     vec r0 = two_rows(table, of), r1 = two_rows(table, of + 1);
     vec r2 = two_rows(table, of + 2), r3 = two_rows(table, of + 3);
     __m256d low01 = _mm256_castps_pd(_mm256_unpacklo_ps(r0, r1)), low23 = _mm256_castps_pd(_mm256_unpacklo_ps(r2, r3));
@@ -103,9 +104,10 @@ INLINE ivec i_shl(ivec a, int k) { return _mm256_slli_epi64(a, k); }
 INLINE ivec i_shr(ivec a, int k) { return _mm256_srli_epi64(a, k); }
 
 INLINE void v_rows(const real table[][4], ivec i, vec row[4]) {
-    volatile bits of[LANES];
-    _mm256_storeu_si256((__m256i *)(void *)of, i);
-    vec r0 = v_load(table[of[0]]), r1 = v_load(table[of[1]]), r2 = v_load(table[of[2]]), r3 = v_load(table[of[3]]);
+    bits of[LANES];
+    _mm256_storeu_si256((__m256i *)of, i);
+    const volatile bits *at = of;
+    vec r0 = v_load(table[at[0]]), r1 = v_load(table[at[1]]), r2 = v_load(table[at[2]]), r3 = v_load(table[at[3]]);
     vec even01 = _mm256_unpacklo_pd(r0, r1), odd01 = _mm256_unpackhi_pd(r0, r1);
     vec even23 = _mm256_unpacklo_pd(r2, r3), odd23 = _mm256_unpackhi_pd(r2, r3);
     row[0] = _mm256_permute2f128_pd(even01, even23, 0x20);

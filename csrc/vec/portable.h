@@ -1,7 +1,11 @@
 /* One lane in plain C11: what each operation means. Straight-line code without branches, so that a compiler may still
    vectorise a loop over it with whatever the baseline offers. */
 
+#include <float.h>
 #include <string.h>
+
+_Static_assert(FLT_EVAL_METHOD == 0,
+               "arithmetic in the operands' own precision is needed (on i386: -msse2 -mfpmath=sse)");
 
 #define LANES 1
 
@@ -18,13 +22,15 @@ INLINE vec v_sub(vec a, vec b) { return a - b; }
 INLINE vec v_mul(vec a, vec b) { return a * b; }
 INLINE vec v_div(vec a, vec b) { return a / b; }
 
-#if defined(FP_FAST_FMA) || defined(__FP_FAST_FMA)
+#if FL_WIDTH == 32 && defined(__FP_FAST_FMAF)
 #define FL_FUSED 1
-#if FL_WIDTH == 32
 INLINE vec v_fma(vec a, vec b, vec c) { return __builtin_fmaf(a, b, c); }
-#else
+#elif FL_WIDTH == 64 && defined(__FP_FAST_FMA)
+#define FL_FUSED 1
 INLINE vec v_fma(vec a, vec b, vec c) { return __builtin_fma(a, b, c); }
 #endif
+
+#ifdef FL_FUSED
 INLINE vec v_fnma(vec a, vec b, vec c) { return v_fma(-a, b, c); }
 INLINE vec v_mul_error(vec a, vec b, vec p) { return v_fma(a, b, -p); }
 #else
