@@ -31,7 +31,8 @@ sigmoid : its derivative
 
 Notes
 -----
-Computed as max(x, 0) + log1p(exp(-abs(x))), with exp and log1p carried in two words. softplus(-inf) is 0,
+Computed by expansion around tabulated points, or by a polynomial for each factor of two of exp(-abs(x)) where the
+instruction set looks up coefficients in registers; far below 0 it is exp(x). softplus(-inf) is 0,
 softplus(inf) is inf, nan stays nan; results below the smallest normal number are correct subnormals. No
 floating-point exception is raised.
 
@@ -118,8 +119,8 @@ softplus : its integral
 
 Notes
 -----
-With t = exp(-abs(x)), the result is 1/(1 + t) for x >= 0 and t/(1 + t) below; the quotient is corrected by its
-remainder. Results below the smallest normal number are correct subnormals. nan stays nan. No floating-point exception
+Computed by expansion around tabulated points, or by a polynomial for each factor of two of exp(-abs(x)) where the
+instruction set looks up coefficients in registers; far below 0 it is exp(x). Results below the smallest normal number are correct subnormals. nan stays nan. No floating-point exception
 is raised.
 
 {accuracy}
@@ -158,7 +159,8 @@ sigmoid
 
 Notes
 -----
-The product is formed before it is rounded, so small results are as accurate as large ones, subnormals included.
+x times the rounded sigmoid; far below 0, where sigmoid may be subnormal, x exp(x) is rounded as a whole, so that
+results are accurate down to the subnormals. The name is from Elfwing, Uchibe and Doya, Neural Networks 107 (2018).
 silu(-inf) is -0.0, silu(inf) is inf, nan stays nan. No floating-point exception is raised.
 
 {accuracy}
@@ -199,8 +201,8 @@ softplus
 Notes
 -----
 Computed as x * ((1 + exp(x))**2 - 1) / ((1 + exp(x))**2 + 1), which needs one exponential. The product is formed
-before it is rounded, so small results are as accurate as large ones, subnormals included. mish(-inf) is -0.0,
-mish(inf) is inf, nan stays nan. No floating-point exception is raised.
+before it is rounded, so small results are as accurate as large ones, subnormals included. The name is from Misra, BMVC
+(2020), arXiv:1908.08681. mish(-inf) is -0.0, mish(inf) is inf, nan stays nan. No floating-point exception is raised.
 
 {accuracy}
 

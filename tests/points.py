@@ -11,7 +11,8 @@ def stratified(dtype: type, count: int, seed: int = 0) -> np.ndarray:
     """About `count` numbers: every binade of both signs, and the regions where the algorithms change.
 
     Those are small arguments, multiples of ln 2 (where the reduction of exp changes n), half-way points between them
-    (where it is longest), the thresholds of log1p, the ends of the normal and the subnormal results.
+    (where it is longest), points midway between tabulated ones, thresholds, the ends of the normal and the subnormal
+    results.
     """
     rng = np.random.default_rng(seed)
     info = np.finfo(dtype)
@@ -19,10 +20,11 @@ def stratified(dtype: type, count: int, seed: int = 0) -> np.ndarray:
     part = max(count // 8, 4)
     exponents = rng.uniform(np.log2(float(info.smallest_subnormal)), info.maxexp, part)
     special = np.array(
-        [LN2, LN2 / 2, 1.0, 2.0, 87.0, 87.34, 103.28, 104.0, 708.0, 708.4, 745.13, 17.0, 37.0, 0.25, 0.5]
+        [LN2, LN2 / 2, 1.0, 2.0, 87.0, 87.34, 103.28, 104.0, 708.0, 708.4, 745.13, 20.0, 40.0, 40.2, 0.25, 0.5, 0.55]
     )
     near = rng.choice(special, part) * (1 + rng.normal(0, 1e-3, part))
     multiples = (rng.integers(0, int(2 * end / LN2), part) / 2) * LN2
+    between = (rng.integers(0, 640, part) + 0.5) / 16
     pieces = [
         np.exp2(exponents) * rng.choice([-1, 1], part),
         rng.uniform(-1, 1, part // 2),
@@ -32,6 +34,7 @@ def stratified(dtype: type, count: int, seed: int = 0) -> np.ndarray:
         rng.uniform(-end, end, part),
         near * rng.choice([-1, 1], part),
         (multiples + rng.normal(0, 1e-6, part)) * rng.choice([-1, 1], part),
+        (between + rng.normal(0, 1e-6, part)) * rng.choice([-1, 1], part),
         rng.uniform(-end, -end * 0.8, part),
     ]
     return np.concatenate(pieces).astype(dtype)

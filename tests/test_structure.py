@@ -134,13 +134,13 @@ def test_every_vector_header_has_every_operation():
     for name, found in headers.items():
         assert found | capabilities == headers["portable.h"], name
     documented = set(re.findall(r"\b([vim]_[a-z_]+)\b", (CSRC / "vec" / "vec.h").read_text()))
-    assert headers["portable.h"] <= documented
+    assert headers["portable.h"] == documented - {"v_"}
 
 
 def test_kernels_are_short_and_plain():
-    """No preprocessor conditional in a kernel, and no function longer than 25 lines."""
+    """No conditional and no macro in a kernel, and no function longer than 25 lines."""
     for path in (CSRC / "kernels").glob("*.h"):
         text = path.read_text()
-        assert not re.search(r"^#\s*(if|else|elif)\b(?!ndef)", text, re.M), path.name
+        assert not re.search(r"^#\s*(if(?!ndef FASTLOG_)|el|define (?!FASTLOG_))", text, re.M), path.name
         for body in re.findall(r"^INLINE [^;{]*\{\n(.*?)^\}", text, re.M | re.S):
             assert body.count("\n") <= 25, path.name
