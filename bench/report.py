@@ -240,8 +240,7 @@ def accuracy_markdown() -> str:
         *(f"![Largest errors over the first argument, {dtype}]({path})" for dtype, path in ACCURACY_PICTURES.items()),
         "",
         "The largest error in units in the last place (ulp) of the exact result; for `logsumexp` in ulp of max(1, "
-        "abs(result)); for `logaddexp` where abs(result) > max(abs(x1), abs(x2))/16, elsewhere fastlog's is below 0.9 "
-        "ulp of max(1, abs(result)). Subnormal results count in units of the smallest subnormal number. fastlog's "
+        "abs(result)). Subnormal results count in units of the smallest subnormal number. fastlog's "
         "figures hold on every instruction set: `make test` checks them, `make exhaustive` measures them anew, float32 "
         "functions of one argument at all 2³² inputs.",
         "",
