@@ -240,10 +240,9 @@ def accuracy_markdown() -> str:
         *(f"![Largest errors over the first argument, {dtype}]({path})" for dtype, path in ACCURACY_PICTURES.items()),
         "",
         "The largest error in units in the last place (ulp) of the exact result; for `logsumexp` in ulp of max(1, "
-        "abs(result)); for `logaddexp` and `logsubexp` where abs(result) > max(abs(x1), abs(x2))/16, elsewhere "
-        "fastlog's is below 0.9 and 0.6 ulp of max(1, abs(result)). Subnormal results count in units of the smallest "
-        "subnormal number. fastlog's figures hold on every instruction set: `make test` checks them, `make exhaustive` "
-        "measures them anew, float32 "
+        "abs(result)); for `logsubexp` where abs(result) > max(abs(x1), abs(x2))/16, elsewhere fastlog's is below 0.6 "
+        "ulp of max(1, abs(result)). Subnormal results count in units of the smallest subnormal number. fastlog's "
+        "figures hold on every instruction set: `make test` checks them, `make exhaustive` measures them anew, float32 "
         "functions of one argument at all 2³² inputs.",
         "",
         *markdown_table(["function", *(f"{d} {n}" for d in DTYPES for n in ("fastlog", *names))], rows, 1),

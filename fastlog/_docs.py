@@ -120,8 +120,8 @@ softplus : its integral
 Notes
 -----
 Computed by expansion around tabulated points, or by a polynomial for each factor of two of exp(-abs(x)) where the
-instruction set looks up coefficients in registers; far below 0 it is exp(x). Results below the smallest normal number are correct subnormals. nan stays nan. No floating-point exception
-is raised.
+instruction set looks up coefficients in registers; far below 0 it is exp(x). Results below the smallest normal number
+are correct subnormals. nan stays nan. No floating-point exception is raised.
 
 {accuracy}
 
@@ -247,8 +247,8 @@ Computed as max(x1, x2) + log1p(exp(-abs(x1 - x2))), with the rounding error of 
 ``reduce`` and ``reduceat`` compute a logsumexp, ``accumulate`` a running one, and their errors do not grow with the
 number of elements. (NumPy older than 2.2 has no room for another ``reduce``: there they grow over long axes.)
 
-{accuracy} These figures hold where the result is larger than max(abs(x1), abs(x2))/16, that is, away from the curve
-exp(x1) + exp(x2) = 1, where the two terms cancel; everywhere the error is below 0.9 ulp of max(1, abs(result)).
+{accuracy} They hold along the curve exp(x1) + exp(x2) = 1, too, where the two terms cancel: there the result is
+computed with as many digits as it takes.
 
 Examples
 --------

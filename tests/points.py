@@ -118,12 +118,14 @@ def _arguments(name: str, nin: int, dtype: type, count: int, seed: int) -> tuple
         return x, np.where(rng.random(x.size) < 0.3, rng.integers(0, 2, x.size), rng.random(x.size)).astype(dtype)
     scale = rng.choice([1e-6, 1e-2, 1.0, 1.0, 10.0, 100.0], x.size)
     y = (x + scale * rng.normal(0, 1, x.size)).astype(dtype)
-    # A quarter on either side of e^x + e^y = 1, where the terms cancel: log(e^x + e^y) is up to a quarter of x.
-    part = x.size // 4
+    # An eighth on either side of e^x + e^y = 1, where the terms cancel: log(e^x + e^y) is up to a quarter of x.
+    part = x.size // 8
     x[:part] = -np.exp(rng.uniform(-4, 1.5, part))
     result = x[:part].astype(np.float64) * rng.uniform(-0.25, 0.25, part)
     gap = np.maximum(np.expm1(result) - np.expm1(x[:part].astype(np.float64)), 1e-300)
     y[:part] = np.log(gap)
+    # An eighth next to it.
+    x[part : 2 * part], y[part : 2 * part] = next_to_cancellation(dtype, part, seed)
     return x, y
 
 
@@ -137,3 +139,12 @@ def logsubexp_arguments(x: np.ndarray, rng: np.random.Generator) -> tuple[np.nda
     y[:part] = rng.uniform(-4, 4, part) * np.exp2(-rng.uniform(0, 30, part))
     x[:part] = np.log1p(np.exp(y[:part].astype(np.float64))) * (1 + rng.uniform(-0.25, 0.25, part))
     return np.maximum(x, y), np.where(x == y, -np.inf, np.minimum(x, y)).astype(x.dtype)
+
+
+def next_to_cancellation(dtype: type, count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Neighbours of the curve e^x + e^y = 1, y <= x, from its end at 0 to the middle, x = y = -ln 2."""
+    rng = np.random.default_rng(seed + 2)
+    least = np.log(2 * float(np.finfo(dtype).smallest_subnormal))
+    x = -np.exp(rng.uniform(np.where(np.arange(count) % 2, -5, least), np.log(LN2), count)).astype(dtype)
+    y = np.log(-np.expm1(x.astype(np.float64))).astype(dtype)
+    return x, y + (rng.integers(-2, 3, count) * np.spacing(y)).astype(dtype)

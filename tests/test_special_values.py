@@ -655,7 +655,24 @@ def spacing(x):
 
 
 # Where the kernels branch: 0, log 2 and its halves, the end of the normal results, of the subnormal ones.
-BRANCHES = [0.0, 1 / 32, LOG_2 / 2, 0.55, LOG_2, 1.0, 20.0, 20.1, 40.0, 40.2, 87.0, 87.33655, 103.97, 708.0, 708.3964, 745.13]
+BRANCHES = [
+    0.0,
+    1 / 32,
+    LOG_2 / 2,
+    0.55,
+    LOG_2,
+    1.0,
+    20.0,
+    20.1,
+    40.0,
+    40.2,
+    87.0,
+    87.33655,
+    103.97,
+    708.0,
+    708.3964,
+    745.13,
+]
 near_branches = st.tuples(st.sampled_from(BRANCHES), st.sampled_from([-1, 1]), st.integers(-9, 9))
 arguments = st.one_of(
     st.floats(-800, 800),

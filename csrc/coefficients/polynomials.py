@@ -3,7 +3,8 @@
     python csrc/coefficients/polynomials.py            # rewrite the headers beside this file
     python csrc/coefficients/polynomials.py --check    # exit 1 if they differ from what it computes
 
-f32.h and f64.h hold constants and polynomials, logistic_f32.h and logistic_f64.h the tables of softplus and sigmoid.
+f32.h and f64.h hold constants and polynomials, logistic_f32.h and logistic_f64.h the tables of softplus and sigmoid,
+fixed_point.h integers of several words.
 
 Each polynomial p approximates g on [a, b] so that max |w(x) (p(x) - g(x))| is least; w is chosen so that
 the weighted error is the relative error of the function which the polynomial serves. The coefficients are
@@ -26,6 +27,7 @@ from mpmath import (
     exp,
     expm1,
     fabs,
+    factorial,
     floor,
     fsum,
     ldexp,
@@ -37,6 +39,7 @@ from mpmath import (
     mpf,
     pi,
     sqrt,
+    workdps,
 )  # fmt: skip
 
 mp.dps = 45
@@ -276,18 +279,25 @@ def octave(name: str, n: int) -> Polynomial:
     return Polynomial(f"{name}_{n}", "", value, lambda s: 1 / value(s) / (1 + fabs(s) / reach), interval, {32: 6})
 
 
+def split(x: mpf) -> list[float]:
+    """Return x as two words of binary32."""
+    high = to_format(x, 32)
+    return [high, to_format(x - mpf(high), 32)]
+
+
 def two_word_octave(n: int) -> tuple[list[float], mpf]:
-    """Coefficients of softplus's octave with a constant in two words, and its error."""
-    problem = octave("softplus", n)
-    constant = problem.g(mpf(0))
+    """Coefficients of softplus's octave with a constant and a slope in two words, and its error."""
+    value = octave("softplus", n).g
+    constant = split(value(mpf(0)))
     rest = replace(
-        problem,
-        g=lambda s: (problem.g(s) - constant) / s,
-        weight=lambda s: s / problem.g(s),
+        octave("softplus", n),
+        g=lambda s: (value(s) - fsum(constant)) / s,
+        weight=lambda s: s / value(s),
     )
-    high = to_format(constant, 32)
-    others = fit(rest, 5, 32, least_squares)
-    return [high, to_format(constant - mpf(high), 32), *others], worst(rest, [mpf(c) for c in others])
+    slope = split(least_squares(rest, 6)[0])
+    curve = replace(rest, g=lambda s: (rest.g(s) - fsum(slope)) / s, weight=lambda s: s * rest.weight(s))
+    others = fit(curve, 5, 32, least_squares)
+    return [*constant, *slope, *others], worst(curve, [mpf(c) for c in others])
 
 
 def lookup_tables() -> list[str]:
@@ -296,7 +306,7 @@ def lookup_tables() -> list[str]:
     for name, first, formula in (
         ("softplus", -1, "2^n softplus(-(n ln2 + s))"),
         ("sigmoid", 0, "2^n sigmoid(-(n ln2 + s))"),
-        ("log1pexp", 0, "2^n softplus(-(n ln2 + s)), the constant in two words (rows 0 and 1)"),
+        ("log1pexp", 0, "2^n softplus(-(n ln2 + s)), the constant (rows 0 and 1) and the slope (2 and 3) in two words"),
     ):
         columns: list[list[float]] = [[] for _ in range(32)]
         error = mpf(0)
@@ -348,6 +358,34 @@ def logistic_header(width: int) -> str:
     return "\n".join(lines) + "\n"
 
 
+def words(x: mpf, count: int) -> str:
+    """Return x in [0, 2^64) as integral words, cut off, the least first."""
+    return ", ".join(f"0x{int(floor(x)) >> (64 * k) & (2**64 - 1):016x}" for k in range(count))
+
+
+def fixed_point_header() -> str:
+    """Text of the header that holds ln 2 and the coefficients of (1 - e^-x)/x to several words."""
+    count, terms = 3, 44
+    with workdps(90):
+        ln2 = words(ldexp(log(2), 64 * (count + 1)), count + 1)
+        factors = [words(ldexp(1 / factorial(k + 1), 64 * count - 1), count) for k in range(terms)]
+    lines = [
+        "/* Written by polynomials.py. Words of 64 bits, the least first. */",
+        "/* clang-format off */",
+        "",
+        f"#define FIXED_WORDS {count}",
+        "",
+        f"/* 2^{64 * (count + 1)} ln2. */",
+        f"static const uint64_t ln2_words[] = {{{ln2}}};",
+        "",
+        f"/* 2^{64 * count - 1}/(k+1)! for k = 0, 1, ... */",
+        f"static const uint64_t reciprocal_factorials[][{count}] = {{",
+        *(f"    {{{factor}}}," for factor in factors),
+        "};",
+    ]
+    return "\n".join(lines) + "\n"
+
+
 def main() -> int:
     """Write the headers, or compare them."""
     check = "--check" in sys.argv[1:]
@@ -355,6 +393,7 @@ def main() -> int:
     for name, text in [
         *((f"f{width}.h", header(width)) for width in (32, 64)),
         *((f"logistic_f{width}.h", logistic_header(width)) for width in (32, 64)),
+        ("fixed_point.h", fixed_point_header()),
     ]:
         path = HERE / name
         if not check:

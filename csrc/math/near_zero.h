@@ -1,0 +1,260 @@
+/* log(e^a + e^b) and log(e^a - e^b) where they are near 0, to their last bit, by integers of a few words.
+
+   Along e^a + e^b = 1 the terms of max + log1p(e^(min-max)) cancel. How far? u = e^a + e^b - 1 comes down to the
+   distance between log(1 - e^a) and the number b next to it, which behaves like a random number: among N numbers a the
+   least is about 2^-p / N of e^b, p digits: 2^-115 for doubles (N = 2^62), 2^-55 for floats (N = 2^31). So u is
+   computed with an error of 2^-186 e^b (float: 2^-122); but first with 2^-81 (2^-44), enough for all but neighbours of
+   the curve.
+
+   With x, z >= 0:  u = e^-z - (1 - e^-x) = 2^-n (e^-r - 2^n x D(x)),  z = n ln2 + r, 0 <= r < ln2, D(x) = (1 - e^-x)/x,
+   and e^-r = 1 - r D(r). The bracket is a difference of two numbers below 2, in fixed point: as u is small beside e^-z,
+   2^n x is near 1, too, and it is exact, whatever the exponents of x and z. Then log1p(u) = 2 atanh(s) with
+   s = u/(2 + u), 2 s = u - s u, as a sum u - s (u - s^2 (2/3 + 2/5 s^2 + ...)).
+     log(e^a + e^b) = log1p(u)        x = -a, z = -b, a the larger one
+     log(e^a - e^b) = log1p(-u)       x = -a, z = -b where b < 0: x D(x) = e^a - 1 for negative x, too
+                    = log1p(-u e^a)   x = a - b, z = a otherwise; 2^-n e^a = e^r */
+
+#ifndef FASTLOG_NEAR_ZERO_H
+#define FASTLOG_NEAR_ZERO_H
+
+#include "logistic.h"
+
+#include "coefficients/fixed_point.h"
+
+typedef unsigned __int128 two_words;
+
+/* Numbers of n words, the least first; n is a constant everywhere. A number in [0, 1) is a fraction of 2^64n, one in
+   [0, 2) of 2^(64n-1). */
+#define MOST_WORDS (FIXED_WORDS + 1)
+
+/* z = x y / 2^64n. Error: below n units, downwards: products below the last word are left out, but for the high halves
+   of the uppermost. */
+INLINE void w_mul(uint64_t *z, const uint64_t *x, const uint64_t *y, int n) {
+    uint64_t sum[MOST_WORDS];
+#pragma GCC unroll 4
+    for (int i = 0; i < n; i++) {
+        uint64_t carry = (uint64_t)((two_words)x[i] * y[n - 1 - i] >> 64);
+#pragma GCC unroll 4
+        for (int k = 0; k < i; k++) {
+            two_words product = (two_words)x[i] * y[n - i + k] + sum[k] + carry;
+            sum[k] = (uint64_t)product;
+            carry = (uint64_t)(product >> 64);
+        }
+        sum[i] = carry;
+    }
+#pragma GCC unroll 4
+    for (int k = 0; k < n; k++) z[k] = sum[k];
+}
+
+INLINE void w_add(uint64_t *z, const uint64_t *x, const uint64_t *y, int n) {
+    uint64_t carry = 0;
+#pragma GCC unroll 4
+    for (int k = 0; k < n; k++) {
+        two_words sum = (two_words)x[k] + y[k] + carry;
+        z[k] = (uint64_t)sum;
+        carry = (uint64_t)(sum >> 64);
+    }
+}
+
+/* z = x - y, modulo 2^64n; whether it is negative. */
+INLINE int w_sub(uint64_t *z, const uint64_t *x, const uint64_t *y, int n) {
+    uint64_t borrow = 0;
+#pragma GCC unroll 4
+    for (int k = 0; k < n; k++) {
+        two_words difference = (two_words)x[k] - y[k] - borrow;
+        z[k] = (uint64_t)difference;
+        borrow = (uint64_t)(difference >> 64) & 1;
+    }
+    return (int)borrow;
+}
+
+/* z = |x| 2^shift, cut off below. */
+INLINE void w_set(uint64_t *z, double x, int shift, int n) {
+    union {
+        double x;
+        uint64_t bits;
+    } number = {x};
+    int exponent = (int)(number.bits >> 52 & 0x7ff);
+    uint64_t mantissa = (number.bits & 0xfffffffffffff) | (uint64_t)(exponent > 0) << 52;
+    shift += (exponent > 0 ? exponent : 1) - 1075;
+#pragma GCC unroll 4
+    for (int k = 0; k < n; k++) {
+        int up = shift - 64 * k;
+        z[k] = up >= 64 || up <= -64 ? 0 : up >= 0 ? mantissa << up : mantissa >> -up;
+    }
+}
+
+/* How exactly D(x) is computed, x <= 0.8: words; terms, in pairs; from which pair on one word is enough, scaled by
+   2^shift. Error: the first term left out, 0.8^terms / (terms + 1)!, and 15 or 20 units of the last word from constants
+   and products that are cut off; 2^-83 from the terms of one word. */
+typedef struct {
+    int words, pairs, single, shift;
+    int zeros; /* leading zeros of e^-r - 2^n x D(x) that leave 2^-58 (float: 2^-28) of it right */
+} precision;
+#if FL_WIDTH == 32
+#define COARSE ((precision){1, 7, 7, 0, 16})
+#define FINE ((precision){2, 17, 17, 0, 128})
+#else
+#define COARSE ((precision){2, 11, 5, 20, 22})
+#define FINE ((precision){3, 22, 22, 0, 192})
+#endif
+
+/* D(x[0]) and D(x[1]), in step, or D(-x[1]) where `sign` is -1, by Horner's rule on the even and the odd terms:
+   D(x) = sinh(x)/x - x ((cosh(x) - 1)/x^2). */
+INLINE void w_series(uint64_t d[2][FIXED_WORDS], uint64_t x[2][FIXED_WORDS], int sign, precision p) {
+    const int n = p.words;
+    uint64_t square[2][FIXED_WORDS], sum[2][2][FIXED_WORDS], single[2][2] = {{0}}, product[FIXED_WORDS];
+#pragma GCC unroll 2
+    for (int i = 0; i < 2; i++) w_mul(square[i], x[i], x[i], n);
+    for (int k = p.pairs - 1; k >= p.single; k--)
+#pragma GCC unroll 4
+        for (int i = 0; i < 4; i++) {
+            const uint64_t *c = reciprocal_factorials[2 * k + i % 2] + FIXED_WORDS - 2;
+            w_mul(product, square[i / 2] + n - 1, single[i / 2] + i % 2, 1);
+            single[i / 2][i % 2] = (c[1] << p.shift | c[0] >> (64 - p.shift)) + product[0];
+        }
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; i++) {
+#pragma GCC unroll 4
+        for (int k = 0; k < n; k++) sum[i / 2][i % 2][k] = 0;
+        if (p.single < p.pairs) {
+            sum[i / 2][i % 2][n - 1] = single[i / 2][i % 2] >> p.shift;
+            sum[i / 2][i % 2][n - 2] = single[i / 2][i % 2] << (64 - p.shift);
+        }
+    }
+    for (int k = p.single - 1; k >= 0; k--)
+#pragma GCC unroll 4
+        for (int i = 0; i < 4; i++) {
+            w_mul(product, square[i / 2], sum[i / 2][i % 2], n);
+            w_add(sum[i / 2][i % 2], reciprocal_factorials[2 * k + i % 2] + FIXED_WORDS - n, product, n);
+        }
+#pragma GCC unroll 2
+    for (int i = 0; i < 2; i++) {
+        w_mul(product, x[i], sum[i][1], n);
+        if (i && sign < 0) w_add(d[i], sum[i][0], product, n);
+        else w_sub(d[i], sum[i][0], product, n);
+    }
+}
+
+/* r = z - n ln2 (with an integral word above); n. */
+INLINE int w_reduce(uint64_t r[MOST_WORDS], double z, int words) {
+    uint64_t multiple[MOST_WORDS];
+    const uint64_t *ln2 = ln2_words + FIXED_WORDS - words; /* with one word below the last */
+    int n = (int)(z * 0x1.71547652b82fep+0);
+    for (int down = 0;; down = 1) {
+        uint64_t carry = (uint64_t)((two_words)ln2[0] * (unsigned)n >> 64);
+#pragma GCC unroll 4
+        for (int k = 0; k < words; k++) {
+            two_words product = (two_words)ln2[k + 1] * (unsigned)n + carry;
+            multiple[k] = (uint64_t)product;
+            carry = (uint64_t)(product >> 64);
+        }
+        multiple[words] = carry;
+        w_set(r, z, 64 * words, words + 1);
+        if (!w_sub(r, r, multiple, words + 1) || down) return n;
+        n--; /* z/ln2 was rounded up to an integer */
+    }
+}
+
+/* m 2^exponent with 2^61 <= m < 2^62 is u; or u/e^-r where `over_power` is set. 0 if p is not enough. */
+INLINE uint64_t w_cancel(double x, double x_lo, double z, int sign, int over_power, precision p, int *exponent,
+                         int *negative) {
+    const int words = p.words;
+    uint64_t r[MOST_WORDS], arguments[2][FIXED_WORDS], d[2][FIXED_WORDS], factor[FIXED_WORDS], low[FIXED_WORDS];
+    int n = w_reduce(r, z, words);
+    w_set(arguments[1], x, 64 * words, words);
+    w_set(factor, x, 64 * words + n - 1, words);
+    if (over_power) { /* x is a double otherwise */
+        w_set(low, x_lo, 64 * words, words);
+        if (x_lo < 0) w_sub(arguments[1], arguments[1], low, words);
+        else w_add(arguments[1], arguments[1], low, words);
+        w_set(low, x_lo, 64 * words + n - 1, words);
+        if (x_lo < 0) w_sub(factor, factor, low, words);
+        else w_add(factor, factor, low, words);
+    }
+    for (int k = 0; k < words; k++) arguments[0][k] = r[k];
+    w_series(d, arguments, sign, p);
+    uint64_t power[FIXED_WORDS] = {0}, u[FIXED_WORDS];
+    power[words - 1] = (uint64_t)1 << 63;
+    w_mul(d[0], arguments[0], d[0], words);
+    w_sub(power, power, d[0], words);
+    w_mul(d[1], factor, d[1], words);
+    w_sub(u, power, d[1], words);
+    w_sub(u, u, d[1], words);
+    *negative = (int)(u[words - 1] >> 63);
+    if (*negative) {
+        const uint64_t zero[FIXED_WORDS] = {0};
+        w_sub(u, zero, u, words);
+    }
+    int top = words - 1, zeros = 0;
+    while (top > 0 && u[top] == 0) top--, zeros += 64;
+    if (u[top] == 0) return 0;
+    int up = __builtin_clzll(u[top]);
+    zeros += up;
+    if (zeros > p.zeros) return 0;
+    uint64_t m = u[top] << up | (up && top ? u[top - 1] >> (64 - up) : 0);
+    *exponent = -61 - zeros - n;
+    m >>= 2;
+    if (!over_power) return m;
+    *exponent += n;
+    m = (uint64_t)(((two_words)m << 63) / power[words - 1]);
+    if (m >> 62) m >>= 1, ++*exponent;
+    return m;
+}
+
+INLINE double w_power_of_two(int exponent) {
+    union {
+        uint64_t bits;
+        double x;
+    } power = {(uint64_t)(1023 + exponent) << 52};
+    return power.x;
+}
+
+/* log(e^a + sign e^b), a >= b, where it is below |a|/8 (sign 1), |b|/8 (sign -1) and 1/8; |a|/4 for -2^-20 < a < 0.
+   Error: 1/2 ulp, and 2^-4 from the second word, which is below 2^-4 of the first; one ulp where subnormal. */
+INLINE real w_log_near_zero(real a, real b, int sign) {
+    double x = a < 0 ? -(double)a : a, x_lo = 0, z = -(double)b;
+    int series_sign = sign, over_power = sign < 0 && b >= 0, exponent = 0, negative = 0;
+    if (over_power) {
+        z = a;
+        x = (double)a - b;
+        x_lo = (a - x) - b; /* a > b >= 0 */
+        series_sign = 1;
+    }
+    uint64_t m = w_cancel(x, x_lo, z, series_sign, over_power, COARSE, &exponent, &negative);
+    if (!m) m = w_cancel(x, x_lo, z, series_sign, over_power, FINE, &exponent, &negative);
+    if (sign < 0) negative = !negative;
+    double hi = (double)(int64_t)m;
+    if (negative) hi = -hi;
+    if (exponent < -61 - 60) return (real)(hi * w_power_of_two(exponent / 2) * w_power_of_two(exponent - exponent / 2));
+    double unit = w_power_of_two(exponent), u = hi * unit, s = u / (2 + u), q = s * s;
+#if FL_WIDTH == 32
+    return (real)(u - s * (u - q * (2.0 / 3 + q * (2.0 / 5 + q * (2.0 / 7)))));
+#else
+    double u_lo = (double)((negative ? -(int64_t)m : (int64_t)m) - (int64_t)hi) * unit;
+    double rest = 2.0 / 3 + q * (2.0 / 5 + q * (2.0 / 7)) + q * q * q * (2.0 / 9 + q * (2.0 / 11 + q * (2.0 / 13)));
+    return u + (u_lo - s * (u - q * rest));
+#endif
+}
+
+/* log(e^max + e^min), where the terms cancel, else y. Where min - max is below WORD_MIN, y is max + e^(min-max), and e^x
+   has an error of 0.15 ulp: there from max/4 on. A call, so that loops keep their registers to themselves. */
+static __attribute__((noinline, unused)) vec n_logaddexp(vec max, vec min, vec y) {
+    mask far = v_lt(v_sub(min, max), v_set(WORD_MIN));
+    vec bound = v_mul(v_select(far, v_set(REAL(-0.25)), v_set(-NEAR_ZERO)), max);
+    mask near_zero = m_and(v_le(v_abs(y), bound), v_lt(v_abs(y), v_neg(max))); /* with the sign of a 0 */
+    real a[LANES], b[LANES], result[LANES], wanted[LANES];
+    v_store(a, max);
+    v_store(b, min);
+    v_store(result, y);
+    v_store(wanted, v_select(near_zero, v_set(1), v_set(0)));
+    for (int i = 0; i < LANES; i++)
+        if (wanted[i] > 0) result[i] = w_log_near_zero(a[i], b[i], 1);
+    return v_load(result);
+}
+
+INLINE vec m_logaddexp_near_zero(vec max, vec min, vec y, vec bound) {
+    return __builtin_expect(m_any(v_lt(v_abs(y), bound)), 0) ? n_logaddexp(max, min, y) : y;
+}
+
+#endif
