@@ -6,24 +6,14 @@
 #include "math/logistic.h"
 #include "math/near_zero.h"
 
-/* softplus(x) = log(1 + e^x), and far below 0 e^x, down to the subnormals. */
-INLINE vec k_softplus(vec x) {
-    vec y = m_softplus_word(x);
-    mask far = v_lt(x, v_set(WORD_MIN));
-    if (m_any(far)) y = v_select(far, m_exp_rounded(v_min(x, v_set(WORD_MIN))), y);
-    return y;
-}
+/* softplus(x) = log(1 + e^x), and far below 0 e^x. */
+INLINE vec k_softplus(vec x) { return m_or_exp(m_softplus_word(x), x); }
 
 /* log_sigmoid(x) = -log(1 + e^-x) = -softplus(-x); the negation is exact, and gives -0 where e^-x underflows. */
 INLINE vec k_log_sigmoid(vec x) { return v_neg(k_softplus(v_neg(x))); }
 
 /* sigmoid(x) = 1/(1 + e^-x), and far below 0 e^x. */
-INLINE vec k_sigmoid(vec x) {
-    vec y = m_sigmoid_word(x);
-    mask far = v_lt(x, v_set(WORD_MIN));
-    if (m_any(far)) y = v_select(far, m_exp_rounded(v_min(x, v_set(WORD_MIN))), y);
-    return y;
-}
+INLINE vec k_sigmoid(vec x) { return m_or_exp(m_sigmoid_word(x), x); }
 
 /* silu(x) = x sigmoid(x). Far below 0 it is x e^x, scaled as a whole, as e^x may be subnormal where the product is not;
    at -inf it is -0.
@@ -48,7 +38,7 @@ INLINE vec k_logaddexp(vec a, vec b) {
     mask far = v_ne(v_min(v_set(-WORD_MIN), distance), distance); /* or nan */
     if (m_any(far)) {
         vec infinite = v_select(v_eq(d.hi, d.hi), max, v_add(max, min));
-        vec sum_there = m_add_exp((dw){max, v_set(0)}, d);
+        vec sum_there = m_add_exp(max, d);
         y = v_select(far, v_select(v_lt(distance, v_set(REAL_INFINITY)), sum_there, infinite), y);
         bound = v_select(far, v_neg(max), bound);
     }

@@ -1,11 +1,12 @@
 /* exp, as a double word times a power of two.
 
    x = n ln2 + r, n = round(x / ln2), |r| <= ln2/2, so e^x = 2^n e^r.
-   n: x/ln2 is added to 1.5 2^p, p = MANTISSA_BITS, whose unit in the last place is 1. The low mantissa bits of that sum are n in two's
-   complement, ready to be shifted into an exponent field; subtracting 1.5 2^p again gives n as a number.
+   n: x/ln2 is added to 1.5 2^p, p = MANTISSA_BITS, whose unit in the last place is 1. The low mantissa bits of that sum
+      are n in two's complement, ready to be shifted into an exponent field; subtracting 1.5 2^p again gives n as a
+      number.
    r: ln2 = ln2_hi + ln2_lo, n ln2_hi is exact, and so is x - n ln2_hi (both are multiples of a unit small enough); with
-      n ln2_lo subtracted exactly too, r is a double word. Without fused operations this holds for |n| < 2^10 (float) and
-      2^12 (double), with them for every n that occurs. */
+      n ln2_lo subtracted exactly too, r is a double word. Without fused operations this holds for |n| < 2^10 (float)
+      and 2^12 (double), with them for every n that occurs. */
 
 #ifndef FASTLOG_EXP_H
 #define FASTLOG_EXP_H
@@ -85,8 +86,8 @@ INLINE scaled m_exp(vec x, vec rounder) {
     return (scaled){dw_fast_two_sum(v_set(1), q), n, v_bits(shifted)};
 }
 
-/* m 2^n for finite m with 2^-40 < m < 2^40, rounded once, without an operation that touches a subnormal (each would cost
-   a microcode assist). 2^LIFT m 2^n is always normal. Below 2^LIFT times the least normal, adding that power of two
+/* m 2^n for finite m with 2^-40 < m < 2^40, rounded once, without an operation that touches a subnormal (each would
+   cost a microcode assist). 2^LIFT m 2^n is always normal. Below 2^LIFT times the least normal, adding that power of two
    rounds to the spacing of subnormals, and the difference of the bit patterns is the subnormal's bit pattern. What this
    rounding and the one to a word took away is added once more: it moves the sum only where it was rounded wrongly. */
 INLINE vec m_scale(dw m, ivec exponent) {

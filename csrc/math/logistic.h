@@ -27,16 +27,19 @@ typedef struct {
     vec s;
 } expansion;
 
+#define ROW_BITS 0xfff
+_Static_assert(2 * LOGISTIC_END * LOGISTIC_STEPS <= ROW_BITS, "the number of a row has more bits");
+
 /* x moved to the nearer end where it is outside; nan counts as below. */
 INLINE vec m_inside(vec x) { return v_min(v_set(END), v_max(x, v_set(-END))); }
 
 /* The point next to x in [-END, END]: 16 x is rounded by adding 1.5 2^p, as in exp; the low bits of the sum are the
-   number of the row. a and s are exact. */
+   number of the row (those of the rounder are 0). a and s are exact. */
 INLINE expansion m_expand(vec x) {
     vec rounder = v_set(ROUNDER + LOGISTIC_END * LOGISTIC_STEPS), row[4];
     vec shifted = v_fma(x, v_set(LOGISTIC_STEPS), rounder);
     vec s = v_fnma(v_sub(shifted, rounder), v_set(REAL(1.0) / LOGISTIC_STEPS), x);
-    v_rows(logistic_rows, i_and(v_bits(shifted), i_set(0xfff)), row);
+    v_rows(logistic_rows, i_and(v_bits(shifted), i_set(ROW_BITS)), row);
     return (expansion){{row[0], row[1]}, {row[2], row[3]}, s};
 }
 
@@ -63,8 +66,8 @@ INLINE dw m_sigmoid(expansion e) {
    Error: 1/4 ulp from s, 1/5 from Horner's last product, 1/2 from its last sum; the power of two is exact. */
 #define WORD_MIN NORMAL_MIN
 
-/* |x| in octaves; nan stays nan. The low bits of shifted are 127 - n: modulo 32 the column of the table, and moved into the exponent
-   field 2^-n. */
+/* |x| in octaves; nan stays nan. The low bits of shifted are 127 - n: modulo 32 the column of the table, and moved into
+   the exponent field 2^-n. */
 typedef struct {
     vec shifted, minus_n, high; /* high = |x| - n ln2_hi, exactly */
 } octave;
@@ -168,15 +171,22 @@ INLINE dw m_log1pexp(vec x, vec x_lo) {
 
 #endif
 
+/* y, but e^x rounded where x < WORD_MIN, down to the subnormals and 0. */
+INLINE vec m_or_exp(vec y, vec x) {
+    mask far = v_lt(x, v_set(WORD_MIN));
+    if (m_any(far)) y = v_select(far, m_exp_rounded(v_min(x, v_set(WORD_MIN))), y);
+    return y;
+}
+
 /* m + e^x rounded, for the lanes that need it: WORD_MIN > x, down to the subnormals and 0; m may be infinite. A
    subnormal term shows only beside an m that is as small. */
-INLINE vec m_add_exp(dw m, dw x) {
-    mask normal = v_lt(v_set(NORMAL_MIN), x.hi);
-    scaled e = m_exp_dw(v_select(normal, x.hi, v_set(0)), v_select(normal, x.lo, v_set(0)), v_set(ROUNDER));
-    vec power = m_power_of_two(e.exponent);
-    vec low = v_fma(e.mantissa.lo, power, m.lo), small = m_exp_rounded(v_min(x.hi, v_set(NORMAL_MIN)));
-    dw term = {v_select(normal, v_mul(e.mantissa.hi, power), small), v_select(normal, low, m.lo)};
-    return dw_add_to(m.hi, term);
+INLINE vec m_add_exp(vec m, dw x) {
+    mask is_normal = v_lt(v_set(NORMAL_MIN), x.hi);
+    scaled e = m_exp_dw(v_select(is_normal, x.hi, v_set(0)), v_select(is_normal, x.lo, v_set(0)), v_set(ROUNDER));
+    vec power = m_power_of_two(e.exponent), small = m_exp_rounded(v_min(x.hi, v_set(NORMAL_MIN)));
+    dw term = {v_select(is_normal, v_mul(e.mantissa.hi, power), small),
+               v_select(is_normal, v_mul(e.mantissa.lo, power), v_set(0))};
+    return dw_add_to(m, term);
 }
 
 #endif

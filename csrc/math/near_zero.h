@@ -237,8 +237,8 @@ INLINE real w_log_near_zero(real a, real b, int sign) {
 #endif
 }
 
-/* log(e^max + e^min), where the terms cancel, else y. Where min - max is below WORD_MIN, y is max + e^(min-max), and e^x
-   has an error of 0.15 ulp: there from max/4 on. A call, so that loops keep their registers to themselves. */
+/* log(e^max + e^min), where the terms cancel, else y. Where min - max is below WORD_MIN, y is max + e^(min-max), and
+   e^x has an error of 0.15 ulp: there from max/4 on. A call, so that loops keep their registers to themselves. */
 static __attribute__((noinline, unused)) vec n_logaddexp(vec max, vec min, vec y) {
     mask far = v_lt(v_sub(min, max), v_set(WORD_MIN));
     vec bound = v_mul(v_select(far, v_set(REAL(-0.25)), v_set(-NEAR_ZERO)), max);

@@ -1,5 +1,5 @@
-/* AVX2 with FMA and F16C. A mask is a vector of all-ones and all-zeros lanes. Numbers of rows are volatile for the reason
-   that avx512.h gives. */
+/* AVX2 with FMA and F16C. A mask is a vector of all-ones and all-zeros lanes. Numbers of rows are volatile for the
+   reason that avx512.h gives. */
 
 #include <immintrin.h>
 

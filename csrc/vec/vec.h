@@ -26,7 +26,7 @@
      m_and  m_or  m_any            m_any(m): is any lane true (an int)
 
    Tables
-     v_rows(table, i, row)         row[k] = table[i][k] lane by lane, for a table of rows of four and i below their number
+     v_rows(table, i, row)         row[k] = table[i][k] lane by lane; rows of four, i below their number
      v_lookup(table, i)            table[i mod 32]: fast where VEC_LOOKUP32 is defined, else in portable.h alone
 
    Bits
