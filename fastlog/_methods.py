@@ -50,28 +50,28 @@ def attach_row_methods(functions: dict[str, np.ufunc], run_rows: Callable[..., A
                 y = run_rows(index, args[0], keywords.get("axis", 0))
             elif len(args) == 2 and not keywords:
                 y = run_rows(index, *args)
-            if y is None and not _one_call(args, keywords):
-                given = _by_name(_REDUCE, args, keywords)
-                y = _reduce(ufunc, rows, **given) if given else None
+        if y is None:
+            given = _by_name(_REDUCE, args, keywords)
+            if given and not _one_call(**given):
+                y = _reduce(ufunc, rows, **given)
         return numpy_reduce(*args, **keywords) if y is None else y
 
     @functools.wraps(numpy_reduceat)
     def reduceat(*args: Any, **keywords: Any) -> Any:
-        y = None
-        if len(args) > 1 and type(args[0]) is np.ndarray and _has_many_indices(args[1]):
-            given = _by_name(_REDUCEAT, args, keywords)
-            y = _reduceat(segments, **given) if given else None
+        given = _by_name(_REDUCEAT, args, keywords)
+        y = _reduceat(segments, **given) if "indices" in given and _has_many_indices(given["indices"]) else None
         return numpy_reduceat(*args, **keywords) if y is None else y
 
+    for method in (reduce, reduceat):  # where pickle finds them
+        method.__module__, method.__qualname__ = "fastlog", f"logaddexp.{method.__name__}"
     # mypy knows the methods of the type, not that an object may have its own.
     setattr(ufunc, "reduce", reduce)  # noqa: B010
     setattr(ufunc, "reduceat", reduceat)  # noqa: B010
 
 
-def _one_call(args: tuple[Any, ...], keywords: dict[str, Any]) -> bool:
+def _one_call(array: Any, where: Any = True, **_: Any) -> bool:
     """Whether NumPy passes the array to the loop as a whole: as exact a way and, for short arrays, the quicker."""
-    unmasked = len(args) < len(_REDUCE) and "where" not in keywords
-    return unmasked and args[0].ndim == 1 and args[0].size <= _BUFFER
+    return where is True and type(array) is np.ndarray and array.ndim == 1 and array.size <= _BUFFER
 
 
 def _has_many_indices(indices: Any) -> bool:
@@ -85,7 +85,17 @@ def _by_name(parameters: dict[str, None], args: tuple[Any, ...], keywords: dict[
     """Return the arguments by name; nothing where NumPy has to say what is wrong with them."""
     given = dict(zip(parameters, args, strict=False))
     given.update(keywords)
-    return given if len(given) == len(args) + len(keywords) and given.keys() <= parameters.keys() else {}
+    known = len(given) == len(args) + len(keywords) and given.keys() <= parameters.keys()
+    return given if known and type(given.get("array")) in (np.ndarray, np.memmap) else {}
+
+
+def _plain(x: Any) -> Any:
+    """`x`, but a Python number for a NumPy one, the element of a tuple of one, and an ndarray for a memmap."""
+    if type(x) is tuple and len(x) == 1:
+        x = x[0]
+    if type(x) is np.memmap:
+        return x.view(np.ndarray)
+    return x.item() if isinstance(x, np.bool | np.number) or (type(x) is np.ndarray and x.ndim == 0) else x
 
 
 def _reduce(
@@ -100,11 +110,16 @@ def _reduce(
     where: Any = True,
 ) -> Any:
     """ufunc.reduce as `rows` over the axes; None where NumPy shall do it."""
+    array, keepdims, initial = _plain(array), _plain(keepdims), _plain(initial)
+    where = _plain(np.asarray(where))
+    out = out[0] if type(out) is tuple and len(out) == 1 else out
+    if initial is None and array.size and where is True:
+        initial = _NO_VALUE
     result_dtype = _result_dtype(array, dtype, out)
     if result_dtype is None:
         return None
     axes = _as_axes(axis, array.ndim)
-    if not axes or type(keepdims) is not bool or not (initial is _NO_VALUE or isinstance(initial, _NUMBERS)):
+    if not axes or keepdims not in (0, 1) or not (initial is _NO_VALUE or isinstance(initial, _NUMBERS)):
         return None
     if where is True and _half_rows(array, axes, result_dtype):
         return None
@@ -124,13 +139,15 @@ def _reduce(
 
 def _reduceat(segments: np.ufunc, array: Any, indices: Any, axis: Any = 0, dtype: Any = None, out: Any = None) -> Any:
     """ufunc.reduceat as `segments` along the axis; None where NumPy shall do it."""
+    array = _plain(array)
+    out = out[0] if type(out) is tuple and len(out) == 1 else out
     result_dtype = _result_dtype(array, dtype, out)
     axes = None if result_dtype is None else _as_axes(axis, array.ndim)
     if result_dtype is None or axes is None or len(axes) != 1:
         return None
     first = np.asarray(indices)
     n = array.shape[axes[0]]
-    if first.dtype.kind not in "iu" or first.min() < 0 or first.max() >= n:
+    if first.dtype.kind not in "iu" or not np.can_cast(first.dtype, np.intp) or first.min() < 0 or first.max() >= n:
         return None
     if out is not None and out.shape != (*array.shape[: axes[0]], len(first), *array.shape[axes[0] + 1 :]):
         return None
@@ -151,6 +168,8 @@ def _result_dtype(array: Any, dtype: Any, out: Any) -> np.dtype[Any] | None:
     except TypeError:
         return None
     if not found.isnative:
+        if dtype is not None:
+            return None
         found = found.newbyteorder("=")
     if found.char not in "efd":
         return None
@@ -165,6 +184,7 @@ def _working_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
 
 def _as_axes(axis: Any, ndim: int) -> tuple[int, ...] | None:
     """`axis` as a sorted tuple of different ints >= 0; None where it is anything out of the way."""
+    axis = tuple([_plain(k) for k in axis]) if type(axis) is tuple else _plain(axis)
     if type(axis) is int:
         return (axis % ndim,) if -ndim <= axis < ndim else None
     if axis is None:

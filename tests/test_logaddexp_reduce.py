@@ -2,6 +2,7 @@
 
 import functools
 import inspect
+import pickle
 import re
 
 import gmpy2
@@ -21,6 +22,7 @@ def logaddexp(ufuncs):
 
 # NumPy before 2.2 offers no place to put a method of one ufunc.
 OWN_METHODS = hasattr(np.logaddexp, "__dict__")
+ATTACHED = pytest.mark.skipif(not OWN_METHODS, reason="NumPy before 2.2")
 
 
 def log_sum(x):
@@ -157,7 +159,7 @@ def test_reduce_float16_does_not_accumulate_errors(logaddexp):
     assert_close(logaddexp.reduce(x), np.log(10_000), 1)
 
 
-@pytest.mark.skipif(not OWN_METHODS, reason="NumPy before 2.2")
+@ATTACHED
 @pytest.mark.parametrize("rows", ROWS)
 @pytest.mark.parametrize("dtype", ["f2", "f4"])
 def test_reduce_over_the_first_axis_does_not_accumulate_errors(logaddexp, rows, dtype):
@@ -482,3 +484,47 @@ def test_accumulate_of_subnormal_results(logaddexp):
     for dtype, low in (("f4", -100.0), ("f8", -740.0)):
         y = logaddexp.accumulate(np.array([0, low, -np.inf], dtype))
         np.testing.assert_array_equal(y[1:], np.exp(np.float64(low)).astype(dtype))
+
+
+SPELLINGS = {
+    "NumPy axis": ((), {"axis": np.int64(0)}),
+    "tuple of a NumPy axis": ((), {"axis": (np.intp(0),)}),
+    "keepdims as an integer": ((), {"keepdims": 0}),
+    "NumPy true": ((), {"where": np.True_}),
+    "where as a list": ((), {"where": [True] * 3}),
+    "no initial value": ((), {"initial": None}),
+    "initial value as an array": ((), {"initial": np.array(-np.inf)}),
+}
+
+
+@ATTACHED
+@pytest.mark.parametrize("spelling", SPELLINGS)
+def test_reduce_does_not_depend_on_the_spelling(spelling):
+    x = np.random.default_rng(0).normal(0, 1, (20_000, 3)).astype(np.float32)
+    args, keywords = SPELLINGS[spelling]
+    np.testing.assert_array_equal(fastlog.logaddexp.reduce(x, *args, **keywords), fastlog.logaddexp.reduce(x))
+
+
+@ATTACHED
+def test_reduce_of_other_forms_of_the_array(tmp_path):
+    x = np.random.default_rng(0).normal(0, 1, (20_000, 3)).astype(np.float32)
+    mapped = np.memmap(tmp_path / "x", np.float32, "w+", shape=x.shape)
+    mapped[:] = x
+    out = np.empty(3, np.float32)
+    assert fastlog.logaddexp.reduce(x, out=(out,)) is out
+    for y in (out, fastlog.logaddexp.reduce(mapped), fastlog.logaddexp.reduce(array=x)):
+        np.testing.assert_array_equal(y, fastlog.logaddexp.reduce(x))
+
+
+@pytest.mark.parametrize("name", ["reduce", "reduceat", "accumulate"])
+def test_methods_pickle(name):
+    method = getattr(fastlog.logaddexp, name)
+    x = np.arange(6.0)
+    arguments = (x, [0, 2]) if name == "reduceat" else (x,)
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(method))(*arguments), method(*arguments))
+
+
+@pytest.mark.parametrize("count", [3, 150])
+def test_reduceat_casts_indices_safely(count):
+    with pytest.raises(TypeError, match="safe"):
+        fastlog.logaddexp.reduceat(np.ones(200), np.arange(count, dtype=np.uint64))
