@@ -114,7 +114,7 @@ def measure_all(libraries: list[str], report: Callable[[str], None]) -> dict[str
     results = []
     for function in FUNCTIONS:
         for dtype in POINTS:
-            if function.row in accuracy.ELEMENTWISE or function.row in rows.NAMES:
+            if function.row in (rows.NAMES if function.along_rows else accuracy.ELEMENTWISE):
                 report(f"errors of {function.name}, {dtype}")
                 results.append(measure(function, dtype, libraries))
     return {"linear": LINEAR, "functions": results}
