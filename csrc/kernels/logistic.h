@@ -17,9 +17,9 @@ INLINE vec k_sigmoid(vec x) { return m_or_exp(m_sigmoid_word(x), x); }
 
 /* silu(x) = x sigmoid(x). Far below 0 it is x e^x, scaled as a whole, as e^x may be subnormal where the product is not;
    at -inf it is -0.
-   Error: that of sigmoid, and the rounding of the product. */
+   Error: that of sigmoid below 0, less above, and one rounding. */
 INLINE vec k_silu(vec x) {
-    vec y = v_mul(x, m_sigmoid_word(x));
+    vec y = m_silu_word(x);
     mask far = v_lt(x, v_set(WORD_MIN));
     if (m_any(far)) y = v_select(far, v_neg(m_minus_x_exp(v_min(x, v_set(WORD_MIN)))), y);
     return y;

@@ -70,14 +70,14 @@ INLINE dw m_sigmoid(expansion e) {
 /* |x| in octaves; nan stays nan. The low bits of shifted are 127 - n: modulo 32 the column of the table, and moved into
    the exponent field 2^-n. */
 typedef struct {
-    vec shifted, minus_n, high; /* high = |x| - n ln2_hi, exactly */
+    vec inside, shifted, minus_n, high; /* |x|, up to -WORD_MIN; high = |x| - n ln2_hi, exactly */
 } octave;
 
 INLINE octave m_octave(vec magnitude) {
     vec rounder = v_set(ROUNDER + EXPONENT_BIAS), inside = v_min(v_set(-NORMAL_MIN), magnitude);
     vec shifted = v_fnma(inside, v_set(log2_e), rounder);
     vec minus_n = v_sub(shifted, rounder);
-    return (octave){shifted, minus_n, v_fma(minus_n, v_set(ln2_hi), inside)};
+    return (octave){inside, shifted, minus_n, v_fma(minus_n, v_set(ln2_hi), inside)};
 }
 INLINE vec m_octave_s(octave o) { return v_fma(o.minus_n, v_set(ln2_lo), o.high); }
 INLINE vec m_octave_power(octave o) { return v_real(i_shl(v_bits(o.shifted), MANTISSA_BITS)); }
@@ -108,6 +108,13 @@ INLINE vec m_sigmoid_word(vec x) {
     vec p = m_octave_polynomial(m_octave_s(o), sigmoid_octaves, m_octave_column(o), 0, 6);
     vec power = m_octave_power(o);
     return v_fma(p, v_select(negative, power, v_neg(power)), v_select(negative, v_set(0), v_set(1)));
+}
+
+/* x sigmoid(x): for x > 0 it is x - x sigmoid(-x), rounded once, as the second term is below x/2. */
+INLINE vec m_silu_word(vec x) {
+    octave o = m_octave(v_abs(x));
+    vec p = m_octave_polynomial(m_octave_s(o), sigmoid_octaves, m_octave_column(o), 0, 6);
+    return v_fnma(o.inside, v_mul(p, m_octave_power(o)), v_select(v_lt(x, v_set(0)), v_set(0), x));
 }
 
 /* log(1 + e^x) for x <= 0, rounded. */
@@ -151,6 +158,13 @@ INLINE vec m_softplus_word(vec x) {
 INLINE vec m_sigmoid_word(vec x) {
     dw y = m_sigmoid(m_expand(m_inside(x)));
     return v_select(v_eq(x, x), v_add(y.hi, y.lo), x);
+}
+
+/* x sigmoid(x), rounded once where operations are fused. */
+INLINE vec m_silu_word(vec x) {
+    vec inside = m_inside(x);
+    dw s = m_sigmoid(m_expand(inside));
+    return v_fma(x, s.hi, v_mul(inside, s.lo));
 }
 
 /* log(1 + e^x) for x <= 0, rounded. */
