@@ -69,7 +69,8 @@ def draw(results: dict[str, Any], path: Path) -> None:
     labels = [name.replace("entropy_with", "entropy\n_with").replace(", mean", "\n(mean)") for name in top]
     panels[0].set_yticks([first + (counts[name] - 1) / 2 for name, first in top.items()], labels)
     panels[0].set_ylim(height - GAP, -1)
-    figure.suptitle("How many times faster is fastlog?", fontsize=14, fontweight="bold")
+    title_y = 1 - 0.12 / figure.get_figheight()
+    figure.suptitle("How many times faster is fastlog?", fontsize=14, fontweight="bold", y=title_y)
     handles = [plt.Rectangle((0, 0), 1, 1, color=COLOURS[name], label=name) for name in names]
     figure.legend(
         handles=handles, ncols=len(names), loc="upper center", bbox_to_anchor=(0.5, 1 - 0.33 / figure.get_figheight()),
@@ -81,7 +82,7 @@ def draw(results: dict[str, Any], path: Path) -> None:
         0.5, 0.06 / figure.get_figheight(), f"{elementwise} elements, or along the rows of {along_rows}; {where}",
         ha="center", va="bottom", fontsize=8.5, color="0.35",
     )  # fmt: skip
-    figure.tight_layout(rect=(0, 0.2 / figure.get_figheight(), 1, 1 - 0.22 / figure.get_figheight()))
+    figure.tight_layout(rect=(0, 0.2 / figure.get_figheight(), 1, 1 - 0.35 / figure.get_figheight()))
     path.parent.mkdir(exist_ok=True)
     figure.savefig(path, dpi=150)
     plt.close(figure)

@@ -159,8 +159,8 @@ sigmoid
 
 Notes
 -----
-x times sigmoid, rounded once or twice; far below 0, where sigmoid may be subnormal, x exp(x) is rounded as a whole, so that
-results are accurate down to the subnormals. The name is from Elfwing, Uchibe and Doya, Neural Networks 107 (2018).
+x times sigmoid, rounded once or twice; far below 0, where sigmoid may be subnormal, x exp(x) is rounded as a whole, so
+that results are accurate down to the subnormals. The name is from Elfwing, Uchibe and Doya, Neural Networks 107 (2018).
 silu(-inf) is -0.0, silu(inf) is inf, nan stays nan. No floating-point exception is raised.
 
 {accuracy}
