@@ -64,6 +64,7 @@ INLINE vec apply2(function2 f, vec x1, vec x2) {
 
 INLINE intptr_t smaller(intptr_t a, intptr_t b) { return a < b ? a : b; }
 INLINE intptr_t whole_vectors(intptr_t n) { return n - n % LANES; }
+INLINE intptr_t filled_up(intptr_t n) { return whole_vectors(n + LANES - 1); }
 
 /* n elements at p, step bytes apart, into block; then the last one again, up to a full vector. */
 INLINE void gather(real *block, const char *p, intptr_t step, intptr_t n) {

@@ -79,7 +79,7 @@ INLINE total scan_sums(dw_block *y, const dw_block *terms, const dw_block *facto
         hi[i] = sum.hi, lo[i] = sum.lo;
     }
     for (intptr_t i = n; i % LANES; i++) hi[i] = sum.hi, lo[i] = sum.lo;
-    for (intptr_t i = 0; i < n + (LANES - n % LANES) % LANES; i++) {
+    for (intptr_t i = 0; i < filled_up(n); i++) {
         y->hi[i] = (real)(hi[i] * UNLIFT);
         y->lo[i] = (real)(hi[i] * UNLIFT - y->hi[i] + lo[i] * UNLIFT);
     }
@@ -111,7 +111,7 @@ INLINE scan scan_block(scan s, const real *x, real *y, intptr_t n) {
     dw_block terms, weights, factors, sums;
     const real *low = x;
     real old_base = s.base;
-    int ascends = block_max(x, n + (LANES - n % LANES) % LANES, v_set(-REAL_INFINITY)) > s.max;
+    int ascends = block_max(x, filled_up(n), v_set(-REAL_INFINITY)) > s.max;
     if (ascends) {
         s = scan_maxima(s, x, smaller_ones, max, base, former_base, n);
         low = smaller_ones;

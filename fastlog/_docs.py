@@ -1,5 +1,23 @@
 """One numpydoc docstring per row of the table. Accuracy figures come from the table, so they stand there alone."""
 
+# Sections that docstrings share, under the names that stand for them below.
+SHARED = {
+    "{dtypes}": """
+float16, float32 and float64 keep their dtype (float16 is computed in float32);
+    booleans and integers become float64.
+""",
+    "{keywords}": """
+out, where, casting, order, dtype, subok
+    As for every NumPy ufunc.
+""",
+    "{raises}": """
+Raises
+------
+TypeError
+    For other dtypes: longdouble, complex, object, str, datetime.
+""",
+}
+
 DOCS = {
     "softplus": """
 Softplus, log(1 + exp(x)), elementwise.
@@ -9,20 +27,15 @@ Also available as ``log1pexp``.
 Parameters
 ----------
 x : array_like
-    Real numbers of any shape. float16, float32 and float64 keep their dtype (float16 is computed in float32);
-    booleans and integers become float64.
-out, where, casting, order, dtype, subok
-    As for every NumPy ufunc.
+    Real numbers of any shape. {dtypes}
+{keywords}
 
 Returns
 -------
 ndarray or scalar
     log(1 + exp(x)), >= 0, of the shape and dtype of `x`.
 
-Raises
-------
-TypeError
-    For other dtypes: longdouble, complex, object, str, datetime.
+{raises}
 
 See Also
 --------
@@ -55,20 +68,15 @@ Also available as ``log_expit``, SciPy's name.
 Parameters
 ----------
 x : array_like
-    Real numbers of any shape. float16, float32 and float64 keep their dtype (float16 is computed in float32);
-    booleans and integers become float64.
-out, where, casting, order, dtype, subok
-    As for every NumPy ufunc.
+    Real numbers of any shape. {dtypes}
+{keywords}
 
 Returns
 -------
 ndarray or scalar
     -log(1 + exp(-x)), <= 0, of the shape and dtype of `x`.
 
-Raises
-------
-TypeError
-    For other dtypes: longdouble, complex, object, str, datetime.
+{raises}
 
 See Also
 --------
@@ -97,20 +105,15 @@ Also available as ``expit``, SciPy's name.
 Parameters
 ----------
 x : array_like
-    Real numbers of any shape. float16, float32 and float64 keep their dtype (float16 is computed in float32);
-    booleans and integers become float64.
-out, where, casting, order, dtype, subok
-    As for every NumPy ufunc.
+    Real numbers of any shape. {dtypes}
+{keywords}
 
 Returns
 -------
 ndarray or scalar
     Values in [0, 1], of the shape and dtype of `x`.
 
-Raises
-------
-TypeError
-    For other dtypes: longdouble, complex, object, str, datetime.
+{raises}
 
 See Also
 --------
@@ -138,20 +141,15 @@ Sigmoid-weighted linear unit, x / (1 + exp(-x)), elementwise; also known as swis
 Parameters
 ----------
 x : array_like
-    Real numbers of any shape. float16, float32 and float64 keep their dtype (float16 is computed in float32);
-    booleans and integers become float64.
-out, where, casting, order, dtype, subok
-    As for every NumPy ufunc.
+    Real numbers of any shape. {dtypes}
+{keywords}
 
 Returns
 -------
 ndarray or scalar
     x * sigmoid(x), of the shape and dtype of `x`.
 
-Raises
-------
-TypeError
-    For other dtypes: longdouble, complex, object, str, datetime.
+{raises}
 
 See Also
 --------
@@ -178,20 +176,15 @@ Mish, x * tanh(softplus(x)), elementwise.
 Parameters
 ----------
 x : array_like
-    Real numbers of any shape. float16, float32 and float64 keep their dtype (float16 is computed in float32);
-    booleans and integers become float64.
-out, where, casting, order, dtype, subok
-    As for every NumPy ufunc.
+    Real numbers of any shape. {dtypes}
+{keywords}
 
 Returns
 -------
 ndarray or scalar
     x * tanh(log(1 + exp(x))), of the shape and dtype of `x`.
 
-Raises
-------
-TypeError
-    For other dtypes: longdouble, complex, object, str, datetime.
+{raises}
 
 See Also
 --------
@@ -221,18 +214,14 @@ Parameters
 x1, x2 : array_like
     Real numbers; the shapes broadcast. float16, float32 and float64 keep their dtype (the wider of the two); booleans
     and integers become float64.
-out, where, casting, order, dtype, subok
-    As for every NumPy ufunc.
+{keywords}
 
 Returns
 -------
 ndarray or scalar
     log(exp(x1) + exp(x2)), of the broadcast shape.
 
-Raises
-------
-TypeError
-    For other dtypes: longdouble, complex, object, str, datetime.
+{raises}
 
 See Also
 --------
@@ -267,18 +256,14 @@ Parameters
 x1, x2 : array_like
     Real numbers; the shapes broadcast. float16, float32 and float64 keep their dtype (the wider of the two);
     booleans and integers become float64.
-out, where, casting, order, dtype, subok
-    As for every NumPy ufunc.
+{keywords}
 
 Returns
 -------
 ndarray or scalar
     log(exp(x1) - exp(x2)), of the broadcast shape: nan where x1 < x2, -inf where x1 == x2.
 
-Raises
-------
-TypeError
-    For other dtypes: longdouble, complex, object, str, datetime.
+{raises}
 
 See Also
 --------
@@ -309,20 +294,15 @@ Log-odds, log(p / (1 - p)), elementwise: the inverse of `sigmoid`.
 Parameters
 ----------
 p : array_like
-    Probabilities of any shape. float16, float32 and float64 keep their dtype (float16 is computed in float32);
-    booleans and integers become float64.
-out, where, casting, order, dtype, subok
-    As for every NumPy ufunc.
+    Probabilities of any shape. {dtypes}
+{keywords}
 
 Returns
 -------
 ndarray or scalar
     log(p / (1 - p)), of the shape and dtype of `p`; nan outside [0, 1].
 
-Raises
-------
-TypeError
-    For other dtypes: longdouble, complex, object, str, datetime.
+{raises}
 
 See Also
 --------
@@ -350,20 +330,15 @@ Logarithm of one minus an exponential, log(1 - exp(x)) for x <= 0, elementwise.
 Parameters
 ----------
 x : array_like
-    Real numbers <= 0 of any shape. float16, float32 and float64 keep their dtype (float16 is computed in float32);
-    booleans and integers become float64.
-out, where, casting, order, dtype, subok
-    As for every NumPy ufunc.
+    Real numbers <= 0 of any shape. {dtypes}
+{keywords}
 
 Returns
 -------
 ndarray or scalar
     log(1 - exp(x)), <= 0, of the shape and dtype of `x`; nan where x > 0.
 
-Raises
-------
-TypeError
-    For other dtypes: longdouble, complex, object, str, datetime.
+{raises}
 
 See Also
 --------
@@ -398,20 +373,15 @@ Also available as ``softplus_inverse``.
 Parameters
 ----------
 x : array_like
-    Real numbers >= 0 of any shape. float16, float32 and float64 keep their dtype (float16 is computed in float32);
-    booleans and integers become float64.
-out, where, casting, order, dtype, subok
-    As for every NumPy ufunc.
+    Real numbers >= 0 of any shape. {dtypes}
+{keywords}
 
 Returns
 -------
 ndarray or scalar
     log(exp(x) - 1), of the shape and dtype of `x`; nan where x < 0.
 
-Raises
-------
-TypeError
-    For other dtypes: longdouble, complex, object, str, datetime.
+{raises}
 
 See Also
 --------
@@ -442,18 +412,14 @@ Parameters
 x1, x2 : array_like
     Real numbers; the shapes broadcast. float16, float32 and float64 keep their dtype (the wider of the two);
     booleans and integers become float64.
-out, where, casting, order, dtype, subok
-    As for every NumPy ufunc.
+{keywords}
 
 Returns
 -------
 ndarray or scalar
     x1 * log(x2), of the broadcast shape; 0 where x1 is 0 and x2 is not nan.
 
-Raises
-------
-TypeError
-    For other dtypes: longdouble, complex, object, str, datetime.
+{raises}
 
 See Also
 --------
@@ -484,18 +450,14 @@ Parameters
 x1, x2 : array_like
     Real numbers; the shapes broadcast. float16, float32 and float64 keep their dtype (the wider of the two);
     booleans and integers become float64.
-out, where, casting, order, dtype, subok
-    As for every NumPy ufunc.
+{keywords}
 
 Returns
 -------
 ndarray or scalar
     x1 * log(1 + x2), of the broadcast shape; 0 where x1 is 0 and x2 is not nan.
 
-Raises
-------
-TypeError
-    For other dtypes: longdouble, complex, object, str, datetime.
+{raises}
 
 See Also
 --------
@@ -523,20 +485,15 @@ Elementwise entropy, -x * log(x).
 Parameters
 ----------
 x : array_like
-    Real numbers of any shape. float16, float32 and float64 keep their dtype (float16 is computed in float32);
-    booleans and integers become float64.
-out, where, casting, order, dtype, subok
-    As for every NumPy ufunc.
+    Real numbers of any shape. {dtypes}
+{keywords}
 
 Returns
 -------
 ndarray or scalar
     -x * log(x) for x > 0, 0 for x = 0, -inf for x < 0, of the shape and dtype of `x`.
 
-Raises
-------
-TypeError
-    For other dtypes: longdouble, complex, object, str, datetime.
+{raises}
 
 See Also
 --------
@@ -566,8 +523,7 @@ Parameters
 x1, x2 : array_like
     Real numbers; the shapes broadcast. float16, float32 and float64 keep their dtype (the wider of the two);
     booleans and integers become float64.
-out, where, casting, order, dtype, subok
-    As for every NumPy ufunc.
+{keywords}
 
 Returns
 -------
@@ -575,10 +531,7 @@ ndarray or scalar
     x1 * log(x1 / x2) for x1 > 0 and x2 > 0, 0 for x1 = 0 and x2 >= 0, inf otherwise, of the broadcast
     shape.
 
-Raises
-------
-TypeError
-    For other dtypes: longdouble, complex, object, str, datetime.
+{raises}
 
 See Also
 --------
@@ -645,4 +598,7 @@ def docstring(name: str, claim: dict[str, tuple[float, tuple[float, ...]]] | Non
     else:
         ulp32, ulp64 = claim["float32"][0], claim["float64"][0]
         accuracy = f"The error is at most {ulp32:g} ulp in float32 and {ulp64:g} ulp in float64, on every target."
-    return DOCS[name].strip().replace("{accuracy}", accuracy)
+    text = DOCS[name].strip().replace("{accuracy}", accuracy)
+    for placeholder, section in SHARED.items():
+        text = text.replace(placeholder, section.strip())
+    return text

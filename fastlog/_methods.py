@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from fastlog._arrays import cast, to_rows
+from fastlog._arrays import cast, to_rows, working_dtype
 
 _NO_VALUE = np._NoValue
 _NUMBERS = (int, float, np.integer, np.floating)
@@ -126,7 +126,7 @@ def _reduce(
     shape = tuple([1 if k in axes else n for k, n in enumerate(array.shape) if keepdims or k not in axes])
     if out is not None and out.shape != shape:
         return None
-    x = array.astype(_working_dtype(result_dtype), copy=False)
+    x = array.astype(working_dtype(result_dtype), copy=False)
     if where is not True:
         if type(where) is not np.ndarray or where.dtype != np.bool or not _broadcasts(where.shape, x.shape):
             return None
@@ -155,7 +155,7 @@ def _reduceat(segments: np.ufunc, array: Any, indices: Any, axis: Any = 0, dtype
     last = first + 1  # a segment that ends before it begins is its first element
     np.maximum(last[:-1], first[1:], out=last[:-1])
     last[-1] = n
-    x = array.astype(_working_dtype(result_dtype), copy=False)
+    x = array.astype(working_dtype(result_dtype), copy=False)
     return _deliver(segments(x, first, last, axes=[axes[0], 0, 0, axes[0]]), result_dtype, out)
 
 
@@ -176,10 +176,6 @@ def _result_dtype(array: Any, dtype: Any, out: Any) -> np.dtype[Any] | None:
     if out is not None and not (type(out) is np.ndarray and out.dtype == found and out.flags.writeable):
         return None
     return found
-
-
-def _working_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    return np.dtype(np.float32) if dtype.char == "e" else dtype
 
 
 def _as_axes(axis: Any, ndim: int) -> tuple[int, ...] | None:

@@ -9,7 +9,6 @@
 
 /* logit(p) = log(p/(1 - p)) = -logit(1 - p): the quotient of the smaller one of p and 1 - p over the other. 1 - p is
    exact from p = 1/2 up, where it is the smaller one, and below it is taken in two words.
-   2^e is the power of two for which 2^-e small/large is in [0.666, 1.502].
    Error: that of the logarithm, 2^-5 ulp; the sum of its words rounds once. */
 INLINE vec k_logit(vec p) {
     mask upper = v_lt(v_set(REAL(0.5)), p);
@@ -17,8 +16,7 @@ INLINE vec k_logit(vec p) {
     dw rest = dw_fast_two_sum(v_set(1), v_neg(v_max(v_set(UNLIFT), p))); /* less does not show, and may be subnormal */
     vec small = v_select(upper, rest.hi, a.x), large = v_select(upper, p, rest.hi);
     vec large_lo = v_select(upper, v_set(0), rest.lo);
-    ivec half = i_set((bits)1 << (MANTISSA_BITS - 1));
-    ivec field = i_and(i_add(i_sub(v_bits(small), v_bits(large)), half), i_set(EXPONENT_FIELD));
+    ivec field = m_ratio_field(small, large);
     vec n = v_real(i_sub(v_bits(small), field)), e = v_sub(m_field_value(field), a.lift);
     dw d = dw_two_sum(n, large);
     dw z = dw_div((dw){v_sub(n, large), v_neg(large_lo)}, (dw){d.hi, v_add(d.lo, large_lo)});

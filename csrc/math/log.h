@@ -37,6 +37,13 @@ INLINE vec m_field_value(ivec field) {
     return v_sub(v_real(i_or(shifted, v_bits(v_set(ROUNDER)))), offset);
 }
 
+/* The integer next to log2(n/d), in an exponent field: the difference of the bit patterns is log2(n/d) in that field's
+   unit to within 0.087, so 2^-e n/d is in [0.666, 1.502]. */
+INLINE ivec m_ratio_field(vec n, vec d) {
+    ivec half = i_set((bits)1 << (MANTISSA_BITS - 1));
+    return i_and(i_add(i_sub(v_bits(n), v_bits(d)), half), i_set(EXPONENT_FIELD));
+}
+
 /* 2^-LIFT' x with x normal, where LIFT' = lift: LIFT for positive subnormal x, else 0. */
 typedef struct {
     vec x, lift;
@@ -67,13 +74,10 @@ INLINE dw m_log(vec x) {
     return m_log_limits(x, log);
 }
 
-/* log(x/y) for positive finite x and y.
-   The difference of the bit patterns is log2(x/y) in the unit of the exponent to within 0.087, so with e, the nearest
-   integer, 2^-e x/y is in [0.666, 1.502]; y is brought to [1, 2). Normalised, as log is. */
+/* log(x/y) for positive finite x and y; y is brought to [1, 2). Normalised, as log is. */
 INLINE dw m_log_quotient(vec x, vec y) {
     normal a = m_normal(x), b = m_normal(y);
-    ivec half = i_set((bits)1 << (MANTISSA_BITS - 1)), y_field = i_and(v_bits(b.x), i_set(EXPONENT_FIELD));
-    ivec field = i_and(i_add(i_sub(v_bits(a.x), v_bits(b.x)), half), i_set(EXPONENT_FIELD));
+    ivec field = m_ratio_field(a.x, b.x), y_field = i_and(v_bits(b.x), i_set(EXPONENT_FIELD));
     ivec to_unit = i_sub(i_set(POWER_OF_TWO(0)), y_field);
     vec n = v_real(i_add(i_sub(v_bits(a.x), field), to_unit)), d = v_real(i_add(v_bits(b.x), to_unit));
     vec e = v_add(m_field_value(field), v_sub(b.lift, a.lift));

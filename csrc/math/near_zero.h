@@ -1,4 +1,4 @@
-/* log(e^a + e^b) and log(e^a - e^b) where they are near 0, to their last bit, by integers of a few words.
+/* log(e^a + e^b) where it is near 0, to its last bit, by integers of a few words.
 
    Along e^a + e^b = 1 the terms of max + log1p(e^(min-max)) cancel. How far? u = e^a + e^b - 1 comes down to the
    distance between log(1 - e^a) and the number b next to it, which behaves like a random number: among N numbers a the
@@ -9,10 +9,7 @@
    With x, z >= 0:  u = e^-z - (1 - e^-x) = 2^-n (e^-r - 2^n x D(x)),  z = n ln2 + r, 0 <= r < ln2, D(x) = (1 - e^-x)/x,
    and e^-r = 1 - r D(r). The bracket is a difference of two numbers below 2, in fixed point: as u is small beside e^-z,
    2^n x is near 1, too, and it is exact, whatever the exponents of x and z. Then log1p(u) = 2 atanh(s) with
-   s = u/(2 + u), 2 s = u - s u, as a sum u - s (u - s^2 (2/3 + 2/5 s^2 + ...)).
-     log(e^a + e^b) = log1p(u)        x = -a, z = -b, a the larger one
-     log(e^a - e^b) = log1p(-u)       x = -a, z = -b where b < 0: x D(x) = e^a - 1 for negative x, too
-                    = log1p(-u e^a)   x = a - b, z = a otherwise; 2^-n e^a = e^r */
+   s = u/(2 + u), 2 s = u - s u, as a sum u - s (u - s^2 (2/3 + 2/5 s^2 + ...)). Here x = -a, z = -b, a the larger. */
 
 #ifndef FASTLOG_NEAR_ZERO_H
 #define FASTLOG_NEAR_ZERO_H
@@ -99,9 +96,9 @@ typedef struct {
 #define FINE ((precision){3, 22, 22, 0, 192})
 #endif
 
-/* D(x[0]) and D(x[1]), in step, or D(-x[1]) where `sign` is -1, by Horner's rule on the even and the odd terms:
+/* D(x[0]) and D(x[1]), in step, by Horner's rule on the even and the odd terms:
    D(x) = sinh(x)/x - x ((cosh(x) - 1)/x^2). */
-INLINE void w_series(uint64_t d[2][FIXED_WORDS], uint64_t x[2][FIXED_WORDS], int sign, precision p) {
+INLINE void w_series(uint64_t d[2][FIXED_WORDS], uint64_t x[2][FIXED_WORDS], precision p) {
     const int n = p.words;
     uint64_t square[2][FIXED_WORDS], sum[2][2][FIXED_WORDS], single[2][2] = {{0}}, product[FIXED_WORDS];
 #pragma GCC unroll 2
@@ -131,8 +128,7 @@ INLINE void w_series(uint64_t d[2][FIXED_WORDS], uint64_t x[2][FIXED_WORDS], int
 #pragma GCC unroll 2
     for (int i = 0; i < 2; i++) {
         w_mul(product, x[i], sum[i][1], n);
-        if (i && sign < 0) w_add(d[i], sum[i][0], product, n);
-        else w_sub(d[i], sum[i][0], product, n);
+        w_sub(d[i], sum[i][0], product, n);
     }
 }
 
@@ -156,24 +152,15 @@ INLINE int w_reduce(uint64_t r[MOST_WORDS], double z, int words) {
     }
 }
 
-/* m 2^exponent with 2^61 <= m < 2^62 is u; or u/e^-r where `over_power` is set. 0 if p is not enough. */
-INLINE uint64_t w_cancel(double x, double x_lo, double z, int sign, int over_power, precision p, int *exponent,
-                         int *negative) {
+/* m 2^exponent with 2^61 <= m < 2^62 is |u|. 0 if p is not enough. */
+INLINE uint64_t w_cancel(double x, double z, precision p, int *exponent, int *negative) {
     const int words = p.words;
-    uint64_t r[MOST_WORDS], arguments[2][FIXED_WORDS], d[2][FIXED_WORDS], factor[FIXED_WORDS], low[FIXED_WORDS];
+    uint64_t r[MOST_WORDS], arguments[2][FIXED_WORDS], d[2][FIXED_WORDS], factor[FIXED_WORDS];
     int n = w_reduce(r, z, words);
     w_set(arguments[1], x, 64 * words, words);
     w_set(factor, x, 64 * words + n - 1, words);
-    if (over_power) { /* x is a double otherwise */
-        w_set(low, x_lo, 64 * words, words);
-        if (x_lo < 0) w_sub(arguments[1], arguments[1], low, words);
-        else w_add(arguments[1], arguments[1], low, words);
-        w_set(low, x_lo, 64 * words + n - 1, words);
-        if (x_lo < 0) w_sub(factor, factor, low, words);
-        else w_add(factor, factor, low, words);
-    }
     for (int k = 0; k < words; k++) arguments[0][k] = r[k];
-    w_series(d, arguments, sign, p);
+    w_series(d, arguments, p);
     uint64_t power[FIXED_WORDS] = {0}, u[FIXED_WORDS];
     power[words - 1] = (uint64_t)1 << 63;
     w_mul(d[0], arguments[0], d[0], words);
@@ -194,12 +181,7 @@ INLINE uint64_t w_cancel(double x, double x_lo, double z, int sign, int over_pow
     if (zeros > p.zeros) return 0;
     uint64_t m = u[top] << up | (up && top ? u[top - 1] >> (64 - up) : 0);
     *exponent = -61 - zeros - n;
-    m >>= 2;
-    if (!over_power) return m;
-    *exponent += n;
-    m = (uint64_t)(((two_words)m << 63) / power[words - 1]);
-    if (m >> 62) m >>= 1, ++*exponent;
-    return m;
+    return m >> 2;
 }
 
 INLINE double w_power_of_two(int exponent) {
@@ -210,20 +192,13 @@ INLINE double w_power_of_two(int exponent) {
     return power.x;
 }
 
-/* log(e^a + sign e^b), a >= b, where it is below |a|/8 (sign 1), |b|/8 (sign -1) and 1/8; |a|/4 for -2^-20 < a < 0.
+/* log(e^a + e^b), a >= b, where it is below |a|/8; |a|/4 for -2^-20 < a < 0.
    Error: 1/2 ulp, and 2^-4 from the second word, which is below 2^-4 of the first; one ulp where subnormal. */
-INLINE real w_log_near_zero(real a, real b, int sign) {
-    double x = a < 0 ? -(double)a : a, x_lo = 0, z = -(double)b;
-    int series_sign = sign, over_power = sign < 0 && b >= 0, exponent = 0, negative = 0;
-    if (over_power) {
-        z = a;
-        x = (double)a - b;
-        x_lo = (a - x) - b; /* a > b >= 0 */
-        series_sign = 1;
-    }
-    uint64_t m = w_cancel(x, x_lo, z, series_sign, over_power, COARSE, &exponent, &negative);
-    if (!m) m = w_cancel(x, x_lo, z, series_sign, over_power, FINE, &exponent, &negative);
-    if (sign < 0) negative = !negative;
+INLINE real w_log_near_zero(real a, real b) {
+    double x = -(double)a, z = -(double)b;
+    int exponent = 0, negative = 0;
+    uint64_t m = w_cancel(x, z, COARSE, &exponent, &negative);
+    if (!m) m = w_cancel(x, z, FINE, &exponent, &negative);
     double hi = (double)(int64_t)m;
     if (negative) hi = -hi;
     if (exponent < -61 - 60) return (real)(hi * w_power_of_two(exponent / 2) * w_power_of_two(exponent - exponent / 2));
@@ -249,7 +224,7 @@ static __attribute__((noinline, unused)) vec n_logaddexp(vec max, vec min, vec y
     v_store(result, y);
     v_store(wanted, v_select(near_zero, v_set(1), v_set(0)));
     for (int i = 0; i < LANES; i++)
-        if (wanted[i] > 0) result[i] = w_log_near_zero(a[i], b[i], 1);
+        if (wanted[i] > 0) result[i] = w_log_near_zero(a[i], b[i]);
     return v_load(result);
 }
 
