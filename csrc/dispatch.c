@@ -17,6 +17,7 @@ const fl_shape_info fl_shapes[] = {
     [sum2] = {2, 1, "(n),(n)->()", "--d"},
     [reduce] = {1, 1, "(n)->()", "--"},
     [normalize] = {1, 1, "(n)->(n)", "--"},
+    [normalize_terms] = {1, 1, "(n)->(n)", "--"},
     [reduce_labelled] = {2, 1, "(n),()->()", "-q-"},
     [reduce_segments] = {3, 1, "(n),(s),(s)->(s)", "-qq-"},
 };

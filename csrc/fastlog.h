@@ -17,7 +17,8 @@ enum fl_shape {
     map2_logaddexp,  /* as map2, and NumPy's reduce and accumulate calls run as a (running) logsumexp */
     sum2,            /* (n),(n)->(): the sum of a map2 kernel, as a double */
     reduce,          /* (n)->() */
-    normalize,       /* (n)->(n) */
+    normalize,       /* (n)->(n), from elements */
+    normalize_terms, /* (n)->(n), from their exponentials */
     reduce_labelled, /* (n),()->(): a row and the index of one of its elements */
     reduce_segments  /* (n),(s),(s)->(s): the elements of a row from an index up to another */
 };

@@ -15,14 +15,20 @@
 #include "kernels/partition.h"
 #include "loops.h"
 
-#define ROW_BLOCK (128 * LANES) /* elements of a row whose maximum, then sum is taken: no more than 8 KiB, in cache */
-#define LONG_ROW (4 * LANES)    /* from here on a row is worth vectors of its own */
-#define LANE_BLOCK 32           /* elements per lane whose maximum, then sum is taken */
-#define PANEL 16                /* vectors side by side: at most 1 KiB of every row of the matrix */
+#define LONG_ROW (4 * LANES) /* from here on a row is worth vectors of its own */
+#define GROUPS 256           /* whose maxima are kept while the strips of a row are summed: at most 16 KiB */
+#define STRIP \
+    (16 * GROUP * LANES) /* elements of a row whose maximum, then sum is taken: no more than 8 KiB, in cache */
+#define LONGEST_STRIP (GROUPS * GROUP * LANES)
+#define ROWS_AT_ONCE (2048 * LANES) /* elements whose terms are kept in cache until they are needed again: 128 KiB */
+#define PREFETCH (2 * STRIP)        /* elements ahead: reading memory goes on while terms are computed */
+#define LANE_BLOCK 32               /* elements per lane whose maximum, then sum is taken */
+#define TILES_AT_ONCE 8             /* that are summed before any result is computed from the sums */
+#define PANEL 64                    /* vectors side by side: at most 1 KiB of every row of the matrix */
 
 typedef vec reduce_kernel(partition);
 typedef vec labelled_kernel(vec, partition);
-typedef norm norm_kernel(partition);
+typedef norm norm_kernel(tally);
 typedef vec normalize_kernel(vec, norm);
 
 typedef struct {
@@ -43,27 +49,6 @@ INLINE real first_lane(vec x) {
     real lanes[LANES];
     v_store(lanes, x);
     return lanes[0];
-}
-
-INLINE real max_of_lanes(vec x) {
-    real lanes[LANES];
-    v_store(lanes, x);
-    for (int half = LANES / 2; half; half /= 2)
-        for (int i = 0; i < half; i++) lanes[i] = lanes[i] > lanes[i + half] ? lanes[i] : lanes[i + half];
-    return lanes[0];
-}
-
-/* The first n < LANES elements at p; the other lanes are c. */
-INLINE vec load_part(const real *p, intptr_t n, real c) {
-    real lanes[LANES];
-    v_store(lanes, v_set(c));
-    memcpy(lanes, p, (size_t)(n * WIDTH));
-    return v_load(lanes);
-}
-INLINE void store_part(real *p, intptr_t n, vec x) {
-    real lanes[LANES];
-    v_store(lanes, x);
-    memcpy(p, lanes, (size_t)(n * WIDTH));
 }
 
 /* A running sum in two doubles. */
@@ -95,104 +80,234 @@ INLINE dw total_as_dw(total t) {
     real hi = (real)t.hi;
     return (dw){v_set(hi), v_set((real)(t.hi - (double)hi + t.lo))};
 }
-INLINE total total_of_dw(dw x) { return (total){first_lane(x.hi), first_lane(x.lo)}; }
 
-/* ---- lanes along one row ---- */
+/* ---- lanes along rows ---- */
 
-INLINE real block_max(const real *p, intptr_t whole, vec start) {
-    vec top[4] = {start, start, start, start}; /* four chains hide the latency */
-    intptr_t j = 0;
-    for (; j + 4 * LANES <= whole; j += 4 * LANES)
-        for (int u = 0; u < 4; u++) top[u] = v_max(v_load(p + j + u * LANES), top[u]);
-    for (; j < whole; j += LANES) top[0] = v_max(v_load(p + j), top[0]);
-    return max_of_lanes(v_max(v_max(top[0], top[1]), v_max(top[2], top[3])));
+/* A row, or a piece of one; kept: where its terms are stored, if they are. */
+typedef struct {
+    const real *x;
+    real *kept;
+    intptr_t n;
+} strip;
+
+/* Of all of a strip, in every lane; `maxima` gets those of each group of vectors. */
+static vec strip_max(const strip *s, real *maxima) {
+    vec none = v_set(-REAL_INFINITY), top = none;
+    intptr_t i = 0, g = 0;
+    for (; i + GROUP * LANES <= s->n; i += GROUP * LANES, g++) {
+        vec max = p_max(none, (vectors){s->x + i, LANES, GROUP, 0, 0});
+        v_store(maxima + g * LANES, max);
+        top = v_max(max, top);
+    }
+    intptr_t whole = whole_vectors(s->n - i);
+    top = p_max(top, (vectors){s->x + i, LANES, whole / LANES, 0, 0});
+    return v_largest(v_max(v_load_part(s->x + i + whole, s->n - i - whole, -REAL_INFINITY), top));
 }
 
-/* The partition of one row, the same in every lane. Per block: maximum, then sum; a larger maximum rescales what came
-   before. */
-INLINE partition partition_along(const char *x, intptr_t step, intptr_t n) {
-    real block[ROW_BLOCK], max = -REAL_INFINITY;
-    total rest = {-1, 0};
-    for (intptr_t i = 0; i < n; i += ROW_BLOCK) {
-        intptr_t count = smaller(n - i, ROW_BLOCK), whole = whole_vectors(count);
-        const real *p = (const real *)x + i;
-        if (step != WIDTH) gather(block, x + i * step, step, count), p = block;
-        vec tail = whole < count ? load_part(p + whole, count - whole, -REAL_INFINITY) : v_set(-REAL_INFINITY);
-        real new_max = block_max(p, whole, v_max(tail, v_set(max)));
-        vec top = v_set(new_max);
-        scale s = p_scale(top);
-        terms t = p_add_term(p_no_terms(), tail, top, s); /* the padding adds nothing */
-        intptr_t j = 0;
-        for (; j + 4 * LANES <= whole; j += 4 * LANES)
-            t = p_add_terms(t, v_load(p + j), v_load(p + j + LANES), v_load(p + j + 2 * LANES),
-                            v_load(p + j + 3 * LANES), top, s);
-        for (; j < whole; j += LANES) t = p_add_term(t, v_load(p + j), top, s);
-        double maxima = (double)(whole + LANES) - total_of_lanes((dw){t.others, v_set(0)}).hi;
-        if (new_max > max) {
-            if (i > 0) rest = total_of_dw(p_rescale(total_as_dw(rest), v_set(max), top));
-            else rest.hi = 0;
-            max = new_max;
-            maxima -= 1;
-        }
-        dw sum = p_unlift(total_as_dw(total_of_lanes(t.sum)), s);
-        rest = total_add(total_add(rest, maxima), first_lane(sum.hi));
-        rest.lo += first_lane(sum.lo);
+/* The terms of a strip. Only groups that the maximum is in are searched for it. */
+INLINE term_sum sum_strip(const strip *s, const real *maxima, vec max, window w, summation how) {
+    summation ordinary = how;
+    ordinary.has_max = 0;
+    term_sum t = p_no_terms();
+    vectors v = {s->x, LANES, s->n / LANES, s->kept, LANES};
+    for (; v.n >= GROUP; v = p_from(v, GROUP), maxima += LANES) {
+        for (intptr_t j = 0; j < GROUP * LANES; j += 64 / WIDTH) __builtin_prefetch(v.x + j + PREFETCH);
+        if (how.far || m_any(v_eq(v_load(maxima), max))) t = p_add_group(t, v, max, w, how);
+        else t = p_add_group(t, v, max, w, ordinary);
     }
-    return (partition){v_set(max), total_as_dw(rest)};
+    for (; v.n > 0; v = p_from(v, 1)) t = p_add_one(t, v, max, w, how);
+    intptr_t part = s->n % LANES;
+    if (part) {
+        real x[LANES], kept[LANES];
+        v_store(x, v_load_part(s->x + s->n - part, part, -REAL_INFINITY)); /* the padding adds nothing */
+        t = p_add_one(t, (vectors){x, LANES, 1, kept, LANES}, max, w, how);
+        if (how.keeps) v_store_part(s->kept + s->n - part, part, v_load(kept));
+    }
+    return t;
+}
+
+static term_sum strip_terms(const strip *s, const real *maxima, vec max, window w, summation how) {
+    return SPECIALIZED(sum_strip, how, s, maxima, max, w);
+}
+
+/* Lane k of the result: the sum of all lanes of x[k]. A single one is in every lane. */
+INLINE vec count_across(vec *x, intptr_t count) {
+    if (count == 1) return v_set((real)total_of_lanes((dw){x[0], v_set(0)}).hi);
+    v_transpose(x);
+    vec sum = x[0];
+    for (int i = 1; i < LANES; i++) sum = v_add(x[i], sum);
+    return sum;
+}
+INLINE dw sum_across(vec *hi, vec *lo, intptr_t count) {
+    if (count == 1) return total_as_dw(total_of_lanes((dw){hi[0], lo[0]}));
+    v_transpose(hi);
+    v_transpose(lo);
+    dw sum = {hi[0], lo[0]};
+    for (int i = 1; i < LANES; i++) {
+        dw s = dw_two_sum(sum.hi, hi[i]);
+        sum = (dw){s.hi, v_add(v_add(sum.lo, lo[i]), s.lo)};
+    }
+    return sum;
+}
+
+/* One strip per lane; unused lanes repeat the first, and a single strip is in every lane. While the terms of one strip
+   are summed, the maximum of the next is already looked for: it has to pass all lanes, which takes its time. */
+static tally tally_strips(const strip *s, intptr_t count, real floor, summation how) {
+    real maxima[2][GROUPS * LANES], max[LANES];
+    vec hi[LANES], lo[LANES], left_out[LANES];
+    vec next = strip_max(s, maxima[0]);
+    for (intptr_t k = 0; k < LANES; k++) {
+        if (k > 0 && k >= count) {
+            hi[k] = hi[0], lo[k] = lo[0], left_out[k] = left_out[0], max[k] = max[0];
+            continue;
+        }
+        vec of_strip = next;
+        if (k + 1 < count) next = strip_max(s + k + 1, maxima[(k + 1) % 2]);
+        window w = p_window(of_strip, floor);
+        how.far = p_is_far(w);
+        term_sum t = strip_terms(s + k, maxima[k % 2], of_strip, w, how);
+        hi[k] = t.sum.hi, lo[k] = t.sum.lo, left_out[k] = t.maxima, max[k] = first_lane(of_strip);
+    }
+    vec all = v_load(max);
+    return (tally){all, p_window(all, floor), {sum_across(hi, lo, count), count_across(left_out, count)}};
+}
+
+/* The sum of two tallies. */
+static void tally_join(tally *a, tally *b, real floor) {
+    vec max = v_max(a->max, b->max);
+    p_raise(a, max, floor);
+    p_raise(b, max, floor);
+    a->terms.maxima = v_add(a->terms.maxima, b->terms.maxima);
+    a->terms = p_join(a->terms, b->terms.sum.hi);
+    a->terms.sum.lo = v_add(a->terms.sum.lo, b->terms.sum.lo);
+}
+
+/* The sum of the first `count` lanes, in every lane. */
+static void tally_lanes(tally *t, intptr_t count, real floor) {
+    p_raise(t, v_largest(t->max), floor);
+    vec used = v_load_part((const real[LANES]){0}, count, 1), zero = v_set(0);
+    mask is_used = v_eq(used, zero);
+    vec hi = v_select(is_used, t->terms.sum.hi, zero), lo = v_select(is_used, t->terms.sum.lo, zero);
+    vec left_out = v_select(is_used, t->terms.maxima, zero);
+    t->terms.sum = total_as_dw(total_of_lanes((dw){hi, lo}));
+    t->terms.maxima = v_set((real)total_of_lanes((dw){left_out, zero}).hi);
+}
+
+/* A whole row, the same in every lane: a single strip where it can be one, else LANES strips at a time. */
+static tally tally_along(const char *x, intptr_t step, intptr_t n, real floor, summation how) {
+    real block[LANES * GROUP * LANES]; /* of elements that are not neighbours */
+    intptr_t length = step == WIDTH ? (n <= LONGEST_STRIP ? LONGEST_STRIP : STRIP) : GROUP * LANES;
+    tally all = p_empty(floor);
+    for (intptr_t i = 0; i < n;) {
+        strip s[LANES] = {{0, 0, 0}};
+        intptr_t count = 0, first = i;
+        for (; count < LANES && i < n; count++, i += length) {
+            s[count] = (strip){(const real *)x + i, 0, smaller(n - i, length)};
+            if (step == WIDTH) continue;
+            s[count].x = block + count * length;
+            gather(block + count * length, x + i * step, step, s[count].n);
+        }
+        tally t = tally_strips(s, count, floor, how);
+        if (count > 1) tally_lanes(&t, count, floor);
+        if (first == 0) all = t;
+        else tally_join(&all, &t, floor);
+    }
+    return all;
+}
+
+/* How many rows are summed at once, as strips. */
+static inline intptr_t strips_at_once(intptr_t n) {
+    return n < ROWS_AT_ONCE ? smaller(LANES, ROWS_AT_ONCE / (n + 1)) : 1;
+}
+
+/* Rows r .. r+count, contiguous, at most LONGEST_STRIP long: one per lane, or a single one in all. */
+static tally tally_rows(const matrix *a, intptr_t r, intptr_t count, const matrix *kept, real floor, summation how) {
+    strip s[LANES];
+    for (intptr_t k = 0; k < count; k++) {
+        s[k] = (strip){(const real *)(a->x + (r + k) * a->outer), 0, a->n};
+        if (how.keeps) s[k].kept = (real *)((char *)kept->x + (r + k) * kept->outer);
+    }
+    return tally_strips(s, count, floor, how);
 }
 
 /* ---- one row per lane ---- */
 
-INLINE vec load_at(const char *x, intptr_t step, intptr_t k) { return v_load((const real *)(x + k * step)); }
-
-/* p joined by n more elements per lane, at x, x + step, ... */
-INLINE partition partition_lanes(partition p, const char *x, intptr_t step, intptr_t n) {
-    vec max = p.max;
-    for (intptr_t k = 0; k < n; k++) max = v_max(load_at(x, step, k), max);
-    scale s = p_scale(max);
-    terms t = p_no_terms();
-    intptr_t i = 0;
-    for (; i + 4 <= n; i += 4)
-        t = p_add_terms(t, load_at(x, step, i), load_at(x, step, i + 1), load_at(x, step, i + 2),
-                        load_at(x, step, i + 3), max, s);
-    for (; i < n; i++) t = p_add_term(t, load_at(x, step, i), max, s);
-    mask grew = v_lt(p.max, max);
-    dw rescaled = p_rescale(p.rest, p.max, max);
-    dw rest = {v_select(grew, rescaled.hi, p.rest.hi), v_select(grew, rescaled.lo, p.rest.lo)};
-    vec maxima = v_sub(v_set((real)n), v_add_where(t.others, grew, v_set(1)));
-    dw sum = p_unlift(t.sum, s);
-    dw joined = dw_add(dw_add(rest, maxima), sum.hi);
-    return (partition){max, {joined.hi, v_add(joined.lo, sum.lo)}};
+/* Elements k .. k+n of the rows r .. r+rows, one row per lane; missing lanes repeat the last row. Four columns are read
+   at a time, the last four once more where their number is no multiple of four; what three columns read besides are
+   elements of the rows that follow. */
+INLINE void load_tile(real *tile, const matrix *a, intptr_t r, intptr_t rows, intptr_t k, intptr_t n) {
+    const char *p = a->x + r * a->outer + k * a->core;
+    int followed = a->outer == a->n * WIDTH && r + rows + 4 <= a->rows;
+    if (rows == LANES && a->core == WIDTH && a->outer % WIDTH == 0 && (n >= 4 || followed)) {
+        for (intptr_t i = 0; i < n; i += 4) {
+            vec column[4];
+            intptr_t first = n < 4 ? 0 : smaller(i, n - 4);
+            v_columns((const real *)p + first, a->outer / WIDTH, column);
+            for (intptr_t j = 0; j < 4; j++) v_store(tile + (first + j) * LANES, column[j]);
+        }
+        return;
+    }
+    for (intptr_t lane = 0; lane < LANES; lane++)
+        for (intptr_t i = 0; i < n; i++)
+            memcpy(tile + i * LANES + lane, p + smaller(lane, rows - 1) * a->outer + i * a->core, sizeof(real));
 }
 
-INLINE partition p_empty(void) { return (partition){v_set(-REAL_INFINITY), {v_set(-1), v_set(0)}}; }
-
-/* Elements k .. k+n of the rows r .. r+rows, one row per lane; missing lanes repeat the last row. */
-INLINE void gather_tile(real *tile, matrix a, intptr_t r, intptr_t rows, intptr_t k, intptr_t n) {
-    for (intptr_t lane = 0; lane < LANES; lane++) {
-        const char *row = a.x + (r + smaller(lane, rows - 1)) * a.outer + k * a.core;
-        for (intptr_t i = 0; i < n; i++) memcpy(tile + i * LANES + lane, row + i * a.core, sizeof(real));
+static void store_tile(const real *tile, const matrix *out, intptr_t r, intptr_t rows, intptr_t k, intptr_t n) {
+    if (out->core != WIDTH) {
+        for (intptr_t lane = 0; lane < rows; lane++) {
+            char *row = (char *)out->x + (r + lane) * out->outer + k * out->core;
+            for (intptr_t i = 0; i < n; i++) memcpy(row + i * out->core, tile + i * LANES + lane, sizeof(real));
+        }
+        return;
+    }
+    for (intptr_t i = 0; i < n; i += LANES) {
+        vec y[LANES];
+        intptr_t count = smaller(n - i, LANES);
+        for (intptr_t j = 0; j < LANES; j++) y[j] = v_load(tile + (i + smaller(j, count - 1)) * LANES);
+        v_transpose(y);
+        for (intptr_t lane = 0; lane < rows; lane++)
+            v_store_part((real *)((char *)out->x + (r + lane) * out->outer) + k + i, count, y[lane]);
     }
 }
 
-/* The partitions of rows r .. r+rows <= r+LANES by tiles; the last tile stays in `tile`. */
-INLINE partition partition_tiles(matrix a, intptr_t r, intptr_t rows, real *tile) {
-    partition p = p_empty();
-    for (intptr_t k = 0; k < a.n; k += LANE_BLOCK) {
-        intptr_t n = smaller(a.n - k, LANE_BLOCK);
-        gather_tile(tile, a, r, rows, k, n);
-        p = partition_lanes(p, (const char *)tile, LANES * WIDTH, n);
+/* Rows r .. r+rows <= r+LANES by tiles; the last tile, or its terms, stays in `tile`, which has room for four rows. */
+INLINE tally sum_tiles(const matrix *a, intptr_t r, intptr_t rows, real *tile, real floor, summation how) {
+    if (a->n == 0) return p_empty(floor);
+    intptr_t n = smaller(a->n, LANE_BLOCK);
+    load_tile(tile, a, r, rows, 0, n);
+    vectors v = {tile, LANES, n, tile, LANES};
+    vec max = p_max(v_set(-REAL_INFINITY), v);
+    tally t = {max, p_window(max, floor), p_no_terms()};
+    if (p_is_far(t.window)) p_tally_terms(&t, &v, how);
+    else t = p_tally_vectors(t, v, how);
+    for (intptr_t k = n; k < a->n; k += n) {
+        n = smaller(a->n - k, LANE_BLOCK);
+        load_tile(tile, a, r, rows, k, n);
+        p_tally_more(&t, (vectors){tile, LANES, n, 0, 0}, floor, how);
     }
-    return p;
+    return t;
 }
 
-/* The partitions of `vectors` groups of LANES neighbouring rows from row r on. */
-INLINE void partition_columns(partition *p, matrix a, intptr_t r, intptr_t vectors) {
-    for (intptr_t v = 0; v < vectors; v++) p[v] = p_empty();
-    for (intptr_t k = 0; k < a.n; k += LANE_BLOCK) {
-        const char *x = a.x + r * WIDTH + k * a.core;
-        intptr_t n = smaller(a.n - k, LANE_BLOCK);
-        for (intptr_t v = 0; v < vectors; v++) p[v] = partition_lanes(p[v], x + v * LANES * WIDTH, a.core, n);
+/* The block of rows that follows will be asked for while this one is computed. */
+INLINE void prefetch_block(vectors v) {
+    for (intptr_t i = 0; i < v.n; i++) __builtin_prefetch(v.x + (LANE_BLOCK + i) * v.step);
+}
+
+static tally tally_tiles(const matrix *a, intptr_t r, intptr_t rows, real *tile, real floor, summation how) {
+    how.far = 0;
+    return SPECIALIZED(sum_tiles, how, a, r, rows, tile, floor);
+}
+
+/* `panel` groups of LANES neighbouring rows from row r on. */
+static void tally_columns(tally *t, const matrix *a, intptr_t r, intptr_t panel, real floor, summation how) {
+    for (intptr_t v = 0; v < panel; v++) t[v] = p_empty(floor);
+    for (intptr_t k = 0; k < a->n; k += LANE_BLOCK) {
+        vectors x = {(const real *)(a->x + k * a->core) + r, a->core / WIDTH, smaller(a->n - k, LANE_BLOCK), 0, 0};
+        for (intptr_t v = 0; v < panel; v++, x.x += LANES) {
+            prefetch_block(x);
+            if (k) p_tally_more(t + v, x, floor, how);
+            else t[v] = p_tally(x, floor, how);
+        }
     }
 }
 
@@ -212,17 +327,18 @@ INLINE void finish_rows(reduction f, partition p, intptr_t r, intptr_t rows) {
     real y[LANES];
     if (f.labelled) {
         real picked[LANES];
-        for (intptr_t lane = 0; lane < rows; lane++) {
+        for (intptr_t lane = 0; lane < LANES; lane++) {
+            intptr_t row = r + smaller(lane, rows - 1);
             int64_t label;
-            memcpy(&label, f.labels + (r + lane) * f.label_step, sizeof label);
-            memcpy(picked + lane, f.a.x + (r + lane) * f.a.outer + label * f.a.core, sizeof(real));
+            memcpy(&label, f.labels + row * f.label_step, sizeof label);
+            memcpy(picked + lane, f.a.x + row * f.a.outer + label * f.a.core, sizeof(real));
         }
-        for (intptr_t lane = rows; lane < LANES; lane++) picked[lane] = picked[0];
         v_store(y, f.labelled(v_load(picked), p));
     } else {
         v_store(y, f.reduce(p));
     }
-    scatter(f.out + r * f.out_step, f.out_step, y, rows);
+    if (rows == LANES && f.out_step == WIDTH) v_store((real *)(f.out + r * f.out_step), v_load(y));
+    else scatter(f.out + r * f.out_step, f.out_step, y, rows);
 }
 
 INLINE void run_reduction(reduction f) {
@@ -230,19 +346,30 @@ INLINE void run_reduction(reduction f) {
     matrix a = f.a;
     intptr_t r = 0;
     real tile[LANE_BLOCK * LANES];
+    summation how = {.rough = !f.labelled};
     enum way way = choose_way(a);
-    if (way == ALONG)
-        for (; r < a.rows; r++) finish_rows(f, partition_along(a.x + r * a.outer, a.core, a.n), r, 1);
-    if (way == COLUMNS)
-        while (r < whole_vectors(a.rows)) {
-            partition p[PANEL];
-            intptr_t vectors = smaller((a.rows - r) / LANES, PANEL);
-            partition_columns(p, a, r, vectors);
-            for (intptr_t v = 0; v < vectors; v++, r += LANES) finish_rows(f, p[v], r, LANES);
+    if (way == ALONG) {
+        intptr_t at_once = a.core == WIDTH ? strips_at_once(a.n) : 1;
+        int one_strip = a.core == WIDTH && a.n <= LONGEST_STRIP && a.n > 0;
+        for (; r < a.rows; r += at_once) {
+            intptr_t rows = smaller(a.rows - r, at_once);
+            tally t = one_strip ? tally_rows(&a, r, rows, NULL, FLOOR, how)
+                                : tally_along(a.x + r * a.outer, a.core, a.n, FLOOR, how);
+            finish_rows(f, p_partition(&t, how.rough), r, rows);
         }
-    for (; r < a.rows; r += LANES) {
-        intptr_t rows = smaller(a.rows - r, LANES);
-        finish_rows(f, partition_tiles(a, r, rows, tile), r, rows);
+    }
+    while (r < a.rows) {
+        tally t[PANEL];
+        intptr_t rows = smaller(a.rows - r, (way == COLUMNS ? PANEL : TILES_AT_ONCE) * LANES), first = r;
+        if (way == COLUMNS && rows >= LANES) {
+            rows = whole_vectors(rows);
+            tally_columns(t, &a, r, rows / LANES, FLOOR, how);
+        } else {
+            for (intptr_t k = 0; k < rows; k += LANES)
+                t[k / LANES] = tally_tiles(&a, r + k, smaller(rows - k, LANES), tile, FLOOR, how);
+        }
+        for (; r < first + rows; r += LANES)
+            finish_rows(f, p_partition(t + (r - first) / LANES, how.rough), r, smaller(first + rows - r, LANES));
     }
     status_restore(status);
 }
@@ -273,25 +400,28 @@ static inline intptr_t index_at(const char *p, intptr_t step, intptr_t i) {
 }
 
 /* Segments i .. i+count <= i+LANES: long ones by themselves, the others by a tile that is filled up with -inf, which
-   adds nothing. The tile's height is a multiple of four, for p_add_terms, so that a result does not depend on the
+   adds nothing. The tile's height is a multiple of GROUP so that a result does not depend on the
    neighbours. */
 INLINE void reduce_some_segments(reduce_kernel *k, segments s, intptr_t i, intptr_t count) {
     real tile[LANE_BLOCK * LANES], y[LANES];
+    summation how = {.rough = 1};
     intptr_t height = 0;
     for (intptr_t lane = 0; lane < count; lane++) {
         intptr_t first = index_at(s.first, s.first_step, i + lane);
         intptr_t n = index_at(s.last, s.last_step, i + lane) - first;
         const char *x = s.x + first * s.step;
         if (n > LANE_BLOCK) {
-            real of_long = first_lane(k(partition_along(x, s.step, n)));
+            tally t = tally_along(x, s.step, n, FLOOR, how);
+            real of_long = first_lane(k(p_partition(&t, how.rough)));
             memcpy(s.out + (i + lane) * s.out_step, &of_long, sizeof(real));
             continue;
         }
-        for (; height < n; height += 4)
-            for (intptr_t j = 0; j < 4; j++) v_store(tile + (height + j) * LANES, v_set(-REAL_INFINITY));
+        for (; height < n; height += GROUP)
+            for (intptr_t j = 0; j < GROUP; j++) v_store(tile + (height + j) * LANES, v_set(-REAL_INFINITY));
         for (intptr_t j = 0; j < n; j++) memcpy(tile + j * LANES + lane, x + j * s.step, sizeof(real));
     }
-    v_store(y, k(partition_lanes(p_empty(), (const char *)tile, LANES * WIDTH, height)));
+    tally t = p_tally((vectors){tile, LANES, height, 0, 0}, FLOOR, how);
+    v_store(y, k(p_partition(&t, how.rough)));
     for (intptr_t lane = 0; lane < count; lane++) {
         intptr_t n = index_at(s.last, s.last_step, i + lane) - index_at(s.first, s.first_step, i + lane);
         if (n <= LANE_BLOCK) memcpy(s.out + (i + lane) * s.out_step, y + lane, sizeof(real));
@@ -316,65 +446,127 @@ INLINE void loop_reduce_segments(reduce_kernel *k, char **args, const intptr_t *
 
 /* ---- (n)->(n) ---- */
 
-INLINE void normalize_along(normalize_kernel *k, norm z, const char *x, intptr_t step, char *out, intptr_t out_step,
+/* What normalises rows: from a row's sum, and then from its elements or, of_terms, from their terms. */
+typedef struct {
+    norm_kernel *norm_of;
+    normalize_kernel *kernel;
+    int of_terms;
+} normalization;
+
+static inline real floor_of(normalization f) { return f.of_terms ? NO_TERM : FLOOR; }
+
+/* Elements whose terms have not been kept. */
+INLINE vec normalized(normalization f, vec x, norm z, int far) {
+    return f.kernel(f.of_terms ? p_term(x, z.window, far) : x, z);
+}
+
+/* n vectors at x, x_step elements apart, to y. */
+INLINE void normalize_vectors(normalization f, norm z, const real *x, intptr_t x_step, real *y, intptr_t y_step,
+                              intptr_t n) {
+    if (f.of_terms && p_is_far(z.window))
+        for (intptr_t i = 0; i < n; i++) v_store(y + i * y_step, normalized(f, v_load(x + i * x_step), z, 1));
+    else
+        for (intptr_t i = 0; i < n; i++) v_store(y + i * y_step, normalized(f, v_load(x + i * x_step), z, 0));
+}
+
+/* A row of any strides, by way of blocks. */
+INLINE void normalize_along(normalization f, norm z, const char *x, intptr_t step, char *out, intptr_t out_step,
                             intptr_t n) {
-    real in_block[ROW_BLOCK], out_block[ROW_BLOCK];
-    for (intptr_t i = 0; i < n; i += ROW_BLOCK) {
-        intptr_t count = smaller(n - i, ROW_BLOCK), whole = whole_vectors(count);
-        const real *p = (const real *)x + i;
-        real *y = out_step == WIDTH ? (real *)out + i : out_block;
-        if (step != WIDTH) gather(in_block, x + i * step, step, count), p = in_block;
-        for (intptr_t j = 0; j < whole; j += LANES) v_store(y + j, k(v_load(p + j), z));
-        if (whole < count) store_part(y + whole, count - whole, k(load_part(p + whole, count - whole, p[whole]), z));
-        if (out_step != WIDTH) scatter(out + i * out_step, out_step, out_block, count);
+    real block[GROUP * LANES];
+    for (intptr_t i = 0; i < n; i += GROUP * LANES) {
+        intptr_t count = smaller(n - i, GROUP * LANES);
+        gather(block, x + i * step, step, count);
+        normalize_vectors(f, z, block, LANES, block, LANES, filled_up(count) / LANES);
+        scatter(out + i * out_step, out_step, block, count);
     }
 }
 
-INLINE void normalize_tiles(normalize_kernel *k, norm z, matrix a, matrix out, intptr_t r, intptr_t rows, real *tile) {
-    for (intptr_t i = 0; i < a.n; i += LANE_BLOCK) {
-        intptr_t n = smaller(a.n - i, LANE_BLOCK);
-        if (a.n > LANE_BLOCK) gather_tile(tile, a, r, rows, i, n);
-        for (intptr_t j = 0; j < n; j++) v_store(tile + j * LANES, k(v_load(tile + j * LANES), z));
-        for (intptr_t lane = 0; lane < rows; lane++) {
-            char *row = (char *)out.x + (r + lane) * out.outer + i * out.core;
-            for (intptr_t j = 0; j < n; j++) memcpy(row + j * out.core, tile + j * LANES + lane, sizeof(real));
+/* Lane k of a norm, in every lane. */
+INLINE norm norm_of_lane(norm z, intptr_t k) {
+    norm one;
+    vec *from = (vec *)&z, *to = (vec *)&one;
+    for (size_t i = 0; i < sizeof z / sizeof *from; i++) {
+        real lanes[LANES];
+        v_store(lanes, from[i]);
+        to[i] = v_set(lanes[k]);
+    }
+    return one;
+}
+
+/* Rows that are contiguous here and there, and not too long to be read again soon. Their terms are kept where the
+   results will be. */
+INLINE void normalize_strips(normalization f, matrix a, matrix out) {
+    summation how = {.keeps = f.of_terms};
+    intptr_t at_once = strips_at_once(a.n), whole = whole_vectors(a.n), part = a.n - whole;
+    for (intptr_t r = 0; r < a.rows; r += at_once) {
+        intptr_t rows = smaller(a.rows - r, at_once);
+        norm z = f.norm_of(tally_rows(&a, r, rows, &out, floor_of(f), how));
+        for (intptr_t k = 0; k < rows; k++) {
+            norm of_row = norm_of_lane(z, k);
+            real *y = (real *)((char *)out.x + (r + k) * out.outer);
+            const real *x = f.of_terms ? y : (const real *)(a.x + (r + k) * a.outer);
+            for (intptr_t i = 0; i < whole; i += LANES) v_store(y + i, f.kernel(v_load(x + i), of_row));
+            if (part) v_store_part(y + whole, part, f.kernel(v_load_part(x + whole, part, x[whole]), of_row));
         }
     }
 }
 
-INLINE void loop_normalize(norm_kernel *norm_of, normalize_kernel *k, char **args, const intptr_t *dims,
-                           const intptr_t *steps) {
+INLINE void normalize_columns(normalization f, const norm *z, matrix a, matrix out, intptr_t r, intptr_t panel) {
+    for (intptr_t k = 0; k < a.n; k += LANE_BLOCK) {
+        const real *x = (const real *)(a.x + k * a.core) + r;
+        real *y = (real *)((char *)out.x + k * out.core) + r;
+        intptr_t n = smaller(a.n - k, LANE_BLOCK);
+        for (intptr_t v = 0; v < panel; v++) {
+            prefetch_block((vectors){x + v * LANES, a.core / WIDTH, n, 0, 0});
+            normalize_vectors(f, z[v], x + v * LANES, a.core / WIDTH, y + v * LANES, out.core / WIDTH, n);
+        }
+    }
+}
+
+INLINE void normalize_tiles(normalization f, matrix a, matrix out, intptr_t r, intptr_t rows) {
+    real tile[LANE_BLOCK * LANES];
+    summation how = {.keeps = f.of_terms && a.n <= LANE_BLOCK};
+    norm z = f.norm_of(tally_tiles(&a, r, rows, tile, floor_of(f), how));
+    if (a.n <= LANE_BLOCK) {
+        for (intptr_t i = 0; i < a.n; i++) v_store(tile + i * LANES, f.kernel(v_load(tile + i * LANES), z));
+        store_tile(tile, &out, r, rows, 0, a.n);
+        return;
+    }
+    for (intptr_t k = 0; k < a.n; k += LANE_BLOCK) {
+        intptr_t n = smaller(a.n - k, LANE_BLOCK);
+        load_tile(tile, &a, r, rows, k, n);
+        normalize_vectors(f, z, tile, LANES, tile, LANES, n);
+        store_tile(tile, &out, r, rows, k, n);
+    }
+}
+
+INLINE void loop_normalize(normalization f, char **args, const intptr_t *dims, const intptr_t *steps) {
     fl_status status = status_save();
     matrix a = {args[0], dims[0], dims[1], steps[0], steps[2]};
     matrix out = {args[1], dims[0], dims[1], steps[1], steps[3]};
     intptr_t r = 0;
-    real tile[LANE_BLOCK * LANES];
-    enum way way = choose_way(a);
-    if (way == ALONG)
+    enum way way = a.n ? choose_way(a) : TILES;
+    if (way == ALONG && a.core == WIDTH && out.core == WIDTH && a.n <= LONGEST_STRIP) {
+        normalize_strips(f, a, out);
+        r = a.rows;
+    } else if (way == ALONG) {
         for (; r < a.rows; r++) {
             const char *x = a.x + r * a.outer;
-            norm z = norm_of(partition_along(x, a.core, a.n));
-            normalize_along(k, z, x, a.core, (char *)out.x + r * out.outer, out.core, a.n);
+            norm z = f.norm_of(tally_along(x, a.core, a.n, floor_of(f), (summation){0}));
+            normalize_along(f, z, x, a.core, (char *)out.x + r * out.outer, out.core, a.n);
         }
-    if (way == COLUMNS && out.outer == WIDTH)
+    } else if (way == COLUMNS && out.outer == WIDTH) {
         while (r < whole_vectors(a.rows)) {
-            partition p[PANEL];
+            tally t[PANEL];
             norm z[PANEL];
-            intptr_t vectors = smaller((a.rows - r) / LANES, PANEL);
-            partition_columns(p, a, r, vectors);
-            for (intptr_t v = 0; v < vectors; v++) z[v] = norm_of(p[v]);
-            for (intptr_t j = 0; j < a.n; j++) {
-                const real *x = (const real *)(a.x + j * a.core) + r;
-                real *y = (real *)((char *)out.x + j * out.core) + r;
-                for (intptr_t v = 0; v < vectors; v++) v_store(y + v * LANES, k(v_load(x + v * LANES), z[v]));
-            }
-            r += vectors * LANES;
+            intptr_t panel = smaller((a.rows - r) / LANES, PANEL);
+            tally_columns(t, &a, r, panel, floor_of(f), (summation){0});
+            for (intptr_t v = 0; v < panel; v++) z[v] = f.norm_of(t[v]);
+            normalize_columns(f, z, a, out, r, panel);
+            r += panel * LANES;
         }
-    for (; r < a.rows; r += LANES) {
-        intptr_t rows = smaller(a.rows - r, LANES);
-        norm z = norm_of(partition_tiles(a, r, rows, tile));
-        normalize_tiles(k, z, a, out, r, rows, tile);
     }
+    for (; r < a.rows; r += LANES) normalize_tiles(f, a, out, r, smaller(a.rows - r, LANES));
     status_restore(status);
 }
 

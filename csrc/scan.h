@@ -111,7 +111,8 @@ INLINE scan scan_block(scan s, const real *x, real *y, intptr_t n) {
     dw_block terms, weights, factors, sums;
     const real *low = x;
     real old_base = s.base;
-    int ascends = block_max(x, filled_up(n), v_set(-REAL_INFINITY)) > s.max;
+    int ascends =
+        first_lane(v_largest(p_max(v_set(-REAL_INFINITY), (vectors){x, LANES, filled_up(n) / LANES, 0, 0}))) > s.max;
     if (ascends) {
         s = scan_maxima(s, x, smaller_ones, max, base, former_base, n);
         low = smaller_ones;
@@ -149,6 +150,12 @@ INLINE scan scan_along(scan s, gather_function *get, scatter_function *put, cons
 
 /* ---- the methods of logaddexp ---- */
 
+static real logsumexp_along(const char *x, intptr_t step, intptr_t n) {
+    summation how = {.rough = 1};
+    tally t = tally_along(x, step, n, FLOOR, how);
+    return first_lane(k_logsumexp(p_partition(&t, how.rough)));
+}
+
 /* reduce, reduceat: a call whose result is its first operand, in place, takes in a whole row; the result so far is one
    more element of that row. */
 INLINE int is_reduce_call(char **args, const intptr_t *dims, const intptr_t *steps) {
@@ -173,14 +180,16 @@ INLINE void loop_map2_logaddexp(kernel2 *k, char **args, const intptr_t *dims, c
     if (accumulates) {
         scan_along(scan_start(so_far[0]), gather, scatter, args[1], steps[1], args[2], steps[2], dims[0]);
     } else {
-        real row[ROW_BLOCK], y;
-        if (dims[0] <= ROW_BLOCK - LANES) {
+        real row[STRIP], y;
+        if (dims[0] <= STRIP - LANES) {
             row[0] = so_far[0];
             gather(row + 1, args[1], steps[1], dims[0]);
-            y = first_lane(k_logsumexp(partition_along((const char *)row, WIDTH, dims[0] + 1)));
+            y = logsumexp_along((const char *)row, WIDTH, dims[0] + 1);
         } else {
-            partition p = partition_along(args[1], steps[1], dims[0]);
-            y = first_lane(k_logsumexp(partition_lanes(p, (const char *)so_far, 0, 1)));
+            summation how = {.rough = 1};
+            tally t = tally_along(args[1], steps[1], dims[0], FLOOR, how);
+            p_tally_more(&t, (vectors){so_far, 0, 1, 0, 0}, FLOOR, how);
+            y = first_lane(k_logsumexp(p_partition(&t, how.rough)));
         }
         memcpy(args[2], &y, sizeof y);
     }
@@ -204,7 +213,7 @@ INLINE void half_map2_logaddexp(kernel2 *k, char **args, const intptr_t *dims, c
         for (intptr_t i = 0; i < dims[0]; i += STAGE) {
             intptr_t count = smaller(dims[0] - i, STAGE);
             half_gather(row, args[1] + i * steps[1], steps[1], count);
-            v_store(y, k(v_load(y), k_logsumexp(partition_along((const char *)row, WIDTH, count))));
+            v_store(y, k(v_load(y), v_set(logsumexp_along((const char *)row, WIDTH, count))));
         }
         half_scatter(args[2], 0, y, 1);
     }

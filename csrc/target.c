@@ -23,7 +23,8 @@
 #define LOOP_reduce(name) loop_reduce(k_##name, args, dims, steps)
 #define LOOP_reduce_labelled(name) loop_reduce_labelled(k_##name, args, dims, steps)
 #define LOOP_reduce_segments(name) loop_reduce_segments(k_##name, args, dims, steps)
-#define LOOP_normalize(name) loop_normalize(n_##name, k_##name, args, dims, steps)
+#define LOOP_normalize(name) loop_normalize((normalization){n_##name, k_##name, 0}, args, dims, steps)
+#define LOOP_normalize_terms(name) loop_normalize((normalization){n_##name, k_##name, 1}, args, dims, steps)
 
 #define FL_FUNCTION(name, ufunc, shape, ...) \
     static void loop_##name(char **args, const intptr_t *dims, const intptr_t *steps, void *data) { \
@@ -50,6 +51,7 @@
 #define HALF_LOOP_reduce_labelled(name)
 #define HALF_LOOP_reduce_segments(name)
 #define HALF_LOOP_normalize(name)
+#define HALF_LOOP_normalize_terms(name)
 #define FL_FUNCTION(name, ufunc, shape, ...) HALF_LOOP_##shape(name)
 #include "functions.def"
 #undef FL_FUNCTION
@@ -70,6 +72,7 @@
 #define HALF_reduce_labelled(name) 0
 #define HALF_reduce_segments(name) 0
 #define HALF_normalize(name) 0
+#define HALF_normalize_terms(name) 0
 
 #define TABLE_NAME(target, width) fl_table_##target##_f##width
 #define TABLE(target, width) TABLE_NAME(target, width)

@@ -28,6 +28,7 @@ cdef extern from "fastlog.h":
     ctypedef enum fl_shape:
         reduce
         normalize
+        normalize_terms
     ctypedef struct fl_row:
         const char *name
         const char *ufunc_name
@@ -261,13 +262,13 @@ def run_rows(int function, a, axis, out=None, target=None):
         or the axis is not None or an int in range, or the rows are not those of a matrix that `a` can be seen as, or
         `out` is not an array that they can be written into.
     """
-    if not 0 <= function < FL_FUNCTIONS or fl_rows[function].shape not in (reduce, normalize):
+    if not 0 <= function < FL_FUNCTIONS or fl_rows[function].shape not in (reduce, normalize, normalize_terms):
         raise ValueError(f"function {function} is neither a reduction nor a normalisation of rows")
     if type(a) is not cnp.ndarray:
         return None
     cdef cnp.ndarray x = <cnp.ndarray>a
     cdef int typenum = cnp.PyArray_TYPE(x), nd = cnp.PyArray_NDIM(x), k = 0
-    cdef bint normalizes = fl_rows[function].shape == normalize
+    cdef bint normalizes = fl_rows[function].shape != reduce
     if (typenum != cnp.NPY_FLOAT and typenum != cnp.NPY_DOUBLE) or nd == 0 or not cnp.PyArray_ISBEHAVED_RO(x):
         return None
     cdef cnp.npy_intp *shape = cnp.PyArray_DIMS(x)

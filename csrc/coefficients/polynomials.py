@@ -45,6 +45,7 @@ from mpmath import (
 mp.dps = 45
 HERE = Path(__file__).parent
 LN2 = log(2)
+STEPS = {32: 32, 64: 16}  # of a power of two, in a register's table
 GRID = 700  # points on which the error curve is searched for its extrema
 
 Function = Callable[[mpf], mpf]
@@ -76,6 +77,25 @@ POLYNOMIALS = [
         lambda r: r**2 / exp(r),
         (-LN2 * mpf("0.5001"), LN2 * mpf("0.5001")),
         {32: 5, 64: 10},
+    ),
+    Polynomial(
+        "exp_word",
+        "exp(r) = 1 + r + r^2 p(r), to about one word",
+        series(lambda r: (expm1(r) - r) / r**2, mpf(1) / 2),
+        lambda r: r**2 / exp(r),
+        (-LN2 * mpf("0.5001"), LN2 * mpf("0.5001")),
+        {32: 4, 64: 9},
+    ),
+    *(
+        Polynomial(
+            name,
+            f"exp(r) = 1 + r p(r) within half a step of ln2/{STEPS[width]}",
+            series(lambda r: expm1(r) / r, mpf(1)),
+            lambda r: r / exp(r),
+            (-LN2 / STEPS[width] * mpf("0.5005"), LN2 / STEPS[width] * mpf("0.5005")),
+            {width: degree},
+        )
+        for name, width, degree in (("exp_step", 32, 2), ("exp_step", 64, 5))
     ),
     Polynomial(
         "expm1_tail",
@@ -233,7 +253,7 @@ def constants(width: int) -> dict[str, mpf]:
     kept = {32: 24 - 10, 64: 53 - 12}[width]
     high = floor(ldexp(LN2, kept)) / mpf(2) ** kept
     low = LN2 - high
-    return {"log2_e": 1 / LN2, "ln2_hi": high, "ln2_lo": low, "ln2_third": low - to_format(low, width)}
+    return {"log2_e": 1 / LN2, "ln2_word": LN2, "ln2_error": (LN2 - to_format(LN2, width)) / LN2, "ln2_hi": high, "ln2_lo": low, "ln2_third": low - to_format(low, width)}
 
 
 def header(width: int) -> str:
@@ -258,7 +278,34 @@ def header(width: int) -> str:
             *(f"    {c.hex()}{suffix}," for c in rounded),
             "};",
         ]
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines + powers_of_two(width)) + "\n"
+
+
+def powers_of_two(width: int) -> list[str]:
+    """2^(j/steps), j taken from the upper end of the mantissa: adding (j + steps n) there gives 2^(j/steps + n)."""
+    code, bits, mantissa = ("f", "I", 23) if width == 32 else ("d", "Q", 52)
+    steps = STEPS[width]
+    table, lost = [], []
+    for j in range(steps):
+        power = 2 ** (mpf(j) / steps)
+        (pattern,) = struct.unpack(bits, struct.pack(code, power))
+        table += struct.unpack(code, struct.pack(bits, pattern - j * 2**mantissa // steps))
+        lost.append(to_format(power / to_format(power, width) - 1, width))
+    suffix = "f" if width == 32 else ""
+    return [
+        "",
+        f"#define STEPS {steps}",
+        "",
+        f"/* 2^(j/{steps}), less j/{steps} of the exponent field's unit in its bit pattern. */",
+        "static const real exp_steps[] = {",
+        *(f"    {x.hex()}{suffix}," for x in table),
+        "};",
+        "",
+        "/* What the powers lost in rounding, relative to them. */",
+        "static const real exp_steps_lost[] = {",
+        *(f"    {x.hex()}{suffix}," for x in lost),
+        "};",
+    ]
 
 
 def octave(name: str, n: int) -> Polynomial:

@@ -86,6 +86,64 @@ INLINE scaled m_exp(vec x, vec rounder) {
     return (scaled){dw_fast_two_sum(v_set(1), q), n, v_bits(shifted)};
 }
 
+/* e^x 2^n = power (1 + rest), for sums and quotients: x such that the result is normal, with rounder = m_word_rounder(n);
+   nan makes rest nan. power + power rest is right to 2^-2 ulp before it is rounded.
+
+   Where registers hold a table, x = (k + j/STEPS) ln2 + r. Adding k to the exponent of the power 2^(j/STEPS) costs one
+   addition, as the table's bit patterns are less by j/STEPS; a second table holds what the power lost in rounding, as a
+   part of it. Where there is no table, the power is 2^k. `rough` floats do
+   without the low word of ln2, which adds |x| 2^-28.4 to rest - but little to the quotient of two such results whose x
+   are close: see m_rough_error. */
+typedef struct {
+    vec power, rest;
+} exp_parts;
+
+#if defined(VEC_LOOKUP32) || defined(VEC_LOOKUP16)
+#define EXP_RESTS_ARE_SMALL 1 /* below 0.03; sums of them are, beside the powers */
+INLINE vec m_word_rounder(vec n) { return v_fma(n, v_set(STEPS), v_set(ROUNDER)); }
+INLINE exp_parts m_exp_parts(vec x, vec rounder, int rough) {
+    vec shifted = v_fma(x, v_set(log2_e * STEPS), rounder), k = v_sub(shifted, rounder);
+    ivec exponent = i_shl(v_bits(shifted), MANTISSA_BITS - (STEPS == 32 ? 5 : 4));
+    vec power = v_real(i_add(v_bits(v_lookup(exp_steps, v_bits(shifted))), exponent));
+    vec lost = v_lookup(exp_steps_lost, v_bits(shifted));
+    vec r = rough && FL_WIDTH == 32 ? v_fnma(k, v_set(ln2_word / STEPS), x)
+                                    : v_fnma(k, v_set(ln2_lo / STEPS), v_fnma(k, v_set(ln2_hi / STEPS), x));
+    return (exp_parts){power, v_fma(r, HORNER(r, exp_step), lost)};
+}
+
+/* What a rough result adds to x, to first order. */
+INLINE vec m_rough_error(vec x) { return FL_WIDTH == 32 ? v_mul(x, v_set(ln2_error)) : v_set(0); }
+
+/* power (1 + rest) in one word. Error: 0.6 ulp. */
+INLINE vec m_exp_word(vec x, vec rounder) {
+    exp_parts e = m_exp_parts(x, rounder, 0);
+    return v_fma(e.power, e.rest, e.power);
+}
+
+/* Without a table, rest is up to 0.42, and its own rounding would show: e^r = (1 + a) + (b + r^2 p(r)) with r = a + b,
+   where a has so few bits that 1 + a is exact, and leaves so little that the second sum, below 0.07, rounds far below the
+   result's last bit; b has what subtracting ln2_lo would round off r. Error: 0.7 ulp. */
+#else
+#define EXP_RESTS_ARE_SMALL 0
+#define FEW_BITS (REAL(1.5) * ((bits)1 << (MANTISSA_BITS / 2)))
+INLINE vec m_rough_error(vec x) { return (void)x, v_set(0); }
+INLINE vec m_word_rounder(vec n) { return v_add(n, v_set(ROUNDER + EXPONENT_BIAS)); }
+INLINE exp_parts m_exp_parts(vec x, vec rounder, int rough) {
+    (void)rough;
+    vec shifted = v_fma(x, v_set(log2_e), rounder), n = v_sub(shifted, rounder);
+    vec r = v_fnma(n, v_set(ln2_lo), v_fnma(n, v_set(ln2_hi), x));
+    return (exp_parts){v_real(i_shl(v_bits(shifted), MANTISSA_BITS)), v_fma(v_mul(r, r), HORNER(r, exp_word), r)};
+}
+INLINE vec m_exp_word(vec x, vec rounder) {
+    vec shifted = v_fma(x, v_set(log2_e), rounder), n = v_sub(shifted, rounder);
+    vec high = v_fnma(n, v_set(ln2_hi), x), r = v_fnma(n, v_set(ln2_lo), high);
+    vec one_and_a = v_sub(v_add(high, v_set(FEW_BITS)), v_set(FEW_BITS - 1));
+    vec b = v_fnma(n, v_set(ln2_lo), v_add(v_sub(v_set(1), one_and_a), high));
+    vec y = v_add(one_and_a, v_fma(v_mul(r, r), HORNER(r, exp_word), b));
+    return v_mul(y, v_real(i_shl(v_bits(shifted), MANTISSA_BITS)));
+}
+#endif
+
 /* m 2^n for finite m with 2^-40 < m < 2^40, rounded once, without an operation that touches a subnormal (each would
    cost a microcode assist). 2^LIFT m 2^n is always normal. Below 2^LIFT times the least normal, adding that power of two
    rounds to the spacing of subnormals, and the difference of the bit patterns is the subnormal's bit pattern. What this

@@ -18,6 +18,15 @@ INLINE vec v_load_half(const uint16_t *p) { return _mm256_cvtph_ps(_mm_loadu_si1
 INLINE void v_store_half(uint16_t *p, vec x) {
     _mm_storeu_si128((__m128i *)p, _mm256_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT));
 }
+/* The first n of 8 lanes. */
+INLINE __m256i first_lanes(intptr_t n) {
+    return _mm256_cmpgt_epi32(_mm256_set1_epi32((int)n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+}
+INLINE vec v_load_part(const real *p, intptr_t n, real c) {
+    __m256i first = first_lanes(n);
+    return _mm256_blendv_ps(_mm256_set1_ps(c), _mm256_maskload_ps(p, first), _mm256_castsi256_ps(first));
+}
+INLINE void v_store_part(real *p, intptr_t n, vec x) { _mm256_maskstore_ps(p, first_lanes(n), x); }
 INLINE vec v_set(real c) { return _mm256_set1_ps(c); }
 
 INLINE vec v_add(vec a, vec b) { return _mm256_add_ps(a, b); }
@@ -47,15 +56,33 @@ INLINE ivec i_sub(ivec a, ivec b) { return _mm256_sub_epi32(a, b); }
 INLINE ivec i_shl(ivec a, int k) { return _mm256_slli_epi32(a, k); }
 INLINE ivec i_shr(ivec a, int k) { return _mm256_srli_epi32(a, k); }
 
-/* Rows k and k + 4 side by side. */
-INLINE vec two_rows(const real table[][4], const volatile bits *i) {
-    return _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(table[i[0]])), _mm_loadu_ps(table[i[4]]), 1);
+INLINE vec v_largest(vec x) {
+    x = v_max(x, _mm256_permute2f128_ps(x, x, 1));
+    x = v_max(x, _mm256_permute_ps(x, 0x4e));
+    return v_max(x, _mm256_permute_ps(x, 0xb1));
 }
-INLINE void v_rows(const real table[][4], ivec i, vec row[4]) {
-    bits of[LANES];
-    _mm256_storeu_si256((__m256i *)of, i);
-    vec r0 = two_rows(table, of), r1 = two_rows(table, of + 1);
-    vec r2 = two_rows(table, of + 2), r3 = two_rows(table, of + 3);
+
+/* Blocks of 4 by 4 elements within halves; then the halves. */
+INLINE void v_transpose(vec x[8]) {
+    vec pair[8];
+    for (int i = 0; i < 8; i += 4) {
+        __m256d low0 = _mm256_castps_pd(_mm256_unpacklo_ps(x[i], x[i + 1]));
+        __m256d low2 = _mm256_castps_pd(_mm256_unpacklo_ps(x[i + 2], x[i + 3]));
+        __m256d high0 = _mm256_castps_pd(_mm256_unpackhi_ps(x[i], x[i + 1]));
+        __m256d high2 = _mm256_castps_pd(_mm256_unpackhi_ps(x[i + 2], x[i + 3]));
+        pair[i] = _mm256_castpd_ps(_mm256_unpacklo_pd(low0, low2));
+        pair[i + 1] = _mm256_castpd_ps(_mm256_unpackhi_pd(low0, low2));
+        pair[i + 2] = _mm256_castpd_ps(_mm256_unpacklo_pd(high0, high2));
+        pair[i + 3] = _mm256_castpd_ps(_mm256_unpackhi_pd(high0, high2));
+    }
+    for (int k = 0; k < 4; k++) {
+        x[k] = _mm256_permute2f128_ps(pair[k], pair[4 + k], 0x20);
+        x[k + 4] = _mm256_permute2f128_ps(pair[k], pair[4 + k], 0x31);
+    }
+}
+
+/* The columns of eight rows of four; rows k and k + 4 stand side by side. */
+INLINE void columns_of(vec r0, vec r1, vec r2, vec r3, vec row[4]) {
     __m256d low01 = _mm256_castps_pd(_mm256_unpacklo_ps(r0, r1)), low23 = _mm256_castps_pd(_mm256_unpacklo_ps(r2, r3));
     __m256d high01 = _mm256_castps_pd(_mm256_unpackhi_ps(r0, r1)),
             high23 = _mm256_castps_pd(_mm256_unpackhi_ps(r2, r3));
@@ -63,6 +90,23 @@ INLINE void v_rows(const real table[][4], ivec i, vec row[4]) {
     row[1] = _mm256_castpd_ps(_mm256_unpackhi_pd(low01, low23));
     row[2] = _mm256_castpd_ps(_mm256_unpacklo_pd(high01, high23));
     row[3] = _mm256_castpd_ps(_mm256_unpackhi_pd(high01, high23));
+}
+
+INLINE vec side_by_side(const real *r0, const real *r4) {
+    return _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(r0)), _mm_loadu_ps(r4), 1);
+}
+
+INLINE vec two_rows(const real table[][4], const volatile bits *i) { return side_by_side(table[i[0]], table[i[4]]); }
+INLINE void v_rows(const real table[][4], ivec i, vec row[4]) {
+    bits of[LANES];
+    _mm256_storeu_si256((__m256i *)of, i);
+    columns_of(two_rows(table, of), two_rows(table, of + 1), two_rows(table, of + 2), two_rows(table, of + 3), row);
+}
+
+INLINE void v_columns(const real *p, intptr_t step, vec column[4]) {
+    const real *q = p + 4 * step;
+    columns_of(side_by_side(p, q), side_by_side(p + step, q + step), side_by_side(p + 2 * step, q + 2 * step),
+               side_by_side(p + 3 * step, q + 3 * step), column);
 }
 
 #else
@@ -74,6 +118,15 @@ typedef __m256d mask;
 
 INLINE vec v_load(const real *p) { return _mm256_loadu_pd(p); }
 INLINE void v_store(real *p, vec x) { _mm256_storeu_pd(p, x); }
+/* The first n of 4 lanes. */
+INLINE __m256i first_lanes(intptr_t n) {
+    return _mm256_cmpgt_epi64(_mm256_set1_epi64x(n), _mm256_setr_epi64x(0, 1, 2, 3));
+}
+INLINE vec v_load_part(const real *p, intptr_t n, real c) {
+    __m256i first = first_lanes(n);
+    return _mm256_blendv_pd(_mm256_set1_pd(c), _mm256_maskload_pd(p, first), _mm256_castsi256_pd(first));
+}
+INLINE void v_store_part(real *p, intptr_t n, vec x) { _mm256_maskstore_pd(p, first_lanes(n), x); }
 INLINE vec v_set(real c) { return _mm256_set1_pd(c); }
 
 INLINE vec v_add(vec a, vec b) { return _mm256_add_pd(a, b); }
@@ -103,17 +156,31 @@ INLINE ivec i_sub(ivec a, ivec b) { return _mm256_sub_epi64(a, b); }
 INLINE ivec i_shl(ivec a, int k) { return _mm256_slli_epi64(a, k); }
 INLINE ivec i_shr(ivec a, int k) { return _mm256_srli_epi64(a, k); }
 
+INLINE vec v_largest(vec x) {
+    x = v_max(x, _mm256_permute2f128_pd(x, x, 1));
+    return v_max(x, _mm256_permute_pd(x, 5));
+}
+
+INLINE void v_transpose(vec x[4]) {
+    vec even01 = _mm256_unpacklo_pd(x[0], x[1]), odd01 = _mm256_unpackhi_pd(x[0], x[1]);
+    vec even23 = _mm256_unpacklo_pd(x[2], x[3]), odd23 = _mm256_unpackhi_pd(x[2], x[3]);
+    x[0] = _mm256_permute2f128_pd(even01, even23, 0x20);
+    x[1] = _mm256_permute2f128_pd(odd01, odd23, 0x20);
+    x[2] = _mm256_permute2f128_pd(even01, even23, 0x31);
+    x[3] = _mm256_permute2f128_pd(odd01, odd23, 0x31);
+}
+
 INLINE void v_rows(const real table[][4], ivec i, vec row[4]) {
     bits of[LANES];
     _mm256_storeu_si256((__m256i *)of, i);
     const volatile bits *at = of;
-    vec r0 = v_load(table[at[0]]), r1 = v_load(table[at[1]]), r2 = v_load(table[at[2]]), r3 = v_load(table[at[3]]);
-    vec even01 = _mm256_unpacklo_pd(r0, r1), odd01 = _mm256_unpackhi_pd(r0, r1);
-    vec even23 = _mm256_unpacklo_pd(r2, r3), odd23 = _mm256_unpackhi_pd(r2, r3);
-    row[0] = _mm256_permute2f128_pd(even01, even23, 0x20);
-    row[1] = _mm256_permute2f128_pd(odd01, odd23, 0x20);
-    row[2] = _mm256_permute2f128_pd(even01, even23, 0x31);
-    row[3] = _mm256_permute2f128_pd(odd01, odd23, 0x31);
+    for (int k = 0; k < 4; k++) row[k] = v_load(table[at[k]]);
+    v_transpose(row);
+}
+
+INLINE void v_columns(const real *p, intptr_t step, vec column[4]) {
+    for (int k = 0; k < 4; k++) column[k] = v_load(p + k * step);
+    v_transpose(column);
 }
 
 #endif

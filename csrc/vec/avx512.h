@@ -21,6 +21,10 @@ INLINE vec v_load_half(const uint16_t *p) { return _mm512_cvtph_ps(_mm256_loadu_
 INLINE void v_store_half(uint16_t *p, vec x) {
     _mm256_storeu_si256((__m256i *)p, _mm512_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT));
 }
+INLINE vec v_load_part(const real *p, intptr_t n, real c) {
+    return _mm512_mask_loadu_ps(_mm512_set1_ps(c), (__mmask16)((1u << n) - 1), p);
+}
+INLINE void v_store_part(real *p, intptr_t n, vec x) { _mm512_mask_storeu_ps(p, (__mmask16)((1u << n) - 1), x); }
 INLINE vec v_set(real c) { return _mm512_set1_ps(c); }
 
 INLINE vec v_add(vec a, vec b) { return _mm512_add_ps(a, b); }
@@ -53,18 +57,39 @@ INLINE vec v_lookup(const real *table, ivec i) {
     return _mm512_permutex2var_ps(_mm512_loadu_ps(table), i, _mm512_loadu_ps(table + 16));
 }
 
-/* Rows k, k + 4, k + 8, k + 12 side by side. */
-INLINE vec every_fourth_row(const real table[][4], const volatile bits *i) {
-    vec rows = _mm512_castps128_ps512(_mm_loadu_ps(table[i[0]]));
-    rows = _mm512_insertf32x4(rows, _mm_loadu_ps(table[i[4]]), 1);
-    rows = _mm512_insertf32x4(rows, _mm_loadu_ps(table[i[8]]), 2);
-    return _mm512_insertf32x4(rows, _mm_loadu_ps(table[i[12]]), 3);
+/* Halves, quarters, pairs and neighbours change places. */
+INLINE vec v_largest(vec x) {
+    x = v_max(x, _mm512_shuffle_f32x4(x, x, 0x4e));
+    x = v_max(x, _mm512_shuffle_f32x4(x, x, 0xb1));
+    x = v_max(x, _mm512_permute_ps(x, 0x4e));
+    return v_max(x, _mm512_permute_ps(x, 0xb1));
 }
-INLINE void v_rows(const real table[][4], ivec i, vec row[4]) {
-    bits of[LANES];
-    _mm512_storeu_si512(of, i);
-    vec r0 = every_fourth_row(table, of), r1 = every_fourth_row(table, of + 1);
-    vec r2 = every_fourth_row(table, of + 2), r3 = every_fourth_row(table, of + 3);
+
+/* Blocks of 2 by 2, then of 4 by 4 elements within quarters; then the quarters. */
+INLINE void v_transpose(vec x[16]) {
+    __m512d pair[16];
+    for (int i = 0; i < 16; i += 4)
+        for (int j = 0; j < 2; j++) {
+            vec low0 = _mm512_unpacklo_ps(x[i], x[i + 1]), low2 = _mm512_unpacklo_ps(x[i + 2], x[i + 3]);
+            vec high0 = _mm512_unpackhi_ps(x[i], x[i + 1]), high2 = _mm512_unpackhi_ps(x[i + 2], x[i + 3]);
+            __m512d first = _mm512_castps_pd(j ? high0 : low0), second = _mm512_castps_pd(j ? high2 : low2);
+            pair[i + 2 * j] = _mm512_unpacklo_pd(first, second);
+            pair[i + 2 * j + 1] = _mm512_unpackhi_pd(first, second);
+        }
+    for (int k = 0; k < 4; k++) { /* quarter q of pair[i + k]: elements 4 q + k of the rows i to i + 3 */
+        __m512d even01 = _mm512_shuffle_f64x2(pair[k], pair[4 + k], 0x88);
+        __m512d odd01 = _mm512_shuffle_f64x2(pair[k], pair[4 + k], 0xdd);
+        __m512d even23 = _mm512_shuffle_f64x2(pair[8 + k], pair[12 + k], 0x88);
+        __m512d odd23 = _mm512_shuffle_f64x2(pair[8 + k], pair[12 + k], 0xdd);
+        x[k] = _mm512_castpd_ps(_mm512_shuffle_f64x2(even01, even23, 0x88));
+        x[k + 4] = _mm512_castpd_ps(_mm512_shuffle_f64x2(odd01, odd23, 0x88));
+        x[k + 8] = _mm512_castpd_ps(_mm512_shuffle_f64x2(even01, even23, 0xdd));
+        x[k + 12] = _mm512_castpd_ps(_mm512_shuffle_f64x2(odd01, odd23, 0xdd));
+    }
+}
+
+/* The columns of sixteen rows of four; rows k, k + 4, k + 8, k + 12 stand side by side. */
+INLINE void columns_of(vec r0, vec r1, vec r2, vec r3, vec row[4]) {
     __m512d low01 = _mm512_castps_pd(_mm512_unpacklo_ps(r0, r1)), low23 = _mm512_castps_pd(_mm512_unpacklo_ps(r2, r3));
     __m512d high01 = _mm512_castps_pd(_mm512_unpackhi_ps(r0, r1)),
             high23 = _mm512_castps_pd(_mm512_unpackhi_ps(r2, r3));
@@ -72,6 +97,31 @@ INLINE void v_rows(const real table[][4], ivec i, vec row[4]) {
     row[1] = _mm512_castpd_ps(_mm512_unpackhi_pd(low01, low23));
     row[2] = _mm512_castpd_ps(_mm512_unpacklo_pd(high01, high23));
     row[3] = _mm512_castpd_ps(_mm512_unpackhi_pd(high01, high23));
+}
+
+INLINE vec side_by_side(const real *r0, const real *r4, const real *r8, const real *r12) {
+    vec rows = _mm512_castps128_ps512(_mm_loadu_ps(r0));
+    rows = _mm512_mask_broadcast_f32x4(rows, 0x00f0, _mm_loadu_ps(r4)); /* the load does it all */
+    rows = _mm512_mask_broadcast_f32x4(rows, 0x0f00, _mm_loadu_ps(r8));
+    return _mm512_mask_broadcast_f32x4(rows, 0xf000, _mm_loadu_ps(r12));
+}
+
+INLINE vec every_fourth_row(const real table[][4], const volatile bits *i) {
+    return side_by_side(table[i[0]], table[i[4]], table[i[8]], table[i[12]]);
+}
+INLINE void v_rows(const real table[][4], ivec i, vec row[4]) {
+    bits of[LANES];
+    _mm512_storeu_si512(of, i);
+    columns_of(every_fourth_row(table, of), every_fourth_row(table, of + 1), every_fourth_row(table, of + 2),
+               every_fourth_row(table, of + 3), row);
+}
+
+INLINE vec every_fourth_step(const real *p, intptr_t step) {
+    return side_by_side(p, p + 4 * step, p + 8 * step, p + 12 * step);
+}
+INLINE void v_columns(const real *p, intptr_t step, vec column[4]) {
+    columns_of(every_fourth_step(p, step), every_fourth_step(p + step, step), every_fourth_step(p + 2 * step, step),
+               every_fourth_step(p + 3 * step, step), column);
 }
 
 #else
@@ -83,6 +133,10 @@ typedef __mmask8 mask;
 
 INLINE vec v_load(const real *p) { return _mm512_loadu_pd(p); }
 INLINE void v_store(real *p, vec x) { _mm512_storeu_pd(p, x); }
+INLINE vec v_load_part(const real *p, intptr_t n, real c) {
+    return _mm512_mask_loadu_pd(_mm512_set1_pd(c), (__mmask8)((1u << n) - 1), p);
+}
+INLINE void v_store_part(real *p, intptr_t n, vec x) { _mm512_mask_storeu_pd(p, (__mmask8)((1u << n) - 1), x); }
 INLINE vec v_set(real c) { return _mm512_set1_pd(c); }
 
 INLINE vec v_add(vec a, vec b) { return _mm512_add_pd(a, b); }
@@ -110,21 +164,60 @@ INLINE ivec i_sub(ivec a, ivec b) { return _mm512_sub_epi64(a, b); }
 INLINE ivec i_shl(ivec a, int k) { return _mm512_slli_epi64(a, (unsigned)k); }
 INLINE ivec i_shr(ivec a, int k) { return _mm512_srli_epi64(a, (unsigned)k); }
 
-/* Rows k and k + 2 side by side. */
-INLINE vec two_rows(const real table[][4], const volatile bits *i) {
-    return _mm512_insertf64x4(_mm512_castpd256_pd512(_mm256_loadu_pd(table[i[0]])), _mm256_loadu_pd(table[i[2]]), 1);
+#define VEC_LOOKUP16
+INLINE vec v_lookup(const real *table, ivec i) {
+    return _mm512_permutex2var_pd(_mm512_loadu_pd(table), i, _mm512_loadu_pd(table + 8));
 }
-INLINE void v_rows(const real table[][4], ivec i, vec row[4]) {
-    bits of[LANES];
-    _mm512_storeu_si512(of, i);
-    vec r02 = two_rows(table, of), r13 = two_rows(table, of + 1);
-    vec r46 = two_rows(table, of + 4), r57 = two_rows(table, of + 5);
+
+INLINE vec v_largest(vec x) {
+    x = v_max(x, _mm512_shuffle_f64x2(x, x, 0x4e));
+    x = v_max(x, _mm512_shuffle_f64x2(x, x, 0xb1));
+    return v_max(x, _mm512_permute_pd(x, 0x55));
+}
+
+INLINE void v_transpose(vec x[8]) {
+    vec pair[8];
+    for (int i = 0; i < 8; i += 2) {
+        pair[i] = _mm512_unpacklo_pd(x[i], x[i + 1]);
+        pair[i + 1] = _mm512_unpackhi_pd(x[i], x[i + 1]);
+    }
+    for (int k = 0; k < 2; k++) { /* quarter q of pair[i + k]: elements 2 q + k of the rows i and i + 1 */
+        vec even01 = _mm512_shuffle_f64x2(pair[k], pair[2 + k], 0x88);
+        vec odd01 = _mm512_shuffle_f64x2(pair[k], pair[2 + k], 0xdd);
+        vec even23 = _mm512_shuffle_f64x2(pair[4 + k], pair[6 + k], 0x88);
+        vec odd23 = _mm512_shuffle_f64x2(pair[4 + k], pair[6 + k], 0xdd);
+        x[k] = _mm512_shuffle_f64x2(even01, even23, 0x88);
+        x[k + 2] = _mm512_shuffle_f64x2(odd01, odd23, 0x88);
+        x[k + 4] = _mm512_shuffle_f64x2(even01, even23, 0xdd);
+        x[k + 6] = _mm512_shuffle_f64x2(odd01, odd23, 0xdd);
+    }
+}
+
+/* The columns of eight rows of four, two of which stand side by side. */
+INLINE void columns_of(vec r02, vec r13, vec r46, vec r57, vec row[4]) {
     vec even0 = _mm512_unpacklo_pd(r02, r13), odd0 = _mm512_unpackhi_pd(r02, r13);
     vec even4 = _mm512_unpacklo_pd(r46, r57), odd4 = _mm512_unpackhi_pd(r46, r57);
     row[0] = _mm512_shuffle_f64x2(even0, even4, 0x88);
     row[1] = _mm512_shuffle_f64x2(odd0, odd4, 0x88);
     row[2] = _mm512_shuffle_f64x2(even0, even4, 0xdd);
     row[3] = _mm512_shuffle_f64x2(odd0, odd4, 0xdd);
+}
+
+INLINE vec side_by_side(const real *r0, const real *r2) {
+    return _mm512_insertf64x4(_mm512_castpd256_pd512(_mm256_loadu_pd(r0)), _mm256_loadu_pd(r2), 1);
+}
+
+INLINE vec two_rows(const real table[][4], const volatile bits *i) { return side_by_side(table[i[0]], table[i[2]]); }
+INLINE void v_rows(const real table[][4], ivec i, vec row[4]) {
+    bits of[LANES];
+    _mm512_storeu_si512(of, i);
+    columns_of(two_rows(table, of), two_rows(table, of + 1), two_rows(table, of + 4), two_rows(table, of + 5), row);
+}
+
+INLINE void v_columns(const real *p, intptr_t step, vec column[4]) {
+    const real *q = p + 4 * step;
+    columns_of(side_by_side(p, p + 2 * step), side_by_side(p + step, p + 3 * step), side_by_side(q, q + 2 * step),
+               side_by_side(q + step, q + 3 * step), column);
 }
 
 #endif

@@ -28,6 +28,7 @@ INLINE vec v_fnma(vec a, vec b, vec c) { return vfmsq_f32(c, a, b); }
 INLINE vec v_abs(vec x) { return vabsq_f32(x); }
 INLINE vec v_neg(vec x) { return vnegq_f32(x); }
 
+INLINE vec v_largest(vec x) { return vdupq_n_f32(vmaxvq_f32(x)); }
 INLINE mask v_eq(vec a, vec b) { return vceqq_f32(a, b); }
 INLINE mask v_lt(vec a, vec b) { return vcltq_f32(a, b); }
 INLINE mask v_le(vec a, vec b) { return vcleq_f32(a, b); }
@@ -48,15 +49,24 @@ INLINE ivec i_or(ivec a, ivec b) { return vorrq_u32(a, b); }
 INLINE ivec i_shl(ivec a, int k) { return vshlq_u32(a, vdupq_n_s32(k)); }
 INLINE ivec i_shr(ivec a, int k) { return vshlq_u32(a, vdupq_n_s32(-k)); }
 
+INLINE void v_transpose(vec x[4]) {
+    float32x4x2_t r01 = vtrnq_f32(x[0], x[1]), r23 = vtrnq_f32(x[2], x[3]);
+    x[0] = vcombine_f32(vget_low_f32(r01.val[0]), vget_low_f32(r23.val[0]));
+    x[1] = vcombine_f32(vget_low_f32(r01.val[1]), vget_low_f32(r23.val[1]));
+    x[2] = vcombine_f32(vget_high_f32(r01.val[0]), vget_high_f32(r23.val[0]));
+    x[3] = vcombine_f32(vget_high_f32(r01.val[1]), vget_high_f32(r23.val[1]));
+}
+
 INLINE void v_rows(const real table[][4], ivec i, vec row[4]) {
     bits of[LANES];
     vst1q_u32(of, i);
-    float32x4x2_t r01 = vtrnq_f32(v_load(table[of[0]]), v_load(table[of[1]]));
-    float32x4x2_t r23 = vtrnq_f32(v_load(table[of[2]]), v_load(table[of[3]]));
-    row[0] = vcombine_f32(vget_low_f32(r01.val[0]), vget_low_f32(r23.val[0]));
-    row[1] = vcombine_f32(vget_low_f32(r01.val[1]), vget_low_f32(r23.val[1]));
-    row[2] = vcombine_f32(vget_high_f32(r01.val[0]), vget_high_f32(r23.val[0]));
-    row[3] = vcombine_f32(vget_high_f32(r01.val[1]), vget_high_f32(r23.val[1]));
+    for (int k = 0; k < 4; k++) row[k] = v_load(table[of[k]]);
+    v_transpose(row);
+}
+
+INLINE void v_columns(const real *p, intptr_t step, vec column[4]) {
+    for (int k = 0; k < 4; k++) column[k] = v_load(p + k * step);
+    v_transpose(column);
 }
 
 #else
@@ -79,6 +89,7 @@ INLINE vec v_fnma(vec a, vec b, vec c) { return vfmsq_f64(c, a, b); }
 INLINE vec v_abs(vec x) { return vabsq_f64(x); }
 INLINE vec v_neg(vec x) { return vnegq_f64(x); }
 
+INLINE vec v_largest(vec x) { return vdupq_n_f64(vmaxvq_f64(x)); }
 INLINE mask v_eq(vec a, vec b) { return vceqq_f64(a, b); }
 INLINE mask v_lt(vec a, vec b) { return vcltq_f64(a, b); }
 INLINE mask v_le(vec a, vec b) { return vcleq_f64(a, b); }
@@ -98,6 +109,12 @@ INLINE ivec i_or(ivec a, ivec b) { return vorrq_u64(a, b); }
 INLINE ivec i_shl(ivec a, int k) { return vshlq_u64(a, vdupq_n_s64(k)); }
 INLINE ivec i_shr(ivec a, int k) { return vshlq_u64(a, vdupq_n_s64(-k)); }
 
+INLINE void v_transpose(vec x[2]) {
+    vec even = vtrn1q_f64(x[0], x[1]);
+    x[1] = vtrn2q_f64(x[0], x[1]);
+    x[0] = even;
+}
+
 INLINE void v_rows(const real table[][4], ivec i, vec row[4]) {
     const real *r0 = table[vgetq_lane_u64(i, 0)], *r1 = table[vgetq_lane_u64(i, 1)];
     for (int k = 0; k < 4; k += 2) {
@@ -106,8 +123,26 @@ INLINE void v_rows(const real table[][4], ivec i, vec row[4]) {
     }
 }
 
+INLINE void v_columns(const real *p, intptr_t step, vec column[4]) {
+    for (int k = 0; k < 4; k += 2) {
+        column[k] = v_load(p + k), column[k + 1] = v_load(p + step + k);
+        v_transpose(column + k);
+    }
+}
+
 #endif
 
+/* Part of a vector, element by element. */
+INLINE vec v_load_part(const real *p, intptr_t n, real c) {
+    real lanes[LANES];
+    for (int i = 0; i < LANES; i++) lanes[i] = i < n ? p[i] : c;
+    return v_load(lanes);
+}
+INLINE void v_store_part(real *p, intptr_t n, vec x) {
+    real lanes[LANES];
+    v_store(lanes, x);
+    for (intptr_t i = 0; i < n; i++) p[i] = lanes[i];
+}
 INLINE vec v_mul_error(vec a, vec b, vec p) { return v_fma(a, b, v_neg(p)); }
 INLINE vec v_max(vec a, vec b) { return v_select(v_lt(b, a), a, b); }
 INLINE vec v_min(vec a, vec b) { return v_select(v_lt(a, b), a, b); }

@@ -15,6 +15,10 @@ typedef int mask;
 
 INLINE vec v_load(const real *p) { return *p; }
 INLINE void v_store(real *p, vec x) { *p = x; }
+INLINE vec v_load_part(const real *p, intptr_t n, real c) { return n > 0 ? *p : c; }
+INLINE void v_store_part(real *p, intptr_t n, vec x) {
+    if (n > 0) *p = x;
+}
 INLINE vec v_set(real c) { return c; }
 
 INLINE vec v_add(vec a, vec b) { return a + b; }
@@ -55,7 +59,15 @@ INLINE void v_rows(const real table[][4], ivec i, vec row[4]) {
     for (int k = 0; k < 4; k++) row[k] = table[i][k];
 }
 
-INLINE vec v_lookup(const real *table, ivec i) { return table[i & 31]; }
+INLINE void v_columns(const real *p, intptr_t step, vec column[4]) {
+    (void)step;
+    for (int k = 0; k < 4; k++) column[k] = p[k];
+}
+
+INLINE vec v_lookup(const real *table, ivec i) { return table[i & (FL_WIDTH == 32 ? 31 : 15)]; }
+
+INLINE vec v_largest(vec x) { return x; }
+INLINE void v_transpose(vec x[1]) { (void)x; }
 
 INLINE ivec v_bits(vec x) {
     ivec i;

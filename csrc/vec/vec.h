@@ -7,6 +7,8 @@
 
    Memory; no alignment is assumed
      v_load(p)  v_store(p, x)      LANES consecutive reals
+     v_load_part(p, n, c)          the n <= LANES reals at p, then c; nothing else is read
+     v_store_part(p, n, x)         the first n <= LANES lanes; nothing else is written
      v_load_half(p)  v_store_half(p, x)     LANES consecutive binary16, width 32 only; the store rounds to nearest even
 
    Arithmetic, rounded to nearest even
@@ -19,6 +21,8 @@
      v_max(a, b)                   a > b ? a : b     so b where either is nan, and b where both are zeros
      v_min(a, b)                   a < b ? a : b     likewise
 
+     v_largest(x)                  the largest lane, in every lane, for x without nan; of zeros, either
+
    Comparison and choice; every comparison with a nan is false, but v_ne is true
      v_eq  v_ne  v_lt  v_le
      v_select(m, a, b)             m ? a : b
@@ -27,7 +31,10 @@
 
    Tables
      v_rows(table, i, row)         row[k] = table[i][k] lane by lane; rows of four, i below their number
-     v_lookup(table, i)            table[i mod 32]: fast where VEC_LOOKUP32 is defined, else in portable.h alone
+     v_columns(p, step, column)    column[k] = p[step times the lane + k], for k = 0 .. 3
+     v_lookup(table, i)            table[i mod 32] at width 32, table[i mod 16] at width 64: fast where VEC_LOOKUP32
+                                   or VEC_LOOKUP16 is defined, else in portable.h alone
+     v_transpose(x)                element k of vector i and element i of vector k change places, for LANES vectors
 
    Bits
      v_bits(x)  v_real(i)          reinterpret

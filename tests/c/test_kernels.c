@@ -240,7 +240,8 @@ typedef struct {
 
 static void measure_layout(int f, int width, int t, int rows, int n, const layout *l, row_space *m, record *r,
                            const char *name) {
-    int size = width / 8, whole_row = fl_rows[f].shape == normalize, labelled = fl_rows[f].shape == reduce_labelled;
+    int size = width / 8, whole_row = (fl_rows[f].shape == normalize || fl_rows[f].shape == normalize_terms),
+        labelled = fl_rows[f].shape == reduce_labelled;
     int64_t labels[MAX_ROWS];
     char where[100], *x = (char *)m->in, *y = (char *)m->out;
     intptr_t outer = l->outer * size, core = l->core * size, dims[] = {rows, n};

@@ -90,7 +90,72 @@ static void probe_v_rows(PARAMETERS) {
     }
 }
 
-#if defined(VEC_LOOKUP32) || LANES == 1
+/* Element b mod 4 of a row whose elements have the bit patterns a, a + 1, a + 2, a + 3; rows are five elements apart. */
+static void probe_v_columns(PARAMETERS) {
+    real rows[5 * LANES];
+    vec column[4];
+    (void)pc;
+    for (int l = 0; l < LANES; l++)
+        for (int k = 0; k < 4; k++) rows[5 * l + k] = real_of(pa[l] + (uint64_t)k);
+    v_columns(rows, 5, column);
+    for (int k = 0; k < 4; k++) {
+        uint64_t lanes[LANES];
+        store(lanes, column[k]);
+        for (int l = 0; l < LANES; l++)
+            if (pb[l] % 4 == (unsigned)k) out[l] = lanes[l];
+    }
+}
+
+/* Lane k is inside of the part where b is odd; what is not shows c. */
+static void probe_v_load_part(PARAMETERS) {
+    for (int k = 0; k < LANES; k++) {
+        real block[LANES];
+        uint64_t lanes[LANES];
+        v_store(block, load(pa));
+        store(lanes, v_load_part(block, k + (int)(pb[k] % 2), real_of(pc[k])));
+        out[k] = lanes[k];
+    }
+}
+static void probe_v_store_part(PARAMETERS) {
+    for (int k = 0; k < LANES; k++) {
+        real block[LANES];
+        uint64_t lanes[LANES];
+        v_store(block, load(pc));
+        v_store_part(block, k + (int)(pb[k] % 2), load(pa));
+        store(lanes, v_load(block));
+        out[k] = lanes[k];
+    }
+}
+
+/* Row r of a matrix becomes its column r, whichever r is. */
+static void probe_v_transpose(PARAMETERS) {
+    (void)pc;
+    for (int r = 0; r < LANES; r++) {
+        vec x[LANES];
+        for (int i = 0; i < LANES; i++) x[i] = load(i == r ? pa : pb);
+        v_transpose(x);
+        for (int k = 0; k < LANES; k++) {
+            uint64_t lanes[LANES];
+            store(lanes, x[k]);
+            out[k] = r == 0 || out[k] == lanes[r] ? lanes[r] : ~lanes[r];
+        }
+    }
+}
+
+/* The only number above -inf, nan counting as 1; it is looked for in the lane opposite to its own. */
+static void probe_v_largest(PARAMETERS) {
+    (void)pb, (void)pc;
+    for (int k = 0; k < LANES; k++) {
+        real block[LANES], a = real_of(pa[k]);
+        uint64_t lanes[LANES];
+        for (int i = 0; i < LANES; i++) block[i] = -REAL_INFINITY;
+        block[k] = a == a ? a : 1;
+        store(lanes, v_largest(v_load(block)));
+        out[k] = lanes[LANES - 1 - k];
+    }
+}
+
+#if defined(VEC_LOOKUP32) || defined(VEC_LOOKUP16) || LANES == 1
 static void probe_v_lookup(PARAMETERS) {
     real table[32];
     (void)pb, (void)pc;
@@ -163,16 +228,17 @@ static void probe_v_store_half(PARAMETERS) {
 #define COMPUTES(name, arguments) {#name, arguments, 1, probe_##name}
 
 static const vec_operation operations[] = {
-    SELECTS(v_load, 1),      SELECTS(v_store, 1),      SELECTS(v_set, 1),    COMPUTES(v_add, 2),
-    COMPUTES(v_sub, 2),      COMPUTES(v_mul, 2),       COMPUTES(v_div, 2),   COMPUTES(v_fma, 3),
-    COMPUTES(v_fnma, 3),     COMPUTES(v_mul_error, 2), SELECTS(v_abs, 1),    SELECTS(v_neg, 1),
-    SELECTS(v_max, 2),       SELECTS(v_min, 2),        SELECTS(v_eq, 2),     SELECTS(v_ne, 2),
-    SELECTS(v_lt, 2),        SELECTS(v_le, 2),         SELECTS(v_select, 3), COMPUTES(v_add_where, 3),
-    SELECTS(m_and, 3),       SELECTS(m_or, 3),         SELECTS(m_any, 2),    SELECTS(v_bits, 1),
-    SELECTS(v_real, 1),      SELECTS(i_set, 1),        SELECTS(i_add, 2),    SELECTS(i_sub, 2),
-    SELECTS(i_and, 2),       SELECTS(i_or, 2),         SELECTS(i_shl, 2),    SELECTS(i_shr, 2),
-    SELECTS(v_rows, 2),
-#if defined(VEC_LOOKUP32) || LANES == 1
+    SELECTS(v_load, 1),      SELECTS(v_store, 1),      SELECTS(v_set, 1),       COMPUTES(v_add, 2),
+    COMPUTES(v_sub, 2),      COMPUTES(v_mul, 2),       COMPUTES(v_div, 2),      COMPUTES(v_fma, 3),
+    COMPUTES(v_fnma, 3),     COMPUTES(v_mul_error, 2), SELECTS(v_abs, 1),       SELECTS(v_neg, 1),
+    SELECTS(v_max, 2),       SELECTS(v_min, 2),        SELECTS(v_eq, 2),        SELECTS(v_ne, 2),
+    SELECTS(v_lt, 2),        SELECTS(v_le, 2),         SELECTS(v_select, 3),    COMPUTES(v_add_where, 3),
+    SELECTS(m_and, 3),       SELECTS(m_or, 3),         SELECTS(m_any, 2),       SELECTS(v_bits, 1),
+    SELECTS(v_real, 1),      SELECTS(i_set, 1),        SELECTS(i_add, 2),       SELECTS(i_sub, 2),
+    SELECTS(i_and, 2),       SELECTS(i_or, 2),         SELECTS(i_shl, 2),       SELECTS(i_shr, 2),
+    SELECTS(v_rows, 2),      SELECTS(v_columns, 2),    SELECTS(v_load_part, 3), SELECTS(v_store_part, 3),
+    SELECTS(v_transpose, 2), SELECTS(v_largest, 1),
+#if defined(VEC_LOOKUP32) || defined(VEC_LOOKUP16) || LANES == 1
     SELECTS(v_lookup, 1),
 #endif
 #if FL_WIDTH == 32

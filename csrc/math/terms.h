@@ -1,0 +1,230 @@
+/* Sums of exponentials: windows that elements are seen through, terms, and running sums of them, a row per lane. */
+
+#ifndef FASTLOG_TERMS_H
+#define FASTLOG_TERMS_H
+
+#include <stddef.h>
+
+#include "exp.h"
+
+/* Infinities become the largest numbers. */
+INLINE vec p_finite(vec x) { return v_max(v_set(-REAL_MAX), v_min(v_set(REAL_MAX), x)); }
+
+/* How elements become terms: 2^TERM_LIFT e^(x - base) 2^-n, where 2^n is next to e^(max - base). Reducing x - max
+   instead would round the difference, an error of |x - max|/2 ulp in the term; with base = 0 nothing is rounded before
+   exp's own exact reduction. From DIRECT on, base is the maximum: then every x whose term is not negligible is within a
+   factor of two of it, and x - base is exact. max is made finite first, so that -inf - (-inf) does not arise.
+
+   Lifted, no term is subnormal, and x is not taken to be below `least`. At FLOOR below the maximum terms are so small
+   that 2^30 of them still round to 0; at NO_TERM, already one does. */
+#if FL_WIDTH == 32
+#define TERM_LIFT 90 /* 2^36 of the largest terms do not overflow */
+#define TERM_UNLIFT 0x1p-90f
+#else
+#define TERM_LIFT 400
+#define TERM_UNLIFT 0x1p-400
+#endif
+#define NO_TERM (EXP_MIN - REAL(3.0))
+
+typedef struct {
+    vec base, top, n; /* top = max - base */
+    vec least, rounder;
+} window;
+
+INLINE window p_window(vec max, real floor) {
+    vec finite = p_finite(max);
+    vec base = v_select(v_lt(v_abs(finite), v_set(DIRECT)), v_set(0), finite);
+    vec top = v_sub(finite, base);
+    vec n = v_sub(v_fma(top, v_set(log2_e), v_set(ROUNDER)), v_set(ROUNDER));
+    return (window){base, top, n, v_add(top, v_set(floor)), m_word_rounder(v_sub(v_set(TERM_LIFT), n))};
+}
+
+/* Is some base not 0? Where none is, the subtraction is left out. */
+INLINE int p_is_far(window w) { return m_any(v_ne(w.base, v_set(0))); }
+
+INLINE vec p_argument(vec x, window w, int far) { return v_max(w.least, far ? v_sub(x, w.base) : x); }
+
+INLINE vec p_term(vec x, window w, int far) { return m_exp_word(p_argument(x, w, far), w.rounder); }
+
+/* The sum of lifted terms as a double word - many equal terms would be rounded the same way each time - and how many
+   maxima were left out of it. */
+typedef struct {
+    dw sum;
+    vec maxima;
+} term_sum;
+
+INLINE term_sum p_no_terms(void) { return (term_sum){{v_set(0), v_set(0)}, v_set(0)}; }
+
+/* How terms are summed. Inner loops are compiled for each of the cases of SPECIALIZED.
+     far, rough    of p_term
+     keeps         the terms are stored, too; not the rough ones
+     has_max       some may be the maximum, and are left out and counted instead */
+typedef struct {
+    int far, rough, keeps, has_max;
+} summation;
+
+#define SPECIALIZED(f, how, ...) \
+    ((how).far     ? ((how).rough   ? f(__VA_ARGS__, ((summation){1, 1, 0, 1})) \
+                      : (how).keeps ? f(__VA_ARGS__, ((summation){1, 0, 1, 1})) \
+                                    : f(__VA_ARGS__, ((summation){1, 0, 0, 1}))) \
+     : (how).rough ? f(__VA_ARGS__, ((summation){0, 1, 0, 1})) \
+     : (how).keeps ? f(__VA_ARGS__, ((summation){0, 0, 1, 1})) \
+                   : f(__VA_ARGS__, ((summation){0, 0, 0, 1})))
+
+/* n vectors, `step` elements apart, and where their terms are kept. */
+typedef struct {
+    const real *x;
+    intptr_t step, n;
+    real *kept;
+    intptr_t kept_step;
+} vectors;
+
+INLINE vectors p_from(vectors v, intptr_t i) {
+    v.x += i * v.step, v.n -= i;
+    if (v.kept) v.kept += i * v.kept_step;
+    return v;
+}
+
+INLINE mask p_count_maxima(term_sum *t, vec x, vec max) {
+    mask is_max = v_eq(x, max);
+    t->maxima = v_add_where(t->maxima, is_max, v_set(1));
+    return is_max;
+}
+
+INLINE vec p_load_term(term_sum *t, vectors v, intptr_t i, vec max, window w, summation how) {
+    vec x = v_load(v.x + i * v.step), y = p_term(x, w, how.far);
+    if (how.keeps) v_store(v.kept + i * v.kept_step, y);
+    return how.has_max ? v_select(p_count_maxima(t, x, max), v_set(0), y) : y;
+}
+
+INLINE exp_parts p_load_parts(term_sum *t, vectors v, intptr_t i, vec max, window w, summation how) {
+    vec x = v_load(v.x + i * v.step), zero = v_set(0);
+    exp_parts e = m_exp_parts(p_argument(x, w, how.far), w.rounder, 1);
+    if (!how.has_max) return e;
+    mask is_max = p_count_maxima(t, x, max);
+    return (exp_parts){v_select(is_max, zero, e.power), v_select(is_max, zero, e.rest)};
+}
+
+INLINE term_sum p_join(term_sum t, vec sum) {
+    dw joined = dw_two_sum(t.sum.hi, sum);
+    return (term_sum){{joined.hi, v_add(t.sum.lo, joined.lo)}, t.maxima};
+}
+
+/* Joins a vector, or GROUP of them, to the double word. Rough terms are not rounded at all: their powers are summed up,
+   which is exact where many are equal, and apart from them power times rest, whose errors are small beside the powers.
+   Others are summed up by fours. */
+#define GROUP 8
+INLINE term_sum p_add_one(term_sum t, vectors v, vec max, window w, summation how) {
+    if (!how.rough) {
+        vec term = p_load_term(&t, v, 0, max, w, how);
+        return p_join(t, term);
+    }
+    exp_parts e = p_load_parts(&t, v, 0, max, w, how);
+    return p_join(t, v_fma(e.power, e.rest, e.power));
+}
+INLINE term_sum p_add_group(term_sum t, vectors v, vec max, window w, summation how) {
+    vec sum[GROUP / 2], rests = v_set(0);
+#pragma GCC unroll 4
+    for (intptr_t i = 0; i < GROUP; i += 2) {
+        if (how.rough) {
+            exp_parts first = p_load_parts(&t, v, i, max, w, how), second = p_load_parts(&t, v, i + 1, max, w, how);
+            sum[i / 2] = v_add(first.power, second.power);
+            rests = v_fma(first.power, first.rest, v_fma(second.power, second.rest, rests));
+        } else {
+            vec first = p_load_term(&t, v, i, max, w, how), second = p_load_term(&t, v, i + 1, max, w, how);
+            sum[i / 2] = v_add(first, second);
+            if (!FL_FUSED) t = p_join(p_join(t, first), second); /* larger errors of the terms leave no room for more */
+        }
+    }
+    if (!FL_FUSED && !how.rough) return t;
+    vec first = v_add(sum[0], sum[1]), second = v_add(sum[2], sum[3]);
+    if (!how.rough) {
+        return p_join(p_join(t, first), second);
+    }
+    t = p_join(t, v_add(first, second));
+    if (!EXP_RESTS_ARE_SMALL) return p_join(t, rests);
+    t.sum.lo = v_add(t.sum.lo, rests);
+    return t;
+}
+
+/* A row per lane, so far. */
+typedef struct {
+    vec max;
+    window window;
+    term_sum terms;
+} tally;
+
+/* The largest of each lane, and of max; nan counts for nothing. Two chains hide half of the latency. */
+INLINE vec p_max(vec max, vectors v) {
+    vec other = max;
+    intptr_t i = 0;
+    for (; i < v.n - 1; i += 2) {
+        max = v_max(v_load(v.x + i * v.step), max);
+        other = v_max(v_load(v.x + (i + 1) * v.step), other);
+    }
+    if (i < v.n) max = v_max(v_load(v.x + i * v.step), max);
+    return v_max(max, other);
+}
+
+INLINE tally p_tally_vectors(tally t, vectors v, summation how) {
+    for (; v.n >= GROUP; v = p_from(v, GROUP)) t.terms = p_add_group(t.terms, v, t.max, t.window, how);
+    for (; v.n > 0; v = p_from(v, 1)) t.terms = p_add_one(t.terms, v, t.max, t.window, how);
+    return t;
+}
+
+/* The tally when the maxima become `max`: the sum changes its unit, and former maxima become terms. */
+static void p_raise(tally *t, vec max, real floor) {
+    window w = p_window(max, floor);
+    dw d = dw_two_sum(t->window.base, v_neg(w.base));
+    mask gone = v_lt(v_sub(p_finite(t->max), p_finite(max)), v_set(FLOOR));
+    scaled e = m_exp_dw(v_select(gone, v_set(0), d.hi), v_select(gone, v_set(0), d.lo), v_set(ROUNDER));
+    /* 2^shift in two steps, none of which is out of range. */
+    vec shift = v_select(gone, v_set(0), v_add(v_sub(t->window.n, w.n), e.n));
+    vec half = v_max(v_set(1 - EXPONENT_BIAS), shift), rounder = v_set(ROUNDER);
+    vec power = v_select(gone, v_set(0), m_power_of_two(v_bits(v_add(half, rounder))));
+    vec rest = m_power_of_two(v_bits(v_add(v_sub(shift, half), rounder)));
+    vec hi = v_mul(t->terms.sum.hi, e.mantissa.hi);
+    vec lo = v_fma(t->terms.sum.hi, e.mantissa.lo, v_mul(t->terms.sum.lo, e.mantissa.hi));
+    lo = v_add(v_mul_error(t->terms.sum.hi, e.mantissa.hi, hi), lo);
+    mask grew = v_lt(t->max, max);
+    vec former = v_mul(v_select(grew, t->terms.maxima, v_set(0)), p_term(p_finite(t->max), w, 1));
+    term_sum rescaled = {{v_mul(v_mul(hi, power), rest), v_mul(v_mul(lo, power), rest)},
+                         v_select(grew, v_set(0), t->terms.maxima)};
+    *t = (tally){max, w, p_join(rescaled, former)};
+}
+
+static void p_tally_terms(tally *t, const vectors *v, summation how) {
+    how.far = p_is_far(t->window);
+    *t = SPECIALIZED(p_tally_vectors, how, *t, *v);
+}
+
+/* The first vectors of rows. */
+INLINE tally p_tally(vectors v, real floor, summation how) {
+    vec max = p_max(v_set(-REAL_INFINITY), v);
+    tally t = {max, p_window(max, floor), p_no_terms()};
+    p_tally_terms(&t, &v, how);
+    return t;
+}
+
+/* More of them. */
+INLINE void p_tally_more(tally *t, vectors v, real floor, summation how) {
+    vec max = p_max(t->max, v);
+    if (m_any(v_lt(t->max, max))) p_raise(t, max, floor);
+    p_tally_terms(t, &v, how);
+}
+
+/* A lifted sum in units of e^max. A rough unit has the same relative error as the terms. */
+INLINE dw p_in_units_of_max(dw sum, window w, int rough) {
+    vec error = rough ? m_rough_error(w.top) : v_set(0);
+    dw quotient = dw_div(sum, m_exp_dw(w.top, error, v_set(ROUNDER)).mantissa);
+    vec unlift = v_set(TERM_UNLIFT);
+    return (dw){v_mul(quotient.hi, unlift), v_mul(quotient.lo, unlift)};
+}
+
+/* Before the first element. */
+INLINE tally p_empty(real floor) {
+    vec max = v_set(-REAL_INFINITY);
+    return (tally){max, p_window(max, floor), p_no_terms()};
+}
+
+#endif
