@@ -19,6 +19,7 @@
 #define GROUPS 256           /* whose maxima are kept while the strips of a row are summed: at most 16 KiB */
 #define STRIP \
     (16 * GROUP * LANES) /* elements of a row whose maximum, then sum is taken: no more than 8 KiB, in cache */
+#define GATHERED 2048
 #define LONGEST_STRIP (GROUPS * GROUP * LANES)
 #define ROWS_AT_ONCE (2048 * LANES) /* elements whose terms are kept in cache until they are needed again: 128 KiB */
 #define PREFETCH (2 * STRIP)        /* elements ahead: reading memory goes on while terms are computed */
@@ -195,8 +196,9 @@ static void tally_lanes(tally *t, intptr_t count, real floor) {
 
 /* A whole row, the same in every lane: a single strip where it can be one, else LANES strips at a time. */
 static tally tally_along(const char *x, intptr_t step, intptr_t n, real floor, summation how) {
-    real block[LANES * GROUP * LANES]; /* of elements that are not neighbours */
-    intptr_t length = step == WIDTH ? (n <= LONGEST_STRIP ? LONGEST_STRIP : STRIP) : GROUP * LANES;
+    real block[GATHERED]; /* of elements that are not neighbours */
+    intptr_t longest = step == WIDTH ? LONGEST_STRIP : GATHERED;
+    intptr_t length = n <= longest ? longest : step == WIDTH ? STRIP : GATHERED / LANES;
     tally all = p_empty(floor);
     for (intptr_t i = 0; i < n;) {
         strip s[LANES] = {{0, 0, 0}};
