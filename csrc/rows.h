@@ -62,24 +62,24 @@ static inline total total_add(total t, double x) {
     return (total){s, t.lo + ((t.hi - t_part) + (x - x_part))};
 }
 
-/* The sum of all lanes, pairwise. */
-INLINE total total_of_lanes(dw x) {
-    real hi[LANES], lo[LANES];
-    total sum[LANES];
-    v_store(hi, x.hi);
-    v_store(lo, x.lo);
-    for (int i = 0; i < LANES; i++) sum[i] = (total){hi[i], lo[i]};
-    for (int half = LANES / 2; half; half /= 2)
-        for (int i = 0; i < half; i++) {
-            sum[i] = total_add(sum[i], sum[i + half].hi);
-            sum[i].lo += sum[i + half].lo;
-        }
-    return sum[0];
+/* Of all lanes, in every lane. */
+INLINE vec largest_lane(vec x) {
+#pragma GCC unroll 4
+    for (int k = LANES / 2; k; k /= 2) x = v_max(x, v_swap(x, k));
+    return x;
 }
-
-INLINE dw total_as_dw(total t) {
-    real hi = (real)t.hi;
-    return (dw){v_set(hi), v_set((real)(t.hi - (double)hi + t.lo))};
+INLINE vec sum_of_lanes(vec x) {
+#pragma GCC unroll 4
+    for (int k = LANES / 2; k; k /= 2) x = v_add(x, v_swap(x, k));
+    return x;
+}
+INLINE dw dw_sum_of_lanes(dw x) {
+#pragma GCC unroll 4
+    for (int k = LANES / 2; k; k /= 2) {
+        dw s = dw_two_sum(x.hi, v_swap(x.hi, k));
+        x = (dw){s.hi, v_add(s.lo, v_add(x.lo, v_swap(x.lo, k)))};
+    }
+    return x;
 }
 
 /* ---- lanes along rows ---- */
@@ -102,7 +102,7 @@ static vec strip_max(const strip *s, real *maxima) {
     }
     intptr_t whole = whole_vectors(s->n - i);
     top = p_max(top, (vectors){s->x + i, LANES, whole / LANES, 0, 0});
-    return v_largest(v_max(v_load_part(s->x + i + whole, s->n - i - whole, -REAL_INFINITY), top));
+    return largest_lane(v_max(v_load_part(s->x + i + whole, s->n - i - whole, -REAL_INFINITY), top));
 }
 
 /* The terms of a strip. Only groups that the maximum is in are searched for it. */
@@ -131,16 +131,14 @@ static term_sum strip_terms(const strip *s, const real *maxima, vec max, window 
     return SPECIALIZED(sum_strip, how, s, maxima, max, w);
 }
 
-/* Lane k of the result: the sum of all lanes of x[k]. A single one is in every lane. */
-INLINE vec count_across(vec *x, intptr_t count) {
-    if (count == 1) return v_set((real)total_of_lanes((dw){x[0], v_set(0)}).hi);
+/* Lane k of the result: the sum of all lanes of x[k]. */
+INLINE vec sum_across(vec *x) {
     v_transpose(x);
     vec sum = x[0];
     for (int i = 1; i < LANES; i++) sum = v_add(x[i], sum);
     return sum;
 }
-INLINE dw sum_across(vec *hi, vec *lo, intptr_t count) {
-    if (count == 1) return total_as_dw(total_of_lanes((dw){hi[0], lo[0]}));
+INLINE dw dw_sum_across(vec *hi, vec *lo) {
     v_transpose(hi);
     v_transpose(lo);
     dw sum = {hi[0], lo[0]};
@@ -151,9 +149,20 @@ INLINE dw sum_across(vec *hi, vec *lo, intptr_t count) {
     return sum;
 }
 
-/* One strip per lane; unused lanes repeat the first, and a single strip is in every lane. While the terms of one strip
-   are summed, the maximum of the next is already looked for: it has to pass all lanes, which takes its time. */
+/* The same sum in every lane. */
+INLINE tally tally_strip(const strip *s, real floor, summation how) {
+    real maxima[GROUPS * LANES];
+    vec max = strip_max(s, maxima);
+    window w = p_window(max, floor);
+    how.far = p_is_far(w);
+    term_sum t = strip_terms(s, maxima, max, w, how);
+    return (tally){max, w, {dw_sum_of_lanes(t.sum), sum_of_lanes(t.maxima)}};
+}
+
+/* One strip per lane; unused lanes repeat the first. While the terms of one strip are summed, the maximum of the next
+   is already looked for: it has to pass all lanes, which takes its time. */
 static tally tally_strips(const strip *s, intptr_t count, real floor, summation how) {
+    if (count == 1) return tally_strip(s, floor, how);
     real maxima[2][GROUPS * LANES], max[LANES];
     vec hi[LANES], lo[LANES], left_out[LANES];
     vec next = strip_max(s, maxima[0]);
@@ -170,7 +179,7 @@ static tally tally_strips(const strip *s, intptr_t count, real floor, summation 
         hi[k] = t.sum.hi, lo[k] = t.sum.lo, left_out[k] = t.maxima, max[k] = first_lane(of_strip);
     }
     vec all = v_load(max);
-    return (tally){all, p_window(all, floor), {sum_across(hi, lo, count), count_across(left_out, count)}};
+    return (tally){all, p_window(all, floor), {dw_sum_across(hi, lo), sum_across(left_out)}};
 }
 
 /* The sum of two tallies. */
@@ -185,13 +194,12 @@ static void tally_join(tally *a, tally *b, real floor) {
 
 /* The sum of the first `count` lanes, in every lane. */
 static void tally_lanes(tally *t, intptr_t count, real floor) {
-    p_raise(t, v_largest(t->max), floor);
-    vec used = v_load_part((const real[LANES]){0}, count, 1), zero = v_set(0);
-    mask is_used = v_eq(used, zero);
-    vec hi = v_select(is_used, t->terms.sum.hi, zero), lo = v_select(is_used, t->terms.sum.lo, zero);
-    vec left_out = v_select(is_used, t->terms.maxima, zero);
-    t->terms.sum = total_as_dw(total_of_lanes((dw){hi, lo}));
-    t->terms.maxima = v_set((real)total_of_lanes((dw){left_out, zero}).hi);
+    p_raise(t, largest_lane(t->max), floor);
+    vec zero = v_set(0);
+    mask unused = v_ne(v_load_part((const real[LANES]){0}, count, 1), zero);
+    dw used = {v_select(unused, zero, t->terms.sum.hi), v_select(unused, zero, t->terms.sum.lo)};
+    t->terms.sum = dw_sum_of_lanes(used);
+    t->terms.maxima = sum_of_lanes(v_select(unused, zero, t->terms.maxima));
 }
 
 /* A whole row, the same in every lane: a single strip where it can be one, else LANES strips at a time. */
@@ -590,7 +598,8 @@ INLINE double sum2_along(kernel2 *k, const char *x1, intptr_t step1, const char 
             dw s = dw_two_sum(sum.hi, v_load(y + j));
             sum = (dw){s.hi, v_add(sum.lo, s.lo)};
         }
-        total block = total_of_lanes(sum);
+        sum = dw_sum_of_lanes(sum);
+        total block = {first_lane(sum.hi), first_lane(sum.lo)};
         if (block.hi - block.hi == 0) {
             all = total_add(all, block.hi);
             all.lo += block.lo;

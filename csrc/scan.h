@@ -112,7 +112,7 @@ INLINE scan scan_block(scan s, const real *x, real *y, intptr_t n) {
     const real *low = x;
     real old_base = s.base;
     int ascends =
-        first_lane(v_largest(p_max(v_set(-REAL_INFINITY), (vectors){x, LANES, filled_up(n) / LANES, 0, 0}))) > s.max;
+        first_lane(largest_lane(p_max(v_set(-REAL_INFINITY), (vectors){x, LANES, filled_up(n) / LANES, 0, 0}))) > s.max;
     if (ascends) {
         s = scan_maxima(s, x, smaller_ones, max, base, former_base, n);
         low = smaller_ones;

@@ -56,10 +56,9 @@ INLINE ivec i_sub(ivec a, ivec b) { return _mm256_sub_epi32(a, b); }
 INLINE ivec i_shl(ivec a, int k) { return _mm256_slli_epi32(a, k); }
 INLINE ivec i_shr(ivec a, int k) { return _mm256_srli_epi32(a, k); }
 
-INLINE vec v_largest(vec x) {
-    x = v_max(x, _mm256_permute2f128_ps(x, x, 1));
-    x = v_max(x, _mm256_permute_ps(x, 0x4e));
-    return v_max(x, _mm256_permute_ps(x, 0xb1));
+INLINE vec v_swap(vec x, int k) {
+    if (k == 4) return _mm256_permute2f128_ps(x, x, 1);
+    return k == 2 ? _mm256_permute_ps(x, 0x4e) : _mm256_permute_ps(x, 0xb1);
 }
 
 /* Blocks of 4 by 4 elements within halves; then the halves. */
@@ -156,10 +155,7 @@ INLINE ivec i_sub(ivec a, ivec b) { return _mm256_sub_epi64(a, b); }
 INLINE ivec i_shl(ivec a, int k) { return _mm256_slli_epi64(a, k); }
 INLINE ivec i_shr(ivec a, int k) { return _mm256_srli_epi64(a, k); }
 
-INLINE vec v_largest(vec x) {
-    x = v_max(x, _mm256_permute2f128_pd(x, x, 1));
-    return v_max(x, _mm256_permute_pd(x, 5));
-}
+INLINE vec v_swap(vec x, int k) { return k == 2 ? _mm256_permute2f128_pd(x, x, 1) : _mm256_permute_pd(x, 5); }
 
 INLINE void v_transpose(vec x[4]) {
     vec even01 = _mm256_unpacklo_pd(x[0], x[1]), odd01 = _mm256_unpackhi_pd(x[0], x[1]);

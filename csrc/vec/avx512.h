@@ -57,12 +57,10 @@ INLINE vec v_lookup(const real *table, ivec i) {
     return _mm512_permutex2var_ps(_mm512_loadu_ps(table), i, _mm512_loadu_ps(table + 16));
 }
 
-/* Halves, quarters, pairs and neighbours change places. */
-INLINE vec v_largest(vec x) {
-    x = v_max(x, _mm512_shuffle_f32x4(x, x, 0x4e));
-    x = v_max(x, _mm512_shuffle_f32x4(x, x, 0xb1));
-    x = v_max(x, _mm512_permute_ps(x, 0x4e));
-    return v_max(x, _mm512_permute_ps(x, 0xb1));
+INLINE vec v_swap(vec x, int k) {
+    if (k == 8) return _mm512_shuffle_f32x4(x, x, 0x4e);
+    if (k == 4) return _mm512_shuffle_f32x4(x, x, 0xb1);
+    return k == 2 ? _mm512_permute_ps(x, 0x4e) : _mm512_permute_ps(x, 0xb1);
 }
 
 /* Blocks of 2 by 2, then of 4 by 4 elements within quarters; then the quarters. */
@@ -169,10 +167,9 @@ INLINE vec v_lookup(const real *table, ivec i) {
     return _mm512_permutex2var_pd(_mm512_loadu_pd(table), i, _mm512_loadu_pd(table + 8));
 }
 
-INLINE vec v_largest(vec x) {
-    x = v_max(x, _mm512_shuffle_f64x2(x, x, 0x4e));
-    x = v_max(x, _mm512_shuffle_f64x2(x, x, 0xb1));
-    return v_max(x, _mm512_permute_pd(x, 0x55));
+INLINE vec v_swap(vec x, int k) {
+    if (k == 4) return _mm512_shuffle_f64x2(x, x, 0x4e);
+    return k == 2 ? _mm512_shuffle_f64x2(x, x, 0xb1) : _mm512_permute_pd(x, 0x55);
 }
 
 INLINE void v_transpose(vec x[8]) {

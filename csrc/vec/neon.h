@@ -28,7 +28,7 @@ INLINE vec v_fnma(vec a, vec b, vec c) { return vfmsq_f32(c, a, b); }
 INLINE vec v_abs(vec x) { return vabsq_f32(x); }
 INLINE vec v_neg(vec x) { return vnegq_f32(x); }
 
-INLINE vec v_largest(vec x) { return vdupq_n_f32(vmaxvq_f32(x)); }
+INLINE vec v_swap(vec x, int k) { return k == 2 ? vextq_f32(x, x, 2) : vrev64q_f32(x); }
 INLINE mask v_eq(vec a, vec b) { return vceqq_f32(a, b); }
 INLINE mask v_lt(vec a, vec b) { return vcltq_f32(a, b); }
 INLINE mask v_le(vec a, vec b) { return vcleq_f32(a, b); }
@@ -89,7 +89,7 @@ INLINE vec v_fnma(vec a, vec b, vec c) { return vfmsq_f64(c, a, b); }
 INLINE vec v_abs(vec x) { return vabsq_f64(x); }
 INLINE vec v_neg(vec x) { return vnegq_f64(x); }
 
-INLINE vec v_largest(vec x) { return vdupq_n_f64(vmaxvq_f64(x)); }
+INLINE vec v_swap(vec x, int k) { return (void)k, vextq_f64(x, x, 1); }
 INLINE mask v_eq(vec a, vec b) { return vceqq_f64(a, b); }
 INLINE mask v_lt(vec a, vec b) { return vcltq_f64(a, b); }
 INLINE mask v_le(vec a, vec b) { return vcleq_f64(a, b); }

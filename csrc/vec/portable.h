@@ -66,7 +66,7 @@ INLINE void v_columns(const real *p, intptr_t step, vec column[4]) {
 
 INLINE vec v_lookup(const real *table, ivec i) { return table[i & (FL_WIDTH == 32 ? 31 : 15)]; }
 
-INLINE vec v_largest(vec x) { return x; }
+INLINE vec v_swap(vec x, int k) { return (void)k, x; }
 INLINE void v_transpose(vec x[1]) { (void)x; }
 
 INLINE ivec v_bits(vec x) {

@@ -21,8 +21,6 @@
      v_max(a, b)                   a > b ? a : b     so b where either is nan, and b where both are zeros
      v_min(a, b)                   a < b ? a : b     likewise
 
-     v_largest(x)                  the largest lane, in every lane, for x without nan; of zeros, either
-
    Comparison and choice; every comparison with a nan is false, but v_ne is true
      v_eq  v_ne  v_lt  v_le
      v_select(m, a, b)             m ? a : b
@@ -34,6 +32,7 @@
      v_columns(p, step, column)    column[k] = p[step times the lane + k], for k = 0 .. 3
      v_lookup(table, i)            table[i mod 32] at width 32, table[i mod 16] at width 64: fast where VEC_LOOKUP32
                                    or VEC_LOOKUP16 is defined, else in portable.h alone
+     v_swap(x, k)                  lanes i and i xor k change places, for a constant power of two k < LANES
      v_transpose(x)                element k of vector i and element i of vector k change places, for LANES vectors
 
    Bits

@@ -142,16 +142,16 @@ static void probe_v_transpose(PARAMETERS) {
     }
 }
 
-/* The only number above -inf, nan counting as 1; it is looked for in the lane opposite to its own. */
-static void probe_v_largest(PARAMETERS) {
+/* All swaps of all distances, each undone by itself; in between, an element has to stand where it should. */
+static void probe_v_swap(PARAMETERS) {
+    uint64_t lanes[LANES];
     (void)pb, (void)pc;
-    for (int k = 0; k < LANES; k++) {
-        real block[LANES], a = real_of(pa[k]);
-        uint64_t lanes[LANES];
-        for (int i = 0; i < LANES; i++) block[i] = -REAL_INFINITY;
-        block[k] = a == a ? a : 1;
-        store(lanes, v_largest(v_load(block)));
-        out[k] = lanes[LANES - 1 - k];
+    store(out, load(pa));
+#pragma GCC unroll 4
+    for (int distance = LANES / 2; distance > 0; distance /= 2) {
+        store(lanes, v_swap(load(pa), distance));
+        for (int k = 0; k < LANES; k++)
+            if (lanes[k ^ distance] != out[k]) out[k] = ~out[k];
     }
 }
 
@@ -237,7 +237,7 @@ static const vec_operation operations[] = {
     SELECTS(v_real, 1),      SELECTS(i_set, 1),        SELECTS(i_add, 2),       SELECTS(i_sub, 2),
     SELECTS(i_and, 2),       SELECTS(i_or, 2),         SELECTS(i_shl, 2),       SELECTS(i_shr, 2),
     SELECTS(v_rows, 2),      SELECTS(v_columns, 2),    SELECTS(v_load_part, 3), SELECTS(v_store_part, 3),
-    SELECTS(v_transpose, 2), SELECTS(v_largest, 1),
+    SELECTS(v_transpose, 2), SELECTS(v_swap, 1),
 #if defined(VEC_LOOKUP32) || defined(VEC_LOOKUP16) || LANES == 1
     SELECTS(v_lookup, 1),
 #endif
