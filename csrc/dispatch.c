@@ -20,6 +20,8 @@ const fl_shape_info fl_shapes[] = {
     [normalize_terms] = {1, 1, "(n)->(n)", "--"},
     [reduce_labelled] = {2, 1, "(n),()->()", "-q-"},
     [reduce_segments] = {3, 1, "(n),(s),(s)->(s)", "-qq-"},
+    [reduce_weighted] = {3, 2, "(n),(n),(n)->(),()", "--?--"},
+    [reduce_normalize] = {1, 2, "(n)->(n),()", "---"},
 };
 
 static int always(void) { return 1; }

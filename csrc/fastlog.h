@@ -20,7 +20,9 @@ enum fl_shape {
     normalize,       /* (n)->(n), from elements */
     normalize_terms, /* (n)->(n), from their exponentials */
     reduce_labelled, /* (n),()->(): a row and the index of one of its elements */
-    reduce_segments  /* (n),(s),(s)->(s): the elements of a row from an index up to another */
+    reduce_segments, /* (n),(s),(s)->(s): the elements of a row from an index up to another */
+    reduce_weighted, /* (n),(n),(n)->(),(): elements, weights, and which of them count; a sum and its sign */
+    reduce_normalize /* (n)->(n),(): as normalize_terms, and the logarithm of what it divides by */
 };
 
 enum fl_function {
@@ -47,10 +49,10 @@ typedef struct {
     const char *types;
 } fl_shape_info;
 
-/* The loops of one target and width, by fl_function; half: on binary16, computed in this width, NULL where there is
-   none. */
+/* The loops of one target and width, by fl_function; narrow: on binary16 or float, computed in this width, NULL where
+   there is none. Where there is one for float, it is the loop for float. */
 typedef struct {
-    fl_loop *loop[FL_FUNCTIONS], *half[FL_FUNCTIONS];
+    fl_loop *loop[FL_FUNCTIONS], *narrow[FL_FUNCTIONS];
 } fl_table;
 
 typedef struct {

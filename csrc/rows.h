@@ -456,14 +456,27 @@ INLINE void loop_reduce_segments(reduce_kernel *k, char **args, const intptr_t *
 
 /* ---- (n)->(n) ---- */
 
-/* What normalises rows: from a row's sum, and then from its elements or, of_terms, from their terms. */
+/* What normalises rows: from a row's sum, and then from its elements or, of_terms, from their terms. Where wanted, the
+   rows' logsumexp goes to `log`. */
 typedef struct {
     norm_kernel *norm_of;
     normalize_kernel *kernel;
     int of_terms;
+    char *log;
+    intptr_t log_step;
 } normalization;
 
-static inline real floor_of(normalization f) { return f.of_terms ? NO_TERM : FLOOR; }
+/* The norms of rows r .. r+rows. */
+INLINE norm norm_of_rows(normalization f, tally t, intptr_t r, intptr_t rows) {
+    if (f.log) {
+        real y[LANES];
+        v_store(y, k_logsumexp(p_partition(&t, 0)));
+        scatter(f.log + r * f.log_step, f.log_step, y, rows);
+    }
+    return f.norm_of(t);
+}
+
+static inline real floor_of(normalization f) { return f.of_terms && !f.log ? NO_TERM : FLOOR; }
 
 /* Elements whose terms have not been kept. */
 INLINE vec normalized(normalization f, vec x, norm z, int far) {
@@ -510,7 +523,7 @@ INLINE void normalize_strips(normalization f, matrix a, matrix out) {
     intptr_t at_once = strips_at_once(a.n), whole = whole_vectors(a.n), part = a.n - whole;
     for (intptr_t r = 0; r < a.rows; r += at_once) {
         intptr_t rows = smaller(a.rows - r, at_once);
-        norm z = f.norm_of(tally_rows(&a, r, rows, &out, floor_of(f), how));
+        norm z = norm_of_rows(f, tally_rows(&a, r, rows, &out, floor_of(f), how), r, rows);
         for (intptr_t k = 0; k < rows; k++) {
             norm of_row = norm_of_lane(z, k);
             real *y = (real *)((char *)out.x + (r + k) * out.outer);
@@ -536,7 +549,7 @@ INLINE void normalize_columns(normalization f, const norm *z, matrix a, matrix o
 INLINE void normalize_tiles(normalization f, matrix a, matrix out, intptr_t r, intptr_t rows) {
     real tile[LANE_BLOCK * LANES];
     summation how = {.keeps = f.of_terms && a.n <= LANE_BLOCK};
-    norm z = f.norm_of(tally_tiles(&a, r, rows, tile, floor_of(f), how));
+    norm z = norm_of_rows(f, tally_tiles(&a, r, rows, tile, floor_of(f), how), r, rows);
     if (a.n <= LANE_BLOCK) {
         for (intptr_t i = 0; i < a.n; i++) v_store(tile + i * LANES, f.kernel(v_load(tile + i * LANES), z));
         store_tile(tile, &out, r, rows, 0, a.n);
@@ -550,10 +563,8 @@ INLINE void normalize_tiles(normalization f, matrix a, matrix out, intptr_t r, i
     }
 }
 
-INLINE void loop_normalize(normalization f, char **args, const intptr_t *dims, const intptr_t *steps) {
+INLINE void normalize_matrix(normalization f, matrix a, matrix out) {
     fl_status status = status_save();
-    matrix a = {args[0], dims[0], dims[1], steps[0], steps[2]};
-    matrix out = {args[1], dims[0], dims[1], steps[1], steps[3]};
     intptr_t r = 0;
     enum way way = a.n ? choose_way(a) : TILES;
     if (way == ALONG && a.core == WIDTH && out.core == WIDTH && a.n <= LONGEST_STRIP) {
@@ -562,7 +573,7 @@ INLINE void loop_normalize(normalization f, char **args, const intptr_t *dims, c
     } else if (way == ALONG) {
         for (; r < a.rows; r++) {
             const char *x = a.x + r * a.outer;
-            norm z = f.norm_of(tally_along(x, a.core, a.n, floor_of(f), (summation){0}));
+            norm z = norm_of_rows(f, tally_along(x, a.core, a.n, floor_of(f), (summation){0}), r, 1);
             normalize_along(f, z, x, a.core, (char *)out.x + r * out.outer, out.core, a.n);
         }
     } else if (way == COLUMNS && out.outer == WIDTH) {
@@ -571,13 +582,26 @@ INLINE void loop_normalize(normalization f, char **args, const intptr_t *dims, c
             norm z[PANEL];
             intptr_t panel = smaller((a.rows - r) / LANES, PANEL);
             tally_columns(t, &a, r, panel, floor_of(f), (summation){0});
-            for (intptr_t v = 0; v < panel; v++) z[v] = f.norm_of(t[v]);
+            for (intptr_t v = 0; v < panel; v++) z[v] = norm_of_rows(f, t[v], r + v * LANES, LANES);
             normalize_columns(f, z, a, out, r, panel);
             r += panel * LANES;
         }
     }
     for (; r < a.rows; r += LANES) normalize_tiles(f, a, out, r, smaller(a.rows - r, LANES));
     status_restore(status);
+}
+
+INLINE void loop_normalize(normalization f, char **args, const intptr_t *dims, const intptr_t *steps) {
+    matrix a = {args[0], dims[0], dims[1], steps[0], steps[2]};
+    normalize_matrix(f, a, (matrix){args[1], dims[0], dims[1], steps[1], steps[3]});
+}
+
+/* ---- (n)->(n),() ---- */
+
+INLINE void loop_reduce_normalize(char **args, const intptr_t *dims, const intptr_t *steps) {
+    normalization f = {n_softmax, k_softmax, 1, args[2], steps[2]};
+    matrix a = {args[0], dims[0], dims[1], steps[0], steps[3]};
+    normalize_matrix(f, a, (matrix){args[1], dims[0], dims[1], steps[1], steps[4]});
 }
 
 /* ---- (n),(n)->() ---- */

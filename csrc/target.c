@@ -12,6 +12,7 @@
 #include "loops.h"
 #include "rows.h"
 #include "scan.h"
+#include "weighted.h"
 
 /* The kernels of a row, by shape. */
 #define LOOP_map1(name) loop_map1(k_##name, 0, args, dims, steps)
@@ -23,8 +24,14 @@
 #define LOOP_reduce(name) loop_reduce(k_##name, args, dims, steps)
 #define LOOP_reduce_labelled(name) loop_reduce_labelled(k_##name, args, dims, steps)
 #define LOOP_reduce_segments(name) loop_reduce_segments(k_##name, args, dims, steps)
-#define LOOP_normalize(name) loop_normalize((normalization){n_##name, k_##name, 0}, args, dims, steps)
-#define LOOP_normalize_terms(name) loop_normalize((normalization){n_##name, k_##name, 1}, args, dims, steps)
+#if FL_WIDTH == 64
+#define LOOP_reduce_weighted(name) loop_reduce_weighted(0, args, dims, steps)
+#else
+#define LOOP_reduce_weighted(name) (void)args, (void)dims, (void)steps /* floats run at width 64 */
+#endif
+#define LOOP_normalize(name) loop_normalize((normalization){n_##name, k_##name, 0, 0, 0}, args, dims, steps)
+#define LOOP_normalize_terms(name) loop_normalize((normalization){n_##name, k_##name, 1, 0, 0}, args, dims, steps)
+#define LOOP_reduce_normalize(name) loop_reduce_normalize(args, dims, steps)
 
 #define FL_FUNCTION(name, ufunc, shape, ...) \
     static void loop_##name(char **args, const intptr_t *dims, const intptr_t *steps, void *data) { \
@@ -34,45 +41,56 @@
 #include "functions.def"
 #undef FL_FUNCTION
 
-/* Elementwise functions also run on binary16, at width 32. */
-#if FL_WIDTH == 32
-#define HALF_LOOP(name, run) \
-    static void half_##name(char **args, const intptr_t *dims, const intptr_t *steps, void *data) { \
+/* Loops on the next narrower type: elementwise functions on binary16, at width 32, and weighted sums on float. */
+#define NARROW_LOOP(name, run) \
+    static void narrow_##name(char **args, const intptr_t *dims, const intptr_t *steps, void *data) { \
         (void)data; \
         run; \
     }
-#define HALF_LOOP_map1(name) HALF_LOOP(name, half_map1(k_##name, 0, args, dims, steps))
-#define HALF_LOOP_map2(name) HALF_LOOP(name, half_map2(k_##name, NULL, args, dims, steps))
-#define HALF_LOOP_map1_raising(name) HALF_LOOP(name, half_map1(k_##name, 1, args, dims, steps))
-#define HALF_LOOP_map2_raising(name) HALF_LOOP(name, half_map2(k_##name, pole_##name, args, dims, steps))
-#define HALF_LOOP_map2_logaddexp(name) HALF_LOOP(name, half_map2_logaddexp(k_##name, args, dims, steps))
-#define HALF_LOOP_sum2(name)
-#define HALF_LOOP_reduce(name)
-#define HALF_LOOP_reduce_labelled(name)
-#define HALF_LOOP_reduce_segments(name)
-#define HALF_LOOP_normalize(name)
-#define HALF_LOOP_normalize_terms(name)
-#define FL_FUNCTION(name, ufunc, shape, ...) HALF_LOOP_##shape(name)
+#define NARROW_LOOP_sum2(name)
+#define NARROW_LOOP_reduce(name)
+#define NARROW_LOOP_reduce_labelled(name)
+#define NARROW_LOOP_reduce_segments(name)
+#define NARROW_LOOP_normalize(name)
+#define NARROW_LOOP_normalize_terms(name)
+#define NARROW_LOOP_reduce_normalize(name)
+#define NARROW_sum2(name) 0
+#define NARROW_reduce(name) 0
+#define NARROW_reduce_labelled(name) 0
+#define NARROW_reduce_segments(name) 0
+#define NARROW_normalize(name) 0
+#define NARROW_normalize_terms(name) 0
+#define NARROW_reduce_normalize(name) 0
+#if FL_WIDTH == 32
+#define NARROW_LOOP_map1(name) NARROW_LOOP(name, half_map1(k_##name, 0, args, dims, steps))
+#define NARROW_LOOP_map2(name) NARROW_LOOP(name, half_map2(k_##name, NULL, args, dims, steps))
+#define NARROW_LOOP_map1_raising(name) NARROW_LOOP(name, half_map1(k_##name, 1, args, dims, steps))
+#define NARROW_LOOP_map2_raising(name) NARROW_LOOP(name, half_map2(k_##name, pole_##name, args, dims, steps))
+#define NARROW_LOOP_map2_logaddexp(name) NARROW_LOOP(name, half_map2_logaddexp(k_##name, args, dims, steps))
+#define NARROW_LOOP_reduce_weighted(name)
+#define NARROW_map1(name) narrow_##name
+#define NARROW_map2(name) narrow_##name
+#define NARROW_map1_raising(name) narrow_##name
+#define NARROW_map2_raising(name) narrow_##name
+#define NARROW_map2_logaddexp(name) narrow_##name
+#define NARROW_reduce_weighted(name) 0
+#else
+#define NARROW_LOOP_map1(name)
+#define NARROW_LOOP_map2(name)
+#define NARROW_LOOP_map1_raising(name)
+#define NARROW_LOOP_map2_raising(name)
+#define NARROW_LOOP_map2_logaddexp(name)
+#define NARROW_LOOP_reduce_weighted(name) NARROW_LOOP(name, loop_reduce_weighted(1, args, dims, steps))
+#define NARROW_map1(name) 0
+#define NARROW_map2(name) 0
+#define NARROW_map1_raising(name) 0
+#define NARROW_map2_raising(name) 0
+#define NARROW_map2_logaddexp(name) 0
+#define NARROW_reduce_weighted(name) narrow_##name
+#endif
+#define FL_FUNCTION(name, ufunc, shape, ...) NARROW_LOOP_##shape(name)
 #include "functions.def"
 #undef FL_FUNCTION
-#define HALF_map1(name) half_##name
-#define HALF_map2(name) half_##name
-#define HALF_map1_raising(name) half_##name
-#define HALF_map2_raising(name) half_##name
-#define HALF_map2_logaddexp(name) half_##name
-#else
-#define HALF_map1(name) 0
-#define HALF_map2(name) 0
-#define HALF_map1_raising(name) 0
-#define HALF_map2_raising(name) 0
-#define HALF_map2_logaddexp(name) 0
-#endif
-#define HALF_sum2(name) 0
-#define HALF_reduce(name) 0
-#define HALF_reduce_labelled(name) 0
-#define HALF_reduce_segments(name) 0
-#define HALF_normalize(name) 0
-#define HALF_normalize_terms(name) 0
 
 #define TABLE_NAME(target, width) fl_table_##target##_f##width
 #define TABLE(target, width) TABLE_NAME(target, width)
@@ -84,9 +102,9 @@ const fl_table TABLE(FL_TARGET, FL_WIDTH) = {
 #include "functions.def"
 #undef FL_FUNCTION
         },
-    .half =
+    .narrow =
         {
-#define FL_FUNCTION(name, ufunc, shape, ...) [FL_##name] = HALF_##shape(name),
+#define FL_FUNCTION(name, ufunc, shape, ...) [FL_##name] = NARROW_##shape(name),
 #include "functions.def"
 #undef FL_FUNCTION
         },

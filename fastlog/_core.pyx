@@ -45,7 +45,7 @@ cdef extern from "fastlog.h":
         const char *types
     ctypedef struct fl_table:
         fl_loop *loop[1]
-        fl_loop *half[1]
+        fl_loop *narrow[1]
     ctypedef struct fl_target:
         const char *name
         const fl_table *f32
@@ -71,7 +71,7 @@ cdef extern from "numpy/ufuncobject.h":
 
 cdef enum:
     MAX_TYPES = 3
-    MAX_ARGUMENTS = 4
+    MAX_ARGUMENTS = 5
     MAX_DIMENSIONS = 64  # NumPy's
 
 cdef const fl_target *active
@@ -169,8 +169,8 @@ cdef object make_ufunc(const fl_target *target, int function):
     cdef cnp.PyUFuncGenericFunction *functions
     cdef void **data
     loops[0] = target.f64.loop[function]
-    loops[1] = target.f32.loop[function]
-    loops[2] = target.f32.half[function]
+    loops[1] = target.f64.narrow[function] or target.f32.loop[function]
+    loops[2] = target.f32.narrow[function]
     # NumPy keeps these arrays for as long as the process lives.
     functions = <cnp.PyUFuncGenericFunction *>calloc(MAX_TYPES, sizeof(cnp.PyUFuncGenericFunction))
     data = <void **>calloc(MAX_TYPES, sizeof(void *))

@@ -1,0 +1,154 @@
+/* (n),(n),(n)->(),(): log|s| and the sign of s, the sum of b e^x over the elements that a third argument includes.
+
+   b = m 2^p with 1 <= |m| < 2, and b e^x = m e^(x + p ln2): the weight's exponent joins that of e^x, so that no product
+   overflows, and no logarithm of a weight is rounded. Terms count in units of 2^unit, the largest one's power of two.
+   Their sum is a double word, in which terms of both signs may cancel down to 2^-100 of the largest.
+
+   A weight of 0, like an element that is not included, drops the element even if that is infinite or nan.
+
+   Everything is computed in double, floats as well: the sum of terms of both signs loses the digits that cancel. */
+
+#ifndef FASTLOG_WEIGHTED_H
+#define FASTLOG_WEIGHTED_H
+
+#include "math/log.h"
+#include "rows.h"
+
+#if FL_WIDTH == 64
+
+typedef struct {
+    const char *x, *b, *include;
+    intptr_t n, x_step, b_step, include_step;
+    int narrow; /* are x, b and the results floats? */
+} weighted_row;
+
+/* The infinite products of a row, and whether it has a nan. */
+typedef struct {
+    int plus, minus, nan;
+} infinities;
+
+/* Elements and weights, as x, m and p; m = 0 where there is no finite term. */
+typedef struct {
+    double x[STAGE], m[STAGE], p[STAGE];
+} weighted_block;
+
+static inline double number_at(const char *at, int narrow) {
+    float f;
+    double d;
+    if (narrow) return memcpy(&f, at, sizeof f), f;
+    return memcpy(&d, at, sizeof d), d;
+}
+static inline void put_number(char *at, double x, int narrow) {
+    float f = (float)x;
+    if (narrow) memcpy(at, &f, sizeof f);
+    else memcpy(at, &x, sizeof x);
+}
+
+static void split_weight(double b, double *m, double *p) {
+    int subnormal = __builtin_fabs(b) < REAL_MIN;
+    uint64_t pattern;
+    if (subnormal) b *= 0x1p60;
+    memcpy(&pattern, &b, sizeof pattern);
+    *p = (double)((int64_t)(pattern >> MANTISSA_BITS & 0x7ff) - EXPONENT_BIAS) - (subnormal ? 60 : 0);
+    pattern = (pattern & ~EXPONENT_FIELD) | (pattern & SIGN_BIT) | POWER_OF_TWO(0);
+    memcpy(m, &pattern, sizeof *m);
+}
+
+/* count elements from i on, up to a full vector. */
+static void load_weighted(weighted_block *block, const weighted_row *row, intptr_t i, intptr_t count, infinities *found) {
+    for (intptr_t j = 0; j < filled_up(count); j++) {
+        block->x[j] = block->m[j] = block->p[j] = 0;
+        if (j >= count || !row->include[(i + j) * row->include_step]) continue;
+        double x = number_at(row->x + (i + j) * row->x_step, row->narrow);
+        double b = number_at(row->b + (i + j) * row->b_step, row->narrow);
+        if (b == 0) continue;
+        int zero = x == -REAL_INFINITY, infinite = __builtin_isinf(b) || x == REAL_INFINITY;
+        if (x != x || b != b || (zero && infinite)) found->nan = 1;
+        else if (infinite && b > 0) found->plus = 1;
+        else if (infinite) found->minus = 1;
+        else if (!zero) split_weight(b, &block->m[j], &block->p[j]), block->x[j] = x;
+    }
+}
+
+/* The element whose term is the largest but for m, and the logarithm to base 2 of that. */
+typedef struct {
+    double x, log2;
+} largest_term;
+
+static largest_term find_largest(const weighted_row *row, infinities *found) {
+    largest_term largest = {0, -REAL_INFINITY};
+    weighted_block block;
+    for (intptr_t i = 0; i < row->n; i += STAGE) {
+        intptr_t count = smaller(row->n - i, STAGE);
+        load_weighted(&block, row, i, count, found);
+        for (intptr_t j = 0; j < count; j++) {
+            double log2 = block.x[j] * log2_e + block.p[j];
+            if (block.m[j] != 0 && log2 > largest.log2) largest = (largest_term){block.x[j], log2};
+        }
+    }
+    return largest;
+}
+
+/* Elements are reduced by base as in a window, unless that is 0. What is 2^1100 below the largest term is left out. */
+static dw sum_weighted(const weighted_row *row, double base, double unit) {
+    weighted_block block;
+    infinities found;
+    term_sum t = p_no_terms();
+    for (intptr_t i = 0; i < row->n; i += STAGE) {
+        intptr_t count = smaller(row->n - i, STAGE);
+        load_weighted(&block, row, i, count, &found);
+        for (intptr_t j = 0; j < count; j += LANES) {
+            vec x = v_sub(v_load(block.x + j), v_set(base)), m = v_load(block.m + j), zero = v_set(0);
+            vec p = v_sub(v_load(block.p + j), v_set(unit));
+            mask counts = m_and(v_lt(v_set(-1100), v_fma(x, v_set(log2_e), p)), v_ne(m, zero));
+            x = v_select(counts, x, zero), p = v_select(counts, p, zero);
+            vec term = v_mul(m, m_exp_word(x, m_word_rounder(v_add(p, v_set(TERM_LIFT)))));
+            t = p_join(t, v_select(counts, term, zero));
+        }
+    }
+    return dw_sum_of_lanes(t.sum);
+}
+
+/* base + log(2^power sum) for sum > 0. */
+static double log_of_sum(dw sum, double base, double power) {
+    ivec field = m_log2_field(sum.hi, v_set(SQRT_HALF));
+    vec mantissa = v_real(i_sub(v_bits(sum.hi), field));
+    dw w = dw_two_sum(v_sub(mantissa, v_set(1)), v_mul(sum.lo, m_inverse_power(field)));
+    return first_lane(dw_add_to(v_set(base), m_log_near_1(v_add(m_field_value(field), v_set(power)), w)));
+}
+
+static void reduce_weighted_row(const weighted_row *row, char *out, char *sign_out) {
+    infinities found = {0, 0, 0};
+    largest_term largest = find_largest(row, &found);
+    double y = -REAL_INFINITY, sign = 0;
+    if (found.nan || (found.plus && found.minus)) {
+        y = sign = REAL_NAN;
+    } else if (found.plus || found.minus) {
+        y = REAL_INFINITY, sign = found.plus ? 1 : -1;
+    } else if (largest.log2 > -REAL_INFINITY) {
+        double base = __builtin_fabs(largest.x) < DIRECT ? 0 : largest.x;
+        double unit = (double)(int64_t)(largest.log2 - base * log2_e);
+        dw sum = sum_weighted(row, base, unit);
+        sum = dw_two_sum(sum.hi, sum.lo); /* the low word is the larger one where the high words cancel */
+        double s = first_lane(sum.hi);
+        sign = (s > 0) - (s < 0);
+        if (s < 0) sum = (dw){v_neg(sum.hi), v_neg(sum.lo)};
+        if (s != 0) y = log_of_sum(sum, base, unit - TERM_LIFT);
+    }
+    put_number(out, y, row->narrow);
+    put_number(sign_out, sign, row->narrow);
+}
+
+INLINE void loop_reduce_weighted(int narrow, char **args, const intptr_t *dims, const intptr_t *steps) {
+    fl_status status = status_save();
+    for (intptr_t r = 0; r < dims[0]; r++) {
+        weighted_row row = {args[0] + r * steps[0], args[1] + r * steps[1], args[2] + r * steps[2],
+                            dims[1], steps[5], steps[6], steps[7], narrow};
+        reduce_weighted_row(&row, args[3] + r * steps[3], args[4] + r * steps[4]);
+    }
+    status_restore(status);
+}
+
+#endif
+
+#endif
