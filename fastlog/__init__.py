@@ -25,7 +25,7 @@ from fastlog._elementwise import (
     xlogy,
 )
 from fastlog._losses import binary_cross_entropy_with_logits, cross_entropy, nll_loss
-from fastlog._reductions import log_softmax, logsumexp, softmax
+from fastlog._reductions import log_softmax, logcumsumexp, logmeanexp, logsumexp, softmax
 
 __all__ = [
     "__version__",
@@ -39,8 +39,10 @@ __all__ = [
     "log_sigmoid",
     "log_softmax",
     "logaddexp",
+    "logcumsumexp",
     "logexpm1",
     "logit",
+    "logmeanexp",
     "logsubexp",
     "logsumexp",
     "mish",

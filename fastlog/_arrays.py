@@ -99,10 +99,15 @@ def as_axes(axis: Any, ndim: int) -> tuple[int, ...]:
 
 
 def to_rows(x: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
-    """Return `x` with `axes` (sorted) joined into one, which comes last; a view where strides allow one."""
+    """Return `x` with `axes` joined into one in their order, which comes last; a view where strides allow one."""
     others = tuple(k for k in range(x.ndim) if k not in axes)
     length = math.prod(x.shape[k] for k in axes)
     return x.transpose(others + axes).reshape(tuple(x.shape[k] for k in others) + (length,))
+
+
+def by_stride(x: np.ndarray, axes: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the axes in the order in which `to_rows` joins them without a copy, if there is one."""
+    return tuple(sorted(axes, key=lambda k: -abs(x.strides[k])))
 
 
 def from_rows(rows: np.ndarray, shape: tuple[int, ...], axes: tuple[int, ...]) -> np.ndarray:

@@ -12,7 +12,7 @@ from libc.stdint cimport intptr_t
 from libc.stdlib cimport calloc
 
 import os
-from functools import partial
+from functools import partial, wraps
 
 import numpy as np
 
@@ -241,6 +241,10 @@ cdef bint fits(object out, cnp.ndarray x):
     return first == other or first + cnp.PyArray_NBYTES(x) <= other or other + cnp.PyArray_NBYTES(y) <= first
 
 
+cdef bint runs_rows(int function):
+    return 0 <= function < FL_FUNCTIONS and fl_rows[function].shape in (reduce, normalize, normalize_terms)
+
+
 def run_rows(int function, a, axis, out=None, target=None):
     """The loop of a reduction or normalisation on a plain array, without the ufunc machinery.
 
@@ -262,8 +266,13 @@ def run_rows(int function, a, axis, out=None, target=None):
         or the axis is not None or an int in range, or the rows are not those of a matrix that `a` can be seen as, or
         `out` is not an array that they can be written into.
     """
-    if not 0 <= function < FL_FUNCTIONS or fl_rows[function].shape not in (reduce, normalize, normalize_terms):
+    if not runs_rows(function):
         raise ValueError(f"function {function} is neither a reduction nor a normalisation of rows")
+    return rows_of(function, a, axis, out, active if target is None else find_target(target))
+
+
+cdef object rows_of(int function, object a, object axis, object out, const fl_target *run_on):
+    """What run_rows does, for a function that it accepts."""
     if type(a) is not cnp.ndarray:
         return None
     cdef cnp.ndarray x = <cnp.ndarray>a
@@ -313,7 +322,6 @@ def run_rows(int function, a, axis, out=None, target=None):
                 if i != k:
                     out_shape[out_nd] = shape[i]
                     out_nd += 1
-    cdef const fl_target *run_on = active if target is None else find_target(target)
     cdef fl_loop *loop = (run_on.f32 if typenum == cnp.NPY_FLOAT else run_on.f64).loop[function]
     cdef intptr_t dims[2]
     cdef intptr_t steps[4]
@@ -336,6 +344,39 @@ def run_rows(int function, a, axis, out=None, target=None):
     with nogil:
         loop(args, dims, steps, NULL)
     return out
+
+
+def short_way_for_reduction(int function):
+    """Decorator of a function with logsumexp's arguments: plain arrays go straight to the loop of a reduction."""
+    if not runs_rows(function):
+        raise ValueError(f"function {function} is not a reduction of rows")
+
+    def decorate(general):
+        def short(a, axis=None, b=None, keepdims=False, return_sign=False, *, where=None, out=None, dtype=None):
+            if (b is None and keepdims is False and return_sign is False and where is None and out is None
+                    and dtype is None):
+                y = rows_of(function, a, axis, None, active)
+                if y is not None:
+                    return y
+            return general(a, axis, b, keepdims, return_sign, where=where, out=out, dtype=dtype)
+        return wraps(general)(short)
+    return decorate
+
+
+def short_way_for_normalization(int function):
+    """Decorator of a function with softmax's arguments: plain arrays go straight to the loop of a normalisation."""
+    if not runs_rows(function):
+        raise ValueError(f"function {function} is not a normalisation of rows")
+
+    def decorate(general):
+        def short(x, axis=None, *, where=None, out=None, dtype=None, **others):
+            if where is None and dtype is None and not others:
+                y = rows_of(function, x, axis, out, active)
+                if y is not None:
+                    return y
+            return general(x, axis, where=where, out=out, dtype=dtype, **others)
+        return wraps(general)(short)
+    return decorate
 
 
 cdef choose_target(requested):

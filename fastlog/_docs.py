@@ -570,6 +570,13 @@ softmax along the core axis: the generalized ufunc under the function of this na
     "log_softmax": """
 log_softmax along the core axis: the generalized ufunc under the function of this name.
 """,
+    "softmax_and_logsumexp": """
+softmax along the core axis, and the logsumexp of each row: for `softmax` with ``return_lse=True``.
+""",
+    "logsumexp_weighted": """
+log(abs(s)) and the sign of s, the sum of weights times exponentials over the included elements of the core axis:
+for `logsumexp` with weights or ``where``. Arguments: elements, weights, which are included.
+""",
     "softmax_cross_entropy": """
 Cross-entropy of a row of logits and the index of its true class; the index is not checked.
 """,

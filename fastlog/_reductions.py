@@ -1,20 +1,23 @@
-"""logsumexp, softmax and log_softmax, with SciPy's signatures."""
+"""logsumexp, softmax and their family, with SciPy's signatures."""
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
-from fastlog._arrays import as_array, as_axes, cast, deliver, from_rows, to_rows, working_dtype
-from fastlog._core import INDEX, functions, run_rows
+from fastlog._arrays import as_array, as_axes, by_stride, cast, deliver, from_rows, to_rows, working_dtype
+from fastlog._core import INDEX, functions, run_rows, short_way_for_normalization, short_way_for_reduction
 
 _LOGSUMEXP = INDEX["logsumexp"]
 _SOFTMAX = INDEX["softmax"]
 _LOG_SOFTMAX = INDEX["log_softmax"]
 _rows = functions()
+_CHUNK = 1 << 15  # elements that stay in the cache between being divided by a temperature and normalised
 
 
+@short_way_for_reduction(_LOGSUMEXP)
 def logsumexp(
     a: Any,
     axis: Any = None,
@@ -37,7 +40,7 @@ def logsumexp(
         Axes over which the sum is taken; all of them by default.
     b : array_like, optional
         Weights of the exponentials, of a shape that broadcasts with that of `a`; they may be negative. An element whose
-        weight is 0 does not count, even if it is infinite or nan.
+        weight is 0 does not count, even if it is infinite or nan. Python's numbers and bools do not widen float32.
     keepdims : bool, optional
         Whether the reduced axes stay as axes of length 1.
     return_sign : bool, optional
@@ -79,6 +82,14 @@ def logsumexp(
 
     The error is at most 1 ulp of max(1, abs(result)), in float32 and float64, on every target.
 
+    Weighted sums, and those with `where`, are computed in float64. A weight's power of two joins the exponent of its
+    exponential, so weights of any size neither overflow nor lose digits. Where positive and negative terms cancel, the
+    digits that cancel are lost; a sum that cancels altogether is -inf with the sign 0.
+
+    Temporary arrays are needed, of the size of `a`, where its dtype is neither float32 nor float64, where `b` changes
+    the dtype or `axis` names several axes that are not neighbours in memory (of `a`, or of `b` or `where` as they are
+    broadcast), and for longdouble and complex numbers. Nothing else is copied.
+
     References
     ----------
     .. [1] P. Blanchard, D. J. Higham, N. J. Higham, "Accurately computing the log-sum-exp and softmax functions",
@@ -95,39 +106,21 @@ def logsumexp(
     >>> logsumexp([1.0, 2.0], b=[1, -1], return_sign=True)
     (np.float64(1.5413248546129181), np.float64(-1.0))
     """
-    if b is where is out is dtype is None and not keepdims and not return_sign:
-        y = run_rows(_LOGSUMEXP, a, axis)
-        if y is not None:
-            return y
-    x, mask, kept = _select("logsumexp", a, where, dtype)
-    if b is None:
-        axes = as_axes(axis, x.ndim)
-        y = _logsumexp_rows(to_rows(x, axes))
-        sign = _sign_of_sum(y)
-    else:
-        weights = as_array("logsumexp", b)
-        if type(b) in (int, float) or np.asarray(b).dtype == bool:  # these do not widen float32
-            weights = weights.astype(np.result_type(x.dtype, b if type(b) in (int, float) else bool))
-        if mask is not None:
-            weights = np.where(mask, weights, 0)
-        x, weights = _broadcast("logsumexp", x, weights)
-        if kept is not None:
-            kept = np.broadcast_to(kept, x.shape)
-        axes = as_axes(axis, x.ndim)
-        y, sign = _weighted_rows(to_rows(x, axes), to_rows(weights, axes))
-        if not return_sign and y.dtype.kind != "c":
-            y = np.where(sign < 0, np.nan, y).astype(y.dtype)
-    if return_sign:
-        y = y.real
-    if keepdims:
-        y, sign = np.expand_dims(y, axes), np.expand_dims(sign, axes)
-    if kept is not None:
-        none = ~np.any(kept, axis=axes, keepdims=keepdims)
-        y, sign = np.ma.array(y, mask=none), np.ma.array(sign, mask=none)
-    return (deliver(y, out), deliver(sign, None)) if return_sign else deliver(y, out)
+    x, include = _included("logsumexp", a, where, dtype)
+    return _logsumexp("logsumexp", a, x, include, b, axis, keepdims, return_sign, out, mean=False)
 
 
-def softmax(x: Any, axis: Any = None, *, where: Any = None, out: np.ndarray | None = None, dtype: Any = None) -> Any:
+@short_way_for_normalization(_SOFTMAX)
+def softmax(
+    x: Any,
+    axis: Any = None,
+    *,
+    where: Any = None,
+    out: np.ndarray | None = None,
+    dtype: Any = None,
+    temperature: float = 1.0,
+    return_lse: bool = False,
+) -> Any:
     """Softmax, exp(x) / sum(exp(x)), over an axis.
 
     Parameters
@@ -142,11 +135,19 @@ def softmax(x: Any, axis: Any = None, *, where: Any = None, out: np.ndarray | No
         Array for the result.
     dtype : dtype, optional
         The dtype to convert `x` to, and so of the result.
+    temperature : float, optional
+        A positive number that `x` is divided by, as in ``softmax(x / temperature)`` and to the same bits, but without
+        another array; for rows of up to some ten thousand elements also without another pass over memory.
+    return_lse : bool, optional
+        Whether to return ``logsumexp(x / temperature)`` too, of which softmax is the gradient: both from one pass over
+        memory to sum and one to divide.
 
     Returns
     -------
     ndarray or scalar
         Of the shape of `x`, in C order. nan in rows that hold nan or inf, or nothing but -inf.
+    lse : ndarray or scalar
+        With `return_lse`: of the shape of `x` without the axes.
 
     Raises
     ------
@@ -168,6 +169,9 @@ def softmax(x: Any, axis: Any = None, *, where: Any = None, out: np.ndarray | No
     below the maximum are as accurate as the others, down to correct subnormals: the error is at most 2 ulp, in float32
     and float64, on every target. No floating-point exception is raised.
 
+    Temporary arrays of the size of `x` are needed for dtypes other than float32 and float64, for several axes that are
+    not neighbours in memory, and where `out` overlaps `x` without being in the same place.
+
     Examples
     --------
     >>> import numpy as np
@@ -176,15 +180,18 @@ def softmax(x: Any, axis: Any = None, *, where: Any = None, out: np.ndarray | No
     array([[0.5 , 0.5 ],
            [0.25, 0.75]])
     """
-    if where is dtype is None:
-        y = run_rows(_SOFTMAX, x, axis, out)
-        if y is not None:
-            return y
-    return _normalize("softmax", x, axis, where, out, dtype, 0.0)
+    return _normalize("softmax", x, axis, where, out, dtype, temperature, return_lse)
 
 
+@short_way_for_normalization(_LOG_SOFTMAX)
 def log_softmax(
-    x: Any, axis: Any = None, *, where: Any = None, out: np.ndarray | None = None, dtype: Any = None
+    x: Any,
+    axis: Any = None,
+    *,
+    where: Any = None,
+    out: np.ndarray | None = None,
+    dtype: Any = None,
+    temperature: float = 1.0,
 ) -> Any:
     """Logarithm of the softmax, x - logsumexp(x), over an axis.
 
@@ -200,6 +207,9 @@ def log_softmax(
         Array for the result.
     dtype : dtype, optional
         The dtype to convert `x` to, and so of the result.
+    temperature : float, optional
+        A positive number that `x` is divided by, as in ``log_softmax(x / temperature)`` and to the same bits, but without
+        another array; for rows of up to some ten thousand elements also without another pass over memory.
 
     Returns
     -------
@@ -223,8 +233,11 @@ def log_softmax(
     Notes
     -----
     logsumexp(x) is subtracted in two words, so the dominant element keeps its digits: it is -log1p(r), not a difference
-    of nearly equal numbers. The error is at most 3 ulp, in float32 and float64, on every target. No floating-point
+    of nearly equal numbers. The error is at most 2 ulp, in float32 and float64, on every target. No floating-point
     exception is raised.
+
+    Temporary arrays of the size of `x` are needed for dtypes other than float32 and float64, for several axes that are
+    not neighbours in memory, and where `out` overlaps `x` without being in the same place.
 
     Examples
     --------
@@ -235,11 +248,154 @@ def log_softmax(
     >>> log_softmax(np.array([0.0, -40.0]))
     array([-4.24835426e-18, -4.00000000e+01])
     """
-    if where is dtype is None:
-        y = run_rows(_LOG_SOFTMAX, x, axis, out)
-        if y is not None:
-            return y
-    return _normalize("log_softmax", x, axis, where, out, dtype, -np.inf)
+    return _normalize("log_softmax", x, axis, where, out, dtype, temperature, False)
+
+
+def logmeanexp(
+    a: Any,
+    axis: Any = None,
+    b: Any = None,
+    keepdims: bool = False,
+    *,
+    where: Any = None,
+    out: np.ndarray | None = None,
+    dtype: Any = None,
+) -> Any:
+    """Logarithm of the mean of exponentials over an axis, log(mean(b * exp(a))).
+
+    Parameters
+    ----------
+    a : array_like
+        Numbers of any shape; dtypes as for `logsumexp`.
+    axis : None, int or tuple of ints, optional
+        Axes over which the mean is taken; all of them by default.
+    b : array_like, optional
+        Weights of the exponentials, as for `logsumexp`. The sum is divided by the number of elements, whatever they
+        weigh.
+    keepdims : bool, optional
+        Whether the reduced axes stay as axes of length 1.
+    where : array_like of bool, optional
+        Elements to include, of a shape that broadcasts to that of `a`; others are not counted either.
+    out : ndarray, optional
+        Array for the result.
+    dtype : dtype, optional
+        The dtype to convert `a` to, and so of the result.
+
+    Returns
+    -------
+    ndarray or scalar
+        Of the shape of `a` without the reduced axes; nan for the mean of nothing, and where the mean is negative.
+
+    Raises
+    ------
+    TypeError
+        If `a` is ragged or not numeric, or `axis` is neither None nor int nor tuple of ints.
+    numpy.exceptions.AxisError
+        If `axis` is out of range.
+    ValueError
+        If an axis occurs twice, or shapes do not fit.
+
+    See Also
+    --------
+    logsumexp
+
+    Notes
+    -----
+    log(sum(b/n * exp(a))) for n elements, by `logsumexp` with weights: it is not a difference of logsumexp(a) and
+    log(n), and keeps its digits where these are nearly equal. The error is at most 1 ulp of max(1, abs(result)).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastlog import logmeanexp
+    >>> logmeanexp(np.array([1000.0, 1000.0]))
+    np.float64(1000.0)
+    >>> logmeanexp(np.array([[0.0, np.log(3.0)], [1.0, 1.0]]), axis=1)
+    array([0.69314718, 1.        ])
+    """
+    x, include = _included("logmeanexp", a, where, dtype)
+    return _logsumexp("logmeanexp", a, x, include, b, axis, keepdims, False, out, mean=True)
+
+
+def logcumsumexp(
+    a: Any,
+    axis: Any = None,
+    *,
+    reverse: bool = False,
+    exclusive: bool = False,
+    out: np.ndarray | None = None,
+    dtype: Any = None,
+) -> Any:
+    """Logarithm of the cumulative sum of exponentials along an axis.
+
+    Parameters
+    ----------
+    a : array_like
+        Real numbers of any shape. float16, float32 and float64 keep their dtype; booleans and integers become float64.
+    axis : int, optional
+        Axis along which the sums run; by default `a` is flattened, as in `numpy.cumsum`.
+    reverse : bool, optional
+        Whether the sums run from the end: element i is the logsumexp of the elements from i on.
+    exclusive : bool, optional
+        Whether each element's own exponential is left out of its sum; the first result is -inf then.
+    out : ndarray, optional
+        Array for the result, of its shape and dtype.
+    dtype : dtype, optional
+        float16, float32 or float64: the dtype to convert `a` to, and so of the result.
+
+    Returns
+    -------
+    ndarray
+        Of the shape of `a`, or flat where `axis` is None.
+
+    Raises
+    ------
+    TypeError
+        If `a` is ragged, or its dtype or `dtype` is not computed (longdouble, complex), or `axis` is not an int.
+    numpy.exceptions.AxisError
+        If `axis` is out of range.
+    ValueError
+        If `out` has another shape.
+
+    See Also
+    --------
+    logsumexp, logaddexp
+
+    Notes
+    -----
+    Each result has the error of `logsumexp` of the elements up to it, 1 ulp of max(1, abs(result)), and nothing of its
+    predecessors' rounding. nan reaches every result from it on.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastlog import logcumsumexp
+    >>> logcumsumexp(np.log([1.0, 2.0, 3.0]))
+    array([0.        , 1.09861229, 1.79175947])
+    >>> logcumsumexp(np.log([1.0, 2.0, 3.0]), reverse=True, exclusive=True)
+    array([1.60943791, 1.09861229,       -inf])
+    """
+    x = _as_dtype("logcumsumexp", as_array("logcumsumexp", a), dtype)
+    if working_dtype(x.dtype) is None or x.dtype.char not in "efd":
+        raise TypeError(f"logcumsumexp: computed for float16, float32 and float64, not for {x.dtype}")
+    if axis is None:
+        x, axis = x.reshape(-1), 0
+    (along,) = as_axes((axis,), max(x.ndim, 1))
+    x = np.atleast_1d(x)
+    if out is None:
+        out = np.empty(x.shape, x.dtype)
+    elif not isinstance(out, np.ndarray) or out.shape != x.shape or out.dtype != x.dtype:
+        raise ValueError(f"logcumsumexp: out must be an ndarray of the shape {x.shape} and of {x.dtype}")
+    forward = (slice(None),) * along
+    step = -1 if reverse else 1
+    source, target = x[(*forward, slice(None, None, step))], out[(*forward, slice(None, None, step))]
+    if exclusive:
+        source = source[(*forward, slice(None, -1))].copy() if np.may_share_memory(x, out) else source
+        target[(*forward, slice(0, 1))] = -np.inf
+        source, target = source[(*forward, slice(None, x.shape[along] - 1))], target[(*forward, slice(1, None))]
+    if source.size:
+        _rows["logaddexp"].accumulate(source, axis=along, out=target)
+    return out
 
 
 def _broadcast(name: str, x: np.ndarray, other: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -251,40 +407,116 @@ def _broadcast(name: str, x: np.ndarray, other: np.ndarray) -> tuple[np.ndarray,
     return np.broadcast_to(x, shape), np.broadcast_to(other, shape)
 
 
-def _select(name: str, a: Any, where: Any, dtype: Any) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
-    """Return the array with the elements that do not count set to -inf, which do count, and a masked array's own mask.
+def _as_dtype(name: str, x: np.ndarray, dtype: Any) -> np.ndarray:
+    """Convert to the dtype that the caller wants, if any."""
+    if dtype is None:
+        return x
+    wanted = np.dtype(dtype)
+    if wanted.kind not in "fc" and wanted.name != "bfloat16":
+        raise TypeError(f"{name}: dtype must be a floating point or complex dtype, not {wanted}")
+    return cast(x, wanted)
 
-    The last is the inverted mask of a masked array `a`, None for others.
-    """
-    x = as_array(name, a)
-    if dtype is not None:
-        wanted = np.dtype(dtype)
-        if wanted.kind not in "fc" and wanted.name != "bfloat16":
-            raise TypeError(f"{name}: dtype must be a floating point or complex dtype, not {wanted}")
-        x = cast(x, wanted)
-    kept = ~np.ma.getmaskarray(a) if isinstance(a, np.ma.MaskedArray) else None
-    mask = kept
+
+def _included(name: str, a: Any, where: Any, dtype: Any) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return the array, and which elements of it count: all (None), or those that `where` and its mask let through."""
+    x = _as_dtype(name, as_array(name, a), dtype)
+    include = ~np.ma.getmaskarray(a) if isinstance(a, np.ma.MaskedArray) else None
     if where is not None:
         where = np.asarray(where)
         if where.dtype != bool:
             raise TypeError(f"{name}: where must be an array of bool, not of {where.dtype}")
-        mask = where if mask is None else mask & where
-    if mask is not None:
-        _, mask = _broadcast(name, x, mask)
-        if mask.shape != x.shape:
-            raise ValueError(f"{name}: where has the shape {mask.shape}, which does not fit {x.shape}")
-        x = np.where(mask, x, x.dtype.type(-np.inf))
-    return x, mask, kept
+        include = where if include is None else include & where
+    if include is not None:
+        _, include = _broadcast(name, x, include)
+        if include.shape != x.shape:
+            raise ValueError(f"{name}: where has the shape {include.shape}, which does not fit {x.shape}")
+    return x, include
+
+
+def _logsumexp(
+    name: str,
+    a: Any,
+    x: np.ndarray,
+    include: np.ndarray | None,
+    b: Any,
+    axis: Any,
+    keepdims: bool,
+    return_sign: bool,
+    out: Any,
+    mean: bool,
+) -> Any:
+    """logsumexp and logmeanexp in every case that the short way leaves."""
+    weights = None if b is None else _weights(name, b, x.dtype)
+    if weights is not None:
+        x, weights = _broadcast(name, x, weights)
+        include = None if include is None else np.broadcast_to(include, x.shape)
+    axes = as_axes(axis, x.ndim)
+    if mean:
+        if include is None:
+            count = np.full([1 if k in axes else n for k, n in enumerate(x.shape)], math.prod(x.shape[k] for k in axes))
+        else:
+            count = np.sum(include, axes, keepdims=True)
+        ones = np.ones((), x.dtype) if weights is None else weights
+        with np.errstate(divide="ignore", invalid="ignore"):
+            weights = np.broadcast_to((ones / count).astype(ones.dtype), x.shape)
+    if weights is None and include is None:
+        y = _logsumexp_rows(to_rows(x, by_stride(x, axes)))
+        sign = _sign_of_sum(y) if return_sign else None
+    else:
+        y, sign = _weighted_rows(x, weights, include, axes)
+        if mean:
+            y[np.squeeze(count, axes) == 0] = np.nan
+        if not return_sign and y.dtype.kind != "c":
+            y[sign < 0] = np.nan
+    if return_sign:
+        y = y.real
+    none = None
+    if isinstance(a, np.ma.MaskedArray):
+        none = ~np.any(~np.broadcast_to(np.ma.getmaskarray(a), x.shape), axis=axes, keepdims=keepdims)
+    results = []
+    for part in (y, sign) if return_sign else (y,):
+        part = np.expand_dims(part, axes) if keepdims else part
+        results.append(part if none is None else np.ma.array(part, mask=none))
+    first = deliver(results[0], out)
+    return (first, deliver(results[1], None)) if return_sign else first
+
+
+def _weights(name: str, b: Any, dtype: np.dtype) -> np.ndarray:
+    """Weights as an array; Python's numbers and bools do not widen the dtype of the elements."""
+    weights = as_array(name, b)
+    narrow = type(b) in (int, float) or np.asarray(b).dtype == bool
+    return weights.astype(np.result_type(dtype, b if type(b) in (int, float) else bool)) if narrow else weights
 
 
 def _logsumexp_rows(rows: np.ndarray) -> np.ndarray:
     """Logsumexp over the last axis."""
     working = working_dtype(rows.dtype)
     if working is None:
-        return _plain_logsumexp(rows, 1)
+        return _plain_logsumexp(rows, None)[0]
     y = np.empty(rows.shape[:-1], working)
     _rows["logsumexp"](rows.astype(working, copy=False), out=y)
     return cast(y, rows.dtype)
+
+
+def _weighted_rows(
+    x: np.ndarray, weights: np.ndarray | None, include: np.ndarray | None, axes: tuple[int, ...]
+) -> tuple[np.ndarray, np.ndarray]:
+    """log(abs(sum(weights * exp(x)))) over the axes and the sign of the sum, of the elements to be included."""
+    result = x.dtype if weights is None else np.result_type(x.dtype, weights.dtype)
+    working = working_dtype(result)
+    if weights is None:
+        weights = np.broadcast_to(np.ones((), result), x.shape)
+    if include is None:
+        include = np.broadcast_to(np.True_, x.shape)
+    order = by_stride(x, axes)
+    x, weights, include = (to_rows(part, order) for part in (x, weights, include))
+    if working is None:
+        return _plain_logsumexp(x.astype(result, copy=False), np.where(include, weights, 0))
+    y, sign = (np.empty(x.shape[:-1], working) for _ in range(2))
+    _rows["logsumexp_weighted"](
+        x.astype(working, copy=False), weights.astype(working, copy=False), include, out=(y, sign)
+    )
+    return cast(y, result), cast(sign, result)
 
 
 def _sign_of_sum(y: np.ndarray) -> np.ndarray:
@@ -294,70 +526,119 @@ def _sign_of_sum(y: np.ndarray) -> np.ndarray:
         return np.where(y == -np.inf, 0, np.where(np.isnan(y), np.nan, phase)).astype(phase.dtype)
 
 
-def _plain_logsumexp(rows: np.ndarray, weights: Any) -> np.ndarray:
-    """Logsumexp over the last axis by NumPy's own functions, for dtypes without a kernel."""
-    if rows.shape[-1] == 0:
-        return np.full(rows.shape[:-1], -np.inf, rows.dtype)
-    with np.errstate(all="ignore"):
-        shift = np.max(rows.real, axis=-1, keepdims=True)
-        shift = np.where(np.isfinite(shift), shift, 0)
-        total = np.sum(weights * np.exp(rows - shift), axis=-1)
-        y: np.ndarray = np.log(total) + shift[..., 0]
-        return y
+def _plain_logsumexp(rows: np.ndarray, weights: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    """Logsumexp over the last axis and the sign of the sum, by NumPy's functions, for dtypes without a kernel.
 
-
-def _weighted_rows(rows: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """log(abs(sum(weights * exp(rows)))) over the last axis, and the sign of the sum.
-
-    log(abs(weights)) joins the exponents, positive and negative weights are summed apart, and the difference of the two
-    sums is log(e^p - e^n) = p + log(1 - e^(n - p)).
+    An element of the largest real part is left out, so log(sum) = a + log(w) + log1p(rest / w), with w its weight.
+    Where that is not finite, the sum's own logarithm follows C's rules for infinities.
     """
-    result = np.result_type(rows.dtype, weights.dtype)
-    dropped = weights == 0
+    if rows.shape[-1] == 0:
+        return np.full(rows.shape[:-1], -np.inf, rows.dtype), np.zeros(rows.shape[:-1], rows.dtype)
     with np.errstate(all="ignore"):
-        if result.kind == "c":
-            rows = np.where(dropped, -np.inf, rows)
-            y = _plain_logsumexp(rows, np.where(dropped, 0, weights))
-            return y, _sign_of_sum(y)
-        # float32 is computed in float64: the sums may cancel.
-        wide = np.result_type(result, np.float64)
-        exponents = np.where(dropped, -np.inf, rows.astype(wide) + np.log(np.abs(weights).astype(wide)))
-        negative = weights < 0
-        if not negative.any():
-            y = _logsumexp_rows(exponents)
-            sign = _sign_of_sum(y)
+        if weights is None:  # 1 * inf would be inf + nan i
+            weights, direct = np.ones_like(rows), np.sum(np.exp(rows), axis=-1)
         else:
-            plus = _logsumexp_rows(np.where(negative, -np.inf, exponents))
-            minus = _logsumexp_rows(np.where(negative, exponents, -np.inf))
-            larger, smaller = np.maximum(plus, minus), np.minimum(plus, minus)
-            difference = smaller - larger
-            log_gap = np.where(difference < -0.7, np.log1p(-np.exp(difference)), np.log(-np.expm1(difference)))
-            cancelled = (plus == minus) & (plus < np.inf)  # inf - inf remains nan
-            y = np.where(cancelled, -np.inf, larger + log_gap)
-            sign = np.sign(np.where(cancelled, 0, plus - minus))
-        return y.astype(result), sign.astype(result)
+            weights, rows = weights.astype(rows.dtype), np.where(weights == 0, -np.inf, rows)
+            direct = np.sum(np.where(weights == 0, 0, weights * np.exp(rows)), axis=-1)
+        at = np.argmax(rows.real, axis=-1)[..., np.newaxis]
+        top, weight = np.take_along_axis(rows, at, -1), np.take_along_axis(weights, at, -1)
+        others = weights * np.exp(rows - top)
+        np.put_along_axis(others, at, 0, -1)
+        ratio = np.sum(others, axis=-1) / weight[..., 0]
+        total = weight[..., 0] * (1 + ratio)
+        if rows.dtype.kind == "c":
+            y = top[..., 0] + np.log(weight[..., 0]) + np.log1p(ratio)
+            turns = np.ceil((y.imag - np.pi) / (2 * np.pi))  # to the angles from -pi, excluded, to pi
+            y = y - 1j * (2 * np.pi) * np.where(np.isfinite(turns), turns, 0)
+            sign = np.sign(total) * np.exp(1j * top[..., 0].imag)
+        else:
+            size = np.where(ratio < -1, -2 - ratio, ratio)
+            y, sign = top[..., 0] + np.log(np.abs(weight[..., 0])) + np.log1p(size), np.sign(total)
+        finite = np.isfinite(y)
+        magnitude = np.abs(direct) if rows.dtype.kind == "f" else direct
+        return np.where(finite, y, np.log(magnitude)), np.where(finite, sign, np.sign(direct))
 
 
-def _normalize(name: str, a: Any, axis: Any, where: Any, out: Any, dtype: Any, excluded: float) -> Any:
-    """Softmax or log_softmax in every case that the short way leaves; `excluded` is what masked elements become."""
-    x, mask, kept = _select(name, a, where, dtype)
+def _normalize(
+    name: str, a: Any, axis: Any, where: Any, out: Any, dtype: Any, temperature: float, return_lse: bool
+) -> Any:
+    """Softmax or log_softmax in every case that the short way leaves."""
+    x, include = _included(name, a, where, dtype)
     axes = as_axes(axis, x.ndim)
+    try:
+        divisor = float(temperature)
+    except TypeError:
+        divisor = np.nan
+    if not 0 < divisor < np.inf:
+        raise ValueError(f"{name}: temperature must be a positive number, not {temperature!r}")
     working = working_dtype(x.dtype)
-    rows = to_rows(x, axes)
-    if x.size == 0:
-        y = np.empty(rows.shape, x.dtype)
-    elif working is None:
-        with np.errstate(all="ignore"):
-            y = rows - _plain_logsumexp(rows, 1)[..., np.newaxis]
-            if name == "softmax":
-                y = np.exp(y)
+    if working is None:
+        y, lse = _plain_normalize(name, x, include, axes, divisor)
     else:
-        y = np.empty(rows.shape, working)
-        _rows[name](rows.astype(working, copy=False), out=y)
-        y = cast(y, x.dtype)
-    y = np.ascontiguousarray(from_rows(y, x.shape, axes)).reshape(x.shape)
-    if mask is not None:
-        y = np.where(mask, y, y.dtype.type(excluded))
-    if kept is not None:
-        y = np.ma.array(y, mask=~kept)
-    return deliver(y, out)
+        y = out if _takes_rows(out, x, working) else np.empty(x.shape, working)
+        lse = _normalize_into(y, name, x.astype(working, copy=False), include, axes, divisor, return_lse)
+        y, lse = cast(y, x.dtype), None if lse is None else cast(lse, x.dtype)
+    if include is not None:
+        np.copyto(y, 0 if name == "softmax" else -np.inf, where=~include)
+    result: Any = y
+    if isinstance(a, np.ma.MaskedArray):
+        result = np.ma.array(y, mask=np.ma.getmaskarray(a))
+    result = out if y is out and result is y else deliver(result, out)
+    return (result, deliver(np.asarray(lse), None)) if return_lse else result
+
+
+def _takes_rows(out: Any, x: np.ndarray, working: np.dtype) -> bool:
+    """Can the result be written straight into `out`?"""
+    return type(out) is np.ndarray and out.shape == x.shape and out.dtype == working == x.dtype and out.flags.writeable
+
+
+def _normalize_into(
+    y: np.ndarray,
+    name: str,
+    x: np.ndarray,
+    include: np.ndarray | None,
+    axes: tuple[int, ...],
+    divisor: float,
+    return_lse: bool,
+) -> np.ndarray | None:
+    """Softmax or log_softmax of x / divisor over the axes, into y of the same shape and dtype; logsumexp if wanted."""
+    rows = to_rows(y, axes)
+    direct = np.may_share_memory(rows, y) or y.size == 0
+    function = _rows["softmax_and_logsumexp" if return_lse else name]
+    lse = np.empty(rows.shape[:-1], x.dtype) if return_lse else None
+    if include is None and divisor != 1 and lse is None and rows.flags.c_contiguous and direct and x.flags.c_contiguous:
+        n = rows.shape[-1]
+        matrix, source = rows.reshape(-1, n), x.reshape(-1, n)
+        step = max(1, _CHUNK // max(n, 1))
+        for first in range(0, len(matrix), step):
+            chunk = matrix[first : first + step]
+            np.divide(source[first : first + step], x.dtype.type(divisor), out=chunk)
+            if run_rows(INDEX[name], chunk, 1, chunk) is None:
+                function(chunk, out=chunk)
+        return lse
+    source = x
+    if include is not None or divisor != 1:
+        with np.errstate(all="ignore"):
+            np.divide(x, x.dtype.type(divisor), out=y)
+        if include is not None:
+            np.copyto(y, -np.inf, where=~include)
+        source = y
+    target = rows if direct else np.empty(rows.shape, y.dtype)
+    outputs = target if lse is None else (target, lse)
+    function(to_rows(source, axes), out=outputs)
+    if not direct:
+        np.copyto(y, from_rows(target, y.shape, axes))
+    return lse
+
+
+def _plain_normalize(
+    name: str, x: np.ndarray, include: np.ndarray | None, axes: tuple[int, ...], divisor: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """The same by NumPy's functions, for dtypes without a kernel."""
+    with np.errstate(all="ignore"):
+        x = x / x.real.dtype.type(divisor) if divisor != 1 else x
+        rows = to_rows(x if include is None else np.where(include, x, -np.inf), axes)
+        lse = _plain_logsumexp(rows, None)[0]
+        y = rows - lse[..., np.newaxis]
+        y = np.ascontiguousarray(from_rows(np.exp(y) if name == "softmax" else y, x.shape, axes))
+    return y.reshape(x.shape), lse
