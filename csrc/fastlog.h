@@ -50,7 +50,7 @@ typedef struct {
 } fl_shape_info;
 
 /* The loops of one target and width, by fl_function; narrow: on binary16 or float, computed in this width, NULL where
-   there is none. Where there is one for float, it is the loop for float. */
+   there is none. A reduce_weighted loop on float is of this kind alone. */
 typedef struct {
     fl_loop *loop[FL_FUNCTIONS], *narrow[FL_FUNCTIONS];
 } fl_table;

@@ -202,20 +202,22 @@ static void tally_lanes(tally *t, intptr_t count, real floor) {
     t->terms.maxima = sum_of_lanes(v_select(unused, zero, t->terms.maxima));
 }
 
-/* A whole row, the same in every lane: a single strip where it can be one, else LANES strips at a time. */
-static tally tally_along(const char *x, intptr_t step, intptr_t n, real floor, summation how) {
-    real block[GATHERED]; /* of elements that are not neighbours */
-    intptr_t longest = step == WIDTH ? LONGEST_STRIP : GATHERED;
-    intptr_t length = n <= longest ? longest : step == WIDTH ? STRIP : GATHERED / LANES;
+/* A whole row, the same in every lane: a single strip where it can be one, else LANES strips at a time. Elements that
+   are not neighbours, or of another type, are fetched by `get`. */
+static tally tally_fetched(gather_function *get, const char *x, intptr_t step, intptr_t n, real floor, summation how) {
+    real block[GATHERED];
+    int in_place = get == gather && step == WIDTH;
+    intptr_t longest = in_place ? LONGEST_STRIP : GATHERED;
+    intptr_t length = n <= longest ? longest : in_place ? STRIP : GATHERED / LANES;
     tally all = p_empty(floor);
     for (intptr_t i = 0; i < n;) {
         strip s[LANES] = {{0, 0, 0}};
         intptr_t count = 0, first = i;
         for (; count < LANES && i < n; count++, i += length) {
             s[count] = (strip){(const real *)x + i, 0, smaller(n - i, length)};
-            if (step == WIDTH) continue;
+            if (in_place) continue;
             s[count].x = block + count * length;
-            gather(block + count * length, x + i * step, step, s[count].n);
+            get(block + count * length, x + i * step, step, s[count].n);
         }
         tally t = tally_strips(s, count, floor, how);
         if (count > 1) tally_lanes(&t, count, floor);
@@ -223,6 +225,10 @@ static tally tally_along(const char *x, intptr_t step, intptr_t n, real floor, s
         else tally_join(&all, &t, floor);
     }
     return all;
+}
+
+INLINE tally tally_along(const char *x, intptr_t step, intptr_t n, real floor, summation how) {
+    return tally_fetched(gather, x, step, n, floor, how);
 }
 
 /* How many rows are summed at once, as strips. */
@@ -333,6 +339,28 @@ typedef struct {
     intptr_t out_step;
 } reduction;
 
+#define TABLE_NAME(target, width) fl_table_##target##_f##width
+#define TABLE(target, width) TABLE_NAME(target, width)
+
+/* Where the maximum is negative and log1p(rest) comes near -max, a float keeps no digits of the difference: such rows
+   are done once more in double. */
+INLINE void mend_differences(reduction f, partition p, real *y, intptr_t r, intptr_t rows) {
+#if FL_WIDTH == 32
+    extern const fl_table TABLE(FL_TARGET, 64);
+    vec near = v_abs(v_load(y)), max = p.max;
+    if (!m_any(m_and(v_lt(near, v_set(0.25f)), v_lt(max, v_set(0))))) return;
+    real maxima[LANES], mended[LANES];
+    v_store(maxima, max);
+    char *args[] = {(char *)f.a.x + r * f.a.outer, (char *)mended};
+    TABLE(FL_TARGET, 64)
+        .narrow[FL_logsumexp](args, (intptr_t[]){rows, f.a.n}, (intptr_t[]){f.a.outer, WIDTH, f.a.core}, NULL);
+    for (intptr_t lane = 0; lane < rows; lane++)
+        if (maxima[lane] < 0 && __builtin_fabsf(y[lane]) < 0.25f) y[lane] = mended[lane];
+#else
+    (void)f, (void)p, (void)y, (void)r, (void)rows;
+#endif
+}
+
 INLINE void finish_rows(reduction f, partition p, intptr_t r, intptr_t rows) {
     real y[LANES];
     if (f.labelled) {
@@ -346,6 +374,7 @@ INLINE void finish_rows(reduction f, partition p, intptr_t r, intptr_t rows) {
         v_store(y, f.labelled(v_load(picked), p));
     } else {
         v_store(y, f.reduce(p));
+        mend_differences(f, p, y, r, rows);
     }
     if (rows == LANES && f.out_step == WIDTH) v_store((real *)(f.out + r * f.out_step), v_load(y));
     else scatter(f.out + r * f.out_step, f.out_step, y, rows);
@@ -388,6 +417,39 @@ INLINE void loop_reduce(reduce_kernel *k, char **args, const intptr_t *dims, con
     matrix a = {args[0], dims[0], dims[1], steps[0], steps[2]};
     run_reduction((reduction){k, 0, a, 0, 0, args[1], steps[1]});
 }
+
+#if FL_WIDTH == 64
+/* Of floats, in double. */
+static void float_gather(double *block, const char *p, intptr_t step, intptr_t n) {
+    const float *x = (const float *)p;
+    if (step == sizeof *x)
+        for (intptr_t i = 0; i < n; i++) block[i] = x[i];
+    else
+        for (intptr_t i = 0; i < n; i++) block[i] = *(const float *)(p + i * step);
+    for (intptr_t i = n; i % LANES; i++) block[i] = block[n - 1];
+}
+INLINE void narrow_reduce(reduce_kernel *k, char **args, const intptr_t *dims, const intptr_t *steps) {
+    fl_status status = status_save();
+    intptr_t rows = dims[0], n = dims[1], at_once = n <= LANE_BLOCK ? LANES : 1;
+    for (intptr_t r = 0; r < rows; r += at_once) {
+        intptr_t count = smaller(rows - r, at_once);
+        real tile[LANE_BLOCK * LANES], y[LANES];
+        tally t;
+        if (at_once == 1) {
+            t = tally_fetched(float_gather, args[0] + r * steps[0], steps[2], n, FLOOR, (summation){0});
+        } else {
+            for (intptr_t lane = 0; lane < LANES; lane++)
+                for (intptr_t i = 0; i < n; i++)
+                    tile[i * LANES + lane] =
+                        *(const float *)(args[0] + (r + smaller(lane, count - 1)) * steps[0] + i * steps[2]);
+            t = p_tally((vectors){tile, LANES, n, 0, 0}, FLOOR, (summation){0});
+        }
+        v_store(y, k(p_partition(&t, 0)));
+        for (intptr_t lane = 0; lane < count; lane++) *(float *)(args[1] + (r + lane) * steps[1]) = (float)y[lane];
+    }
+    status_restore(status);
+}
+#endif
 
 INLINE void loop_reduce_labelled(labelled_kernel *k, char **args, const intptr_t *dims, const intptr_t *steps) {
     matrix a = {args[0], dims[0], dims[1], steps[0], steps[3]};

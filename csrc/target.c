@@ -41,21 +41,20 @@
 #include "functions.def"
 #undef FL_FUNCTION
 
-/* Loops on the next narrower type: elementwise functions on binary16, at width 32, and weighted sums on float. */
+/* Loops on the next narrower type: elementwise functions on binary16, at width 32; weighted sums on float, and sums on
+   float for results that float cannot compute. */
 #define NARROW_LOOP(name, run) \
     static void narrow_##name(char **args, const intptr_t *dims, const intptr_t *steps, void *data) { \
         (void)data; \
         run; \
     }
 #define NARROW_LOOP_sum2(name)
-#define NARROW_LOOP_reduce(name)
 #define NARROW_LOOP_reduce_labelled(name)
 #define NARROW_LOOP_reduce_segments(name)
 #define NARROW_LOOP_normalize(name)
 #define NARROW_LOOP_normalize_terms(name)
 #define NARROW_LOOP_reduce_normalize(name)
 #define NARROW_sum2(name) 0
-#define NARROW_reduce(name) 0
 #define NARROW_reduce_labelled(name) 0
 #define NARROW_reduce_segments(name) 0
 #define NARROW_normalize(name) 0
@@ -67,12 +66,14 @@
 #define NARROW_LOOP_map1_raising(name) NARROW_LOOP(name, half_map1(k_##name, 1, args, dims, steps))
 #define NARROW_LOOP_map2_raising(name) NARROW_LOOP(name, half_map2(k_##name, pole_##name, args, dims, steps))
 #define NARROW_LOOP_map2_logaddexp(name) NARROW_LOOP(name, half_map2_logaddexp(k_##name, args, dims, steps))
+#define NARROW_LOOP_reduce(name)
 #define NARROW_LOOP_reduce_weighted(name)
 #define NARROW_map1(name) narrow_##name
 #define NARROW_map2(name) narrow_##name
 #define NARROW_map1_raising(name) narrow_##name
 #define NARROW_map2_raising(name) narrow_##name
 #define NARROW_map2_logaddexp(name) narrow_##name
+#define NARROW_reduce(name) 0
 #define NARROW_reduce_weighted(name) 0
 #else
 #define NARROW_LOOP_map1(name)
@@ -80,20 +81,19 @@
 #define NARROW_LOOP_map1_raising(name)
 #define NARROW_LOOP_map2_raising(name)
 #define NARROW_LOOP_map2_logaddexp(name)
+#define NARROW_LOOP_reduce(name) NARROW_LOOP(name, narrow_reduce(k_##name, args, dims, steps))
 #define NARROW_LOOP_reduce_weighted(name) NARROW_LOOP(name, loop_reduce_weighted(1, args, dims, steps))
 #define NARROW_map1(name) 0
 #define NARROW_map2(name) 0
 #define NARROW_map1_raising(name) 0
 #define NARROW_map2_raising(name) 0
 #define NARROW_map2_logaddexp(name) 0
+#define NARROW_reduce(name) narrow_##name
 #define NARROW_reduce_weighted(name) narrow_##name
 #endif
 #define FL_FUNCTION(name, ufunc, shape, ...) NARROW_LOOP_##shape(name)
 #include "functions.def"
 #undef FL_FUNCTION
-
-#define TABLE_NAME(target, width) fl_table_##target##_f##width
-#define TABLE(target, width) TABLE_NAME(target, width)
 
 const fl_table TABLE(FL_TARGET, FL_WIDTH) = {
     .loop =

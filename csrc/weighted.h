@@ -55,7 +55,8 @@ static void split_weight(double b, double *m, double *p) {
 }
 
 /* count elements from i on, up to a full vector. */
-static void load_weighted(weighted_block *block, const weighted_row *row, intptr_t i, intptr_t count, infinities *found) {
+static void load_weighted(weighted_block *block, const weighted_row *row, intptr_t i, intptr_t count,
+                          infinities *found) {
     for (intptr_t j = 0; j < filled_up(count); j++) {
         block->x[j] = block->m[j] = block->p[j] = 0;
         if (j >= count || !row->include[(i + j) * row->include_step]) continue;
@@ -142,8 +143,14 @@ static void reduce_weighted_row(const weighted_row *row, char *out, char *sign_o
 INLINE void loop_reduce_weighted(int narrow, char **args, const intptr_t *dims, const intptr_t *steps) {
     fl_status status = status_save();
     for (intptr_t r = 0; r < dims[0]; r++) {
-        weighted_row row = {args[0] + r * steps[0], args[1] + r * steps[1], args[2] + r * steps[2],
-                            dims[1], steps[5], steps[6], steps[7], narrow};
+        weighted_row row = {args[0] + r * steps[0],
+                            args[1] + r * steps[1],
+                            args[2] + r * steps[2],
+                            dims[1],
+                            steps[5],
+                            steps[6],
+                            steps[7],
+                            narrow};
         reduce_weighted_row(&row, args[3] + r * steps[3], args[4] + r * steps[4]);
     }
     status_restore(status);

@@ -29,6 +29,8 @@ def as_array(name: str, a: Any) -> np.ndarray:
     TypeError
         If `a` is ragged or not numeric.
     """
+    if type(a) is np.ndarray and a.dtype.char in "fd" and a.dtype.isnative:
+        return a
     try:
         x = np.asarray(a)
     except ValueError as error:
@@ -49,6 +51,8 @@ def as_array(name: str, a: Any) -> np.ndarray:
 
 def working_dtype(dtype: np.dtype) -> np.dtype | None:
     """Return the kernel's dtype for arrays of `dtype`; None where there is no kernel (longdouble, complex)."""
+    if dtype.char in "fd":
+        return dtype
     if dtype.kind == "c" or (dtype.kind == "f" and dtype.itemsize > 8):
         return None
     return np.dtype(np.float64 if dtype.itemsize == 8 else np.float32)
@@ -56,6 +60,8 @@ def working_dtype(dtype: np.dtype) -> np.dtype | None:
 
 def cast(y: np.ndarray, dtype: np.dtype) -> np.ndarray:
     """Return `y` in another dtype; what becomes subnormal or 0 by that does so quietly."""
+    if y.dtype == dtype:
+        return y
     with np.errstate(under="ignore"):
         return y.astype(dtype, copy=False)
 
@@ -80,6 +86,8 @@ def as_axes(axis: Any, ndim: int) -> tuple[int, ...]:
     """
     if axis is None:
         return tuple(range(ndim))
+    if type(axis) is int and -ndim <= axis < ndim:
+        return (axis % ndim,)
     found = []
     for one in axis if isinstance(axis, tuple) else (axis,):
         if isinstance(one, (bool, np.bool)):

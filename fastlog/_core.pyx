@@ -29,6 +29,7 @@ cdef extern from "fastlog.h":
         reduce
         normalize
         normalize_terms
+        reduce_weighted
     ctypedef struct fl_row:
         const char *name
         const char *ufunc_name
@@ -159,6 +160,12 @@ cdef int promote(PyObject *ufunc, PyArray_DTypeMeta **given, PyArray_DTypeMeta *
     return 0
 
 
+cdef fl_loop *float_loop(const fl_target *target, int function) noexcept:
+    if fl_rows[function].shape == reduce_weighted:
+        return target.f64.narrow[function]
+    return target.f32.loop[function]
+
+
 cdef object make_ufunc(const fl_target *target, int function):
     """One ufunc: loops for float64 first, so that integers and booleans go there, then float32 and float16."""
     cdef const fl_row *row = &fl_rows[function]
@@ -169,7 +176,7 @@ cdef object make_ufunc(const fl_target *target, int function):
     cdef cnp.PyUFuncGenericFunction *functions
     cdef void **data
     loops[0] = target.f64.loop[function]
-    loops[1] = target.f64.narrow[function] or target.f32.loop[function]
+    loops[1] = float_loop(target, function)
     loops[2] = target.f32.narrow[function]
     # NumPy keeps these arrays for as long as the process lives.
     functions = <cnp.PyUFuncGenericFunction *>calloc(MAX_TYPES, sizeof(cnp.PyUFuncGenericFunction))
@@ -346,6 +353,153 @@ cdef object rows_of(int function, object a, object axis, object out, const fl_ta
     return out
 
 
+cdef object as_plain(object a):
+    """A list of numbers as an array; anything else, and what NumPy makes no numbers of, as it is."""
+    if type(a) is not list:
+        return a
+    try:
+        x = np.asarray(a)
+    except ValueError:
+        return a
+    return x.astype(np.float64) if x.dtype.kind in "biu" else x
+
+
+cdef cnp.npy_intp magnitude(cnp.npy_intp x) noexcept:
+    return -x if x < 0 else x
+
+
+def run_over(int function, tuple arrays, axes, bint keepdims=False, target=None):
+    """The loop of a row function over any axes of arrays that are broadcast together, without copying one.
+
+    Parameters
+    ----------
+    function : int
+        From `INDEX`; a generalized ufunc whose arguments with a core dimension come first.
+    arrays : tuple of ndarray
+        Those arguments: all inputs, and the outputs that have the core dimension; native, aligned, of the loop's dtypes,
+        the first of which is float32 or float64. Outputs have the broadcast shape, and are either apart from all inputs
+        or the same memory in the same order.
+    axes : tuple of int
+        Sorted, in range: they become the core dimension.
+    keepdims : bool, optional
+        Whether the other outputs keep the axes with length 1.
+    target : str, optional
+        One of `supported_targets`; the active one by default.
+
+    Returns
+    -------
+    tuple of ndarray, or None
+        The outputs without a core dimension, in C order. None where the arrays do not broadcast, or the axes of one of
+        them cannot be walked through with a single stride: they have to be copied first.
+    """
+    cdef int given = <int>len(arrays), nd = 0, i, k, core_axes = 0, outer = 0, inner = -1, at, results
+    cdef cnp.npy_intp shape[MAX_DIMENSIONS]
+    cdef cnp.npy_intp strides[MAX_ARGUMENTS][MAX_DIMENSIONS]
+    cdef int core_order[MAX_DIMENSIONS]
+    cdef int outer_order[MAX_DIMENSIONS]
+    cdef cnp.npy_intp out_shape[MAX_DIMENSIONS]
+    cdef cnp.npy_intp index[MAX_DIMENSIONS]
+    cdef bint is_core[MAX_DIMENSIONS]
+    cdef int *order
+    cdef cnp.ndarray one
+    cdef const fl_shape_info *signature = &fl_shapes[fl_rows[function].shape]
+    results = signature.nin + signature.nout - given
+    for one in arrays:
+        nd = max(nd, cnp.PyArray_NDIM(one))
+    for k in range(nd):
+        shape[k] = 1
+        is_core[k] = False
+    for i in range(given):
+        one = <cnp.ndarray>arrays[i]
+        for k in range(nd):
+            at = k - (nd - cnp.PyArray_NDIM(one))
+            strides[i][k] = 0
+            if at < 0 or cnp.PyArray_DIMS(one)[at] == 1:
+                continue
+            if shape[k] != 1 and shape[k] != cnp.PyArray_DIMS(one)[at]:
+                return None
+            shape[k] = cnp.PyArray_DIMS(one)[at]
+            strides[i][k] = cnp.PyArray_STRIDES(one)[at]
+    cdef cnp.npy_intp n = 1, size = 1
+    for k in axes:
+        is_core[k] = True
+        n *= shape[k]
+    for k in range(nd):  # longest strides first; axes of length 1 do not count
+        size *= shape[k]
+        if shape[k] == 1:
+            continue
+        if is_core[k]:
+            order, at = core_order, core_axes
+            core_axes += 1
+        else:
+            order, at = outer_order, outer
+            outer += 1
+        while at > 0 and magnitude(strides[0][order[at - 1]]) < magnitude(strides[0][k]):
+            order[at] = order[at - 1]
+            at -= 1
+        order[at] = k
+    for i in range(given):
+        for at in range(core_axes - 1):
+            k = core_order[at + 1]
+            if size and strides[i][core_order[at]] != strides[i][k] * shape[k]:
+                return None
+    # The outputs.
+    cdef int out_nd = 0
+    for k in range(nd):
+        if not is_core[k] or keepdims:
+            out_shape[out_nd] = 1 if is_core[k] else shape[k]
+            out_nd += 1
+    cdef int typenum = cnp.PyArray_TYPE(<cnp.ndarray>arrays[0])
+    cdef intptr_t itemsize = cnp.PyArray_ITEMSIZE(<cnp.ndarray>arrays[0]), step = itemsize
+    made = tuple([cnp.PyArray_EMPTY(out_nd, out_shape, typenum, 0) for i in range(results)])
+    for k in range(nd - 1, -1, -1):
+        for i in range(results):
+            strides[given + i][k] = 0 if is_core[k] else step
+        if not is_core[k]:
+            step *= shape[k]
+    # The rows: the outer axis of the shortest stride by the loop, the others one by one.
+    cdef char *args[MAX_ARGUMENTS]
+    cdef intptr_t dims[2]
+    cdef intptr_t steps[2 * MAX_ARGUMENTS]
+    inner = outer_order[outer - 1] if outer else -1
+    dims[0], dims[1] = shape[inner] if outer else 1, n
+    for i in range(given):
+        args[i] = cnp.PyArray_BYTES(<cnp.ndarray>arrays[i])
+        steps[given + results + i] = strides[i][core_order[core_axes - 1]] if core_axes else itemsize
+    for i in range(results):
+        args[given + i] = cnp.PyArray_BYTES(<cnp.ndarray>made[i])
+    for i in range(given + results):
+        steps[i] = strides[i][inner] if outer else 0
+    cdef const fl_target *run_on = active if target is None else find_target(target)
+    cdef fl_loop *loop = run_on.f64.loop[function]
+    if typenum == cnp.NPY_FLOAT:
+        loop = float_loop(run_on, function)
+    cdef cnp.npy_intp rows = 1
+    for at in range(outer):
+        rows *= shape[outer_order[at]]
+        index[at] = 0
+    if rows == 0:
+        return made
+    with nogil:
+        while True:
+            loop(args, dims, steps, NULL)
+            at = outer - 2
+            while at >= 0:
+                k = outer_order[at]
+                index[at] += 1
+                for i in range(given + results):
+                    args[i] += strides[i][k]
+                if index[at] < shape[k]:
+                    break
+                for i in range(given + results):
+                    args[i] -= strides[i][k] * shape[k]
+                index[at] = 0
+                at -= 1
+            if at < 0:
+                break
+    return made
+
+
 def short_way_for_reduction(int function):
     """Decorator of a function with logsumexp's arguments: plain arrays go straight to the loop of a reduction."""
     if not runs_rows(function):
@@ -355,7 +509,7 @@ def short_way_for_reduction(int function):
         def short(a, axis=None, b=None, keepdims=False, return_sign=False, *, where=None, out=None, dtype=None):
             if (b is None and keepdims is False and return_sign is False and where is None and out is None
                     and dtype is None):
-                y = rows_of(function, a, axis, None, active)
+                y = rows_of(function, as_plain(a), axis, None, active)
                 if y is not None:
                     return y
             return general(a, axis, b, keepdims, return_sign, where=where, out=out, dtype=dtype)
@@ -371,7 +525,7 @@ def short_way_for_normalization(int function):
     def decorate(general):
         def short(x, axis=None, *, where=None, out=None, dtype=None, **others):
             if where is None and dtype is None and not others:
-                y = rows_of(function, x, axis, out, active)
+                y = rows_of(function, as_plain(x), axis, out, active)
                 if y is not None:
                     return y
             return general(x, axis, where=where, out=out, dtype=dtype, **others)

@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 
 from fastlog._arrays import as_array, as_axes, by_stride, cast, deliver, from_rows, to_rows, working_dtype
-from fastlog._core import INDEX, functions, run_rows, short_way_for_normalization, short_way_for_reduction
+from fastlog._core import INDEX, functions, run_over, short_way_for_normalization, short_way_for_reduction
 
 _LOGSUMEXP = INDEX["logsumexp"]
 _SOFTMAX = INDEX["softmax"]
 _LOG_SOFTMAX = INDEX["log_softmax"]
-_rows = functions()
+_accumulate = functions()["logaddexp"].accumulate
+_ALL = np.ones((), np.bool)
 _CHUNK = 1 << 15  # elements that stay in the cache between being divided by a temperature and normalised
 
 
@@ -208,8 +209,8 @@ def log_softmax(
     dtype : dtype, optional
         The dtype to convert `x` to, and so of the result.
     temperature : float, optional
-        A positive number that `x` is divided by, as in ``log_softmax(x / temperature)`` and to the same bits, but without
-        another array; for rows of up to some ten thousand elements also without another pass over memory.
+        A positive number that `x` is divided by, as in ``log_softmax(x / temperature)`` and to the same bits, but
+        without another array; for rows of up to some ten thousand elements also without another pass over memory.
 
     Returns
     -------
@@ -394,17 +395,18 @@ def logcumsumexp(
         target[(*forward, slice(0, 1))] = -np.inf
         source, target = source[(*forward, slice(None, x.shape[along] - 1))], target[(*forward, slice(1, None))]
     if source.size:
-        _rows["logaddexp"].accumulate(source, axis=along, out=target)
+        _accumulate(source, axis=along, out=target)
     return out
 
 
-def _broadcast(name: str, x: np.ndarray, other: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Broadcast two arrays against each other, or say which shapes do not fit."""
+def _broadcast_shape(name: str, x: np.ndarray, other: np.ndarray) -> tuple[int, ...]:
+    """Return the shape that two arrays have together, or say which shapes do not fit."""
+    if x.shape == other.shape:
+        return x.shape
     try:
-        shape = np.broadcast_shapes(x.shape, other.shape)
+        return np.broadcast_shapes(x.shape, other.shape)
     except ValueError:
         raise ValueError(f"{name}: the shapes {x.shape} and {other.shape} do not broadcast together") from None
-    return np.broadcast_to(x, shape), np.broadcast_to(other, shape)
 
 
 def _as_dtype(name: str, x: np.ndarray, dtype: Any) -> np.ndarray:
@@ -426,10 +428,8 @@ def _included(name: str, a: Any, where: Any, dtype: Any) -> tuple[np.ndarray, np
         if where.dtype != bool:
             raise TypeError(f"{name}: where must be an array of bool, not of {where.dtype}")
         include = where if include is None else include & where
-    if include is not None:
-        _, include = _broadcast(name, x, include)
-        if include.shape != x.shape:
-            raise ValueError(f"{name}: where has the shape {include.shape}, which does not fit {x.shape}")
+    if include is not None and _broadcast_shape(name, x, include) != x.shape:
+        raise ValueError(f"{name}: where has the shape {include.shape}, which does not fit {x.shape}")
     return x, include
 
 
@@ -445,85 +445,108 @@ def _logsumexp(
     out: Any,
     mean: bool,
 ) -> Any:
-    """logsumexp and logmeanexp in every case that the short way leaves."""
+    """Compute logsumexp and logmeanexp in every case that the short way leaves."""
     weights = None if b is None else _weights(name, b, x.dtype)
-    if weights is not None:
-        x, weights = _broadcast(name, x, weights)
-        include = None if include is None else np.broadcast_to(include, x.shape)
-    axes = as_axes(axis, x.ndim)
+    shape = x.shape
+    if weights is not None and weights.ndim:
+        shape = _broadcast_shape(name, x, weights)
+    axes = as_axes(axis, len(shape))
     if mean:
-        if include is None:
-            count = np.full([1 if k in axes else n for k, n in enumerate(x.shape)], math.prod(x.shape[k] for k in axes))
-        else:
-            count = np.sum(include, axes, keepdims=True)
-        ones = np.ones((), x.dtype) if weights is None else weights
-        with np.errstate(divide="ignore", invalid="ignore"):
-            weights = np.broadcast_to((ones / count).astype(ones.dtype), x.shape)
-    if weights is None and include is None:
-        y = _logsumexp_rows(to_rows(x, by_stride(x, axes)))
-        sign = _sign_of_sum(y) if return_sign else None
+        weights, empty = _shares(x.dtype if weights is None else weights, include, shape, axes, keepdims)
+    if weights is None and include is None and not return_sign:
+        y = sign = _plain_sum(x, axes, keepdims)
     else:
-        y, sign = _weighted_rows(x, weights, include, axes)
-        if mean:
-            y[np.squeeze(count, axes) == 0] = np.nan
+        y, sign = _weighted_sum(x, weights, include, shape, axes, keepdims)
+        if mean and empty is not None:
+            y[empty] = np.nan
         if not return_sign and y.dtype.kind != "c":
-            y[sign < 0] = np.nan
+            if y.size != 1:
+                y[sign < 0] = np.nan
+            elif sign.item() < 0:
+                y[...] = np.nan
     if return_sign:
         y = y.real
-    none = None
     if isinstance(a, np.ma.MaskedArray):
-        none = ~np.any(~np.broadcast_to(np.ma.getmaskarray(a), x.shape), axis=axes, keepdims=keepdims)
-    results = []
-    for part in (y, sign) if return_sign else (y,):
-        part = np.expand_dims(part, axes) if keepdims else part
-        results.append(part if none is None else np.ma.array(part, mask=none))
-    first = deliver(results[0], out)
-    return (first, deliver(results[1], None)) if return_sign else first
+        none = np.all(np.broadcast_to(np.ma.getmaskarray(a), shape), axis=axes, keepdims=keepdims)
+        y, sign = np.ma.array(y, mask=none), np.ma.array(sign, mask=none)
+    first = deliver(y, out)
+    return (first, deliver(sign, None)) if return_sign else first
+
+
+def _shares(
+    weights: Any, include: np.ndarray | None, shape: tuple[int, ...], axes: tuple[int, ...], keepdims: bool
+) -> tuple[np.ndarray, Any]:
+    """Weights, or 1 of the given dtype, divided by how many elements are included; and where that is none."""
+    ones = weights if isinstance(weights, np.ndarray) else np.ones((), weights)
+    if include is None:
+        number = math.prod([shape[k] for k in axes])
+        return np.asarray(ones / (number or math.nan), ones.dtype), ... if number == 0 else None
+    count = np.sum(np.broadcast_to(include, shape), axes, keepdims=True)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        share = (ones / count).astype(ones.dtype)
+    return share, (count if keepdims else np.squeeze(count, axes)) == 0
 
 
 def _weights(name: str, b: Any, dtype: np.dtype) -> np.ndarray:
     """Weights as an array; Python's numbers and bools do not widen the dtype of the elements."""
+    if type(b) is np.ndarray and b.dtype == dtype:
+        return b
+    if type(b) in (int, float) and dtype.kind == "f":
+        return np.asarray(b, dtype)
     weights = as_array(name, b)
     narrow = type(b) in (int, float) or np.asarray(b).dtype == bool
     return weights.astype(np.result_type(dtype, b if type(b) in (int, float) else bool)) if narrow else weights
 
 
-def _logsumexp_rows(rows: np.ndarray) -> np.ndarray:
-    """Logsumexp over the last axis."""
-    working = working_dtype(rows.dtype)
-    if working is None:
-        return _plain_logsumexp(rows, None)[0]
-    y = np.empty(rows.shape[:-1], working)
-    _rows["logsumexp"](rows.astype(working, copy=False), out=y)
-    return cast(y, rows.dtype)
+def _over(name: str, arrays: tuple[np.ndarray, ...], axes: tuple[int, ...], keepdims: bool) -> tuple[np.ndarray, ...]:
+    """Run a row function over the axes of arrays that broadcast; copy those whose axes need it."""
+    made = run_over(INDEX[name], arrays, axes, keepdims)
+    if made is None:
+        arrays = np.broadcast_arrays(*arrays)
+        rows = tuple([to_rows(part, by_stride(arrays[0], axes)) for part in arrays])
+        made = run_over(INDEX[name], rows, (rows[0].ndim - 1,))
+        assert made is not None
+        made = tuple([np.expand_dims(y, axes) for y in made]) if keepdims else made
+    return made
 
 
-def _weighted_rows(
-    x: np.ndarray, weights: np.ndarray | None, include: np.ndarray | None, axes: tuple[int, ...]
+def _plain_sum(x: np.ndarray, axes: tuple[int, ...], keepdims: bool) -> np.ndarray:
+    """Logsumexp of all elements."""
+    working = working_dtype(x.dtype)
+    if working is not None:
+        return cast(_over("logsumexp", (_aligned(x, working),), axes, keepdims)[0], x.dtype)
+    y = _plain_logsumexp(to_rows(x, axes), None)[0]
+    return np.expand_dims(y, axes) if keepdims else np.asarray(y)
+
+
+def _aligned(x: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """Return the array in a dtype that has a kernel, at addresses that the kernel can read."""
+    return x if x.dtype == dtype and x.flags.aligned else np.array(x, dtype)
+
+
+def _weighted_sum(
+    x: np.ndarray,
+    weights: np.ndarray | None,
+    include: np.ndarray | None,
+    shape: tuple[int, ...],
+    axes: tuple[int, ...],
+    keepdims: bool,
 ) -> tuple[np.ndarray, np.ndarray]:
     """log(abs(sum(weights * exp(x)))) over the axes and the sign of the sum, of the elements to be included."""
     result = x.dtype if weights is None else np.result_type(x.dtype, weights.dtype)
     working = working_dtype(result)
-    if weights is None:
-        weights = np.broadcast_to(np.ones((), result), x.shape)
-    if include is None:
-        include = np.broadcast_to(np.True_, x.shape)
-    order = by_stride(x, axes)
-    x, weights, include = (to_rows(part, order) for part in (x, weights, include))
     if working is None:
-        return _plain_logsumexp(x.astype(result, copy=False), np.where(include, weights, 0))
-    y, sign = (np.empty(x.shape[:-1], working) for _ in range(2))
-    _rows["logsumexp_weighted"](
-        x.astype(working, copy=False), weights.astype(working, copy=False), include, out=(y, sign)
-    )
+        rows = to_rows(np.broadcast_to(x.astype(result, copy=False), shape), axes)
+        if weights is None:
+            weights = np.ones((), result)
+        if include is not None:
+            weights = np.where(include, weights, 0)
+        y, sign = _plain_logsumexp(rows, to_rows(np.broadcast_to(weights, shape), axes))
+        return (np.expand_dims(y, axes), np.expand_dims(sign, axes)) if keepdims else (np.asarray(y), np.asarray(sign))
+    weights = np.ones((), working) if weights is None else _aligned(weights, working)
+    include = _ALL if include is None else include
+    y, sign = _over("logsumexp_weighted", (_aligned(x, working), weights, include), axes, keepdims)
     return cast(y, result), cast(sign, result)
-
-
-def _sign_of_sum(y: np.ndarray) -> np.ndarray:
-    """Sign of a sum whose logarithm is `y`: 0 for an empty sum, nan for nan, else 1 or the phase."""
-    with np.errstate(invalid="ignore"):
-        phase = np.exp(1j * y.imag) if y.dtype.kind == "c" else np.ones_like(y)
-        return np.where(y == -np.inf, 0, np.where(np.isnan(y), np.nan, phase)).astype(phase.dtype)
 
 
 def _plain_logsumexp(rows: np.ndarray, weights: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
@@ -568,28 +591,37 @@ def _normalize(
     try:
         divisor = float(temperature)
     except TypeError:
-        divisor = np.nan
-    if not 0 < divisor < np.inf:
+        divisor = math.nan
+    if not 0 < divisor < math.inf:
         raise ValueError(f"{name}: temperature must be a positive number, not {temperature!r}")
     working = working_dtype(x.dtype)
     if working is None:
         y, lse = _plain_normalize(name, x, include, axes, divisor)
     else:
-        y = out if _takes_rows(out, x, working) else np.empty(x.shape, working)
-        lse = _normalize_into(y, name, x.astype(working, copy=False), include, axes, divisor, return_lse)
-        y, lse = cast(y, x.dtype), None if lse is None else cast(lse, x.dtype)
+        straight = _takes_rows(out, x, working)
+        y = out if straight else np.empty(x.shape, working)
+        lse = _normalize_into(y, name, _aligned(x, working), include, axes, divisor, return_lse)
+        y, lse = cast(y, x.dtype), cast(lse, x.dtype) if return_lse else lse
     if include is not None:
         np.copyto(y, 0 if name == "softmax" else -np.inf, where=~include)
     result: Any = y
     if isinstance(a, np.ma.MaskedArray):
         result = np.ma.array(y, mask=np.ma.getmaskarray(a))
-    result = out if y is out and result is y else deliver(result, out)
-    return (result, deliver(np.asarray(lse), None)) if return_lse else result
+    result = out if result is out else deliver(result, out)
+    return (result, deliver(lse, None)) if return_lse else result
 
 
 def _takes_rows(out: Any, x: np.ndarray, working: np.dtype) -> bool:
-    """Can the result be written straight into `out`?"""
-    return type(out) is np.ndarray and out.shape == x.shape and out.dtype == working == x.dtype and out.flags.writeable
+    """Whether the result can be written straight into `out`: of the dtype, and apart from `x` or in its very place."""
+    if type(out) is not np.ndarray or out.shape != x.shape or out.dtype != x.dtype or x.dtype != working:
+        return False
+    if not (out.flags.writeable and out.flags.aligned):
+        return False
+    return _same_place(out, x) or not np.may_share_memory(out, x)
+
+
+def _same_place(y: np.ndarray, x: np.ndarray) -> bool:
+    return y.strides == x.strides and y.__array_interface__["data"][0] == x.__array_interface__["data"][0]
 
 
 def _normalize_into(
@@ -600,41 +632,40 @@ def _normalize_into(
     axes: tuple[int, ...],
     divisor: float,
     return_lse: bool,
-) -> np.ndarray | None:
-    """Softmax or log_softmax of x / divisor over the axes, into y of the same shape and dtype; logsumexp if wanted."""
-    rows = to_rows(y, axes)
-    direct = np.may_share_memory(rows, y) or y.size == 0
-    function = _rows["softmax_and_logsumexp" if return_lse else name]
-    lse = np.empty(rows.shape[:-1], x.dtype) if return_lse else None
-    if include is None and divisor != 1 and lse is None and rows.flags.c_contiguous and direct and x.flags.c_contiguous:
-        n = rows.shape[-1]
-        matrix, source = rows.reshape(-1, n), x.reshape(-1, n)
-        step = max(1, _CHUNK // max(n, 1))
-        for first in range(0, len(matrix), step):
-            chunk = matrix[first : first + step]
-            np.divide(source[first : first + step], x.dtype.type(divisor), out=chunk)
-            if run_rows(INDEX[name], chunk, 1, chunk) is None:
-                function(chunk, out=chunk)
-        return lse
+) -> Any:
+    """Write softmax or log_softmax of x / divisor over the axes into y; return the logsumexp if wanted."""
+    function = "softmax_and_logsumexp" if return_lse else name
+    if divisor != 1 and include is None and axes == (x.ndim - 1,) and x.ndim > 1 and x.size > _CHUNK:
+        step = max(1, _CHUNK * len(x) // x.size)  # rows that stay in the cache
+        parts = [
+            _normalize_into(y[k : k + step], name, x[k : k + step], None, axes, divisor, return_lse)
+            for k in range(0, len(x), step)
+            if step < len(x)
+        ]
+        if parts:
+            return np.concatenate(parts) if return_lse else None
     source = x
     if include is not None or divisor != 1:
-        with np.errstate(all="ignore"):
-            np.divide(x, x.dtype.type(divisor), out=y)
+        if divisor == 1:
+            np.copyto(y, x)
+        else:
+            with np.errstate(all="ignore"):
+                np.divide(x, x.dtype.type(divisor), out=y)
         if include is not None:
             np.copyto(y, -np.inf, where=~include)
         source = y
-    target = rows if direct else np.empty(rows.shape, y.dtype)
-    outputs = target if lse is None else (target, lse)
-    function(to_rows(source, axes), out=outputs)
-    if not direct:
-        np.copyto(y, from_rows(target, y.shape, axes))
-    return lse
+    made = run_over(INDEX[function], (source, y), axes)
+    if made is None:  # no single stride leads through the axes: a copy in which one does
+        rows = np.array(to_rows(source, axes), order="C")
+        made = run_over(INDEX[function], (rows, rows), (rows.ndim - 1,))
+        np.copyto(y, from_rows(rows, y.shape, axes))
+    return made[0] if made else None
 
 
 def _plain_normalize(
     name: str, x: np.ndarray, include: np.ndarray | None, axes: tuple[int, ...], divisor: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The same by NumPy's functions, for dtypes without a kernel."""
+    """Compute the same by NumPy's functions, for dtypes without a kernel."""
     with np.errstate(all="ignore"):
         x = x / x.real.dtype.type(divisor) if divisor != 1 else x
         rows = to_rows(x if include is None else np.where(include, x, -np.inf), axes)
