@@ -73,18 +73,19 @@ static void load_weighted(weighted_block *block, const weighted_row *row, intptr
 
 /* The element whose term is the largest but for m, and the logarithm to base 2 of that. */
 typedef struct {
-    double x, log2;
+    double x, p, log2;
 } largest_term;
 
 static largest_term find_largest(const weighted_row *row, infinities *found) {
-    largest_term largest = {0, -REAL_INFINITY};
+    largest_term largest = {0, -REAL_INFINITY, -REAL_INFINITY};
     weighted_block block;
     for (intptr_t i = 0; i < row->n; i += STAGE) {
         intptr_t count = smaller(row->n - i, STAGE);
         load_weighted(&block, row, i, count, found);
         for (intptr_t j = 0; j < count; j++) {
             double log2 = block.x[j] * log2_e + block.p[j];
-            if (block.m[j] != 0 && log2 > largest.log2) largest = (largest_term){block.x[j], log2};
+            int larger = log2 > largest.log2 || (log2 == largest.log2 && block.p[j] > largest.p); /* p may be lost in log2 */
+            if (block.m[j] != 0 && larger) largest = (largest_term){block.x[j], block.p[j], log2};
         }
     }
     return largest;
@@ -128,7 +129,7 @@ static void reduce_weighted_row(const weighted_row *row, char *out, char *sign_o
         y = REAL_INFINITY, sign = found.plus ? 1 : -1;
     } else if (largest.log2 > -REAL_INFINITY) {
         double base = __builtin_fabs(largest.x) < DIRECT ? 0 : largest.x;
-        double unit = (double)(int64_t)(largest.log2 - base * log2_e);
+        double unit = (double)(int64_t)((largest.x - base) * log2_e + largest.p);
         dw sum = sum_weighted(row, base, unit);
         sum = dw_two_sum(sum.hi, sum.lo); /* the low word is the larger one where the high words cancel */
         double s = first_lane(sum.hi);

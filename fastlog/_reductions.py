@@ -89,7 +89,8 @@ def logsumexp(
 
     Temporary arrays are needed, of the size of `a`, where its dtype is neither float32 nor float64, where `b` changes
     the dtype or `axis` names several axes that are not neighbours in memory (of `a`, or of `b` or `where` as they are
-    broadcast), and for longdouble and complex numbers. Nothing else is copied.
+    broadcast), and for longdouble and complex numbers. Weighted sums and those with `where` have their signs beside
+    them. Nothing else is copied.
 
     References
     ----------
@@ -590,7 +591,7 @@ def _normalize(
     axes = as_axes(axis, x.ndim)
     try:
         divisor = float(temperature)
-    except TypeError:
+    except (TypeError, ValueError):
         divisor = math.nan
     if not 0 < divisor < math.inf:
         raise ValueError(f"{name}: temperature must be a positive number, not {temperature!r}")

@@ -1,0 +1,362 @@
+"""The family of logsumexp: weights, means, running sums, temperatures, any layout without copies, SciPy's own tests."""
+
+import itertools
+import os
+import subprocess
+import sys
+import tracemalloc
+
+import gmpy2
+import numpy as np
+import pytest
+from reference import exact_logsumexp
+
+import fastlog
+from fastlog import log_softmax, logcumsumexp, logmeanexp, logsumexp, softmax
+from fastlog._core import INDEX, functions, run_over, supported_targets
+
+INF = np.inf
+
+# ---- SciPy's own tests, with these functions in place of SciPy's ----
+
+PLUGIN = """
+import fastlog
+
+def pytest_collection_modifyitems(items):
+    for module in {item.module for item in items}:
+        for name in ("logsumexp", "softmax", "log_softmax"):
+            assert getattr(module, name).__module__.startswith("scipy")
+            setattr(module, name, getattr(fastlog, name))
+"""
+
+
+def test_scipys_own_tests_pass(tmp_path):
+    """All of them: none asserts a behaviour that fastlog decides otherwise."""
+    (tmp_path / "in_place_of_scipy.py").write_text(PLUGIN)
+    path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    command = ["-m", "pytest", "-q", "-p", "in_place_of_scipy", "-p", "no:cacheprovider", "--pyargs"]
+    done = subprocess.run(
+        [sys.executable, *command, "scipy.special.tests.test_logsumexp"],
+        cwd=tmp_path,
+        env=dict(os.environ, PYTHONPATH=path),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if "file or directory not found" in done.stderr + done.stdout:
+        pytest.skip("this scipy comes without its tests")
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr
+    assert " passed" in done.stdout
+
+
+# ---- any axes of any layout, without a copy ----
+
+
+def layouts(shape, dtype, rng):
+    """Arrays of one shape and the same values, in different places of memory."""
+    x = rng.normal(0, 4, shape).astype(dtype)
+    yield x
+    yield np.asfortranarray(x)
+    for axis in range(x.ndim):
+        yield np.flip(np.ascontiguousarray(np.flip(x, axis)), axis)
+        yield np.repeat(x, 2, axis)[(slice(None),) * axis + (slice(None, None, 2),)]
+    for order in itertools.permutations(range(x.ndim)):
+        yield np.ascontiguousarray(x.transpose(order)).transpose(np.argsort(order))
+
+
+@pytest.mark.parametrize("target", supported_targets())
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+@pytest.mark.parametrize("shape", [(5,), (3, 70), (70, 3), (2, 5, 40), (40, 2, 3), (3, 1, 2, 6)])
+def test_run_over_any_axes_of_any_layout(target, dtype, shape):
+    rng = np.random.default_rng(1)
+    exact = 2e-6 if dtype == "f4" else 1e-14
+    for x in layouts(shape, dtype, rng):
+        for count in range(len(shape) + 1):
+            for axes in itertools.combinations(range(len(shape)), count):
+                made = run_over(INDEX["logsumexp"], (x,), axes, False, target)
+                if made is None:
+                    assert len(axes) > 1
+                    continue
+                wide = x.astype("f8")
+                top = wide.max(axes, keepdims=True)
+                expected = np.log(np.exp(wide - top).sum(axes)) + top.reshape(made[0].shape)
+                np.testing.assert_allclose(made[0], expected, rtol=exact, atol=exact)
+                kept = run_over(INDEX["logsumexp"], (x,), axes, True, target)[0]
+                assert kept.shape == tuple(1 if k in axes else n for k, n in enumerate(shape))
+                assert kept.flags.c_contiguous
+                for y in (np.empty_like(x), np.empty(shape, dtype), np.asfortranarray(x)):
+                    lse = run_over(INDEX["softmax_and_logsumexp"], (x, y), axes, False, target)
+                    if lse is not None:
+                        np.testing.assert_allclose(lse[0], made[0], rtol=exact, atol=exact)
+                        np.testing.assert_allclose(y, np.exp(wide - kept.astype("f8")), rtol=30 * exact, atol=exact)
+
+
+def test_broadcast_arguments_and_rows_of_nothing():
+    x = np.arange(12.0).reshape(3, 4)
+    assert run_over(INDEX["logsumexp_weighted"], (x, np.ones(3), np.array(True)), (1,)) is None
+    y, sign = run_over(INDEX["logsumexp_weighted"], (x, np.array(-2.0), np.array(True)), (0,))
+    np.testing.assert_allclose(y, logsumexp(x, 0) + np.log(2), rtol=1e-15)
+    np.testing.assert_array_equal(sign, -1)
+    assert run_over(INDEX["logsumexp"], (np.empty((0, 3)),), (1,))[0].shape == (0,)
+    np.testing.assert_array_equal(run_over(INDEX["logsumexp"], (np.empty((3, 0)),), (1,))[0], -INF)
+    wide = np.broadcast_to(np.float32(1.5), (3, 1000))
+    np.testing.assert_allclose(logsumexp(wide, 1), np.float32(1.5 + np.log(1000)), rtol=1e-7)
+    np.testing.assert_allclose(softmax(wide), 1 / 3000, rtol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+def test_memory(dtype):
+    """No temporary larger than a few pages."""
+    x = np.random.default_rng(2).normal(size=(40, 50, 600)).astype(dtype)
+    matrix, out = x.reshape(2000, 600), np.empty_like(x)
+    weights, which = np.random.default_rng(3).normal(size=600).astype(dtype), matrix > 0
+    few_pages = 1 << 17
+    calls = {
+        "all": lambda: logsumexp(x),
+        "last": lambda: logsumexp(x, -1, keepdims=True),
+        "first": lambda: logsumexp(x, 0),
+        "middle": lambda: logsumexp(x, 1),
+        "two neighbours": lambda: logsumexp(x, (1, 2)),
+        "Fortran order": lambda: logsumexp(matrix.T, axis=None),
+        "strided": lambda: logsumexp(x[::2, ::-1, ::3], 2),
+        "weights": lambda: logsumexp(matrix, 1, b=weights, return_sign=True),
+        "one weight": lambda: logsumexp(x, b=0.5),
+        "where": lambda: logsumexp(matrix, 1, where=which),
+        "mean": lambda: logmeanexp(x, 1),
+        "softmax, last": lambda: softmax(x, -1, out=out),
+        "softmax, first": lambda: softmax(x, 0, out=out),
+        "softmax, middle": lambda: softmax(x, 1, out=out),
+        "softmax, all": lambda: softmax(x, out=out),
+        "in place": lambda: log_softmax(out, 1, out=out),
+        "into another order": lambda: log_softmax(matrix.T, 0, out=out.reshape(2000, 600).T),
+        "temperature": lambda: softmax(x, -1, temperature=2.0, out=out),
+        "softmax and logsumexp": lambda: softmax(x, -1, return_lse=True, out=out),
+    }
+    for name, call in calls.items():
+        call()
+        tracemalloc.start()
+        results = call()
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        made = sum(y.nbytes for y in (results if isinstance(results, tuple) else (results,)) if y is not out)
+        signs = made if name in ("mean", "where", "one weight") else 0
+        temporaries = peak - made - signs
+        assert temporaries < few_pages, (name, temporaries)
+
+
+# ---- accuracy ----
+
+
+@pytest.mark.parametrize("target", supported_targets())
+@pytest.mark.parametrize("n", [2, 9, 65, 100, 1000])
+def test_equal_elements_and_a_maximum(target, n):
+    """All terms have the same rounding errors, which must not add up."""
+    rng = np.random.default_rng(n)
+    top, gap = (rng.uniform(*ends, 500).astype("f4") for ends in ((-5, 1), (0, 9)))
+    x = np.repeat((top - gap)[:, np.newaxis], n, axis=1)
+    x[:, n // 2] = top
+    y = functions(target)["logsumexp"](x).astype("f8")
+    wide = x[:, [n // 2, 0]].astype("f8")
+    exact = wide[:, 0] + np.log1p((n - 1) * np.exp(wide[:, 1] - wide[:, 0]))
+    ulp = np.spacing(np.maximum(np.abs(exact), 1).astype("f4")).astype("f8")
+    assert np.max(np.abs(y - exact) / ulp) < 1.1
+
+
+@pytest.mark.parametrize("target", supported_targets())
+@pytest.mark.parametrize("n", [2, 3, 10, 100, 1000])
+def test_float32_results_near_zero(target, n):
+    """Normalised log-probabilities: what is left of the sum is their rounding error, and right to some 1e-17."""
+    x = np.log(np.random.default_rng(n).dirichlet(np.ones(n), 40)).astype("f4")
+    for layout in (x, np.asfortranarray(x)):
+        y = functions(target)["logsumexp"](layout)
+        for row, got in zip(x, y, strict=True):
+            exact = exact_logsumexp(row)
+            error = abs(gmpy2.mpfr(float(got)) - exact)
+            assert error <= 0.6 * float(np.spacing(np.float32(abs(exact)))) + 1e-16
+
+
+@pytest.mark.parametrize("shape", [(20_000_000,), (10_000_000, 2)])
+def test_twenty_million_elements(shape):
+    x = np.zeros(shape, "f4")
+    np.testing.assert_array_equal(logsumexp(x, 0), np.float32(np.log(shape[0])))
+    assert abs(np.sum(softmax(x, 0, out=x), dtype="f8") - len(shape)) < 1e-6
+
+
+# ---- weights ----
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+@pytest.mark.parametrize("scale", [1.0, 1e3, 1e-3])
+def test_weights_of_both_signs(dtype, scale):
+    rng = np.random.default_rng(4)
+    x = (rng.normal(0, 3, (30, 50)) * scale).astype(dtype)
+    b = (rng.normal(size=(30, 50)) * 2.0 ** rng.integers(-100, 100, (30, 50))).astype(dtype)
+    y, sign = logsumexp(x, 1, b=b, return_sign=True)
+    for row, weights, got, got_sign in zip(x, b, y, sign, strict=True):
+        terms = [gmpy2.mpfr(float(w)) * gmpy2.exp(gmpy2.mpfr(float(v))) for v, w in zip(row, weights, strict=True)]
+        total = gmpy2.fsum(terms)
+        assert got_sign == (1 if total > 0 else -1)
+        lost = float(gmpy2.fsum([abs(t) for t in terms]) / abs(total))
+        exact = float(gmpy2.log(abs(total)))
+        assert abs(got - exact) <= np.finfo(dtype).eps * max(1, abs(exact)) + 3e-16 * lost
+
+
+def test_weights_at_the_ends_of_the_range():
+    tiny, huge = 5e-324, 1.7e308
+    np.testing.assert_allclose(logsumexp([0, 0], b=[1e308, 1e308]), np.log(2) + np.log(1e308), rtol=1e-15)
+    np.testing.assert_allclose(logsumexp([700.0, 710.0], b=[tiny, tiny]), 710 + np.log1p(np.exp(-10)) + np.log(tiny))
+    np.testing.assert_allclose(logsumexp([-1e4, 1e4], b=[huge, tiny]), 1e4 + np.log(tiny), rtol=1e-15)
+    np.testing.assert_allclose(logsumexp([1e300, 1e300], b=[huge, -1.0]), 1e300)
+    assert logsumexp([3.0, 3.0], b=[1, -1], return_sign=True) == (-INF, 0)
+    assert logsumexp([1.0, INF, np.nan], b=[1, 0, 0]) == 1
+    assert (
+        logsumexp([INF, -INF], b=[-1, INF], return_sign=True)[0] != logsumexp([INF, 0], b=[-1, 1], return_sign=True)[0]
+    )
+    assert logsumexp([INF, 0], b=[-1, 1], return_sign=True) == (INF, -1)
+    assert np.isnan(logsumexp([INF, INF], b=[-1, 1]))
+    assert np.isnan(logsumexp([0.0, 1.0], b=[1, -1]))  # the logarithm of a negative sum
+    with pytest.raises(ValueError, match=r"\(3,\) and \(2,\) do not broadcast"):
+        logsumexp(np.zeros(3), b=np.ones(2))
+
+
+def test_where_is_a_weight_of_one():
+    rng = np.random.default_rng(5)
+    x, which = rng.normal(size=(7, 30)), rng.random((7, 30)) < 0.5
+    expected = [logsumexp(row[take]) for row, take in zip(x, which, strict=True)]
+    np.testing.assert_allclose(logsumexp(x, 1, where=which), expected, rtol=4e-16, atol=4e-16)
+    np.testing.assert_allclose(logsumexp(x, 1, where=which[0]), [logsumexp(row[which[0]]) for row in x], rtol=4e-16)
+    x[~which] = np.nan
+    np.testing.assert_allclose(logsumexp(x, 1, where=which), expected, rtol=4e-16, atol=4e-16)
+    np.testing.assert_array_equal(logsumexp(x, 1, where=False), -INF)
+    np.testing.assert_array_equal(softmax(x, 1, where=False), 0)
+    np.testing.assert_array_equal(log_softmax(x, 1, where=False), -INF)
+
+
+# ---- logmeanexp ----
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+def test_logmeanexp(dtype):
+    x = np.random.default_rng(6).normal(0, 5, (20, 33)).astype(dtype)
+    eps = np.finfo(dtype).eps
+    exact = [float(exact_logsumexp(row) - gmpy2.log(33)) for row in x]
+    np.testing.assert_allclose(logmeanexp(x, 1), exact, rtol=eps, atol=eps)
+    np.testing.assert_allclose(logmeanexp(x.T, 0, keepdims=True)[0], exact, rtol=eps, atol=eps)
+    near = (1e-3 * x[:, :9]).astype(dtype)  # log(9) + logmeanexp would have lost these digits
+    exact = [float(exact_logsumexp(row) - gmpy2.log(9)) for row in near]
+    np.testing.assert_allclose(logmeanexp(near, 1), exact, rtol=0, atol=eps)
+    which = x > 0
+    expected = [logsumexp(row[take]) - np.log(take.sum()) for row, take in zip(x, which, strict=True)]
+    np.testing.assert_allclose(logmeanexp(x, 1, where=which), expected, rtol=4 * eps, atol=4 * eps)
+    np.testing.assert_allclose(logmeanexp(x, 1, b=2), logmeanexp(x, 1) + np.log(2), rtol=4 * eps, atol=4 * eps)
+    assert logmeanexp(x).dtype == x.dtype
+    assert np.isnan(logmeanexp([]))
+    assert np.isnan(logmeanexp([1.0], where=[False]))
+    np.testing.assert_array_equal(np.isnan(logmeanexp(np.empty((3, 0)), 1)), True)
+
+
+# ---- logcumsumexp ----
+
+
+@pytest.mark.parametrize("dtype", ["f2", "f4", "f8"])
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("exclusive", [False, True])
+def test_logcumsumexp(dtype, reverse, exclusive):
+    x = np.random.default_rng(7).normal(0, 5, (3, 40, 2)).astype(dtype)
+    for axis in (0, 1, 2, -1):
+        n = x.shape[axis]
+        parts = []
+        for i in range(n):
+            first, last = (i, n) if reverse else (0, i + 1)
+            if exclusive:
+                first, last = (first + 1, last) if reverse else (first, last - 1)
+            parts.append(logsumexp(x.take(range(first, last), axis).astype("f8"), axis))
+        y = logcumsumexp(x, axis, reverse=reverse, exclusive=exclusive)
+        assert y.dtype == x.dtype
+        eps = np.finfo(dtype).eps
+        np.testing.assert_allclose(y, np.stack(parts, axis), rtol=eps, atol=eps)
+        out = np.empty_like(x)
+        assert logcumsumexp(x, axis, reverse=reverse, exclusive=exclusive, out=out) is out
+        np.testing.assert_array_equal(out, y)
+        same = x.copy()
+        logcumsumexp(same, axis, reverse=reverse, exclusive=exclusive, out=same)
+        np.testing.assert_array_equal(same, y)
+
+
+def test_logcumsumexp_of_what_is_out_of_the_way():
+    np.testing.assert_array_equal(logcumsumexp([1, np.nan, 2]), [1, np.nan, np.nan])
+    np.testing.assert_array_equal(logcumsumexp([INF, INF]), [INF, INF])
+    np.testing.assert_array_equal(logcumsumexp([-INF, -INF, 3]), [-INF, -INF, 3])
+    assert logcumsumexp(np.zeros((2, 3))).shape == (6,)
+    assert logcumsumexp([]).shape == (0,)
+    assert logcumsumexp(5.0).shape == (1,)
+    assert logcumsumexp([1, 2], dtype="f4").dtype == "f4"
+    with pytest.raises(TypeError, match="complex128"):
+        logcumsumexp([1j])
+    with pytest.raises(np.exceptions.AxisError):
+        logcumsumexp([1.0], 1)
+    with pytest.raises(ValueError, match="out must be"):
+        logcumsumexp([1.0, 2.0], out=np.empty(3))
+
+
+# ---- temperatures; both at once ----
+
+
+@pytest.mark.parametrize("name", ["softmax", "log_softmax"])
+@pytest.mark.parametrize("shape", [(7,), (300, 200), (3, 50000), (4, 5, 6)])
+@pytest.mark.parametrize("temperature", [0.5, 3, np.float64(0.7)])
+def test_temperature(name, shape, temperature):
+    f = getattr(fastlog, name)
+    x = np.random.default_rng(8).normal(0, 3, shape)
+    for axis in (None, 0, -1):
+        np.testing.assert_array_equal(f(x, axis, temperature=temperature), f(x / temperature, axis))
+    same = x.copy()
+    assert f(same, -1, temperature=temperature, out=same) is same
+    np.testing.assert_array_equal(same, f(x / temperature, -1))
+    for bad in (0, -1, np.nan, INF, "warm", None):
+        with pytest.raises(ValueError, match="temperature must be"):
+            f(x, temperature=bad)
+
+
+@pytest.mark.parametrize("shape", [(5,), (70, 3), (3, 70), (2, 70000), (4, 5, 6), (0, 3), (3, 0)])
+@pytest.mark.parametrize("dtype", ["f2", "f4", "f8", "g", "c16"])
+def test_softmax_with_its_logsumexp(shape, dtype):
+    x = np.random.default_rng(9).normal(0, 3, shape).astype(dtype)
+    for axis in (None, 0, -1, tuple(range(len(shape)))):
+        y, lse = softmax(x, axis, return_lse=True)
+        np.testing.assert_array_equal(y, softmax(x, axis))
+        expected = logsumexp(x, axis)
+        assert np.shape(lse) == np.shape(expected)
+        assert lse.dtype == expected.dtype
+        eps = np.finfo(dtype).eps
+        np.testing.assert_allclose(lse, expected, rtol=2 * eps, atol=2 * eps)
+    if x.size and dtype != "c16":
+        y, lse = softmax(x, -1, where=x > 0, temperature=2.0, return_lse=True)
+        expected = logsumexp((x / np.dtype(dtype).type(2)).astype(dtype), -1, where=x > 0)
+        np.testing.assert_allclose(lse, expected, rtol=4 * eps, atol=4 * eps)
+
+
+# ---- quiet, whatever the data ----
+
+
+@pytest.mark.parametrize("target", supported_targets())
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+@pytest.mark.parametrize("n", [1, 3, 10, 40, 100, 1000, 5000])
+def test_quiet(target, dtype, n):
+    rng = np.random.default_rng(10)
+    largest = np.finfo(dtype).max
+    kinds = [np.full(n, -INF), np.full(n, INF), np.full(n, np.nan), np.full(n, largest), rng.normal(0, 1e30, n)]
+    kinds += [
+        np.where(np.arange(n) == n // 2, 0.0, -800),
+        np.linspace(-largest / 4, largest / 4, n),
+        rng.normal(0, 30, n),
+    ]
+    x = np.stack(kinds).astype(dtype)
+    for f in ("logsumexp", "softmax", "log_softmax", "softmax_and_logsumexp"):
+        for layout in (x, np.asfortranarray(x)):
+            with np.errstate(all="raise"):
+                functions(target)[f](layout)
+    small, some = np.full(n, 1 / largest, dtype), np.arange(n) % 2 == 0
+    with np.errstate(all="raise"):
+        functions(target)["logsumexp_weighted"](x, x, np.ones(x.shape, bool))
+        functions(target)["logsumexp_weighted"](x, small, some)
