@@ -195,6 +195,11 @@ FUNCTIONS = (
         "JAX": "-jax.numpy.mean(jax.numpy.take_along_axis("
         "jax.nn.log_softmax(x, axis), jax.numpy.expand_dims(labels, axis), axis))",
     }),
+    Function("logsumexp, weighted", "logsumexp_weighted", ("x", "positive"), True, {
+        "fastlog": "fastlog.logsumexp(x, axis=axis, b=positive)",
+        "SciPy": "special.logsumexp(x, axis=axis, b=positive)",
+        "JAX": "jax.scipy.special.logsumexp(x, axis=axis, b=positive)",
+    }),
     Function("logaddexp.reduce", "logaddexp", ("x",), True, {
         "fastlog": "fastlog.logaddexp.reduce(x, axis=axis)",
         "NumPy": "np.logaddexp.reduce(x, axis=axis)",
@@ -221,6 +226,7 @@ ALONG_ROWS = {
     "1000 × 1000": ((1_000, 1_000), -1),
     "31 × 32000": ((31, 32_000), -1),
     "1000 × 1000, axis 0": ((1_000, 1_000), 0),
+    "10000 × 1000, axis 0": ((10_000, 1_000), 0),
 }
 CALL = "call of 10"
 HEADLINE = ("10 000", "1000 × 1000")  # sizes of the summary and the picture: in cache, and where calls no longer count

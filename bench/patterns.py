@@ -13,6 +13,7 @@ from bench.measure import interleaved
 SIZE = 10_000
 SECONDS = 0.3  # of one function with one dtype on one instruction set
 LIMIT = 3.0  # what is more is shown in red
+ROWS = {"logsumexp": (10, 1000), "logsumexp of ten": (1000, 10), "softmax": (10, 1000), "log_softmax": (10, 1000)}
 FUNCTIONS = ("softplus", "log_sigmoid", "sigmoid", "silu", "logaddexp", "binary_cross_entropy_with_logits")
 
 
@@ -32,6 +33,9 @@ def patterns(dtype: str) -> dict[str, np.ndarray]:
         "uniform(-100, 100)": rng.uniform(-100, 100, SIZE),
         "uniform(-750, 750)": rng.uniform(-750, 750, SIZE),
     }
+    made["one dominant of ten"] = np.where(np.arange(SIZE) % 10 == 3, 60, made["normal(0, 3)"])
+    sums = np.log(np.exp(made["normal(0, 3)"].reshape(-1, 10)).sum(1))
+    made["normalised tens"] = made["normal(0, 3)"] - np.repeat(sums, 10)
     return {name: x.astype(dtype) for name, x in made.items()}
 
 
@@ -48,6 +52,16 @@ def measure(name: str, dtype: str, functions: dict[str, Any]) -> dict[str, float
     return interleaved(timers, SECONDS)[0]
 
 
+def measure_rows(name: str, dtype: str, functions: dict[str, Any]) -> dict[str, float]:
+    """Seconds of one call on the rows of a matrix for each pattern."""
+    function, timers = functions[name.split()[0]], {}
+    for pattern, x in patterns(dtype).items():
+        rows = x.reshape(ROWS[name])
+        names = {"function": function, "rows": rows, "out": function(rows)}
+        timers[pattern] = Timer("function(rows, out=out)", globals=names)
+    return interleaved(timers, SECONDS)[0]
+
+
 def show(tell: Callable[[str], None]) -> None:
     """Measure all and print the table."""
     from rich.console import Console
@@ -57,10 +71,11 @@ def show(tell: Callable[[str], None]) -> None:
 
     table = Table("function", "dtype", "target", "ns", *list(patterns("float32"))[1:], title="times the normal time")
     for target in supported_targets():
-        for name in FUNCTIONS:
+        for name in (*FUNCTIONS, *ROWS):
             for dtype in ("float32", "float64"):
                 tell(f"{name} {dtype} {target}")
-                first, *others = measure(name, dtype, functions(target)).values()
+                times = (measure_rows if name in ROWS else measure)(name, dtype, functions(target))
+                first, *others = times.values()
                 ratios = [f"{t / first:.1f}" if t < LIMIT * first else f"[red]{t / first:.1f}[/]" for t in others]
                 table.add_row(name, dtype, target, f"{first / SIZE * 1e9:.2f}", *ratios)
     Console(width=200).print(table)
