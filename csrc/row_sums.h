@@ -182,6 +182,7 @@ static void tally_join(tally *a, tally *b, real floor) {
     a->terms.maxima = v_add(a->terms.maxima, b->terms.maxima);
     a->terms = p_join(a->terms, b->terms.sum.hi);
     a->terms.sum.lo = v_add(a->terms.sum.lo, b->terms.sum.lo);
+    p_count_as_terms(a);
 }
 
 /* The sum of the first `count` lanes, in every lane. */

@@ -206,11 +206,22 @@ INLINE tally p_tally(vectors v, real floor, summation how) {
     return t;
 }
 
+/* Counts of maxima stay exact: all but one of many become terms. */
+#define MANY_MAXIMA REAL(0x1p20)
+INLINE void p_count_as_terms(tally *t) {
+    mask many = v_lt(v_set(MANY_MAXIMA), t->terms.maxima);
+    if (!m_any(many)) return;
+    vec others = v_select(many, v_sub(t->terms.maxima, v_set(1)), v_set(0));
+    t->terms = p_join(t->terms, v_mul(others, p_term(p_finite(t->max), t->window, 1)));
+    t->terms.maxima = v_select(many, v_set(1), t->terms.maxima);
+}
+
 /* More of them. */
 INLINE void p_tally_more(tally *t, vectors v, real floor, summation how) {
     vec max = p_max(t->max, v);
     if (m_any(v_lt(t->max, max))) p_raise(t, max, floor);
     p_tally_terms(t, &v, how);
+    p_count_as_terms(t);
 }
 
 /* A lifted sum in units of e^max. A rough unit has the same relative error as the terms. */
