@@ -71,9 +71,10 @@ static void load_weighted(weighted_block *block, const weighted_row *row, intptr
     }
 }
 
-/* The element whose term is the largest but for m, and the logarithm to base 2 of that. */
+/* The element whose term is the largest but for m, and a quarter of the logarithm to base 2 of that: the whole could
+   overflow. */
 typedef struct {
-    double x, p, log2;
+    double x, p, log16;
 } largest_term;
 
 static largest_term find_largest(const weighted_row *row, infinities *found) {
@@ -83,9 +84,10 @@ static largest_term find_largest(const weighted_row *row, infinities *found) {
         intptr_t count = smaller(row->n - i, STAGE);
         load_weighted(&block, row, i, count, found);
         for (intptr_t j = 0; j < count; j++) {
-            double log2 = block.x[j] * log2_e + block.p[j];
-            int larger = log2 > largest.log2 || (log2 == largest.log2 && block.p[j] > largest.p); /* p may be lost in log2 */
-            if (block.m[j] != 0 && larger) largest = (largest_term){block.x[j], block.p[j], log2};
+            double log16 = block.x[j] * (log2_e / 4) + block.p[j] / 4;
+            int larger =
+                log16 > largest.log16 || (log16 == largest.log16 && block.p[j] > largest.p); /* p may be lost */
+            if (block.m[j] != 0 && larger) largest = (largest_term){block.x[j], block.p[j], log16};
         }
     }
     return largest;
@@ -127,7 +129,7 @@ static void reduce_weighted_row(const weighted_row *row, char *out, char *sign_o
         y = sign = REAL_NAN;
     } else if (found.plus || found.minus) {
         y = REAL_INFINITY, sign = found.plus ? 1 : -1;
-    } else if (largest.log2 > -REAL_INFINITY) {
+    } else if (largest.log16 > -REAL_INFINITY) {
         double base = __builtin_fabs(largest.x) < DIRECT ? 0 : largest.x;
         double unit = (double)(int64_t)((largest.x - base) * log2_e + largest.p);
         dw sum = sum_weighted(row, base, unit);

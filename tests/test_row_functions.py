@@ -186,6 +186,21 @@ def test_twenty_million_elements(shape, value):
     assert abs(np.sum(softmax(x, axis, out=x), dtype="f8") - len(shape)) < 1e-6
 
 
+@pytest.mark.parametrize("target", supported_targets())
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+def test_minus_infinity_is_not_the_least_number(target, dtype):
+    """Whole blocks of -inf come before numbers that could be taken for it."""
+    least = np.finfo(dtype).min
+    for n in (40, 70, 300, 5000, 200_000):
+        x = np.full((3, n), -INF, dtype)
+        x[:, -2:] = least
+        for layout in (x, np.asfortranarray(x)):
+            y = functions(target)["softmax"](layout)
+            np.testing.assert_array_equal(y[:, -2:], 0.5)
+            np.testing.assert_array_equal(y[:, :-2], 0)
+            np.testing.assert_array_equal(functions(target)["logsumexp"](layout), least)
+
+
 # ---- weights ----
 
 
@@ -211,6 +226,8 @@ def test_weights_at_the_ends_of_the_range():
     np.testing.assert_allclose(logsumexp([700.0, 710.0], b=[tiny, tiny]), 710 + np.log1p(np.exp(-10)) + np.log(tiny))
     np.testing.assert_allclose(logsumexp([-1e4, 1e4], b=[huge, tiny]), 1e4 + np.log(tiny), rtol=1e-15)
     np.testing.assert_allclose(logsumexp([1e300, 1e300], b=[huge, -1.0]), 1e300)
+    np.testing.assert_allclose(logsumexp([1.3e308, huge], b=[huge, 2.0]), huge)
+    np.testing.assert_allclose(logsumexp([-huge, -INF], b=[0.5, 2.0]), -huge)
     assert logsumexp([3.0, 3.0], b=[1, -1], return_sign=True) == (-INF, 0)
     assert logsumexp([1.0, INF, np.nan], b=[1, 0, 0]) == 1
     assert (

@@ -58,6 +58,10 @@ INLINE norm n_softmax(tally t) {
 }
 INLINE vec k_softmax(vec term, norm z) {
     vec lifted = v_fma(term, z.value.hi, v_mul(term, z.value.lo));
+    if (!FL_FUSED) { /* the product must not be rounded before the sum */
+        dw product = dw_mul(term, z.value.hi);
+        lifted = v_add(product.hi, v_fma(term, z.value.lo, product.lo));
+    }
     vec least_normal = v_real(i_set(POWER_OF_TWO(TERM_LIFT + 1 - EXPONENT_BIAS)));
     mask small = v_lt(lifted, least_normal);
     if (!m_any(small)) return v_mul(lifted, v_set(TERM_UNLIFT));

@@ -176,7 +176,8 @@ INLINE tally p_tally_vectors(tally t, vectors v, summation how) {
 static void p_raise(tally *t, vec max, real floor) {
     window w = p_window(max, floor);
     dw d = dw_two_sum(t->window.base, v_neg(w.base));
-    mask gone = v_lt(v_sub(p_finite(t->max), p_finite(max)), v_set(FLOOR));
+    mask nothing = v_eq(t->max, v_set(-REAL_INFINITY)); /* and -inf is no element of the size of -REAL_MAX */
+    mask gone = m_or(nothing, v_lt(v_sub(p_finite(t->max), p_finite(max)), v_set(FLOOR)));
     scaled e = m_exp_dw(v_select(gone, v_set(0), d.hi), v_select(gone, v_set(0), d.lo), v_set(ROUNDER));
     /* 2^shift in two steps, none of which is out of range. */
     vec shift = v_select(gone, v_set(0), v_add(v_sub(t->window.n, w.n), e.n));
@@ -187,7 +188,8 @@ static void p_raise(tally *t, vec max, real floor) {
     vec lo = v_fma(t->terms.sum.hi, e.mantissa.lo, v_mul(t->terms.sum.lo, e.mantissa.hi));
     lo = v_add(v_mul_error(t->terms.sum.hi, e.mantissa.hi, hi), lo);
     mask grew = v_lt(t->max, max);
-    vec former = v_mul(v_select(grew, t->terms.maxima, v_set(0)), p_term(p_finite(t->max), w, 1));
+    vec former = v_select(grew, v_select(nothing, v_set(0), t->terms.maxima), v_set(0));
+    former = v_mul(former, p_term(p_finite(t->max), w, 1));
     term_sum rescaled = {{v_mul(v_mul(hi, power), rest), v_mul(v_mul(lo, power), rest)},
                          v_select(grew, v_set(0), t->terms.maxima)};
     *t = (tally){max, w, p_join(rescaled, former)};
