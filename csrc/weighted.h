@@ -71,24 +71,26 @@ static void load_weighted(weighted_block *block, const weighted_row *row, intptr
     }
 }
 
-/* The element whose term is the largest but for m, and a quarter of the logarithm to base 2 of that: the whole could
-   overflow. */
+/* The element whose term is the largest but for m; none where `found` is 0. */
 typedef struct {
-    double x, p, log16;
+    double x, p;
+    int found;
 } largest_term;
 
+/* Differences are compared: of neighbouring large numbers they are exact, where the logarithms would be rounded. */
+static int is_larger(double x, double p, largest_term than) {
+    return !than.found || (x - than.x) * log2_e + (p - than.p) > 0;
+}
+
 static largest_term find_largest(const weighted_row *row, infinities *found) {
-    largest_term largest = {0, -REAL_INFINITY, -REAL_INFINITY};
+    largest_term largest = {0, 0, 0};
     weighted_block block;
     for (intptr_t i = 0; i < row->n; i += STAGE) {
         intptr_t count = smaller(row->n - i, STAGE);
         load_weighted(&block, row, i, count, found);
-        for (intptr_t j = 0; j < count; j++) {
-            double log16 = block.x[j] * (log2_e / 4) + block.p[j] / 4;
-            int larger =
-                log16 > largest.log16 || (log16 == largest.log16 && block.p[j] > largest.p); /* p may be lost */
-            if (block.m[j] != 0 && larger) largest = (largest_term){block.x[j], block.p[j], log16};
-        }
+        for (intptr_t j = 0; j < count; j++)
+            if (block.m[j] != 0 && is_larger(block.x[j], block.p[j], largest))
+                largest = (largest_term){block.x[j], block.p[j], 1};
     }
     return largest;
 }
@@ -129,7 +131,7 @@ static void reduce_weighted_row(const weighted_row *row, char *out, char *sign_o
         y = sign = REAL_NAN;
     } else if (found.plus || found.minus) {
         y = REAL_INFINITY, sign = found.plus ? 1 : -1;
-    } else if (largest.log16 > -REAL_INFINITY) {
+    } else if (largest.found) {
         double base = __builtin_fabs(largest.x) < DIRECT ? 0 : largest.x;
         double unit = (double)(int64_t)((largest.x - base) * log2_e + largest.p);
         dw sum = sum_weighted(row, base, unit);

@@ -133,5 +133,6 @@ def deliver(y: np.ndarray, out: np.ndarray | None) -> Any:
         raise TypeError(f"out must be an ndarray, not {type(out).__name__}")
     if out.shape != y.shape:
         raise ValueError(f"out has the shape {out.shape}, but the result has the shape {y.shape}")
-    np.copyto(out, y, casting="same_kind")
+    with np.errstate(under="ignore"):
+        np.copyto(out, y, casting="same_kind")
     return out

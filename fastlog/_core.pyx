@@ -368,6 +368,26 @@ cdef cnp.npy_intp magnitude(cnp.npy_intp x) noexcept:
     return -x if x < 0 else x
 
 
+cdef check_arguments(int function, tuple arrays, axes):
+    """Refuse what would make a loop read or write elsewhere."""
+    cdef const fl_shape_info *signature = &fl_shapes[fl_rows[function].shape]
+    cdef int i, nd = 0, core = signature.signature.count(b"(n)")
+    cdef cnp.ndarray one
+    if len(arrays) != core:
+        raise ValueError(f"{core} arrays needed, not {len(arrays)}")
+    for i in range(core):
+        one = <cnp.ndarray?>arrays[i]
+        nd = max(nd, cnp.PyArray_NDIM(one))
+        wanted = cnp.NPY_BOOL if signature.types[i] == c"?" else cnp.PyArray_TYPE(<cnp.ndarray>arrays[0])
+        if (cnp.PyArray_TYPE(<cnp.ndarray>arrays[0]) not in (cnp.NPY_FLOAT, cnp.NPY_DOUBLE)
+                or cnp.PyArray_TYPE(one) != wanted or not cnp.PyArray_ISBEHAVED_RO(one)
+                or (i >= signature.nin and not cnp.PyArray_ISWRITEABLE(one))):
+            raise ValueError("arrays of float32 or float64, native and aligned, are needed, and outputs to write to")
+    for k in axes:
+        if not 0 <= k < nd:
+            raise ValueError(f"axis {k} of {nd}")
+
+
 def run_over(int function, tuple arrays, axes, bint keepdims=False, target=None):
     """The loop of a row function over any axes of arrays that are broadcast together, without copying one.
 
@@ -392,6 +412,9 @@ def run_over(int function, tuple arrays, axes, bint keepdims=False, target=None)
         The outputs without a core dimension, in C order. None where the arrays do not broadcast, or the axes of one of
         them cannot be walked through with a single stride: they have to be copied first.
     """
+    if not 0 <= function < FL_FUNCTIONS or fl_shapes[fl_rows[function].shape].signature == NULL:
+        raise ValueError(f"function {function} is no generalized ufunc")
+    check_arguments(function, arrays, axes)
     cdef int given = <int>len(arrays), nd = 0, i, k, core_axes = 0, outer = 0, inner = -1, at, results
     cdef cnp.npy_intp shape[MAX_DIMENSIONS]
     cdef cnp.npy_intp strides[MAX_ARGUMENTS][MAX_DIMENSIONS]

@@ -377,7 +377,9 @@ def logcumsumexp(
     >>> logcumsumexp(np.log([1.0, 2.0, 3.0]), reverse=True, exclusive=True)
     array([1.60943791, 1.09861229,       -inf])
     """
-    x = _as_dtype("logcumsumexp", as_array("logcumsumexp", a), dtype)
+    x, include = _included("logcumsumexp", a, None, dtype)
+    if include is not None:
+        x = np.where(include, x, x.dtype.type(-np.inf))
     if working_dtype(x.dtype) is None or x.dtype.char not in "efd":
         raise TypeError(f"logcumsumexp: computed for float16, float32 and float64, not for {x.dtype}")
     if axis is None:
@@ -400,14 +402,15 @@ def logcumsumexp(
     return out
 
 
-def _broadcast_shape(name: str, x: np.ndarray, other: np.ndarray) -> tuple[int, ...]:
-    """Return the shape that two arrays have together, or say which shapes do not fit."""
-    if x.shape == other.shape:
-        return x.shape
-    try:
-        return np.broadcast_shapes(x.shape, other.shape)
-    except ValueError:
-        raise ValueError(f"{name}: the shapes {x.shape} and {other.shape} do not broadcast together") from None
+def _broadcast_shape(name: str, one: tuple[int, ...], other: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the shape that arrays of two shapes have together, or say which shapes do not fit."""
+    if one == other:
+        return one
+    longer, shorter = sorted((one, other), key=len, reverse=True)  # NumPy's function knows 32 dimensions
+    pairs = list(zip(longer, (1,) * (len(longer) - len(shorter)) + shorter, strict=True))
+    if any(n != m and 1 not in (n, m) for n, m in pairs):
+        raise ValueError(f"{name}: the shapes {one} and {other} do not broadcast together")
+    return tuple([n if m == 1 else m for n, m in pairs])
 
 
 def _as_dtype(name: str, x: np.ndarray, dtype: Any) -> np.ndarray:
@@ -429,7 +432,7 @@ def _included(name: str, a: Any, where: Any, dtype: Any) -> tuple[np.ndarray, np
         if where.dtype != bool:
             raise TypeError(f"{name}: where must be an array of bool, not of {where.dtype}")
         include = where if include is None else include & where
-    if include is not None and _broadcast_shape(name, x, include) != x.shape:
+    if include is not None and _broadcast_shape(name, x.shape, include.shape) != x.shape:
         raise ValueError(f"{name}: where has the shape {include.shape}, which does not fit {x.shape}")
     return x, include
 
@@ -450,14 +453,15 @@ def _logsumexp(
     weights = None if b is None else _weights(name, b, x.dtype)
     shape = x.shape
     if weights is not None and weights.ndim:
-        shape = _broadcast_shape(name, x, weights)
+        shape = _broadcast_shape(name, x.shape, weights.shape)
     axes = as_axes(axis, len(shape))
+    result = x.dtype if weights is None else np.result_type(x.dtype, weights.dtype)
     if mean:
-        weights, empty = _shares(x.dtype if weights is None else weights, include, shape, axes, keepdims)
+        weights, empty = _shares(weights, working_dtype(result) or result, include, shape, axes, keepdims)
     if weights is None and include is None and not return_sign:
         y = sign = _plain_sum(x, axes, keepdims)
     else:
-        y, sign = _weighted_sum(x, weights, include, shape, axes, keepdims)
+        y, sign = _weighted_sum(x, weights, include, result, shape, axes, keepdims)
         if mean and empty is not None:
             y[empty] = np.nan
         if not return_sign and y.dtype.kind != "c":
@@ -475,25 +479,30 @@ def _logsumexp(
 
 
 def _shares(
-    weights: Any, include: np.ndarray | None, shape: tuple[int, ...], axes: tuple[int, ...], keepdims: bool
+    weights: np.ndarray | None,
+    dtype: np.dtype,
+    include: np.ndarray | None,
+    shape: tuple[int, ...],
+    axes: tuple[int, ...],
+    keepdims: bool,
 ) -> tuple[np.ndarray, Any]:
-    """Weights, or 1 of the given dtype, divided by how many elements are included; and where that is none."""
-    ones = weights if isinstance(weights, np.ndarray) else np.ones((), weights)
-    if include is None:
-        number = math.prod([shape[k] for k in axes])
-        return np.asarray(ones / (number or math.nan), ones.dtype), ... if number == 0 else None
-    count = np.sum(np.broadcast_to(include, shape), axes, keepdims=True)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        share = (ones / count).astype(ones.dtype)
-    return share, (count if keepdims else np.squeeze(count, axes)) == 0
+    """Weights, or ones, divided by how many elements are included; and where that is none."""
+    ones = np.ones((), dtype) if weights is None else weights.astype(dtype, copy=False)
+    with np.errstate(all="ignore"):
+        if include is None:
+            number = math.prod([shape[k] for k in axes])
+            return np.asarray(ones / (number or math.nan), dtype), ... if number == 0 else None
+        count = np.sum(np.broadcast_to(include, shape), axes, keepdims=True)
+        return np.asarray(ones / count, dtype), (count if keepdims else np.squeeze(count, axes)) == 0
 
 
 def _weights(name: str, b: Any, dtype: np.dtype) -> np.ndarray:
     """Weights as an array; Python's numbers and bools do not widen the dtype of the elements."""
     if type(b) is np.ndarray and b.dtype == dtype:
         return b
-    if type(b) in (int, float) and dtype.kind == "f":
-        return np.asarray(b, dtype)
+    if type(b) is float and dtype.char in "fd":
+        with np.errstate(all="ignore"):
+            return np.asarray(b, dtype)
     weights = as_array(name, b)
     narrow = type(b) in (int, float) or np.asarray(b).dtype == bool
     return weights.astype(np.result_type(dtype, b if type(b) in (int, float) else bool)) if narrow else weights
@@ -503,7 +512,10 @@ def _over(name: str, arrays: tuple[np.ndarray, ...], axes: tuple[int, ...], keep
     """Run a row function over the axes of arrays that broadcast; copy those whose axes need it."""
     made = run_over(INDEX[name], arrays, axes, keepdims)
     if made is None:
-        arrays = np.broadcast_arrays(*arrays)
+        shape = arrays[0].shape
+        for part in arrays[1:]:
+            shape = _broadcast_shape(name, shape, part.shape)
+        arrays = tuple([np.broadcast_to(part, shape) for part in arrays])
         rows = tuple([to_rows(part, by_stride(arrays[0], axes)) for part in arrays])
         made = run_over(INDEX[name], rows, (rows[0].ndim - 1,))
         assert made is not None
@@ -529,12 +541,12 @@ def _weighted_sum(
     x: np.ndarray,
     weights: np.ndarray | None,
     include: np.ndarray | None,
+    result: np.dtype,
     shape: tuple[int, ...],
     axes: tuple[int, ...],
     keepdims: bool,
 ) -> tuple[np.ndarray, np.ndarray]:
     """log(abs(sum(weights * exp(x)))) over the axes and the sign of the sum, of the elements to be included."""
-    result = x.dtype if weights is None else np.result_type(x.dtype, weights.dtype)
     working = working_dtype(result)
     if working is None:
         rows = to_rows(np.broadcast_to(x.astype(result, copy=False), shape), axes)
@@ -556,8 +568,11 @@ def _plain_logsumexp(rows: np.ndarray, weights: np.ndarray | None) -> tuple[np.n
     An element of the largest real part is left out, so log(sum) = a + log(w) + log1p(rest / w), with w its weight.
     Where that is not finite, the sum's own logarithm follows C's rules for infinities.
     """
-    if rows.shape[-1] == 0:
-        return np.full(rows.shape[:-1], -np.inf, rows.dtype), np.zeros(rows.shape[:-1], rows.dtype)
+    shape = rows.shape[:-1]
+    if rows.size == 0:
+        return np.full(shape, -np.inf, rows.dtype), np.zeros(shape, rows.dtype)
+    rows = rows.reshape(-1, rows.shape[-1])  # some of NumPy's functions know 32 dimensions
+    weights = None if weights is None else weights.reshape(rows.shape)
     with np.errstate(all="ignore"):
         if weights is None:  # 1 * inf would be inf + nan i
             weights, direct = np.ones_like(rows), np.sum(np.exp(rows), axis=-1)
@@ -580,7 +595,8 @@ def _plain_logsumexp(rows: np.ndarray, weights: np.ndarray | None) -> tuple[np.n
             y, sign = top[..., 0] + np.log(np.abs(weight[..., 0])) + np.log1p(size), np.sign(total)
         finite = np.isfinite(y)
         magnitude = np.abs(direct) if rows.dtype.kind == "f" else direct
-        return np.where(finite, y, np.log(magnitude)), np.where(finite, sign, np.sign(direct))
+        y, sign = np.where(finite, y, np.log(magnitude)), np.where(finite, sign, np.sign(direct))
+    return y.reshape(shape), sign.reshape(shape)
 
 
 def _normalize(
@@ -590,12 +606,16 @@ def _normalize(
     x, include = _included(name, a, where, dtype)
     axes = as_axes(axis, x.ndim)
     try:
-        divisor = float(temperature)
-    except (TypeError, ValueError):
+        with np.errstate(all="ignore"):
+            divisor = float(x.real.dtype.type(temperature))
+    except (TypeError, ValueError, OverflowError):
         divisor = math.nan
     if not 0 < divisor < math.inf:
-        raise ValueError(f"{name}: temperature must be a positive number, not {temperature!r}")
+        raise ValueError(f"{name}: temperature must be a positive number of {x.real.dtype}, not {temperature!r}")
     working = working_dtype(x.dtype)
+    if divisor != 1 and working not in (None, x.dtype):  # rounded as the caller's own division would be
+        with np.errstate(all="ignore"):
+            x, divisor = x / x.dtype.type(divisor), 1
     if working is None:
         y, lse = _plain_normalize(name, x, include, axes, divisor)
     else:

@@ -43,10 +43,12 @@ INLINE vec k_logsumexp_segments(partition p) { return k_logsumexp(p); }
 typedef struct {
     window window; /* for functions of terms */
     dw value;
+    vec max_term, of_max; /* softmax's term and result of the maximum */
 } norm;
 
 /* softmax = term / (sum of terms), the maxima among them: the lifted reciprocal is a double word, the product rounds
-   once, and so does the scaling to a subnormal. An infinite maximum makes the row nan, as it is inf/inf. */
+   once, and so does the scaling to a subnormal. Of the maximum, whose term is known as a double word, the result is
+   rounded correctly: 1 where nothing else is visible. An infinite maximum makes the row nan, as it is inf/inf. */
 INLINE norm n_softmax(tally t) {
     dw unit = m_exp_dw(t.window.top, v_set(0), v_set(ROUNDER)).mantissa;
     vec lift = v_set(REAL(1.0) / TERM_UNLIFT), lifted = v_mul(t.terms.maxima, lift);
@@ -54,7 +56,10 @@ INLINE norm n_softmax(tally t) {
     sum.lo = v_add(v_add(sum.lo, t.terms.sum.lo), v_fma(unit.lo, lifted, maxima.lo));
     dw inverse = dw_div((dw){lift, v_set(0)}, sum);
     mask finite = v_lt(v_abs(t.max), v_set(REAL_INFINITY));
-    return (norm){t.window, {v_select(finite, inverse.hi, v_set(REAL_NAN)), inverse.lo}};
+    inverse.hi = v_select(finite, inverse.hi, v_set(REAL_NAN));
+    dw of_max = dw_mul(unit.hi, inverse.hi);
+    vec low = v_fma(unit.hi, inverse.lo, v_fma(unit.lo, inverse.hi, of_max.lo));
+    return (norm){t.window, inverse, p_term(t.max, t.window, 1), v_add(of_max.hi, low)};
 }
 INLINE vec k_softmax(vec term, norm z) {
     vec lifted = v_fma(term, z.value.hi, v_mul(term, z.value.lo));
@@ -63,12 +68,12 @@ INLINE vec k_softmax(vec term, norm z) {
         lifted = v_add(product.hi, v_fma(term, z.value.lo, product.lo));
     }
     vec least_normal = v_real(i_set(POWER_OF_TWO(TERM_LIFT + 1 - EXPONENT_BIAS)));
-    mask small = v_lt(lifted, least_normal);
-    if (!m_any(small)) return v_mul(lifted, v_set(TERM_UNLIFT));
+    mask small = v_lt(lifted, least_normal), is_max = v_eq(term, z.max_term);
+    if (!m_any(small)) return v_select(is_max, z.of_max, v_mul(lifted, v_set(TERM_UNLIFT)));
     /* Adding the least normal rounds to the spacing of subnormals; the difference of the bit patterns is theirs. */
     ivec subnormal = i_sub(v_bits(v_add(least_normal, lifted)), v_bits(least_normal));
     vec ordinary = v_mul(v_select(small, least_normal, lifted), v_set(TERM_UNLIFT));
-    return v_select(small, v_real(subnormal), ordinary);
+    return v_select(is_max, z.of_max, v_select(small, v_real(subnormal), ordinary));
 }
 
 /* log_softmax = x - log Z, each part of log Z subtracted in turn. Where x is the maximum and dominates, the first

@@ -112,7 +112,7 @@ INLINE term_sum p_join(term_sum t, vec sum) {
 
 /* Joins a vector, or GROUP of them, to the double word. Rough terms are not rounded at all: their powers are summed up,
    which is exact where many are equal, and apart from them power times rest, whose errors are small beside the powers.
-   Others are summed up by fours. */
+   Others are summed up by twos. */
 #define GROUP 8
 INLINE term_sum p_add_one(term_sum t, vectors v, vec max, window w, summation how) {
     if (!how.rough) {
@@ -132,15 +132,11 @@ INLINE term_sum p_add_group(term_sum t, vectors v, vec max, window w, summation 
             rests = v_fma(first.power, first.rest, v_fma(second.power, second.rest, rests));
         } else {
             vec first = p_load_term(&t, v, i, max, w, how), second = p_load_term(&t, v, i + 1, max, w, how);
-            sum[i / 2] = v_add(first, second);
-            if (!FL_FUSED) t = p_join(p_join(t, first), second); /* larger errors of the terms leave no room for more */
+            t = FL_FUSED ? p_join(t, v_add(first, second)) : p_join(p_join(t, first), second);
         }
     }
-    if (!FL_FUSED && !how.rough) return t;
+    if (!how.rough) return t;
     vec first = v_add(sum[0], sum[1]), second = v_add(sum[2], sum[3]);
-    if (!how.rough) {
-        return p_join(p_join(t, first), second);
-    }
     t = p_join(t, v_add(first, second));
     if (!EXP_RESTS_ARE_SMALL) return p_join(t, rests);
     t.sum.lo = v_add(t.sum.lo, rests);
