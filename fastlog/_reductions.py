@@ -426,12 +426,12 @@ def _as_dtype(name: str, x: np.ndarray, dtype: Any) -> np.ndarray:
 def _included(name: str, a: Any, where: Any, dtype: Any) -> tuple[np.ndarray, np.ndarray | None]:
     """Return the array, and which elements of it count: all (None), or those that `where` and its mask let through."""
     x = _as_dtype(name, as_array(name, a), dtype)
-    include = ~np.ma.getmaskarray(a) if isinstance(a, np.ma.MaskedArray) else None
+    include = np.asarray(~np.ma.getmaskarray(a)) if isinstance(a, np.ma.MaskedArray) else None
     if where is not None:
         where = np.asarray(where)
         if where.dtype != bool:
             raise TypeError(f"{name}: where must be an array of bool, not of {where.dtype}")
-        include = where if include is None else include & where
+        include = where if include is None else np.asarray(include & where)
     if include is not None and _broadcast_shape(name, x.shape, include.shape) != x.shape:
         raise ValueError(f"{name}: where has the shape {include.shape}, which does not fit {x.shape}")
     return x, include

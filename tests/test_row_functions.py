@@ -381,3 +381,74 @@ def test_quiet(target, dtype, n):
     with np.errstate(all="raise"):
         functions(target)["logsumexp_weighted"](x, x, np.ones(x.shape, bool))
         functions(target)["logsumexp_weighted"](x, small, some)
+
+
+# ---- found by hostile input ----
+
+
+@pytest.mark.parametrize("target", supported_targets())
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+def test_softmax_of_what_dominates_is_one(target, dtype):
+    f = functions(target)["softmax"]
+    x = np.random.default_rng(11).normal(0, 300, (5000, 1)).astype(dtype)
+    np.testing.assert_array_equal(f(x), 1)
+    np.testing.assert_array_equal([f(row) for row in x[:200]], 1)
+    pairs = np.concatenate([x, x - 200], 1)
+    np.testing.assert_array_equal(f(pairs)[:, 0], 1)
+    many = np.concatenate([x] + [x - k for k in range(15, 50)], 1)
+    assert np.max(f(many)) <= 1
+
+
+def test_weighted_neighbours_among_large_numbers():
+    for large in (float.fromhex("0x1.e733224be5afep+333"), float.fromhex("0x1.82ca7a1b6501ep+67"), 1e300, -1e300):
+        above = np.nextafter(large, INF)
+        for pair, b in (([large, above], [1.0, 1.0]), ([above, large], [1.0, 1.0]), ([large, above], [1.0, 1e-300])):
+            assert logsumexp(pair, b=b, return_sign=True) == (above, 1)
+            assert logsumexp(pair, b=b, where=[True, True]) == above
+    for x in (-1.3e308, -1.7e308, 1.7e308):
+        assert logsumexp([x], b=[1.0], return_sign=True) == (x, 1)
+    assert logmeanexp([1.3e308, 1.5e308]) == 1.5e308
+
+
+def test_logmeanexp_of_other_dtypes():
+    with np.errstate(all="raise"):
+        assert abs(logmeanexp(np.zeros(3), b=np.ones(3, "f4"))) < 1e-15
+        assert abs(logmeanexp(np.zeros(3), b=np.ones(3, "f2"))) < 1e-15
+        for n in (3, 60_000, 70_000):
+            y = logmeanexp(np.zeros(n, "f2"))
+            assert y.dtype == "f2"
+            assert y == 0
+        assert logmeanexp(np.zeros(60_000, "f2"), where=True) == 0
+        assert logmeanexp(1.0, where=True) == 1
+        assert logmeanexp(1.0, b=2.0, where=True) == np.log(2 * np.exp(1.0))
+        assert logmeanexp(np.ma.array(1.0, mask=False)) == 1
+        assert np.isnan(logmeanexp(np.zeros(0, "D")))
+        np.testing.assert_array_equal(softmax(np.array([0.0, -500.0]), out=np.zeros(2, "f4")), [1, 0])
+
+
+def test_sixty_four_dimensions_with_weights():
+    z = np.zeros((1,) * 64)
+    assert logsumexp(z, b=np.ones((2, 1))) == np.log(2)
+    np.testing.assert_array_equal(logsumexp(z, tuple(range(0, 64, 2)), b=2.0, where=True, keepdims=True), np.log(2))
+    np.testing.assert_array_equal(logsumexp(z + 0j, 3), 0)
+
+
+def test_arguments_that_no_loop_may_see():
+    x = np.zeros(3)
+    for function, arrays, axes in (
+        ("logsumexp", (x,), (5,)),
+        ("logsumexp", (x.astype(int),), (0,)),
+        ("logsumexp", (x, x), (0,)),
+        ("softmax", (x, np.zeros(3, "f4")), (0,)),
+        ("softplus", (x,), (0,)),
+    ):
+        with pytest.raises(ValueError):
+            run_over(INDEX[function], arrays, axes)
+    with pytest.raises(ValueError):
+        run_over(9999, (x,), (0,))
+    with pytest.raises(ValueError, match="temperature"):
+        softmax(x, temperature=10**400)
+    with pytest.raises(ValueError, match="temperature"):
+        softmax(x.astype("f4"), temperature=1e-50)
+    y = logcumsumexp(np.ma.array([1.0, 2, 3], mask=[0, 1, 0]))
+    np.testing.assert_allclose(np.asarray(y), [1, 1, 3 + np.log1p(np.exp(-2))])

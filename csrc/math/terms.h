@@ -163,7 +163,8 @@ INLINE vec p_max(vec max, vectors v) {
 }
 
 INLINE tally p_tally_vectors(tally t, vectors v, summation how) {
-    for (; v.n >= GROUP; v = p_from(v, GROUP)) t.terms = p_add_group(t.terms, v, t.max, t.window, how);
+    /* Of few terms, none is rounded in a sum of two. */
+    for (; how.rough && v.n >= GROUP; v = p_from(v, GROUP)) t.terms = p_add_group(t.terms, v, t.max, t.window, how);
     for (; v.n > 0; v = p_from(v, 1)) t.terms = p_add_one(t.terms, v, t.max, t.window, how);
     return t;
 }
