@@ -253,7 +253,14 @@ def constants(width: int) -> dict[str, mpf]:
     kept = {32: 24 - 10, 64: 53 - 12}[width]
     high = floor(ldexp(LN2, kept)) / mpf(2) ** kept
     low = LN2 - high
-    return {"log2_e": 1 / LN2, "ln2_word": LN2, "ln2_error": (LN2 - to_format(LN2, width)) / LN2, "ln2_hi": high, "ln2_lo": low, "ln2_third": low - to_format(low, width)}
+    return {
+        "log2_e": 1 / LN2,
+        "ln2_word": LN2,
+        "ln2_error": (LN2 - to_format(LN2, width)) / LN2,  # of the word before
+        "ln2_hi": high,
+        "ln2_lo": low,
+        "ln2_third": low - to_format(low, width),
+    }
 
 
 def header(width: int) -> str:
