@@ -32,12 +32,6 @@ typedef struct {
     double x[STAGE], m[STAGE], p[STAGE];
 } weighted_block;
 
-static inline double number_at(const char *at, int narrow) {
-    float f;
-    double d;
-    if (narrow) return memcpy(&f, at, sizeof f), f;
-    return memcpy(&d, at, sizeof d), d;
-}
 static inline void put_number(char *at, double x, int narrow) {
     float f = (float)x;
     if (narrow) memcpy(at, &f, sizeof f);
@@ -54,20 +48,52 @@ static void split_weight(double b, double *m, double *p) {
     memcpy(m, &pattern, sizeof *m);
 }
 
+/* n numbers at p, step bytes apart, as doubles. */
+static void fetch_numbers(double *block, const char *p, intptr_t step, intptr_t n, int narrow) {
+    if (narrow) {
+        float_gather(block, p, step, n);
+    } else {
+        gather(block, p, step, n);
+    }
+}
+
+/* Any element and weight by itself: -inf adds nothing, other infinities and nan are found, subnormal weights split. */
+static void split_one(double x, double b, weighted_block *block, intptr_t j, infinities *found) {
+    block->x[j] = block->m[j] = block->p[j] = 0;
+    if (b == 0) return;
+    int zero = x == -REAL_INFINITY, infinite = __builtin_isinf(b) || x == REAL_INFINITY;
+    if (x != x || b != b || (zero && infinite)) found->nan = 1;
+    else if (infinite && b > 0) found->plus = 1;
+    else if (infinite) found->minus = 1;
+    else if (!zero) split_weight(b, &block->m[j], &block->p[j]), block->x[j] = x;
+}
+
 /* count elements from i on, up to a full vector. */
 static void load_weighted(weighted_block *block, const weighted_row *row, intptr_t i, intptr_t count,
                           infinities *found) {
-    for (intptr_t j = 0; j < filled_up(count); j++) {
-        block->x[j] = block->m[j] = block->p[j] = 0;
-        if (j >= count || !row->include[(i + j) * row->include_step]) continue;
-        double x = number_at(row->x + (i + j) * row->x_step, row->narrow);
-        double b = number_at(row->b + (i + j) * row->b_step, row->narrow);
-        if (b == 0) continue;
-        int zero = x == -REAL_INFINITY, infinite = __builtin_isinf(b) || x == REAL_INFINITY;
-        if (x != x || b != b || (zero && infinite)) found->nan = 1;
-        else if (infinite && b > 0) found->plus = 1;
-        else if (infinite) found->minus = 1;
-        else if (!zero) split_weight(b, &block->m[j], &block->p[j]), block->x[j] = x;
+    double x[STAGE], b[STAGE];
+    fetch_numbers(x, row->x + i * row->x_step, row->x_step, count, row->narrow);
+    fetch_numbers(b, row->b + i * row->b_step, row->b_step, count, row->narrow);
+    const char *include = row->include + i * row->include_step;
+    for (intptr_t j = 0; j < count; j++) b[j] = include[j * row->include_step] ? b[j] : 0;
+    for (intptr_t j = count; j % LANES; j++) b[j] = 0;
+    vec zero = v_set(0), infinity = v_set(REAL_INFINITY);
+    for (intptr_t j = 0; j < count; j += LANES) {
+        vec xs = v_load(x + j), bs = v_load(b + j), size = v_abs(bs);
+        mask counts = v_ne(size, zero);
+        mask usual = m_and(m_and(v_le(v_set(REAL_MIN), size), v_lt(size, infinity)), v_lt(xs, infinity));
+        if (m_any(m_and(counts, v_eq(v_select(usual, zero, v_set(1)), v_set(1))))) {
+            for (intptr_t k = j; k < j + LANES; k++) split_one(x[k], b[k], block, k, found);
+            continue;
+        }
+        counts = m_and(counts, v_lt(v_set(-REAL_INFINITY), xs));
+        ivec field = i_and(v_bits(bs), i_set(EXPONENT_FIELD & ~SIGN_BIT));
+        vec p =
+            v_sub(v_real(i_or(i_shr(field, MANTISSA_BITS), v_bits(v_set(ROUNDER)))), v_set(ROUNDER + EXPONENT_BIAS));
+        vec m = v_real(i_or(i_and(v_bits(bs), i_set(~(EXPONENT_FIELD & ~SIGN_BIT))), i_set(POWER_OF_TWO(0))));
+        v_store(block->x + j, v_select(counts, xs, zero));
+        v_store(block->m + j, v_select(counts, m, zero));
+        v_store(block->p + j, v_select(counts, p, zero));
     }
 }
 
@@ -83,15 +109,23 @@ static int is_larger(double x, double p, largest_term than) {
 }
 
 static largest_term find_largest(const weighted_row *row, infinities *found) {
-    largest_term largest = {0, 0, 0};
+    vec none = v_set(-REAL_INFINITY), best_x = v_set(0), best_p = none;
     weighted_block block;
     for (intptr_t i = 0; i < row->n; i += STAGE) {
         intptr_t count = smaller(row->n - i, STAGE);
         load_weighted(&block, row, i, count, found);
-        for (intptr_t j = 0; j < count; j++)
-            if (block.m[j] != 0 && is_larger(block.x[j], block.p[j], largest))
-                largest = (largest_term){block.x[j], block.p[j], 1};
+        for (intptr_t j = 0; j < count; j += LANES) {
+            vec x = v_load(block.x + j), p = v_load(block.p + j);
+            vec gain = v_fma(v_sub(x, best_x), v_set(log2_e), v_sub(p, best_p));
+            mask larger = m_and(v_ne(v_load(block.m + j), v_set(0)), m_or(v_eq(best_p, none), v_lt(v_set(0), gain)));
+            best_x = v_select(larger, x, best_x), best_p = v_select(larger, p, best_p);
+        }
     }
+    real x[LANES], p[LANES];
+    v_store(x, best_x), v_store(p, best_p);
+    largest_term largest = {0, 0, 0};
+    for (int k = 0; k < LANES; k++)
+        if (p[k] > -REAL_INFINITY && is_larger(x[k], p[k], largest)) largest = (largest_term){x[k], p[k], 1};
     return largest;
 }
 
