@@ -269,13 +269,17 @@ static void store_tile(const real *tile, const matrix *out, intptr_t r, intptr_t
         }
         return;
     }
+    int neighbours = out->outer == n * WIDTH && n <= LANES && 2 * n > LANES; /* the next row mends what is too much */
     for (intptr_t i = 0; i < n; i += LANES) {
         vec y[LANES];
         intptr_t count = smaller(n - i, LANES);
         for (intptr_t j = 0; j < LANES; j++) y[j] = v_load(tile + (i + smaller(j, count - 1)) * LANES);
         v_transpose(y);
-        for (intptr_t lane = 0; lane < rows; lane++)
-            v_store_part((real *)((char *)out->x + (r + lane) * out->outer) + k + i, count, y[lane]);
+        for (intptr_t lane = 0; lane < rows; lane++) {
+            real *row = (real *)((char *)out->x + (r + lane) * out->outer) + k + i;
+            if (count == LANES || (neighbours && (rows - lane) * n >= LANES)) v_store(row, y[lane]);
+            else v_store_part(row, count, y[lane]);
+        }
     }
 }
 
