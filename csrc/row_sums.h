@@ -313,7 +313,7 @@ static tally tally_tiles(const matrix *a, intptr_t r, intptr_t rows, real *tile,
 
 /* `panel` groups of LANES neighbouring rows from row r on. */
 static void tally_columns(tally *t, const matrix *a, intptr_t r, intptr_t panel, real floor, summation how) {
-    for (intptr_t v = 0; v < panel; v++) t[v] = p_empty(floor);
+    for (intptr_t v = 0; v < panel && a->n == 0; v++) t[v] = p_empty(floor);
     for (intptr_t k = 0; k < a->n; k += LANE_BLOCK) {
         vectors x = {(const real *)(a->x + k * a->core) + r, a->core / WIDTH, smaller(a->n - k, LANE_BLOCK), 0, 0};
         for (intptr_t v = 0; v < panel; v++, x.x += LANES) {

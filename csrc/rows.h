@@ -158,8 +158,7 @@ static inline intptr_t index_at(const char *p, intptr_t step, intptr_t i) {
 }
 
 /* Segments i .. i+count <= i+LANES: long ones by themselves, the others by a tile that is filled up with -inf, which
-   adds nothing. The tile's height is a multiple of GROUP so that a result does not depend on the
-   neighbours. */
+   adds nothing. The tile's height is a multiple of GROUP, so that a result does not depend on the neighbours. */
 INLINE void reduce_some_segments(reduce_kernel *k, segments s, intptr_t i, intptr_t count) {
     real tile[LANE_BLOCK * LANES], y[LANES];
     summation how = {.rough = 1};

@@ -48,15 +48,6 @@ static void split_weight(double b, double *m, double *p) {
     memcpy(m, &pattern, sizeof *m);
 }
 
-/* n numbers at p, step bytes apart, as doubles. */
-static void fetch_numbers(double *block, const char *p, intptr_t step, intptr_t n, int narrow) {
-    if (narrow) {
-        float_gather(block, p, step, n);
-    } else {
-        gather(block, p, step, n);
-    }
-}
-
 /* Any element and weight by itself: -inf adds nothing, other infinities and nan are found, subnormal weights split. */
 static void split_one(double x, double b, weighted_block *block, intptr_t j, infinities *found) {
     block->x[j] = block->m[j] = block->p[j] = 0;
@@ -72,8 +63,9 @@ static void split_one(double x, double b, weighted_block *block, intptr_t j, inf
 static void load_weighted(weighted_block *block, const weighted_row *row, intptr_t i, intptr_t count,
                           infinities *found) {
     double x[STAGE], b[STAGE];
-    fetch_numbers(x, row->x + i * row->x_step, row->x_step, count, row->narrow);
-    fetch_numbers(b, row->b + i * row->b_step, row->b_step, count, row->narrow);
+    gather_function *get = row->narrow ? float_gather : gather;
+    get(x, row->x + i * row->x_step, row->x_step, count);
+    get(b, row->b + i * row->b_step, row->b_step, count);
     const char *include = row->include + i * row->include_step;
     for (intptr_t j = 0; j < count; j++) b[j] = include[j * row->include_step] ? b[j] : 0;
     for (intptr_t j = count; j % LANES; j++) b[j] = 0;
@@ -82,15 +74,15 @@ static void load_weighted(weighted_block *block, const weighted_row *row, intptr
         vec xs = v_load(x + j), bs = v_load(b + j), size = v_abs(bs);
         mask counts = v_ne(size, zero);
         mask usual = m_and(m_and(v_le(v_set(REAL_MIN), size), v_lt(size, infinity)), v_lt(xs, infinity));
-        if (m_any(m_and(counts, v_eq(v_select(usual, zero, v_set(1)), v_set(1))))) {
+        if (m_any(v_ne(v_select(usual, zero, size), zero))) {
             for (intptr_t k = j; k < j + LANES; k++) split_one(x[k], b[k], block, k, found);
             continue;
         }
         counts = m_and(counts, v_lt(v_set(-REAL_INFINITY), xs));
-        ivec field = i_and(v_bits(bs), i_set(EXPONENT_FIELD & ~SIGN_BIT));
+        ivec field = i_and(v_bits(size), i_set(EXPONENT_FIELD));
         vec p =
             v_sub(v_real(i_or(i_shr(field, MANTISSA_BITS), v_bits(v_set(ROUNDER)))), v_set(ROUNDER + EXPONENT_BIAS));
-        vec m = v_real(i_or(i_and(v_bits(bs), i_set(~(EXPONENT_FIELD & ~SIGN_BIT))), i_set(POWER_OF_TWO(0))));
+        vec m = v_real(i_or(i_sub(v_bits(bs), field), i_set(POWER_OF_TWO(0))));
         v_store(block->x + j, v_select(counts, xs, zero));
         v_store(block->m + j, v_select(counts, m, zero));
         v_store(block->p + j, v_select(counts, p, zero));

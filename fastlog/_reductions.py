@@ -390,15 +390,16 @@ def logcumsumexp(
         out = np.empty(x.shape, x.dtype)
     elif not isinstance(out, np.ndarray) or out.shape != x.shape or out.dtype != x.dtype:
         raise ValueError(f"logcumsumexp: out must be an ndarray of the shape {x.shape} and of {x.dtype}")
-    forward = (slice(None),) * along
+    before = (slice(None),) * along
     step = -1 if reverse else 1
-    source, target = x[(*forward, slice(None, None, step))], out[(*forward, slice(None, None, step))]
+    source, target = x[(*before, slice(None, None, step))], out[(*before, slice(None, None, step))]
+    first = target[(*before, slice(0, 1))]
     if exclusive:
-        source = source[(*forward, slice(None, -1))].copy() if np.may_share_memory(x, out) else source
-        target[(*forward, slice(0, 1))] = -np.inf
-        source, target = source[(*forward, slice(None, x.shape[along] - 1))], target[(*forward, slice(1, None))]
+        source, target = source[(*before, slice(None, -1))], target[(*before, slice(1, None))]
     if source.size:
         _accumulate(source, axis=along, out=target)
+    if exclusive:
+        first[...] = -np.inf
     return out
 
 
@@ -656,15 +657,13 @@ def _normalize_into(
 ) -> Any:
     """Write softmax or log_softmax of x / divisor over the axes into y; return the logsumexp if wanted."""
     function = "softmax_and_logsumexp" if return_lse else name
-    if divisor != 1 and include is None and axes == (x.ndim - 1,) and x.ndim > 1 and x.size > _CHUNK:
+    last_of_many = x.ndim > 1 and len(x) > 1 and axes == (x.ndim - 1,)
+    if divisor != 1 and include is None and last_of_many and x.size > _CHUNK:
         step = max(1, _CHUNK * len(x) // x.size)  # rows that stay in the cache
-        parts = [
-            _normalize_into(y[k : k + step], name, x[k : k + step], None, axes, divisor, return_lse)
-            for k in range(0, len(x), step)
-            if step < len(x)
-        ]
-        if parts:
-            return np.concatenate(parts) if return_lse else None
+        parts = []
+        for k in range(0, len(x), step):
+            parts.append(_normalize_into(y[k : k + step], name, x[k : k + step], None, axes, divisor, return_lse))
+        return np.concatenate(parts) if return_lse else None
     source = x
     if include is not None or divisor != 1:
         if divisor == 1:

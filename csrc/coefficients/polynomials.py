@@ -69,22 +69,20 @@ def series(f: Function, limit: mpf) -> Function:
 
 
 POLYNOMIALS = [
-    Polynomial(
-        "exp_tail",
-        "exp(r) = 1 + r + r^2 p(r)",
-        # A little more than ln2/2, because the quotient x/ln2 is rounded before it is rounded to an integer.
-        series(lambda r: (expm1(r) - r) / r**2, mpf(1) / 2),
-        lambda r: r**2 / exp(r),
-        (-LN2 * mpf("0.5001"), LN2 * mpf("0.5001")),
-        {32: 5, 64: 10},
-    ),
-    Polynomial(
-        "exp_word",
-        "exp(r) = 1 + r + r^2 p(r), to about one word",
-        series(lambda r: (expm1(r) - r) / r**2, mpf(1) / 2),
-        lambda r: r**2 / exp(r),
-        (-LN2 * mpf("0.5001"), LN2 * mpf("0.5001")),
-        {32: 4, 64: 9},
+    *(
+        Polynomial(
+            name,
+            f"exp(r) = 1 + r + r^2 p(r){precision}",
+            # A little more than ln2/2, because the quotient x/ln2 is rounded before it is rounded to an integer.
+            series(lambda r: (expm1(r) - r) / r**2, mpf(1) / 2),
+            lambda r: r**2 / exp(r),
+            (-LN2 * mpf("0.5001"), LN2 * mpf("0.5001")),
+            degrees,
+        )
+        for name, precision, degrees in (
+            ("exp_tail", "", {32: 5, 64: 10}),
+            ("exp_word", ", to about one word", {32: 4, 64: 9}),
+        )
     ),
     *(
         Polynomial(
