@@ -14,14 +14,14 @@ const fl_shape_info fl_shapes[] = {
     [map1_raising] = {1, 1, 0, "--"},
     [map2_raising] = {2, 1, 0, "---"},
     [map2_logaddexp] = {2, 1, 0, "---"},
-    [sum2] = {2, 1, "(n),(n)->()", "--d"},
     [reduce] = {1, 1, "(n)->()", "--"},
     [normalize] = {1, 1, "(n)->(n)", "--"},
     [normalize_terms] = {1, 1, "(n)->(n)", "--"},
-    [reduce_labelled] = {2, 1, "(n),()->()", "-q-"},
     [reduce_segments] = {3, 1, "(n),(s),(s)->(s)", "-qq-"},
     [reduce_weighted] = {3, 2, "(n),(n),(n)->(),()", "--?--"},
     [reduce_normalize] = {1, 2, "(n)->(n),()", "---"},
+    [element_loss] = {4, 4, 0, 0},
+    [row_loss] = {2, 3, 0, 0},
 };
 
 static int always(void) { return 1; }

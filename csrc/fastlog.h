@@ -10,20 +10,40 @@ typedef void fl_loop(char **args, const intptr_t *dims, const intptr_t *steps, v
 
 /* How a function runs over its arguments; loops.h has one function of each name. */
 enum fl_shape {
-    map1,            /* x -> y */
-    map2,            /* x1, x2 -> y */
-    map1_raising,    /* x -> y of a function with poles or invalid points, which raise the exceptions */
-    map2_raising,    /* x1, x2 -> y likewise */
-    map2_logaddexp,  /* as map2, and NumPy's reduce and accumulate calls run as a (running) logsumexp */
-    sum2,            /* (n),(n)->(): the sum of a map2 kernel, as a double */
-    reduce,          /* (n)->() */
-    normalize,       /* (n)->(n), from elements */
-    normalize_terms, /* (n)->(n), from their exponentials */
-    reduce_labelled, /* (n),()->(): a row and the index of one of its elements */
-    reduce_segments, /* (n),(s),(s)->(s): the elements of a row from an index up to another */
-    reduce_weighted, /* (n),(n),(n)->(),(): elements, weights, and which of them count; a sum and its sign */
-    reduce_normalize /* (n)->(n),(): as normalize_terms, and the logarithm of what it divides by */
+    map1,             /* x -> y */
+    map2,             /* x1, x2 -> y */
+    map1_raising,     /* x -> y of a function with poles or invalid points, which raise the exceptions */
+    map2_raising,     /* x1, x2 -> y likewise */
+    map2_logaddexp,   /* as map2, and NumPy's reduce and accumulate calls run as a (running) logsumexp */
+    reduce,           /* (n)->() */
+    normalize,        /* (n)->(n), from elements */
+    normalize_terms,  /* (n)->(n), from their exponentials */
+    reduce_segments,  /* (n),(s),(s)->(s): the elements of a row from an index up to another */
+    reduce_weighted,  /* (n),(n),(n)->(),(): elements, weights, and which of them count; a sum and its sign */
+    reduce_normalize, /* (n)->(n),(): as normalize_terms, and the logarithm of what it divides by */
+    element_loss, /* logits, targets, weights, pos_weights -> losses, gradients, Hessians, sums of rows; see fl_loss */
+    row_loss      /* logits, labels or probabilities -> losses of rows, gradients, Hessians */
 };
+
+/* What loops of losses get as `data`; they are no ufuncs. Their arguments are those of the shape, all with one outer and
+   one core dimension, steps being 0 where an argument has none; NULL where there is no such argument, or an output is
+   not wanted. Targets have any of NumPy's boolean, integer and floating-point types up to double; sums of rows, and
+   class_weight, are doubles, everything else is of the loop's type. */
+typedef struct {
+    char target_type;           /* NumPy's character */
+    int are_probabilities;      /* of a row_loss: targets are not labels */
+    double scale;               /* factor of gradients and Hessians */
+    double smoothing;           /* the part of the targets that is spread evenly over the classes */
+    double positive, negative;  /* focal loss: the weights of the targets 1 and 0 */
+    double gamma;               /* and its exponent */
+    const double *class_weight; /* or NULL */
+    int64_t ignored;            /* the label that does not count, if `ignores` */
+    int ignores;
+    int only_weights; /* nothing but `weight` and `wrong` is wanted */
+    double total[2];  /* OUT: the sum of all losses in two words is added to it */
+    double weight;    /* OUT: the weights of the labels that count are, too */
+    int64_t wrong;    /* OUT: and the number of labels out of range */
+} fl_loss;
 
 enum fl_function {
 #define FL_FUNCTION(name, ...) FL_##name,
@@ -46,7 +66,7 @@ typedef struct {
 typedef struct {
     int nin, nout;
     const char *signature; /* of a generalized ufunc, else NULL */
-    const char *types;
+    const char *types;     /* NULL: no ufunc */
 } fl_shape_info;
 
 /* The loops of one target and width, by fl_function; narrow: on binary16 or float, computed in this width, NULL where

@@ -1,5 +1,5 @@
-/* Strided NumPy arguments <-> full vectors, row by row: the shapes (n)->(), (n),()->(), (n),(s),(s)->(s), (n)->(n),
-   (n)->(n),() and (n),(n)->(). Segments of a row are rows of different lengths; short ones are tiles. */
+/* Strided NumPy arguments <-> full vectors, row by row: the shapes (n)->(), (n),(s),(s)->(s), (n)->(n) and (n)->(n),().
+   Segments of a row are rows of different lengths; short ones are tiles. */
 
 #ifndef FASTLOG_ROWS_H
 #define FASTLOG_ROWS_H
@@ -9,18 +9,23 @@
 #define TILES_AT_ONCE 8 /* that are summed before any result is computed from the sums */
 
 typedef vec reduce_kernel(partition);
-typedef vec labelled_kernel(vec, partition);
 typedef norm norm_kernel(tally);
 typedef vec normalize_kernel(vec, norm);
 
 /* ---- (n)->() ---- */
 
+/* What becomes of the partitions of rows r .. r+rows <= r+LANES, a row per lane, and of the norm that follows from
+   them; and of these rows after they are normalised. */
+typedef struct {
+    void (*partitioned)(void *context, partition p, norm *z, intptr_t r, intptr_t rows);
+    void (*normalized)(void *context, intptr_t r, intptr_t rows);
+    void *context;
+} hooks;
+
 typedef struct {
     reduce_kernel *reduce;
-    labelled_kernel *labelled; /* instead of it: takes an element of the row too */
+    hooks hooks; /* instead of it */
     matrix a;
-    const char *labels;
-    intptr_t label_step;
     char *out;
     intptr_t out_step;
 } reduction;
@@ -48,20 +53,13 @@ INLINE void mend_differences(reduction f, partition p, real *y, intptr_t r, intp
 }
 
 INLINE void finish_rows(reduction f, partition p, intptr_t r, intptr_t rows) {
-    real y[LANES];
-    if (f.labelled) {
-        real picked[LANES];
-        for (intptr_t lane = 0; lane < LANES; lane++) {
-            intptr_t row = r + smaller(lane, rows - 1);
-            int64_t label;
-            memcpy(&label, f.labels + row * f.label_step, sizeof label);
-            memcpy(picked + lane, f.a.x + row * f.a.outer + label * f.a.core, sizeof(real));
-        }
-        v_store(y, f.labelled(v_load(picked), p));
-    } else {
-        v_store(y, f.reduce(p));
-        mend_differences(f, p, y, r, rows);
+    if (f.hooks.partitioned) {
+        f.hooks.partitioned(f.hooks.context, p, 0, r, rows);
+        return;
     }
+    real y[LANES];
+    v_store(y, f.reduce(p));
+    mend_differences(f, p, y, r, rows);
     if (rows == LANES && f.out_step == WIDTH) v_store((real *)(f.out + r * f.out_step), v_load(y));
     else scatter(f.out + r * f.out_step, f.out_step, y, rows);
 }
@@ -71,7 +69,7 @@ INLINE void run_reduction(reduction f) {
     matrix a = f.a;
     intptr_t r = 0;
     real tile[LANE_BLOCK * LANES];
-    summation how = {.rough = !f.labelled};
+    summation how = {.rough = 1};
     enum way way = choose_way(a);
     if (way == ALONG) {
         intptr_t at_once = a.core == WIDTH ? strips_at_once(a.n) : 1;
@@ -101,7 +99,7 @@ INLINE void run_reduction(reduction f) {
 
 INLINE void loop_reduce(reduce_kernel *k, char **args, const intptr_t *dims, const intptr_t *steps) {
     matrix a = {args[0], dims[0], dims[1], steps[0], steps[2]};
-    run_reduction((reduction){k, 0, a, 0, 0, args[1], steps[1]});
+    run_reduction((reduction){k, {0}, a, args[1], steps[1]});
 }
 
 #if FL_WIDTH == 64
@@ -136,11 +134,6 @@ INLINE void narrow_reduce(reduce_kernel *k, char **args, const intptr_t *dims, c
     status_restore(status);
 }
 #endif
-
-INLINE void loop_reduce_labelled(labelled_kernel *k, char **args, const intptr_t *dims, const intptr_t *steps) {
-    matrix a = {args[0], dims[0], dims[1], steps[0], steps[3]};
-    run_reduction((reduction){0, k, a, args[1], steps[1], args[2], steps[2]});
-}
 
 /* ---- (n),(s),(s)->(s) ---- */
 
@@ -203,27 +196,26 @@ INLINE void loop_reduce_segments(reduce_kernel *k, char **args, const intptr_t *
 
 /* ---- (n)->(n) ---- */
 
-/* What normalises rows: from a row's sum, and then from its elements or, of_terms, from their terms. Where wanted, the
-   rows' logsumexp goes to `log`. */
+/* What normalises rows: from a row's sum, and then from its elements or, of_terms, from their terms. */
 typedef struct {
     norm_kernel *norm_of;
     normalize_kernel *kernel;
     int of_terms;
-    char *log;
-    intptr_t log_step;
+    hooks hooks;
 } normalization;
 
 /* The norms of rows r .. r+rows. */
 INLINE norm norm_of_rows(normalization f, tally t, intptr_t r, intptr_t rows) {
-    if (f.log) {
-        real y[LANES];
-        v_store(y, k_logsumexp(p_partition(&t, 0)));
-        scatter(f.log + r * f.log_step, f.log_step, y, rows);
-    }
-    return f.norm_of(t);
+    norm z = f.norm_of(t);
+    if (f.hooks.partitioned) f.hooks.partitioned(f.hooks.context, p_partition(&t, 0), &z, r, rows);
+    return z;
 }
 
-static inline real floor_of(normalization f) { return f.of_terms && !f.log ? NO_TERM : FLOOR; }
+static inline real floor_of(normalization f) { return f.of_terms && !f.hooks.partitioned ? NO_TERM : FLOOR; }
+
+INLINE void after_rows(normalization f, intptr_t r, intptr_t rows) {
+    if (f.hooks.normalized) f.hooks.normalized(f.hooks.context, r, rows);
+}
 
 /* Elements whose terms have not been kept. */
 INLINE vec normalized(normalization f, vec x, norm z, int far) {
@@ -278,6 +270,7 @@ INLINE void normalize_strips(normalization f, matrix a, matrix out) {
             for (intptr_t i = 0; i < whole; i += LANES) v_store(y + i, f.kernel(v_load(x + i), of_row));
             if (part) v_store_part(y + whole, part, f.kernel(v_load_part(x + whole, part, x[whole]), of_row));
         }
+        after_rows(f, r, rows);
     }
 }
 
@@ -322,6 +315,7 @@ INLINE void normalize_matrix(normalization f, matrix a, matrix out) {
             const char *x = a.x + r * a.outer;
             norm z = norm_of_rows(f, tally_along(x, a.core, a.n, floor_of(f), (summation){0}), r, 1);
             normalize_along(f, z, x, a.core, (char *)out.x + r * out.outer, out.core, a.n);
+            after_rows(f, r, 1);
         }
     } else if (way == COLUMNS && out.outer == WIDTH) {
         while (r < whole_vectors(a.rows)) {
@@ -331,10 +325,14 @@ INLINE void normalize_matrix(normalization f, matrix a, matrix out) {
             tally_columns(t, &a, r, panel, floor_of(f), (summation){0});
             for (intptr_t v = 0; v < panel; v++) z[v] = norm_of_rows(f, t[v], r + v * LANES, LANES);
             normalize_columns(f, z, a, out, r, panel);
+            for (intptr_t v = 0; v < panel; v++) after_rows(f, r + v * LANES, LANES);
             r += panel * LANES;
         }
     }
-    for (; r < a.rows; r += LANES) normalize_tiles(f, a, out, r, smaller(a.rows - r, LANES));
+    for (; r < a.rows; r += LANES) {
+        normalize_tiles(f, a, out, r, smaller(a.rows - r, LANES));
+        after_rows(f, r, smaller(a.rows - r, LANES));
+    }
     status_restore(status);
 }
 
@@ -345,49 +343,25 @@ INLINE void loop_normalize(normalization f, char **args, const intptr_t *dims, c
 
 /* ---- (n)->(n),() ---- */
 
+/* Where the logarithms go. */
+typedef struct {
+    char *out;
+    intptr_t step;
+} logarithms;
+
+INLINE void put_logarithms(void *context, partition p, norm *z, intptr_t r, intptr_t rows) {
+    (void)z;
+    logarithms *log = context;
+    real y[LANES];
+    v_store(y, k_logsumexp(p));
+    scatter(log->out + r * log->step, log->step, y, rows);
+}
+
 INLINE void loop_reduce_normalize(char **args, const intptr_t *dims, const intptr_t *steps) {
-    normalization f = {n_softmax, k_softmax, 1, args[2], steps[2]};
+    logarithms log = {args[2], steps[2]};
     matrix a = {args[0], dims[0], dims[1], steps[0], steps[3]};
+    normalization f = {n_softmax, k_softmax, 1, {put_logarithms, 0, &log}};
     normalize_matrix(f, a, (matrix){args[1], dims[0], dims[1], steps[1], steps[4]});
-}
-
-/* ---- (n),(n)->() ---- */
-
-/* Sum of k over pairs: double words in the lanes over a block, two doubles from block to block, so the length of the
-   row does not show in the error. If a block of floats overflows, its elements are added as doubles. */
-INLINE double sum2_along(kernel2 *k, const char *x1, intptr_t step1, const char *x2, intptr_t step2, intptr_t n) {
-    total all = {0, 0};
-    for (intptr_t i = 0; i < n; i += STAGE) {
-        real block1[STAGE], block2[STAGE], y[STAGE];
-        intptr_t count = smaller(n - i, STAGE);
-        gather(block1, x1 + i * step1, step1, count);
-        gather(block2, x2 + i * step2, step2, count);
-        for (intptr_t j = 0; j < count; j += LANES) v_store(y + j, k(v_load(block1 + j), v_load(block2 + j)));
-        for (intptr_t j = count; j % LANES; j++) y[j] = 0;
-        dw sum = {v_set(0), v_set(0)};
-        for (intptr_t j = 0; j < count; j += LANES) {
-            dw s = dw_two_sum(sum.hi, v_load(y + j));
-            sum = (dw){s.hi, v_add(sum.lo, s.lo)};
-        }
-        sum = dw_sum_of_lanes(sum);
-        total block = {first_lane(sum.hi), first_lane(sum.lo)};
-        if (block.hi - block.hi == 0) {
-            all = total_add(all, block.hi);
-            all.lo += block.lo;
-        } else {
-            for (intptr_t j = 0; j < count; j++) all = total_add(all, y[j]);
-        }
-    }
-    return all.hi - all.hi == 0 ? all.hi + all.lo : all.hi; /* an infinite sum has no rounding error to add */
-}
-
-INLINE void loop_sum2(kernel2 *k, char **args, const intptr_t *dims, const intptr_t *steps) {
-    fl_status status = status_save();
-    for (intptr_t r = 0; r < dims[0]; r++) {
-        double y = sum2_along(k, args[0] + r * steps[0], steps[3], args[1] + r * steps[1], steps[4], dims[1]);
-        memcpy(args[2] + r * steps[2], &y, sizeof y);
-    }
-    status_restore(status);
 }
 
 #endif

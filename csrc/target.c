@@ -10,6 +10,7 @@
 #include "kernels/mish.h"
 #include "kernels/partition.h"
 #include "loops.h"
+#include "losses.h"
 #include "rows.h"
 #include "scan.h"
 #include "weighted.h"
@@ -20,18 +21,18 @@
 #define LOOP_map1_raising(name) loop_map1(k_##name, 1, args, dims, steps)
 #define LOOP_map2_raising(name) loop_map2(k_##name, pole_##name, args, dims, steps)
 #define LOOP_map2_logaddexp(name) loop_map2_logaddexp(k_##name, args, dims, steps)
-#define LOOP_sum2(name) loop_sum2(k_##name, args, dims, steps)
 #define LOOP_reduce(name) loop_reduce(k_##name, args, dims, steps)
-#define LOOP_reduce_labelled(name) loop_reduce_labelled(k_##name, args, dims, steps)
 #define LOOP_reduce_segments(name) loop_reduce_segments(k_##name, args, dims, steps)
 #if FL_WIDTH == 64
 #define LOOP_reduce_weighted(name) loop_reduce_weighted(0, args, dims, steps)
 #else
 #define LOOP_reduce_weighted(name) (void)args, (void)dims, (void)steps /* floats run at width 64 */
 #endif
-#define LOOP_normalize(name) loop_normalize((normalization){n_##name, k_##name, 0, 0, 0}, args, dims, steps)
-#define LOOP_normalize_terms(name) loop_normalize((normalization){n_##name, k_##name, 1, 0, 0}, args, dims, steps)
+#define LOOP_normalize(name) loop_normalize((normalization){n_##name, k_##name, 0, {0}}, args, dims, steps)
+#define LOOP_normalize_terms(name) loop_normalize((normalization){n_##name, k_##name, 1, {0}}, args, dims, steps)
 #define LOOP_reduce_normalize(name) loop_reduce_normalize(args, dims, steps)
+#define LOOP_element_loss(name) loop_##name##_loss(args, dims, steps, data)
+#define LOOP_row_loss(name) loop_##name##_loss(args, dims, steps, data)
 
 #define FL_FUNCTION(name, ufunc, shape, ...) \
     static void loop_##name(char **args, const intptr_t *dims, const intptr_t *steps, void *data) { \
@@ -48,18 +49,18 @@
         (void)data; \
         run; \
     }
-#define NARROW_LOOP_sum2(name)
-#define NARROW_LOOP_reduce_labelled(name)
 #define NARROW_LOOP_reduce_segments(name)
 #define NARROW_LOOP_normalize(name)
 #define NARROW_LOOP_normalize_terms(name)
 #define NARROW_LOOP_reduce_normalize(name)
-#define NARROW_sum2(name) 0
-#define NARROW_reduce_labelled(name) 0
+#define NARROW_LOOP_element_loss(name)
+#define NARROW_LOOP_row_loss(name)
 #define NARROW_reduce_segments(name) 0
 #define NARROW_normalize(name) 0
 #define NARROW_normalize_terms(name) 0
 #define NARROW_reduce_normalize(name) 0
+#define NARROW_element_loss(name) 0
+#define NARROW_row_loss(name) 0
 #if FL_WIDTH == 32
 #define NARROW_LOOP_map1(name) NARROW_LOOP(name, half_map1(k_##name, 0, args, dims, steps))
 #define NARROW_LOOP_map2(name) NARROW_LOOP(name, half_map2(k_##name, NULL, args, dims, steps))

@@ -24,7 +24,7 @@ from fastlog._elementwise import (
     xlog1py,
     xlogy,
 )
-from fastlog._losses import binary_cross_entropy_with_logits, cross_entropy, nll_loss
+from fastlog._losses import binary_cross_entropy_with_logits, cross_entropy, focal_loss, kl_divergence, nll_loss
 from fastlog._reductions import log_softmax, logcumsumexp, logmeanexp, logsumexp, softmax
 
 __all__ = [
@@ -33,6 +33,8 @@ __all__ = [
     "cross_entropy",
     "entr",
     "expit",
+    "focal_loss",
+    "kl_divergence",
     "log1mexp",
     "log1pexp",
     "log_expit",

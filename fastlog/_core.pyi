@@ -22,3 +22,21 @@ def run_over(
     target: str | None = None,
 ) -> tuple[np.ndarray, ...] | None: ...
 def run_rows(function: int, a: Any, axis: Any, out: Any = None, target: str | None = None) -> Any: ...
+def short_way_for_elements(function: int) -> Callable[[_F], _F]: ...
+def short_way_for_rows(function: int) -> Callable[[_F], _F]: ...
+def run_loss(
+    function: int,
+    arrays: tuple[np.ndarray | None, ...],
+    axis: int | None = None,
+    *,
+    scale: float = 1.0,
+    smoothing: float = 0.0,
+    positive: float = 1.0,
+    negative: float = 1.0,
+    gamma: float = 0.0,
+    class_weight: np.ndarray | None = None,
+    ignored: int | None = None,
+    probabilities: bool = False,
+    only_weights: bool = False,
+    target: str | None = None,
+) -> tuple[float, float, int]: ...

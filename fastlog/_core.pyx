@@ -4,12 +4,13 @@ C decides the values; this module only makes objects of them. Nothing here knows
 """
 
 cimport numpy as cnp
-from cpython.long cimport PyLong_CheckExact
+from cpython.long cimport PyLong_AsLongAndOverflow, PyLong_AsLongLongAndOverflow, PyLong_CheckExact
 from cpython.object cimport PyObject
 from cpython.pycapsule cimport PyCapsule_New
 from cpython.ref cimport Py_INCREF
-from libc.stdint cimport intptr_t
+from libc.stdint cimport int64_t, intptr_t
 from libc.stdlib cimport calloc
+from libc.string cimport memset
 
 import os
 from functools import partial, wraps
@@ -30,6 +31,8 @@ cdef extern from "fastlog.h":
         normalize
         normalize_terms
         reduce_weighted
+        element_loss
+        row_loss
     ctypedef struct fl_row:
         const char *name
         const char *ufunc_name
@@ -44,6 +47,21 @@ cdef extern from "fastlog.h":
         int nout
         const char *signature
         const char *types
+    ctypedef struct fl_loss:
+        char target_type
+        int are_probabilities
+        double scale
+        double smoothing
+        double positive
+        double negative
+        double gamma
+        const double *class_weight
+        int64_t ignored
+        int ignores
+        int only_weights
+        double total[2]
+        double weight
+        int64_t wrong
     ctypedef struct fl_table:
         fl_loop *loop[1]
         fl_loop *narrow[1]
@@ -72,15 +90,15 @@ cdef extern from "numpy/ufuncobject.h":
 
 cdef enum:
     MAX_TYPES = 3
-    MAX_ARGUMENTS = 5
+    MAX_ARGUMENTS = 8
     MAX_DIMENSIONS = 64  # NumPy's
 
 cdef const fl_target *active
 cdef dict built = {}      # target name -> its ufuncs, made once: NumPy keeps pointers into them
 cdef list kept_alive = []  # docstrings that ufuncs point into
 
-NAMES = tuple(fl_rows[i].name.decode() for i in range(FL_FUNCTIONS))
-INDEX = {name: i for i, name in enumerate(NAMES)}
+INDEX = {fl_rows[i].name.decode(): i for i in range(FL_FUNCTIONS)}
+NAMES = tuple(name for name, i in INDEX.items() if fl_shapes[fl_rows[i].shape].types != NULL)  # of ufuncs
 
 
 cdef const fl_target *find_target(str name) except NULL:
@@ -226,7 +244,7 @@ def functions(target=None):
     name = active_target() if target is None else target
     cdef const fl_target *found = find_target(name)
     if name not in built:
-        built[name] = {NAMES[i]: make_ufunc(found, i) for i in range(FL_FUNCTIONS)}
+        built[name] = {row: make_ufunc(found, INDEX[row]) for row in NAMES}
         attach_row_methods(built[name], run_rows if found == active else partial(run_rows, target=name))
     return built[name]
 
@@ -388,6 +406,35 @@ cdef check_arguments(int function, tuple arrays, axes):
             raise ValueError(f"axis {k} of {nd}")
 
 
+cdef void run_rows_of(fl_loop *loop, char **args, const intptr_t *dims, const intptr_t *steps, int arguments, int outer,
+                      const cnp.npy_intp *shape, const cnp.npy_intp (*strides)[MAX_DIMENSIONS],
+                      void *data) noexcept nogil:
+    """The loop for every index of `outer` axes outside of those that it runs over itself; NULL arguments stay NULL."""
+    cdef cnp.npy_intp index[MAX_DIMENSIONS]
+    cdef int k, i
+    for k in range(outer):
+        index[k] = 0
+        if shape[k] == 0:
+            return
+    while True:
+        loop(args, dims, steps, data)
+        k = outer - 1
+        while k >= 0:
+            index[k] += 1
+            for i in range(arguments):
+                if args[i]:
+                    args[i] += strides[i][k]
+            if index[k] < shape[k]:
+                break
+            for i in range(arguments):
+                if args[i]:
+                    args[i] -= strides[i][k] * shape[k]
+            index[k] = 0
+            k -= 1
+        if k < 0:
+            return
+
+
 def run_over(int function, tuple arrays, axes, bint keepdims=False, target=None):
     """The loop of a row function over any axes of arrays that are broadcast together, without copying one.
 
@@ -421,7 +468,8 @@ def run_over(int function, tuple arrays, axes, bint keepdims=False, target=None)
     cdef int core_order[MAX_DIMENSIONS]
     cdef int outer_order[MAX_DIMENSIONS]
     cdef cnp.npy_intp out_shape[MAX_DIMENSIONS]
-    cdef cnp.npy_intp index[MAX_DIMENSIONS]
+    cdef cnp.npy_intp shape_of_rows[MAX_DIMENSIONS]
+    cdef cnp.npy_intp strides_of_rows[MAX_ARGUMENTS][MAX_DIMENSIONS]
     cdef bint is_core[MAX_DIMENSIONS]
     cdef int *order
     cdef cnp.ndarray one
@@ -497,30 +545,338 @@ def run_over(int function, tuple arrays, axes, bint keepdims=False, target=None)
     cdef fl_loop *loop = run_on.f64.loop[function]
     if typenum == cnp.NPY_FLOAT:
         loop = float_loop(run_on, function)
-    cdef cnp.npy_intp rows = 1
-    for at in range(outer):
-        rows *= shape[outer_order[at]]
-        index[at] = 0
-    if rows == 0:
-        return made
+    for k in range(outer):
+        shape_of_rows[k] = shape[outer_order[k]]
+        for i in range(given + results):
+            strides_of_rows[i][k] = strides[i][outer_order[k]]
     with nogil:
-        while True:
-            loop(args, dims, steps, NULL)
-            at = outer - 2
-            while at >= 0:
-                k = outer_order[at]
-                index[at] += 1
-                for i in range(given + results):
-                    args[i] += strides[i][k]
-                if index[at] < shape[k]:
-                    break
-                for i in range(given + results):
-                    args[i] -= strides[i][k] * shape[k]
-                index[at] = 0
-                at -= 1
-            if at < 0:
-                break
+        run_rows_of(loop, args, dims, steps, given + results, outer - 1, shape_of_rows, strides_of_rows, NULL)
     return made
+
+
+cdef char type_code(cnp.ndarray z) noexcept:
+    """NumPy's character of the types that loops of losses read, by their numbers."""
+    cdef const char *codes = b"?bBhHiIlLqQfd"
+    return codes[cnp.PyArray_TYPE(z)]
+
+
+cdef bint holds_targets(cnp.ndarray z, bint probabilities) noexcept:
+    """Is it an array of a type that loops of losses read?"""
+    cdef int typenum = cnp.PyArray_TYPE(z)
+    cdef bint is_number = typenum == cnp.NPY_FLOAT or typenum == cnp.NPY_DOUBLE
+    return cnp.PyArray_ISBEHAVED_RO(z) and (is_number or (not probabilities and typenum <= cnp.NPY_ULONGLONG))
+
+
+cdef check_loss_arguments(int function, tuple arrays, bint probabilities):
+    cdef int given = 2 if fl_rows[function].shape == row_loss else 4, i
+    cdef cnp.ndarray one
+    if len(arrays) != fl_shapes[fl_rows[function].shape].nin + fl_shapes[fl_rows[function].shape].nout:
+        raise ValueError("another number of arrays is needed")
+    cdef int own = cnp.PyArray_TYPE(<cnp.ndarray?>arrays[0])
+    for i, each in enumerate(arrays):
+        if each is None and i > 1:
+            continue
+        one = <cnp.ndarray?>each
+        if i == 1:
+            fit = holds_targets(one, probabilities)
+        else:
+            fit = cnp.PyArray_TYPE(one) == (cnp.NPY_DOUBLE if i == 7 else own) and cnp.PyArray_ISBEHAVED_RO(one)
+        if not fit or own not in (cnp.NPY_FLOAT, cnp.NPY_DOUBLE) or (i >= given and not cnp.PyArray_ISWRITEABLE(one)):
+            raise ValueError(f"array {i} has no dtype or layout that loops of losses read or write")
+
+
+def run_loss(int function, tuple arrays, axis=None, *, double scale=1.0, double smoothing=0.0, double positive=1.0,
+             double negative=1.0, double gamma=0.0, class_weight=None, ignored=None, bint probabilities=False,
+             bint only_weights=False, target=None):
+    """The loop of a loss, without copying an array.
+
+    Parameters
+    ----------
+    function : int
+        From `INDEX`; of the shape of a loss.
+    arrays : tuple of ndarray or None
+        The arguments of that shape, outputs included; None where one is missing or not wanted. Native, aligned; logits
+        of float32 or float64. Of elements: all broadcast to the shape of the logits, but the sums of rows. Of rows:
+        labels and losses have the shape of the logits without `axis`.
+    axis : int, optional
+        The axis of the rows, not negative; None where elements are in no rows.
+    scale, smoothing, positive, negative, gamma, class_weight, ignored, probabilities, only_weights
+        See ``fl_loss`` in csrc/fastlog.h; `class_weight` is a contiguous array of float64.
+    target : str, optional
+        One of `supported_targets`; the active one by default.
+
+    Returns
+    -------
+    total : float
+        The sum of the losses.
+    weight : float
+        Sum of the weights of the labels that count.
+    wrong : int
+        How many labels are out of range.
+    """
+    if not 0 <= function < FL_FUNCTIONS or fl_rows[function].shape not in (element_loss, row_loss):
+        raise ValueError(f"function {function} is no loss")
+    check_loss_arguments(function, arrays, probabilities)
+    cdef bint of_rows = fl_rows[function].shape == row_loss, reduced
+    cdef cnp.ndarray x = <cnp.ndarray>arrays[0], one
+    cdef int nd = cnp.PyArray_NDIM(x), core = -1 if axis is None else axis, arguments = <int>len(arrays), i, k, at
+    cdef int axes = 0, last
+    cdef cnp.npy_intp shape[MAX_DIMENSIONS + 1]
+    cdef cnp.npy_intp strides[MAX_ARGUMENTS][MAX_DIMENSIONS]
+    cdef char *args[MAX_ARGUMENTS]
+    cdef intptr_t dims[2]
+    cdef intptr_t steps[2 * MAX_ARGUMENTS]
+    cdef cnp.npy_intp own[MAX_ARGUMENTS]
+    cdef fl_loss options
+    if not -1 <= core < nd:
+        raise ValueError(f"axis {core} of {nd}")
+    memset(&options, 0, sizeof(options))
+    options.target_type = type_code(<cnp.ndarray>arrays[1])
+    options.scale, options.smoothing, options.gamma = scale, smoothing, gamma
+    options.positive, options.negative = positive, negative
+    options.are_probabilities, options.only_weights, options.ignores = probabilities, only_weights, ignored is not None
+    if options.ignores:
+        options.ignored = ignored
+    if class_weight is not None:
+        one = <cnp.ndarray?>class_weight
+        if (cnp.PyArray_TYPE(one) != cnp.NPY_DOUBLE or not cnp.PyArray_ISCARRAY_RO(one) or core < 0
+                or cnp.PyArray_SIZE(one) != cnp.PyArray_DIMS(x)[core]):
+            raise ValueError("class_weight needs a float64 for every class")
+        options.class_weight = <const double *>cnp.PyArray_DATA(one)
+    # Strides of all arguments along the axes of the logits, longest first; the core axis stands aside.
+    for i in range(arguments):
+        args[i] = NULL if arrays[i] is None else cnp.PyArray_BYTES(<cnp.ndarray>arrays[i])
+    for k in range(nd):
+        if k == core or cnp.PyArray_DIMS(x)[k] == 1:
+            continue
+        at = axes
+        while at > 0 and magnitude(strides[0][at - 1]) < magnitude(cnp.PyArray_STRIDES(x)[k]):
+            shape[at] = shape[at - 1]
+            for i in range(arguments):
+                strides[i][at] = strides[i][at - 1]
+            at -= 1
+        shape[at] = cnp.PyArray_DIMS(x)[k]
+        for i in range(arguments):
+            reduced = core >= 0 and (i == 7 or (of_rows and (i == 2 or (i == 1 and not probabilities))))
+            strides[i][at] = stride_along(arrays[i], k, nd, core if reduced else -1, shape[at])
+        axes += 1
+    for i in range(arguments):
+        own[i] = 0
+        reduced = i == 7 or (of_rows and (i == 2 or (i == 1 and not probabilities)))
+        if core >= 0 and not reduced:
+            own[i] = stride_along(arrays[i], core, nd, -1, cnp.PyArray_DIMS(x)[core])
+    # Axes that follow each other in memory become one.
+    at = 0
+    for k in range(1, axes):
+        merges = True
+        for i in range(arguments):
+            if strides[i][at] != strides[i][k] * shape[k]:
+                merges = False
+        if not merges:
+            at += 1
+        for i in range(arguments):
+            strides[i][at] = strides[i][k]
+        shape[at] = shape[at] * shape[k] if merges else shape[k]
+    axes = min(axes, at + 1)
+    dims[0] = dims[1] = 1
+    if core >= 0:
+        dims[1] = cnp.PyArray_DIMS(x)[core]
+    elif axes:  # the last one, or the longest where that is short
+        last = axes - 1
+        for k in range(axes):
+            if shape[last] < 64 and shape[k] > shape[last]:
+                last = k
+        dims[1] = shape[last]
+        for i in range(arguments):
+            own[i] = strides[i][last]
+            for k in range(last, axes - 1):
+                strides[i][k] = strides[i][k + 1]
+        for k in range(last, axes - 1):
+            shape[k] = shape[k + 1]
+        axes -= 1
+    if axes:
+        dims[0] = shape[axes - 1]
+    for i in range(arguments):
+        steps[i] = strides[i][axes - 1] if axes else 0
+        steps[arguments + i] = own[i]
+    cdef const fl_target *run_on = active if target is None else find_target(target)
+    cdef fl_loop *loop = (run_on.f32 if cnp.PyArray_TYPE(x) == cnp.NPY_FLOAT else run_on.f64).loop[function]
+    if cnp.PyArray_SIZE(x) or of_rows:
+        with nogil:
+            run_rows_of(loop, args, dims, steps, arguments, axes - 1, shape, strides, &options)
+    return options.total[0] + options.total[1] if options.total[0] - options.total[0] == 0 else options.total[0], \
+        options.weight, options.wrong
+
+
+cdef cnp.npy_intp stride_along(object array, int axis, int nd, int without, cnp.npy_intp length) except? -1:
+    """Of an argument along an axis of the logits, which its own axes are aligned to; it may lack the axis `without`."""
+    if array is None:
+        return 0
+    cdef cnp.ndarray a = <cnp.ndarray>array
+    cdef int k = axis - (nd - cnp.PyArray_NDIM(a)) if without < 0 else axis - (axis > without)
+    if k < 0 or (cnp.PyArray_DIMS(a)[k] == 1 and without < 0):
+        return 0
+    if cnp.PyArray_NDIM(a) > nd or k >= cnp.PyArray_NDIM(a) or cnp.PyArray_DIMS(a)[k] != length:
+        raise ValueError("shapes do not fit")
+    return cnp.PyArray_STRIDES(a)[k]
+
+
+cdef object as_scalar(cnp.ndarray x, double value):
+    """A number of the dtype of `x`; None where it overflows that."""
+    cdef float narrow
+    if cnp.PyArray_TYPE(x) == cnp.NPY_DOUBLE:
+        return PyArray_Scalar(&value, cnp.PyArray_DESCR(x), None)
+    narrow = <float>value
+    if narrow - narrow != 0 and value - value == 0:
+        return None
+    return PyArray_Scalar(&narrow, cnp.PyArray_DESCR(x), None)
+
+
+cdef bint is_plain(object a) noexcept:
+    """Exactly an ndarray, contiguous, aligned, native?"""
+    return type(a) is cnp.ndarray and cnp.PyArray_ISCARRAY_RO(<cnp.ndarray>a)
+
+
+cdef bint starts_like(cnp.ndarray a, cnp.ndarray b, int axes) noexcept:
+    """Have they the same lengths along their first axes?"""
+    for k in range(axes):
+        if cnp.PyArray_DIMS(a)[k] != cnp.PyArray_DIMS(b)[k]:
+            return False
+    return True
+
+
+cdef bint is_last(object axis, int nd):
+    cdef int overflow = 0
+    cdef long k = PyLong_AsLongAndOverflow(axis, &overflow)
+    return not overflow and (k == -1 or k == nd - 1)
+
+
+cdef bint is_zero(object x) noexcept:
+    """Exactly the float 0?"""
+    return type(x) is float and <double>x == 0
+
+
+cdef struct loss_call:
+    fl_loop *loop
+    char *args[8]
+    intptr_t dims[2]
+    intptr_t steps[16]
+    fl_loss options
+
+
+cdef object call_loss(loss_call *call, cnp.ndarray x, int gradient, int arguments, object reduction,
+                      bint return_grad, bint return_hess, double count):
+    """The sum, or the mean over `count` elements (or, if that is negative, over the labels that count), as a scalar, and
+    the derivatives, the first of which is the argument `gradient`; None where a general function has to decide."""
+    cdef double value = 0
+    cdef bint mean = reduction == "mean", labels = count < 0
+    cdef list results = [None]
+    if not mean and reduction != "sum":
+        return None
+    call.options.scale = 1
+    if return_grad or return_hess:
+        if mean and labels:
+            call.options.only_weights = True
+            call.loop(call.args, call.dims, call.steps, &call.options)
+            if call.options.wrong:
+                return None
+            count = call.options.weight
+            call.options.only_weights, call.options.weight = False, 0
+        if mean:
+            if count == 0:
+                return None
+            call.options.scale = 1 / count
+        for k in range(gradient, gradient + 1 + return_hess):
+            y = cnp.PyArray_EMPTY(cnp.PyArray_NDIM(x), cnp.PyArray_DIMS(x), cnp.PyArray_TYPE(x), 0)
+            results.append(y)
+            call.args[k] = cnp.PyArray_BYTES(<cnp.ndarray>y)
+            call.steps[k], call.steps[arguments + k] = call.steps[0], call.steps[arguments]
+    if call.dims[0] * call.dims[1] < 1000:  # releasing the GIL costs as much
+        call.loop(call.args, call.dims, call.steps, &call.options)
+    else:
+        with nogil:
+            call.loop(call.args, call.dims, call.steps, &call.options)
+    if call.options.wrong:
+        return None
+    value = call.options.total[0]
+    if value - value == 0:
+        value += call.options.total[1]
+    if mean:
+        count = call.options.weight if labels else count
+        if count == 0:
+            return None
+        value /= count
+    loss = as_scalar(x, value)
+    if loss is None or len(results) == 1:
+        return loss
+    results[0] = loss
+    return tuple(results)
+
+
+def short_way_for_elements(int function):
+    """Decorator of binary cross-entropy: plain arrays, reduced to a number, go straight to the loop."""
+    if fl_rows[function].shape != element_loss:
+        raise ValueError(f"function {function} is no loss of elements")
+
+    def decorate(general):
+        def short(logits, targets, weight=None, pos_weight=None, reduction="mean", *, label_smoothing=0.0,
+                  return_grad=False, return_hess=False, out=None):
+            cdef loss_call call
+            cdef cnp.ndarray x, z
+            if (weight is None and pos_weight is None and out is None and is_zero(label_smoothing) and is_plain(logits)
+                    and is_plain(targets)):
+                x, z = <cnp.ndarray>logits, <cnp.ndarray>targets
+                if (cnp.PyArray_TYPE(x) in (cnp.NPY_FLOAT, cnp.NPY_DOUBLE) and holds_targets(z, False)
+                        and cnp.PyArray_NDIM(x) == cnp.PyArray_NDIM(z) and starts_like(x, z, cnp.PyArray_NDIM(x))):
+                    memset(&call, 0, sizeof(call))
+                    call.loop = (active.f32 if cnp.PyArray_TYPE(x) == cnp.NPY_FLOAT else active.f64).loop[function]
+                    call.options.target_type = type_code(z)
+                    call.args[0], call.args[1] = cnp.PyArray_BYTES(x), cnp.PyArray_BYTES(z)
+                    call.dims[0], call.dims[1] = 1, cnp.PyArray_SIZE(x)
+                    call.steps[8], call.steps[9] = cnp.PyArray_ITEMSIZE(x), cnp.PyArray_ITEMSIZE(z)
+                    y = call_loss(&call, x, 5, 8, reduction, return_grad, return_hess, <double>call.dims[1])
+                    if y is not None:
+                        return y
+            return general(logits, targets, weight, pos_weight, reduction, label_smoothing=label_smoothing,
+                           return_grad=return_grad, return_hess=return_hess, out=out)
+        return wraps(general)(short)
+    return decorate
+
+
+def short_way_for_rows(int function):
+    """Decorator of cross-entropy: plain arrays of rows and labels, reduced to a number, go straight to the loop."""
+    if fl_rows[function].shape != row_loss:
+        raise ValueError(f"function {function} is no loss of rows")
+
+    def decorate(general):
+        def short(logits, targets, weight=None, ignore_index=-100, reduction="mean", label_smoothing=0.0, *, axis=-1,
+                  return_grad=False, return_hess=False):
+            cdef loss_call call
+            cdef cnp.ndarray x, z
+            cdef int nd, overflow = 0
+            if (weight is None and is_zero(label_smoothing) and is_plain(logits) and is_plain(targets)
+                    and PyLong_CheckExact(ignore_index) and PyLong_CheckExact(axis)):
+                x, z = <cnp.ndarray>logits, <cnp.ndarray>targets
+                nd = cnp.PyArray_NDIM(x)
+                memset(&call, 0, sizeof(call))
+                call.options.ignored = PyLong_AsLongLongAndOverflow(ignore_index, &overflow)
+                if (cnp.PyArray_TYPE(x) in (cnp.NPY_FLOAT, cnp.NPY_DOUBLE) and cnp.PyArray_TYPE(z) <= cnp.NPY_ULONGLONG
+                        and cnp.PyArray_NDIM(z) == nd - 1 and starts_like(x, z, nd - 1) and cnp.PyArray_SIZE(x)
+                        and is_last(axis, nd) and not overflow):
+                    call.loop = (active.f32 if cnp.PyArray_TYPE(x) == cnp.NPY_FLOAT else active.f64).loop[function]
+                    call.options.target_type = type_code(z)
+                    call.options.ignores = 1
+                    call.args[0], call.args[1] = cnp.PyArray_BYTES(x), cnp.PyArray_BYTES(z)
+                    call.dims[0], call.dims[1] = cnp.PyArray_SIZE(z), cnp.PyArray_DIMS(x)[nd - 1]
+                    call.steps[0] = call.dims[1] * cnp.PyArray_ITEMSIZE(x)
+                    call.steps[1], call.steps[5] = cnp.PyArray_ITEMSIZE(z), cnp.PyArray_ITEMSIZE(x)
+                    y = call_loss(&call, x, 3, 5, reduction, return_grad, return_hess, -1)
+                    if y is not None:
+                        return y
+            return general(logits, targets, weight, ignore_index, reduction, label_smoothing, axis=axis,
+                           return_grad=return_grad, return_hess=return_hess)
+        return wraps(general)(short)
+    return decorate
 
 
 def short_way_for_reduction(int function):

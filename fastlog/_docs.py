@@ -558,9 +558,6 @@ np.float64(0.6931471805599453)
     "binary_cross_entropy_with_logits": """
 Binary cross-entropy of logits and targets, elementwise: the ufunc under the loss function of this name.
 """,
-    "binary_cross_entropy_with_logits_sum": """
-Sum of the binary cross-entropies along the core axis, in float64.
-""",
     "logsumexp": """
 logsumexp along the core axis: the generalized ufunc under the function of this name.
 """,
@@ -576,9 +573,6 @@ softmax along the core axis, and the logsumexp of each row: for `softmax` with `
     "logsumexp_weighted": """
 log(abs(s)) and the sign of s, the sum of weights times exponentials over the included elements of the core axis:
 for `logsumexp` with weights or ``where``. Arguments: elements, weights, which are included.
-""",
-    "softmax_cross_entropy": """
-Cross-entropy of a row of logits and the index of its true class; the index is not checked.
 """,
     "logsumexp_segments": """
 logsumexp of the elements of a row from one index up to another, which must be larger; the indices are not checked.

@@ -1,4 +1,4 @@
-"""Losses of logits, with torch's reductions."""
+"""Losses with their gradients and Hessians, with torch's reductions."""
 
 from __future__ import annotations
 
@@ -7,16 +7,30 @@ from typing import Any
 
 import numpy as np
 
-from fastlog._arrays import as_array, as_axes, cast, working_dtype
-from fastlog._core import functions
-from fastlog._reductions import log_softmax
+from fastlog._arrays import as_array, as_axes, cast, deliver, to_rows, working_dtype
+from fastlog._core import INDEX, run_loss, short_way_for_elements, short_way_for_rows
 
-_active = functions()
+_BINARY_CROSS_ENTROPY = INDEX["binary_cross_entropy"]
+_FOCAL = INDEX["focal"]
+_KL_DIVERGENCE = INDEX["kl_divergence"]
+_KL_DIVERGENCE_OF_LOGS = INDEX["kl_divergence_of_logs"]
+_CROSS_ENTROPY = INDEX["cross_entropy"]
+_NEGATIVE_LOG_LIKELIHOOD = INDEX["negative_log_likelihood"]
 _REDUCTIONS = ("none", "sum", "mean")
 
 
+@short_way_for_elements(_BINARY_CROSS_ENTROPY)
 def binary_cross_entropy_with_logits(
-    logits: Any, targets: Any, weight: Any = None, pos_weight: Any = None, reduction: str = "mean"
+    logits: Any,
+    targets: Any,
+    weight: Any = None,
+    pos_weight: Any = None,
+    reduction: str = "mean",
+    *,
+    label_smoothing: float = 0.0,
+    return_grad: bool = False,
+    return_hess: bool = False,
+    out: np.ndarray | None = None,
 ) -> Any:
     """Binary cross-entropy of logits x and targets z, -z log(sigmoid(x)) - (1 - z) log(1 - sigmoid(x)).
 
@@ -32,11 +46,163 @@ def binary_cross_entropy_with_logits(
         Weight of the positive part, the factor of z log(sigmoid(x)); broadcasts likewise.
     reduction : {'mean', 'sum', 'none'}, optional
         The mean divides by the number of elements, whatever their weights.
+    label_smoothing : float, optional
+        The part e of every target that is replaced by 1/2: z becomes (1 - e) z + e/2.
+    return_grad : bool, optional
+        Whether to return the gradient of the reduced loss by the logits too, from the same pass over memory; for
+        'none', the derivative of each loss.
+    return_hess : bool, optional
+        Whether to return the gradient and the diagonal of the Hessian.
+    out : ndarray, optional
+        Array for the loss.
+
+    Returns
+    -------
+    loss : scalar or ndarray
+        In the dtype of `logits`; of their shape with reduction 'none'.
+    grad, hess : ndarray
+        With `return_grad` or `return_hess`; of the shape and dtype of `logits`.
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ, `reduction` is unknown, or `label_smoothing` is not in [0, 1].
+    TypeError
+        If an argument is not numeric, or complex or longdouble.
+
+    Notes
+    -----
+    Computed as abs(x) w + log1p(exp(-abs(x))), where w, the weight of the wrong side, is 1 - z for x >= 0 and z below.
+    The gradient is sigmoid(x) - z, the Hessian sigmoid(x) (1 - sigmoid(x)), times the weights. Infinite logits follow
+    the limit: (inf, 1) and (-inf, 0) are 0, (inf, 0) and (-inf, 1) are inf. An element that weighs 0 does not count,
+    even if its loss is infinite or nan. The mean of nothing is nan, the sum 0.
+
+    Sums of float32 losses are carried in float64 or better: in sums of unweighted losses, one logarithm serves the
+    product of up to 64 factors 1 + exp(-abs(x)) [1]_. Results are the same for every call with the same layout.
+
+    References
+    ----------
+    .. [1] The product form is that of N. J. Higham, "Accuracy and Stability of Numerical Algorithms", 2nd ed. (2002),
+       section 3.4: a product of n factors has a relative error of n roundings at most, and its logarithm that error
+       absolutely.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastlog import binary_cross_entropy_with_logits
+    >>> x, z = np.array([2.0, -1.0]), np.array([1, 0])
+    >>> binary_cross_entropy_with_logits(x, z, reduction="none")
+    array([0.12692801, 0.31326169])
+    >>> binary_cross_entropy_with_logits(x, z, return_grad=True)
+    (np.float64(0.22009484928059772), array([-0.05960146,  0.13447071]))
+    """
+    name = "binary_cross_entropy_with_logits"
+    x, z, dtype = _elements(name, "logits", logits, targets)
+    factors = _fitting(name, "weight", weight, x), _fitting(name, "pos_weight", pos_weight, x)
+    _check_reduction(name, reduction)
+    smoothing = _in_unit_interval(name, "label_smoothing", label_smoothing)
+    return _element_loss(
+        _BINARY_CROSS_ENTROPY, x, z, factors, dtype, reduction, return_grad, return_hess, out, smoothing=smoothing
+    )
+
+
+def focal_loss(
+    logits: Any,
+    targets: Any,
+    alpha: float | None = None,
+    gamma: float = 2.0,
+    reduction: str = "mean",
+    *,
+    weight: Any = None,
+    return_grad: bool = False,
+    return_hess: bool = False,
+) -> Any:
+    """Focal loss of logits and binary targets: cross-entropy times the probability of the other target to a power.
+
+    Parameters
+    ----------
+    logits : array_like
+        Real numbers of any shape.
+    targets : array_like
+        Labels 0 and 1 (of any dtype), or probabilities z; of the same shape.
+    alpha : float, optional
+        Weight of the target 1, that of 0 being 1 - alpha; z alpha + (1 - z) (1 - alpha) in general. By default both
+        weigh 1.
+    gamma : float, optional
+        The power, at least 0. With 0, the loss is binary cross-entropy.
+    reduction : {'mean', 'sum', 'none'}, optional
+        The mean divides by the number of elements.
+    weight : array_like, optional
+        Weight of each element, of a shape that broadcasts to that of `logits`.
+    return_grad, return_hess : bool, optional
+        Whether to return the gradient, and the diagonal of the Hessian, as for `binary_cross_entropy_with_logits`. The
+        Hessian may be negative, as the loss is not convex.
+
+    Returns
+    -------
+    loss : scalar or ndarray
+        In the dtype of `logits`; of their shape with reduction 'none'.
+    grad, hess : ndarray
+        With `return_grad` or `return_hess`; of the shape and dtype of `logits`.
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ, `reduction` is unknown, `alpha` is not in [0, 1] or `gamma` is negative.
+    TypeError
+        If an argument is not numeric, or complex or longdouble.
+
+    Notes
+    -----
+    weight * m**gamma * binary cross-entropy, m = z sigmoid(-x) + (1 - z) sigmoid(x) [1]_. For labels, m is never
+    computed but by its logarithm -softplus(+-x), so that small powers keep their digits.
+
+    References
+    ----------
+    .. [1] T.-Y. Lin, P. Goyal, R. Girshick, K. He, P. Dollar, "Focal loss for dense object detection", ICCV 2017.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastlog import focal_loss
+    >>> focal_loss(np.array([2.0, -1.0]), np.array([1, 0]), reduction="none")
+    array([0.00180354, 0.02265867])
+    """
+    name = "focal_loss"
+    x, z, dtype = _elements(name, "logits", logits, targets)
+    factors = _fitting(name, "weight", weight, x), None
+    _check_reduction(name, reduction)
+    share = 1.0 if alpha is None else _in_unit_interval(name, "alpha", alpha)
+    gamma = _number(name, "gamma", gamma)
+    if not 0 <= gamma < np.inf:
+        raise ValueError(f"{name}: gamma must be a finite number of at least 0, not {gamma}")
+    balance = {"positive": share, "negative": 1.0 if alpha is None else 1 - share, "gamma": gamma}
+    return _element_loss(_FOCAL, x, z, factors, dtype, reduction, return_grad, return_hess, None, **balance)
+
+
+def kl_divergence(
+    log_q: Any, p: Any, *, log_target: bool = False, axis: Any = -1, reduction: str = "mean"
+) -> Any:
+    """Kullback-Leibler divergence of q from p, the sum of p (log p - log q), given log q and p.
+
+    Parameters
+    ----------
+    log_q : array_like
+        Logarithms of the probabilities q, such as `log_softmax` gives.
+    p : array_like
+        Probabilities, of the same shape; or their logarithms, with `log_target`.
+    log_target : bool, optional
+        Whether `p` holds logarithms.
+    axis : int, tuple of ints or None, optional
+        The axes of a distribution, for the reduction 'none'; with ``()``, each element is left to itself.
+    reduction : {'mean', 'batchmean', 'sum', 'none'}, optional
+        'mean' divides the sum of all by the number of elements, 'batchmean' by the length of the first axis that is not
+        one of `axis`.
 
     Returns
     -------
     scalar or ndarray
-        The loss, in the dtype of `logits`; of their shape with reduction 'none'.
+        In the dtype of `log_q`; with the reduction 'none' of its shape without `axis`.
 
     Raises
     ------
@@ -47,49 +213,50 @@ def binary_cross_entropy_with_logits(
 
     Notes
     -----
-    Computed as abs(x) w + log1p(exp(-abs(x))), where w, the weight of the wrong side, is 1 - z for x >= 0 and z below.
-    Infinite logits follow the limit: (inf, 1) and (-inf, 0) are 0, (inf, 0) and (-inf, 1) are inf. An element that
-    weighs 0 does not count, even if its loss is infinite. Sums are carried in float64 or better. The mean of nothing is
-    nan, the sum 0.
+    An element with p = 0 is 0, even where log q is -inf; one with p > 0 is inf there. log p is taken in two words, so
+    its difference with log q keeps its digits where they are close.
 
     Examples
     --------
     >>> import numpy as np
-    >>> from fastlog import binary_cross_entropy_with_logits
-    >>> binary_cross_entropy_with_logits(np.array([2.0, -1.0]), np.array([1, 0]), reduction="none")
-    array([0.12692801, 0.31326169])
+    >>> from fastlog import kl_divergence
+    >>> p = np.array([[0.5, 0.5, 0.0], [0.25, 0.25, 0.5]])
+    >>> kl_divergence(np.log([[0.25, 0.25, 0.5]] * 2), p, reduction="none")
+    array([0.69314718, 0.        ])
     """
-    name = "binary_cross_entropy_with_logits"
-    _check_reduction(name, reduction)
-    x, dtype = _real(name, logits)
-    z, _ = _real(name, targets)
-    if x.shape != z.shape:
-        raise ValueError(f"{name}: logits and targets must have the same shape, not {x.shape} and {z.shape}")
-    z = cast(z, x.dtype)
-    if pos_weight is None and weight is None and reduction != "none":
-        total = _active[name + "_sum"](x.ravel(), z.ravel())
-        return _reduced(total, x.size, reduction, dtype)
-    if pos_weight is None:
-        loss = _active[name](x, z)
-    else:
-        factor = _fitting(name, "pos_weight", pos_weight, x)
-        ones, zeros = np.ones_like(x), np.zeros_like(x)
-        loss = _weighted(_active[name](x, ones), z * factor) + _weighted(_active[name](x, zeros), 1 - z)
-    if weight is not None:
-        loss = _weighted(loss, _fitting(name, "weight", weight, x))
-    if reduction == "none":
-        return cast(loss, dtype)[()]
-    return _reduced(np.sum(loss, dtype=np.float64), x.size, reduction, dtype)
+    name = "kl_divergence"
+    x, z, dtype = _elements(name, "log_q", log_q, p, "p")
+    _check_reduction(name, reduction, (*_REDUCTIONS, "batchmean"))
+    axes = as_axes(axis, x.ndim)
+    function = _KL_DIVERGENCE_OF_LOGS if log_target else _KL_DIVERGENCE
+    if reduction != "none" or not axes:
+        count = x.size
+        if reduction == "batchmean":
+            reduction = "mean"
+            count = next((n for k, n in enumerate(x.shape) if k not in axes), 1)
+        return _element_loss(function, x, z, (None, None), dtype, reduction, False, False, None, count=count)
+    if x.ndim == 0:
+        return _element_loss(function, x, z, (None, None), dtype, reduction, False, False, None)
+    if len(axes) > 1:
+        x, z, axes = to_rows(x, axes), to_rows(z, axes), (x.ndim - len(axes),)
+    (k,) = axes
+    sums = np.zeros(x.shape[:k] + x.shape[k + 1 :])
+    run_loss(function, (x, z, None, None, None, None, None, sums), k)
+    return cast(sums, dtype)[()]
 
 
+@short_way_for_rows(_CROSS_ENTROPY)
 def cross_entropy(
     logits: Any,
     targets: Any,
     weight: Any = None,
     ignore_index: int | None = -100,
     reduction: str = "mean",
+    label_smoothing: float = 0.0,
     *,
     axis: int = -1,
+    return_grad: bool = False,
+    return_hess: bool = False,
 ) -> Any:
     """Cross-entropy of rows of logits with class labels or class probabilities.
 
@@ -106,25 +273,43 @@ def cross_entropy(
         A label that does not count.
     reduction : {'mean', 'sum', 'none'}, optional
         The mean divides by the summed class weight of the labels that count; for probabilities, by the number of rows.
+    label_smoothing : float, optional
+        The part e of the targets that is spread evenly over the classes: 1 - e is left to the label, and every one of K
+        classes gets e/K.
     axis : int, optional
         The class axis.
+    return_grad : bool, optional
+        Whether to return the gradient of the reduced loss by the logits too; for 'none', that of each loss.
+    return_hess : bool, optional
+        Whether to return the gradient and the diagonal of the Hessian.
 
     Returns
     -------
-    scalar or ndarray
-        The loss, in the dtype of `logits`; of their shape without `axis` with reduction 'none'.
+    loss : scalar or ndarray
+        In the dtype of `logits`; of their shape without `axis` with reduction 'none'.
+    grad, hess : ndarray
+        With `return_grad` or `return_hess`; of the shape and dtype of `logits`.
 
     Raises
     ------
     ValueError
-        If a label is out of range, shapes do not fit, or `reduction` is unknown.
+        If a label is out of range, shapes do not fit, `reduction` is unknown, `label_smoothing` is not in [0, 1], or
+        `ignore_index` names a class and the targets are probabilities.
     TypeError
         If an argument is not numeric, or complex or longdouble.
 
     Notes
     -----
-    logsumexp(row) - row[label], or minus the sum of p log_softmax(row), where 0 times log 0 is 0. If no label counts,
-    the mean is nan and the sum 0.
+    The sum of a_c (log Z - x_c) over the classes c, where log Z is the `logsumexp` of the row and a_c the weight of the
+    class: that of the label, else weight times probability. A class that weighs nothing does not count, even if its
+    logit is -inf. It is summed up as a_c (max - x_c), and log1p of what the other classes add to Z, all terms being
+    positive. If no label counts, the mean is nan and the sum 0.
+
+    With A the sum of the a_c and p = softmax(x), the gradient is A p_c - a_c, the Hessian's diagonal A p_c (1 - p_c).
+    1 - p_c comes from the other classes where one has most of the probability, so that it keeps its digits.
+
+    Labels are checked in the pass that uses them; nothing is returned if one is wrong. A row with a single infinite
+    logit has the limit's loss.
 
     Examples
     --------
@@ -135,29 +320,32 @@ def cross_entropy(
     array([0.12692801, 0.69314718])
     >>> cross_entropy(logits, [[1.0, 0.0], [0.5, 0.5]])
     np.float64(0.4100375958014589)
+    >>> cross_entropy(logits, [0, 1], return_grad=True)[1]
+    array([[-0.05960146,  0.05960146],
+           [ 0.25      , -0.25      ]])
     """
     name = "cross_entropy"
     _check_reduction(name, reduction)
     x, dtype = _real(name, logits)
-    rows, classes = _class_rows(name, "logits", x, axis)
-    labels = _labels(name, targets)
-    if labels.dtype.kind not in "biu":
-        p, _ = _real(name, targets)
-        if p.shape != x.shape:
-            raise ValueError(
-                f"{name}: class probabilities must have the shape of the logits, {x.shape}, not {p.shape}; "
-                "class labels must be integers"
-            )
-        class_weight = _class_weight(name, weight, classes)
-        loss = _soft_cross_entropy(rows, np.moveaxis(p, axis, -1), class_weight)
-        if reduction == "none":
-            return cast(loss, dtype)[()]
-        return _reduced(np.sum(loss), loss.size, reduction, dtype)
-    labels, counts = _checked_labels(name, labels, rows, ignore_index)
-    loss = np.zeros(labels.shape, x.dtype)
-    if loss.size and classes:
-        _active["softmax_cross_entropy"](rows, labels, out=loss)
-    return _weighted_labels(name, loss, labels, counts, weight, classes, reduction, dtype)
+    k = _class_axis(name, "logits", x, axis)
+    z = _targets(name, targets)
+    classes = x.shape[k]
+    options: dict[str, Any] = {
+        "smoothing": _in_unit_interval(name, "label_smoothing", label_smoothing),
+        "class_weight": _class_weight(name, weight, classes),
+        "probabilities": z.dtype.kind == "f",
+    }
+    if not options["probabilities"]:
+        options["ignored"] = _ignored(name, ignore_index)
+        _check_label_shape(name, z, x, k)
+    elif z.shape != x.shape:
+        raise ValueError(
+            f"{name}: class probabilities must have the shape of the logits, {x.shape}, not {z.shape}; class labels must "
+            "be integers"
+        )
+    elif ignore_index is not None and ignore_index >= 0:
+        raise ValueError(f"{name}: ignore_index is for labels; the targets are probabilities")
+    return _row_loss(name, _CROSS_ENTROPY, x, z, k, dtype, reduction, return_grad, return_hess, options)
 
 
 def nll_loss(
@@ -198,6 +386,10 @@ def nll_loss(
     TypeError
         If an argument is not numeric, or complex or longdouble, or the labels are not integers.
 
+    Notes
+    -----
+    Labels of a class that weighs nothing do not count, even where the logarithm is -inf.
+
     Examples
     --------
     >>> import numpy as np
@@ -208,20 +400,40 @@ def nll_loss(
     name = "nll_loss"
     _check_reduction(name, reduction)
     x, dtype = _real(name, log_probs)
-    rows, classes = _class_rows(name, "log_probs", x, axis)
-    labels = _labels(name, targets)
-    if labels.dtype.kind not in "biu":
-        raise TypeError(f"{name}: targets must be integer class labels, not {labels.dtype}")
-    labels, counts = _checked_labels(name, labels, rows, ignore_index)
-    loss = np.zeros(labels.shape, x.dtype)
-    if loss.size and classes:
-        loss = -np.take_along_axis(rows, labels[..., np.newaxis], axis=-1)[..., 0]
-    return _weighted_labels(name, loss, labels, counts, weight, classes, reduction, dtype)
+    k = _class_axis(name, "log_probs", x, axis)
+    z = _targets(name, targets)
+    if z.dtype.kind == "f":
+        raise TypeError(f"{name}: targets must be integer class labels, not {z.dtype}")
+    _check_label_shape(name, z, x, k)
+    options = {"class_weight": _class_weight(name, weight, x.shape[k]), "ignored": _ignored(name, ignore_index)}
+    return _row_loss(name, _NEGATIVE_LOG_LIKELIHOOD, x, z, k, dtype, reduction, False, False, options)
 
 
-def _check_reduction(name: str, reduction: str) -> None:
-    if reduction not in _REDUCTIONS:
-        raise ValueError(f"{name}: reduction must be one of {', '.join(map(repr, _REDUCTIONS))}, not {reduction!r}")
+# ---- what the arguments may be ----
+
+
+def _check_reduction(name: str, reduction: str, choices: tuple[str, ...] = _REDUCTIONS) -> None:
+    if reduction not in choices:
+        raise ValueError(f"{name}: reduction must be one of {', '.join(map(repr, choices))}, not {reduction!r}")
+
+
+def _number(name: str, argument: str, value: Any) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise TypeError(f"{name}: {argument} must be a number, not {value!r}") from None
+
+
+def _in_unit_interval(name: str, argument: str, value: Any) -> float:
+    number = _number(name, argument, value)
+    if not 0 <= number <= 1:
+        raise ValueError(f"{name}: {argument} must be between 0 and 1, not {value}")
+    return number
+
+
+def _behaved(x: np.ndarray) -> np.ndarray:
+    """Return an array that loops can read in place: native, aligned."""
+    return x if x.flags.aligned and x.dtype.isnative else x.astype(x.dtype.newbyteorder("="))
 
 
 def _real(name: str, a: Any) -> tuple[np.ndarray, np.dtype]:
@@ -232,18 +444,37 @@ def _real(name: str, a: Any) -> tuple[np.ndarray, np.dtype]:
     working = working_dtype(x.dtype)
     if working is None:
         raise TypeError(f"{name}: computed for real numbers up to float64, not for {x.dtype}; convert the argument")
-    return x.astype(working, copy=False), x.dtype
+    return _behaved(x.astype(working, copy=False)), x.dtype
 
 
-def _weighted(loss: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """Return the product; a loss that weighs 0 does not count, even if it is infinite."""
-    with np.errstate(invalid="ignore", under="ignore"):
-        product: np.ndarray = np.where(weight == 0, weight.dtype.type(0), loss * weight)
-        return product
+def _targets(name: str, targets: Any) -> np.ndarray:
+    """Return labels as they are, and numbers in a dtype of a kernel."""
+    if isinstance(targets, np.ma.MaskedArray) and np.ma.is_masked(targets):
+        raise TypeError(f"{name}: targets have masked elements; use ignore_index or weights for what does not count")
+    if isinstance(targets, (list, tuple)) and len(targets) == 0:
+        return np.empty(0, np.int64)
+    try:
+        z = np.asarray(targets)
+    except ValueError:
+        raise TypeError(f"{name}: the rows of targets have different lengths") from None
+    return _behaved(z) if z.dtype.kind in "biu" else _real(name, z)[0]
 
 
-def _fitting(name: str, argument: str, a: Any, x: np.ndarray) -> np.ndarray:
+def _elements(
+    name: str, first: str, logits: Any, targets: Any, second: str = "targets"
+) -> tuple[np.ndarray, np.ndarray, np.dtype]:
+    """Return two arrays of one shape, and the dtype of the result."""
+    x, dtype = _real(name, logits)
+    z = _targets(name, targets)
+    if x.shape != z.shape:
+        raise ValueError(f"{name}: {first} and {second} must have the same shape, not {x.shape} and {z.shape}")
+    return x, z, dtype
+
+
+def _fitting(name: str, argument: str, a: Any, x: np.ndarray) -> np.ndarray | None:
     """Return a weight that must broadcast to the shape of `x`."""
+    if a is None:
+        return None
     w, _ = _real(name, a)
     try:
         np.broadcast_to(w, x.shape)
@@ -252,53 +483,11 @@ def _fitting(name: str, argument: str, a: Any, x: np.ndarray) -> np.ndarray:
     return cast(w, x.dtype)
 
 
-def _reduced(total: Any, count: Any, reduction: str, dtype: np.dtype) -> Any:
-    """Return the sum or the mean as a scalar; the mean of nothing is nan, quietly."""
-    if reduction == "mean":
-        total = total / count if count else np.nan
-    return cast(np.asarray(total), dtype)[()]
-
-
-def _class_rows(name: str, argument: str, x: np.ndarray, axis: Any) -> tuple[np.ndarray, int]:
-    """Return `x` with the class axis last, and the number of classes."""
+def _class_axis(name: str, argument: str, x: np.ndarray, axis: Any) -> int:
     if x.ndim == 0 or isinstance(axis, tuple) or axis is None:
         raise ValueError(f"{name}: {argument} need one class axis; got {argument} of shape {x.shape} and axis={axis}")
     (k,) = as_axes(axis, x.ndim)
-    return np.moveaxis(x, k, -1), x.shape[k]
-
-
-def _labels(name: str, targets: Any) -> np.ndarray:
-    """Return class labels, or class probabilities, as an array."""
-    if isinstance(targets, np.ma.MaskedArray) and np.ma.is_masked(targets):
-        raise TypeError(f"{name}: targets have masked elements; use ignore_index for rows that do not count")
-    if isinstance(targets, (list, tuple)) and len(targets) == 0:
-        return np.empty(0, np.int64)
-    try:
-        return np.asarray(targets)
-    except ValueError:
-        raise TypeError(f"{name}: the rows of targets have different lengths") from None
-
-
-def _checked_labels(
-    name: str, labels: np.ndarray, rows: np.ndarray, ignore_index: int | None
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the labels of rows as int64, those that do not count set to 0, and which ones count."""
-    if ignore_index is not None:
-        ignore_index = operator.index(ignore_index)
-    *expected, classes = rows.shape
-    if labels.shape != tuple(expected):
-        raise ValueError(
-            f"{name}: for rows of {classes} classes, labels must have the shape {tuple(expected)}, not {labels.shape}"
-        )
-    counts = np.ones(labels.shape, bool) if ignore_index is None else labels != ignore_index
-    wrong = counts & ((labels < 0) | (labels >= classes))
-    if wrong.any():
-        position = tuple(int(i) for i in np.argwhere(wrong)[0])
-        raise ValueError(
-            f"{name}: targets[{', '.join(map(str, position))}] is {labels[position]}, but labels run from 0 to "
-            f"{classes - 1}; use ignore_index for rows that do not count"
-        )
-    return np.where(counts, labels, 0).astype(np.int64), counts
+    return k
 
 
 def _class_weight(name: str, weight: Any, classes: int) -> np.ndarray | None:
@@ -307,34 +496,119 @@ def _class_weight(name: str, weight: Any, classes: int) -> np.ndarray | None:
     w, _ = _real(name, weight)
     if w.shape != (classes,):
         raise ValueError(f"{name}: weight must have the shape ({classes},), one per class, not {w.shape}")
-    return w.astype(np.float64)
+    return np.ascontiguousarray(w, np.float64)
 
 
-def _weighted_labels(
-    name: str,
-    loss: np.ndarray,
-    labels: np.ndarray,
-    counts: np.ndarray,
-    weight: Any,
-    classes: int,
-    reduction: str,
+def _ignored(name: str, ignore_index: Any) -> int | None:
+    if ignore_index is None:
+        return None
+    try:
+        index = operator.index(ignore_index)
+    except TypeError:
+        raise TypeError(f"{name}: ignore_index must be an integer or None, not {ignore_index!r}") from None
+    return index if -(2**63) <= index < 2**63 else None  # which no label is
+
+
+def _check_label_shape(name: str, labels: np.ndarray, x: np.ndarray, axis: int) -> None:
+    expected = x.shape[:axis] + x.shape[axis + 1 :]
+    if labels.shape != expected:
+        raise ValueError(
+            f"{name}: for rows of {x.shape[axis]} classes, labels must have the shape {expected}, not {labels.shape}"
+        )
+
+
+def _refuse_wrong_label(name: str, labels: np.ndarray, classes: int, ignored: int | None) -> None:
+    wrong = (labels < 0) | (labels >= classes)
+    if ignored is not None:
+        wrong &= labels != ignored
+    position = tuple(int(i) for i in np.argwhere(wrong)[0])
+    raise ValueError(
+        f"{name}: targets[{', '.join(map(str, position))}] is {labels[position]}, but labels run from 0 to "
+        f"{classes - 1}; use ignore_index for rows that do not count"
+    )
+
+
+# ---- from the loops to results ----
+
+
+def _reduced(total: float, count: float, reduction: str, dtype: np.dtype) -> Any:
+    """Return the sum or the mean as a scalar; the mean of nothing is nan, quietly."""
+    if reduction == "mean":
+        total = total / count if count else np.nan
+    return cast(np.asarray(total), dtype)[()]
+
+
+def _result(loss: Any, derivatives: list[np.ndarray], dtype: np.dtype) -> Any:
+    if not derivatives:
+        return loss
+    return (loss, *(cast(d, dtype)[()] for d in derivatives))
+
+
+def _element_loss(
+    function: int,
+    x: np.ndarray,
+    z: np.ndarray,
+    factors: tuple[np.ndarray | None, np.ndarray | None],
     dtype: np.dtype,
+    reduction: str,
+    return_grad: bool,
+    return_hess: bool,
+    out: np.ndarray | None,
+    *,
+    count: int | None = None,
+    **options: float,
 ) -> Any:
-    """Weight and reduce the losses of labelled rows; rows that do not count, or weigh nothing, are 0."""
-    class_weight = _class_weight(name, weight, classes)
-    row_weight = counts.astype(np.float64)
-    if class_weight is not None and classes:
-        row_weight *= class_weight[labels]
-    loss = _weighted(loss, row_weight)
+    """Run the loop of a loss of elements, whose mean divides by `count`, and shape what it gives."""
+    count = x.size if count is None else count
+    scale = 1 / count if reduction == "mean" and count else 1.0
+    derivatives = [np.empty_like(x) for wanted in (return_grad or return_hess, return_hess) if wanted]
+    gradient, hessian = (*derivatives, None, None)[:2]
+    each = None
     if reduction == "none":
-        return cast(loss, dtype)[()]
-    return _reduced(np.sum(loss), np.sum(row_weight), reduction, dtype)
+        each = out if _takes_losses(out, x, (z, *factors)) else np.empty_like(x)
+    arguments = (x, z, *factors, each, gradient, hessian, None)
+    total, _, _ = run_loss(function, arguments, scale=scale, **options)
+    loss = _reduced(total, count, reduction, dtype) if each is None else cast(each, dtype)
+    if each is None or each is not out:
+        loss = deliver(np.asarray(loss), out)
+    return _result(loss, derivatives, dtype)
 
 
-def _soft_cross_entropy(rows: np.ndarray, p: np.ndarray, class_weight: np.ndarray | None) -> np.ndarray:
-    """Minus the sum of w p log_softmax(rows) over the last axis in float64, where p = 0 counts for nothing."""
-    if rows.size == 0:
-        return np.zeros(rows.shape[:-1])
-    factor = p.astype(np.float64) if class_weight is None else p * class_weight
-    loss: np.ndarray = -np.sum(_weighted(log_softmax(rows, axis=-1), factor), axis=-1)
-    return loss
+def _takes_losses(out: Any, x: np.ndarray, others: tuple[np.ndarray | None, ...]) -> bool:
+    """Whether the loop may write into `out` itself: in place of `x`, or apart from all that it reads."""
+    if type(out) is not np.ndarray or out.shape != x.shape or out.dtype != x.dtype or not out.flags.behaved:
+        return False
+    in_place = out.ctypes.data == x.ctypes.data and out.strides == x.strides
+    return not any(a is not None and np.may_share_memory(out, a) for a in (None if in_place else x, *others))
+
+
+def _row_loss(
+    name: str,
+    function: int,
+    x: np.ndarray,
+    z: np.ndarray,
+    axis: int,
+    dtype: np.dtype,
+    reduction: str,
+    return_grad: bool,
+    return_hess: bool,
+    options: dict[str, Any],
+) -> Any:
+    """Run the loop of a loss of rows, and shape what it gives."""
+    scale = 1.0
+    if reduction == "mean" and (return_grad or return_hess):
+        weight = x.size / max(x.shape[axis], 1)
+        if not options["probabilities"]:
+            arguments = (x, z, None, None, None)
+            _, weight, wrong = run_loss(function, arguments, axis, only_weights=True, **options)
+            if wrong:
+                _refuse_wrong_label(name, z, x.shape[axis], options["ignored"])
+        scale = 1 / weight if weight else 0.0
+    derivatives = [np.empty_like(x) for wanted in (return_grad or return_hess, return_hess) if wanted]
+    gradient, hessian = (*derivatives, None, None)[:2]
+    each = np.zeros(x.shape[:axis] + x.shape[axis + 1 :], x.dtype) if reduction == "none" else None
+    total, weight, wrong = run_loss(function, (x, z, each, gradient, hessian), axis, scale=scale, **options)
+    if wrong:
+        _refuse_wrong_label(name, z, x.shape[axis], options["ignored"])
+    loss = _reduced(total, weight, reduction, dtype) if each is None else cast(each, dtype)[()]
+    return _result(loss, derivatives, dtype)

@@ -1,13 +1,29 @@
-/* Losses of single elements. */
+/* Losses of single elements, with their first and second derivatives by the logit. */
 
 #ifndef FASTLOG_KERNELS_LOSSES_H
 #define FASTLOG_KERNELS_LOSSES_H
 
+#include "math/log.h"
 #include "math/logistic.h"
+#include "math/terms.h" /* GROUP */
 
-/* Binary cross-entropy of a logit x and a target z:
-   z softplus(-x) + (1 - z) softplus(x) = |x| w + log1p(e^-|x|), where w, the weight of the wrong side, is 1 - z for x
-   >= 0 and z for x < 0. At x = +-inf with w = 0 the limit 0 is meant, not inf * 0.
+/* ---- binary cross-entropy: p softplus(-x) + n softplus(x), p and n being the weights of the targets 1 and 0 ---- */
+
+/* The weight of the side that x is not on, and of the one it is on: loss = |x| wrong + (wrong + right) log1p(e^-|x|). */
+typedef struct {
+    vec wrong, right;
+} sides;
+
+INLINE sides p_sides(vec x, vec positive, vec negative) {
+    mask below = v_lt(x, v_set(0));
+    return (sides){v_select(below, positive, negative), v_select(below, negative, positive)};
+}
+
+/* log(1 + e^-m) and e^-m for m >= 0, rounded, down to the subnormals and 0. */
+INLINE vec p_tail(vec magnitude) { return m_or_exp(m_log1pexp_word(v_neg(magnitude)), v_neg(magnitude)); }
+
+/* Of a target z: wrong is 1 - z for x >= 0 and z for x < 0, and right the rest of 1. At x = +-inf with wrong = 0 the
+   limit 0 is meant, not inf * 0.
    Error: that of the second term, and the rounding of the sum; 1 - z is kept in two words. */
 INLINE vec k_binary_cross_entropy_with_logits(vec x, vec z) {
     vec zero = v_set(0), magnitude = v_abs(x);
@@ -26,7 +42,169 @@ INLINE vec k_binary_cross_entropy_with_logits(vec x, vec z) {
     return v_select(v_eq(x, x), y, x);
 }
 
-/* The element of the sum. */
-INLINE vec k_binary_cross_entropy_with_logits_sum(vec x, vec z) { return k_binary_cross_entropy_with_logits(x, z); }
+/* The loss of weighted targets. An element that weighs nothing does not count, even where its loss is infinite. */
+INLINE vec k_weighted_cross_entropy(vec x, sides s) {
+    vec zero = v_set(0), magnitude = v_abs(x);
+    vec factor = v_select(v_eq(s.wrong, zero), zero, magnitude);
+    vec y = v_fma(factor, s.wrong, v_mul(v_add(s.wrong, s.right), p_tail(magnitude)));
+    return v_select(m_and(v_eq(s.wrong, zero), v_eq(s.right, zero)), zero, y);
+}
+
+/* With t = e^-|x|, sigmoid(|x|) = 1/(1 + t) and sigmoid(-|x|) = t/(1 + t). So d loss/d|x| = (wrong - right t)/(1 + t),
+   and the second derivative is (wrong + right) t/(1 + t)^2. */
+typedef struct {
+    vec t, inverse;
+} decay;
+
+INLINE decay p_decay(vec t) { return (decay){t, v_div(v_set(1), v_add(v_set(1), t))}; }
+
+/* e^-m for every m >= 0; nan where m is nan. */
+INLINE vec p_exp_minus(vec m) {
+    vec inside = v_min(v_set(-NORMAL_MIN), m), y = m_exp_word(v_neg(inside), m_word_rounder(v_set(0)));
+    mask far = v_lt(v_set(-NORMAL_MIN), m);
+    if (m_any(far)) y = v_select(far, m_exp_rounded(v_neg(v_max(v_set(-NORMAL_MIN), m))), y);
+    return v_select(v_eq(m, m), y, m);
+}
+
+/* An element's loss, and its derivatives times the scale of the reduction. */
+typedef struct {
+    vec loss, gradient, hessian;
+} element;
+
+/* What is the same for all elements. */
+typedef struct {
+    vec scale, positive, negative, gamma; /* focal loss: the weights of the two targets and the exponent */
+} settings;
+
+INLINE vec k_bce_gradient(vec x, sides s, decay d, vec scale) {
+    vec signed_scale = v_select(v_lt(x, v_set(0)), v_neg(scale), scale);
+    return v_mul(v_mul(v_fnma(s.right, d.t, s.wrong), d.inverse), signed_scale);
+}
+INLINE vec k_bce_hessian(sides s, decay d, vec scale) {
+    return v_mul(v_mul(v_mul(d.t, d.inverse), v_mul(v_add(s.wrong, s.right), d.inverse)), scale);
+}
+
+INLINE element k_binary_cross_entropy(vec x, vec z, settings c) {
+    sides s = p_sides(x, z, v_sub(v_set(1), z));
+    decay d = p_decay(p_exp_minus(v_abs(x)));
+    return (element){k_binary_cross_entropy_with_logits(x, z), k_bce_gradient(x, s, d, c.scale),
+                     k_bce_hessian(s, d, c.scale)};
+}
+
+/* With a weight of the element, and one of the target 1 besides. */
+INLINE element k_binary_cross_entropy_weighted(vec x, vec z, vec weight, vec pos_weight, settings c) {
+    vec zero = v_set(0);
+    sides s = p_sides(x, v_mul(v_mul(weight, pos_weight), z), v_mul(weight, v_sub(v_set(1), z)));
+    decay d = p_decay(p_exp_minus(v_abs(x)));
+    mask nothing = m_and(v_eq(s.wrong, zero), v_eq(s.right, zero));
+    return (element){k_weighted_cross_entropy(x, s), v_select(nothing, zero, k_bce_gradient(x, s, d, c.scale)),
+                     v_select(nothing, zero, k_bce_hessian(s, d, c.scale))};
+}
+
+/* GROUP vectors of ordinary logits (|x| below -NORMAL_MIN) and targets, of which the sum of losses is wanted: that of
+   |x| wrong, and log(1 + q), where 1 + q is the product of all 1 + t. One logarithm serves many elements.
+   Error: q is multiplied up by twos, q1 + q2 + q1 q2, so that each t passes through few roundings. */
+typedef struct {
+    vec linear, q, largest;
+} group_sum;
+
+INLINE vec p_join_products(vec q1, vec q2) { return v_fma(q1, q2, v_add(q1, q2)); }
+
+INLINE group_sum k_binary_cross_entropy_group(const real *x, const real *z, real *gradient, real *hessian, vec scale) {
+    vec linear[GROUP / 2], q[GROUP / 2], largest = v_set(0), rounder = m_word_rounder(v_set(0));
+#pragma GCC unroll 4
+    for (intptr_t i = 0; i < GROUP / 2; i++) {
+        vec t[2];
+#pragma GCC unroll 2
+        for (intptr_t j = 0; j < 2; j++) {
+            intptr_t at = (2 * i + j) * LANES;
+            vec logit = v_load(x + at), target = v_load(z + at), magnitude = v_abs(logit);
+            sides s = p_sides(logit, target, v_sub(v_set(1), target));
+            t[j] = m_exp_word(v_neg(magnitude), rounder);
+            largest = v_max(magnitude, largest);
+            linear[i] = j ? v_fma(magnitude, s.wrong, linear[i]) : v_mul(magnitude, s.wrong);
+            if (!gradient) continue;
+            decay d = p_decay(t[j]);
+            v_store(gradient + at, k_bce_gradient(logit, s, d, scale));
+            if (hessian) v_store(hessian + at, k_bce_hessian(s, d, scale));
+        }
+        q[i] = p_join_products(t[0], t[1]);
+    }
+    vec first = p_join_products(q[0], q[1]), second = p_join_products(q[2], q[3]);
+    return (group_sum){v_add(v_add(linear[0], linear[1]), v_add(linear[2], linear[3])), p_join_products(first, second),
+                       largest};
+}
+
+/* ---- focal loss: weight m^gamma b, where b is the binary cross-entropy and m = z sigmoid(-x) + (1 - z) sigmoid(x) the
+   probability of the other target (Lin, Goyal, Girshick, He, Dollar, "Focal loss for dense object detection", 2017) ---- */
+
+/* log m in two words: -softplus(+-x) for the targets 1 and 0, where m may be too small for a number. */
+INLINE dw p_log_other(vec x, vec z, vec m) {
+    vec zero = v_set(0), one = v_set(1);
+    mask is_one = v_eq(z, one), hard = m_or(is_one, v_eq(z, zero));
+    vec u = v_select(is_one, x, v_neg(x));
+    dw softplus = m_softplus(m_expand(m_inside(u))), soft = m_log(v_select(hard, one, m));
+    mask large = v_le(v_set(END), u), small = v_le(u, v_set(-END));
+    vec hi = v_select(large, v_min(u, v_set(REAL_MAX)), v_select(small, zero, softplus.hi));
+    vec lo = v_select(m_or(large, small), zero, softplus.lo);
+    return (dw){v_select(hard, v_neg(hi), soft.hi), v_select(hard, v_neg(lo), soft.lo)};
+}
+
+/* e^(gamma log m), and 1 for gamma = 0; 0 from EXP_MIN on. */
+INLINE vec p_power(dw log_m, vec gamma) {
+    dw product = dw_mul(gamma, v_max(v_set(-REAL_MAX / 2), log_m.hi));
+    vec low = v_fma(gamma, log_m.lo, product.lo);
+    mask none = v_lt(product.hi, v_set(EXP_MIN));
+    scaled e = m_exp_dw(v_select(none, v_set(EXP_MIN), product.hi), v_select(none, v_set(0), low), v_set(ROUNDER));
+    return m_scale(e.mantissa, e.exponent);
+}
+
+/* With m' = r m: r = -sigmoid(x) for z = 1, sigmoid(-x) for z = 0, (1 - 2 z) sigmoid(x) sigmoid(-x)/m between, and
+   m''/m' = sigmoid(-x) - sigmoid(x). The rest is the product rule. */
+INLINE element k_focal(vec x, vec z, vec weight, settings c) {
+    vec zero = v_set(0), one = v_set(1), gamma = c.gamma;
+    mask below = v_lt(x, zero), nan = m_or(v_ne(x, x), v_ne(z, z));
+    decay d = p_decay(p_exp_minus(v_abs(x)));
+    vec high = d.inverse, low = v_mul(d.t, d.inverse);
+    vec of_one = v_select(below, low, high), of_zero = v_select(below, high, low), rest = v_sub(one, z);
+    vec m = v_fma(z, of_zero, v_mul(rest, of_one));
+    vec factor =
+        v_mul(v_mul(weight, v_fma(c.positive, z, v_mul(c.negative, rest))), p_power(p_log_other(x, z, m), gamma));
+    vec b = k_binary_cross_entropy_with_logits(x, z), finite_b = v_min(b, v_set(REAL_MAX));
+    vec b1 = v_fnma(z, of_zero, v_mul(rest, of_one)), b2 = v_mul(of_one, of_zero);
+    vec between = v_div(v_mul(v_sub(rest, z), b2), v_select(v_lt(m, v_set(REAL_MIN)), one, m));
+    vec r = v_select(v_eq(z, one), v_neg(of_one), v_select(v_eq(z, zero), of_zero, between));
+    vec slope = v_mul(v_mul(gamma, r), finite_b);
+    vec gradient = v_mul(v_mul(factor, v_add(b1, slope)), c.scale);
+    vec curve = v_add(v_fma(v_mul(v_add(gamma, gamma), r), b1, b2),
+                      v_mul(slope, v_add(v_mul(v_sub(gamma, one), r), v_sub(of_zero, of_one))));
+    vec hessian = v_mul(v_mul(factor, curve), c.scale), loss = v_mul(factor, b);
+    loss = v_select(m_or(v_eq(factor, zero), v_eq(b, zero)), zero, loss);
+    mask nothing = v_eq(weight, zero);
+    return (element){v_select(nothing, zero, v_select(nan, v_set(REAL_NAN), loss)),
+                     v_select(nothing, zero, v_select(nan, v_set(REAL_NAN), gradient)),
+                     v_select(nothing, zero, v_select(nan, v_set(REAL_NAN), hessian))};
+}
+
+/* ---- Kullback-Leibler divergence: p (log p - log q), 0 where p is 0 ---- */
+
+INLINE element p_kl_divergence(vec p, dw log_p, vec log_q) {
+    dw difference = dw_two_sum(log_p.hi, v_neg(log_q));
+    vec infinite = v_sub(log_p.hi, log_q), small = v_add(difference.lo, log_p.lo);
+    mask finite = v_lt(v_abs(infinite), v_set(REAL_INFINITY));
+    vec loss = v_mul(p, v_select(finite, v_add(difference.hi, small), infinite));
+    mask nothing = m_and(v_eq(p, v_set(0)), v_eq(log_q, log_q));
+    return (element){v_select(nothing, v_set(0), loss), v_neg(p), v_set(0)};
+}
+
+INLINE element k_kl_divergence(vec log_q, vec p) { return p_kl_divergence(p, m_log(p), log_q); }
+
+/* Of log p. */
+INLINE element k_kl_divergence_of_logs(vec log_q, vec log_p) {
+    vec p = p_exp_minus(v_max(v_neg(log_p), v_set(0)));
+    vec above = m_exp_word(v_min(v_max(log_p, v_set(0)), v_set(-NORMAL_MIN)), m_word_rounder(v_set(0)));
+    p = v_select(v_lt(v_set(0), log_p), above, p);
+    return p_kl_divergence(v_select(v_eq(log_p, log_p), p, log_p), (dw){log_p, v_set(0)}, log_q);
+}
 
 #endif

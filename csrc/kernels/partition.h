@@ -87,9 +87,21 @@ INLINE norm p_log_norm(partition p) {
 INLINE norm n_log_softmax(tally t) { return p_log_norm(p_partition(&t, 0)); }
 INLINE vec k_log_softmax(vec x, norm z) { return v_sub(v_sub(x, z.value.hi), z.value.lo); }
 
-/* Cross-entropy of a row whose true class has the logit x: log Z - x. */
-INLINE vec k_softmax_cross_entropy(vec x, partition p) {
-    return v_sub(v_set(0), k_log_softmax(x, p_log_norm(p))); /* 0, not -0, for a row of one */
+/* Cross-entropy of a row with the weights a_c of its classes, sum of a_c (log Z - x_c): given gap, the sum of
+   a_c (max - x_c), and `weight`, that of the a_c, it is gap + weight log1p(rest), where no term is negative. With a
+   single infinite maximum, rest is 0, and this is the limit; with several there is none. */
+INLINE dw k_cross_entropy(dw gap, vec weight, partition p) {
+    dw log = m_log1p(p.rest), tail = dw_mul(weight, log.hi);
+    dw sum = dw_two_sum(gap.hi, tail.hi);
+    sum.lo = v_add(v_add(sum.lo, gap.lo), v_fma(weight, log.lo, tail.lo));
+    vec infinity = v_set(REAL_INFINITY);
+    mask finite = v_lt(v_abs(sum.hi), infinity),
+         no_limit = m_and(v_eq(v_abs(p.max), infinity), v_ne(p.rest.hi, v_set(0)));
+    vec hi = v_select(m_and(no_limit, v_lt(gap.hi, infinity)), v_set(REAL_NAN), sum.hi);
+    return (dw){hi, v_select(finite, sum.lo, v_set(0))};
 }
+
+/* The sum of the probabilities of all classes but the largest one. */
+INLINE vec p_other_probability(partition p) { return v_div(p.rest.hi, v_add(v_set(1), p.rest.hi)); }
 
 #endif
