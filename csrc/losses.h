@@ -439,7 +439,9 @@ INLINE void take_losses(void *context, partition p, norm *z, intptr_t r, intptr_
     }
     if (!z) return;
     v_store(info->other, p_other_probability(p));
-    *z = times(*z, v_abs(v_mul(a, v_set((real)l->options->scale))));
+    real factors[LANES]; /* lanes without a row are those of the last one */
+    for (intptr_t k = 0; k < LANES; k++) factors[k] = info->a[smaller(k, rows - 1)] * (real)l->options->scale;
+    *z = times(*z, v_abs(v_load(factors)));
 }
 
 /* The probabilities of n classes from c on, given A p_c; their sum with an infinite logit is the limit's. */

@@ -138,21 +138,20 @@ INLINE group_sum k_binary_cross_entropy_group(const real *x, const real *z, real
 /* ---- focal loss: weight m^gamma b, where b is the binary cross-entropy and m = z sigmoid(-x) + (1 - z) sigmoid(x) the
    probability of the other target (Lin, Goyal, Girshick, He, Dollar, "Focal loss for dense object detection", 2017) ---- */
 
-/* log m in two words: -softplus(+-x) for the targets 1 and 0, where m may be too small for a number. */
+/* log m in two words: -softplus(u) = -max(u, 0) - log1p(e^-|u|) with u = x, -x for the targets 1, 0, where m may be too
+   small for a number. Of the first term no digit is lost. */
 INLINE dw p_log_other(vec x, vec z, vec m) {
     vec zero = v_set(0), one = v_set(1);
     mask is_one = v_eq(z, one), hard = m_or(is_one, v_eq(z, zero));
-    vec u = v_select(is_one, x, v_neg(x));
-    dw softplus = m_softplus(m_expand(m_inside(u))), soft = m_log(v_select(hard, one, m));
-    mask large = v_le(v_set(END), u), small = v_le(u, v_set(-END));
-    vec hi = v_select(large, v_min(u, v_set(REAL_MAX)), v_select(small, zero, softplus.hi));
-    vec lo = v_select(m_or(large, small), zero, softplus.lo);
-    return (dw){v_select(hard, v_neg(hi), soft.hi), v_select(hard, v_neg(lo), soft.lo)};
+    vec u = v_select(is_one, x, v_neg(x)), minus_tail = v_neg(p_tail(v_abs(x)));
+    dw of_label = dw_two_sum(v_max(v_min(v_neg(u), zero), v_set(-REAL_MAX / 2)), minus_tail);
+    dw other = m_log(v_select(hard, one, m));
+    return (dw){v_select(hard, of_label.hi, other.hi), v_select(hard, of_label.lo, other.lo)};
 }
 
 /* e^(gamma log m), and 1 for gamma = 0; 0 from EXP_MIN on. */
 INLINE vec p_power(dw log_m, vec gamma) {
-    dw product = dw_mul(gamma, v_max(v_set(-REAL_MAX / 2), log_m.hi));
+    dw product = dw_mul(gamma, log_m.hi);
     vec low = v_fma(gamma, log_m.lo, product.lo);
     mask none = v_lt(product.hi, v_set(EXP_MIN));
     scaled e = m_exp_dw(v_select(none, v_set(EXP_MIN), product.hi), v_select(none, v_set(0), low), v_set(ROUNDER));
