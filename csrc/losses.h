@@ -529,6 +529,7 @@ INLINE void only_labels(row_losses *l) {
 }
 
 static void loop_cross_entropy_loss(char **args, const intptr_t *dims, const intptr_t *steps, void *data) {
+    fl_status status = status_save();
     row_losses l;
     begin_rows(&l, args, dims, steps, data);
     hooks finish = {take_losses, finish_gradients, &l};
@@ -538,6 +539,7 @@ static void loop_cross_entropy_loss(char **args, const intptr_t *dims, const int
         normalize_matrix((normalization){n_softmax, k_softmax, 1, finish}, l.argument[ROW_LOGITS],
                          l.argument[ROW_GRADIENT]);
     give_results(&l);
+    status_restore(status);
 }
 
 /* Of rows of log-probabilities: minus the label's, times its weight. */

@@ -9,10 +9,15 @@ from fastlog.nn import functional
 __all__ = [
     "BCEWithLogitsLoss",
     "CrossEntropyLoss",
+    "KLDivLoss",
     "LogSigmoid",
     "LogSoftmax",
+    "Mish",
     "NLLLoss",
+    "SiLU",
+    "Sigmoid",
     "Softmax",
+    "Softmin",
     "Softplus",
     "functional",
 ]
@@ -20,6 +25,8 @@ __all__ = [
 
 class _Module:
     """A function with options: ``Module(options)(input)`` is ``Module(options).forward(input)``."""
+
+    shown: tuple[str, ...] = ()  # options that repr shows: torch's losses show none
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self.forward(*args, **kwargs)
@@ -29,7 +36,7 @@ class _Module:
         raise TypeError(f"{type(self).__name__} is not a module by itself")
 
     def __repr__(self) -> str:
-        options = ", ".join(f"{name}={value!r}" for name, value in vars(self).items() if value is not None)
+        options = ", ".join(f"{name}={getattr(self, name)!r}" for name in self.shown)
         return f"{type(self).__name__}({options})"
 
 
@@ -44,8 +51,45 @@ class LogSigmoid(_Module):
         return functional.logsigmoid(input)
 
 
+class Sigmoid(_Module):
+    """1 / (1 + exp(-x)), elementwise; arguments are accepted and ignored, as torch does."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        pass
+
+    def forward(self, input: Any) -> Any:
+        """Return `fastlog.sigmoid` of the input."""
+        return functional.sigmoid(input)
+
+
+class _InPlace(_Module):
+    """An elementwise function that may overwrite its input."""
+
+    def __init__(self, inplace: bool = False) -> None:
+        self.inplace = inplace
+        self.shown = ("inplace",) if inplace else ()
+
+
+class SiLU(_InPlace):
+    """x sigmoid(x), elementwise."""
+
+    def forward(self, input: Any) -> Any:
+        """Return `functional.silu` of the input."""
+        return functional.silu(input, self.inplace)
+
+
+class Mish(_InPlace):
+    """x tanh(softplus(x)), elementwise."""
+
+    def forward(self, input: Any) -> Any:
+        """Return `functional.mish` of the input."""
+        return functional.mish(input, self.inplace)
+
+
 class Softplus(_Module):
     """log(1 + exp(beta x)) / beta, elementwise."""
+
+    shown = ("beta", "threshold")
 
     def __init__(self, beta: float = 1.0, threshold: float = 20.0) -> None:
         self.beta = beta
@@ -56,34 +100,52 @@ class Softplus(_Module):
         return functional.softplus(input, self.beta, self.threshold)
 
 
-class Softmax(_Module):
-    """Softmax over the axis `dim`."""
+class _AlongAxis(_Module):
+    """A function over the axis `dim`."""
+
+    shown = ("dim",)
 
     def __init__(self, dim: int | None = None) -> None:
         self.dim = dim
+
+
+class Softmax(_AlongAxis):
+    """Softmax over the axis `dim`."""
 
     def forward(self, input: Any) -> Any:
         """Return `functional.softmax` of the input."""
-        return functional.softmax(input, self.dim)
+        return functional.softmax(input, self.dim, _stacklevel=5)
 
 
-class LogSoftmax(_Module):
+class Softmin(_AlongAxis):
+    """Softmax of -x over the axis `dim`."""
+
+    def forward(self, input: Any) -> Any:
+        """Return `functional.softmin` of the input."""
+        return functional.softmin(input, self.dim, _stacklevel=5)
+
+
+class LogSoftmax(_AlongAxis):
     """Logarithm of the softmax over the axis `dim`."""
-
-    def __init__(self, dim: int | None = None) -> None:
-        self.dim = dim
 
     def forward(self, input: Any) -> Any:
         """Return `functional.log_softmax` of the input."""
-        return functional.log_softmax(input, self.dim)
+        return functional.log_softmax(input, self.dim, _stacklevel=5)
 
 
 class BCEWithLogitsLoss(_Module):
     """Binary cross-entropy of logits and targets."""
 
-    def __init__(self, weight: Any = None, *, reduction: str = "mean", pos_weight: Any = None) -> None:
+    def __init__(
+        self,
+        weight: Any = None,
+        size_average: bool | None = None,
+        reduce: bool | None = None,
+        reduction: str = "mean",
+        pos_weight: Any = None,
+    ) -> None:
         self.weight = weight
-        self.reduction = reduction
+        self.reduction = functional.legacy_reduction(size_average, reduce, reduction)
         self.pos_weight = pos_weight
 
     def forward(self, input: Any, target: Any) -> Any:
@@ -96,10 +158,17 @@ class BCEWithLogitsLoss(_Module):
 class NLLLoss(_Module):
     """Negative log-likelihood of class labels, given log-probabilities."""
 
-    def __init__(self, weight: Any = None, *, ignore_index: int = -100, reduction: str = "mean") -> None:
+    def __init__(
+        self,
+        weight: Any = None,
+        size_average: bool | None = None,
+        ignore_index: int = -100,
+        reduce: bool | None = None,
+        reduction: str = "mean",
+    ) -> None:
         self.weight = weight
         self.ignore_index = ignore_index
-        self.reduction = reduction
+        self.reduction = functional.legacy_reduction(size_average, reduce, reduction)
 
     def forward(self, input: Any, target: Any) -> Any:
         """Return `functional.nll_loss`."""
@@ -109,13 +178,45 @@ class NLLLoss(_Module):
 class CrossEntropyLoss(_Module):
     """Cross-entropy of logits with class labels or class probabilities."""
 
-    def __init__(self, weight: Any = None, *, ignore_index: int = -100, reduction: str = "mean") -> None:
+    def __init__(
+        self,
+        weight: Any = None,
+        size_average: bool | None = None,
+        ignore_index: int = -100,
+        reduce: bool | None = None,
+        reduction: str = "mean",
+        label_smoothing: float = 0.0,
+    ) -> None:
         self.weight = weight
         self.ignore_index = ignore_index
-        self.reduction = reduction
+        self.reduction = functional.legacy_reduction(size_average, reduce, reduction)
+        self.label_smoothing = label_smoothing
 
     def forward(self, input: Any, target: Any) -> Any:
         """Return `functional.cross_entropy`."""
         return functional.cross_entropy(
-            input, target, self.weight, ignore_index=self.ignore_index, reduction=self.reduction
+            input,
+            target,
+            self.weight,
+            ignore_index=self.ignore_index,
+            reduction=self.reduction,
+            label_smoothing=self.label_smoothing,
         )
+
+
+class KLDivLoss(_Module):
+    """Kullback-Leibler divergence of target probabilities from log-probabilities."""
+
+    def __init__(
+        self,
+        size_average: bool | None = None,
+        reduce: bool | None = None,
+        reduction: str = "mean",
+        log_target: bool = False,
+    ) -> None:
+        self.reduction = functional.legacy_reduction(size_average, reduce, reduction)
+        self.log_target = log_target
+
+    def forward(self, input: Any, target: Any) -> Any:
+        """Return `functional.kl_div`."""
+        return functional.kl_div(input, target, reduction=self.reduction, log_target=self.log_target)

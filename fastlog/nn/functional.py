@@ -15,12 +15,16 @@ import fastlog as _fastlog
 __all__ = [
     "binary_cross_entropy_with_logits",
     "cross_entropy",
+    "kl_div",
     "log_softmax",
     "logsigmoid",
     "logsumexp",
+    "mish",
     "nll_loss",
     "sigmoid",
+    "silu",
     "softmax",
+    "softmin",
     "softplus",
 ]
 
@@ -33,6 +37,16 @@ def logsigmoid(input: Any) -> Any:
 def sigmoid(input: Any) -> Any:
     """1 / (1 + exp(-x)), elementwise; see `fastlog.sigmoid`."""
     return _fastlog.sigmoid(input)
+
+
+def silu(input: Any, inplace: bool = False) -> Any:
+    """x sigmoid(x), elementwise; see `fastlog.silu`."""
+    return _fastlog.silu(input, out=input) if inplace else _fastlog.silu(input)
+
+
+def mish(input: Any, inplace: bool = False) -> Any:
+    """x tanh(softplus(x)), elementwise; see `fastlog.mish`."""
+    return _fastlog.mish(input, out=input) if inplace else _fastlog.mish(input)
 
 
 def softplus(input: Any, beta: float = 1, threshold: float = 20) -> Any:
@@ -52,6 +66,11 @@ def softplus(input: Any, beta: float = 1, threshold: float = 20) -> Any:
 def softmax(input: Any, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Any:
     """Softmax over the axis `dim`, computed in `dtype` if given; see `fastlog.softmax`."""
     return _fastlog.softmax(input, _dim("softmax", input, dim, _stacklevel), dtype=dtype)
+
+
+def softmin(input: Any, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Any:
+    """Softmax of -x over the axis `dim`, computed in `dtype` if given; see `fastlog.softmax`."""
+    return softmax(np.negative(input), dim, _stacklevel + 1, dtype)
 
 
 def log_softmax(input: Any, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Any:
@@ -74,7 +93,7 @@ def binary_cross_entropy_with_logits(
     pos_weight: Any = None,
 ) -> Any:
     """Binary cross-entropy of logits and targets; see `fastlog.binary_cross_entropy_with_logits`."""
-    reduction = _legacy_reduction(size_average, reduce, reduction)
+    reduction = legacy_reduction(size_average, reduce, reduction)
     return _fastlog.binary_cross_entropy_with_logits(input, target, weight, pos_weight, reduction)
 
 
@@ -86,10 +105,12 @@ def cross_entropy(
     ignore_index: int = -100,
     reduce: bool | None = None,
     reduction: str = "mean",
+    label_smoothing: float = 0.0,
 ) -> Any:
     """Cross-entropy of logits with class labels or class probabilities; see `fastlog.cross_entropy`."""
-    reduction = _legacy_reduction(size_average, reduce, reduction)
-    return _fastlog.cross_entropy(input, target, weight, ignore_index, reduction, axis=_class_axis(input))
+    reduction = legacy_reduction(size_average, reduce, reduction)
+    axis = _class_axis(input)
+    return _fastlog.cross_entropy(input, target, weight, ignore_index, reduction, label_smoothing, axis=axis)
 
 
 def nll_loss(
@@ -102,8 +123,43 @@ def nll_loss(
     reduction: str = "mean",
 ) -> Any:
     """Negative log-likelihood of class labels, given log-probabilities; see `fastlog.nll_loss`."""
-    reduction = _legacy_reduction(size_average, reduce, reduction)
+    reduction = legacy_reduction(size_average, reduce, reduction)
     return _fastlog.nll_loss(input, target, weight, ignore_index, reduction, axis=_class_axis(input))
+
+
+def kl_div(
+    input: Any,
+    target: Any,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    log_target: bool = False,
+) -> Any:
+    """Kullback-Leibler divergence of target probabilities (or their logarithms) from log-probabilities.
+
+    As in torch, 'mean' divides by the number of elements, with a warning, 'batchmean' by the length of the first axis,
+    and 'none' leaves each element to itself; see `fastlog.kl_divergence`. The shapes may be broadcast together.
+    """
+    reduction = legacy_reduction(size_average, reduce, reduction)
+    if np.shape(input) != np.shape(target):
+        input, target = np.broadcast_arrays(input, target)
+    if reduction == "mean":
+        message = "reduction='mean' divides by the number of elements; the divergence's own mean is 'batchmean'"
+        warnings.warn(message, UserWarning, stacklevel=2)
+    if reduction == "batchmean" and np.ndim(input):
+        total = _fastlog.kl_divergence(input, target, log_target=log_target, reduction="sum")
+        return total / total.dtype.type(len(input)) if len(input) else total.dtype.type(np.nan)
+    return _fastlog.kl_divergence(input, target, log_target=log_target, axis=(), reduction=reduction)
+
+
+def legacy_reduction(size_average: bool | None, reduce: bool | None, reduction: str) -> str:
+    """Return the reduction that the two deprecated arguments mean, or `reduction` when neither is given."""
+    if size_average is None and reduce is None:
+        return reduction
+    mean = size_average is None or size_average
+    meant = "none" if reduce is not None and not reduce else "mean" if mean else "sum"
+    warnings.warn(f"size_average and reduce are deprecated; give reduction={meant!r}", UserWarning, stacklevel=3)
+    return meant
 
 
 def _dim(name: str, input: Any, dim: int | None, stacklevel: int) -> int:
@@ -116,12 +172,3 @@ def _dim(name: str, input: Any, dim: int | None, stacklevel: int) -> int:
 
 def _class_axis(input: Any) -> int:
     return 0 if np.ndim(input) == 1 else 1
-
-
-def _legacy_reduction(size_average: bool | None, reduce: bool | None, reduction: str) -> str:
-    """Return the reduction that the two deprecated arguments mean, or `reduction` when neither is given."""
-    if size_average is None and reduce is None:
-        return reduction
-    if reduce is not None and not reduce:
-        return "none"
-    return "sum" if size_average is not None and not size_average else "mean"

@@ -6,7 +6,17 @@ from typing import Any
 
 import fastlog as _fastlog
 
-__all__ = ["log_sigmoid", "reduce_logsumexp", "sigmoid", "softplus"]
+__all__ = [
+    "cumulative_logsumexp",
+    "log_sigmoid",
+    "log_softmax",
+    "reduce_logsumexp",
+    "sigmoid",
+    "softmax",
+    "softplus",
+    "xlog1py",
+    "xlogy",
+]
 
 
 def log_sigmoid(x: Any, name: str | None = None) -> Any:
@@ -24,6 +34,33 @@ def softplus(features: Any, name: str | None = None) -> Any:
     return _fastlog.softplus(features)
 
 
+def xlogy(x: Any, y: Any, name: str | None = None) -> Any:
+    """x log(y), 0 where x is 0, elementwise; see `fastlog.xlogy`."""
+    return _fastlog.xlogy(x, y)
+
+
+def xlog1py(x: Any, y: Any, name: str | None = None) -> Any:
+    """x log(1 + y), 0 where x is 0, elementwise; see `fastlog.xlog1py`."""
+    return _fastlog.xlog1py(x, y)
+
+
+def softmax(logits: Any, axis: int | None = None, name: str | None = None) -> Any:
+    """Softmax over `axis`, by default the last; see `fastlog.softmax`."""
+    return _fastlog.softmax(logits, -1 if axis is None else axis)
+
+
+def log_softmax(logits: Any, axis: int | None = None, name: str | None = None) -> Any:
+    """Logarithm of the softmax over `axis`, by default the last; see `fastlog.log_softmax`."""
+    return _fastlog.log_softmax(logits, -1 if axis is None else axis)
+
+
 def reduce_logsumexp(input_tensor: Any, axis: Any = None, keepdims: bool = False, name: str | None = None) -> Any:
     """Logarithm of the sum of exponentials over axes (an int, or a list or tuple); see `fastlog.logsumexp`."""
     return _fastlog.logsumexp(input_tensor, tuple(axis) if isinstance(axis, list) else axis, keepdims=keepdims)
+
+
+def cumulative_logsumexp(
+    x: Any, axis: int = 0, exclusive: bool = False, reverse: bool = False, name: str | None = None
+) -> Any:
+    """Running logarithm of the sum of exponentials along an axis; see `fastlog.logcumsumexp`."""
+    return _fastlog.logcumsumexp(x, axis, reverse=reverse, exclusive=exclusive)

@@ -10,24 +10,30 @@ from typing import Any
 import numpy as np
 
 import fastlog as _fastlog
+from fastlog.tf.math import log_softmax, sigmoid, softmax, softplus
 
 __all__ = [
     "log_softmax",
+    "sigmoid",
     "sigmoid_cross_entropy_with_logits",
+    "silu",
     "softmax",
     "softmax_cross_entropy_with_logits",
+    "softplus",
     "sparse_softmax_cross_entropy_with_logits",
+    "swish",
+    "weighted_cross_entropy_with_logits",
 ]
 
 
-def softmax(logits: Any, axis: int | None = None, name: str | None = None) -> Any:
-    """Softmax over `axis`, by default the last; see `fastlog.softmax`."""
-    return _fastlog.softmax(logits, -1 if axis is None else axis)
+def silu(features: Any, beta: float = 1.0) -> Any:
+    """x sigmoid(beta x), elementwise; see `fastlog.silu`."""
+    if beta == 1:
+        return _fastlog.silu(features)
+    return np.multiply(features, _fastlog.sigmoid(np.multiply(features, beta)))
 
 
-def log_softmax(logits: Any, axis: int | None = None, name: str | None = None) -> Any:
-    """Logarithm of the softmax over `axis`, by default the last; see `fastlog.log_softmax`."""
-    return _fastlog.log_softmax(logits, -1 if axis is None else axis)
+swish = silu
 
 
 def sigmoid_cross_entropy_with_logits(labels: Any = None, logits: Any = None, name: str | None = None) -> Any:
@@ -42,13 +48,33 @@ def sigmoid_cross_entropy_with_logits(labels: Any = None, logits: Any = None, na
     return _fastlog.binary_cross_entropy_with_logits(logits, labels, reduction="none")
 
 
+def weighted_cross_entropy_with_logits(labels: Any, logits: Any, pos_weight: Any, name: str | None = None) -> Any:
+    """Binary cross-entropy, elementwise, with a weight of the label 1; see `fastlog.binary_cross_entropy_with_logits`.
+
+    Raises
+    ------
+    ValueError
+        If the shapes of labels and logits differ.
+    """
+    labels, logits = _both(labels, logits)
+    return _fastlog.binary_cross_entropy_with_logits(logits, labels, pos_weight=pos_weight, reduction="none")
+
+
 def softmax_cross_entropy_with_logits(labels: Any, logits: Any, axis: int = -1, name: str | None = None) -> Any:
-    """Cross-entropy with class probabilities, one value per row; see `fastlog.cross_entropy`."""
+    """Cross-entropy with class probabilities, one value per row; see `fastlog.cross_entropy`.
+
+    Labels are broadcast to the shape of the logits.
+    """
     labels, logits = _both(labels, logits)
     probabilities = np.asarray(labels)
     if probabilities.dtype.kind in "biu":  # one-hot
         probabilities = probabilities.astype(np.float64)
-    return _fastlog.cross_entropy(logits, probabilities, reduction="none", axis=axis)
+    if probabilities.ndim == np.ndim(logits) and probabilities.shape != np.shape(logits):
+        try:
+            probabilities = np.broadcast_to(probabilities, np.shape(logits))
+        except ValueError:
+            raise ValueError(f"labels of shape {probabilities.shape} do not fit logits of {np.shape(logits)}") from None
+    return _fastlog.cross_entropy(logits, probabilities, None, None, "none", axis=axis)
 
 
 def sparse_softmax_cross_entropy_with_logits(labels: Any, logits: Any, name: str | None = None) -> Any:

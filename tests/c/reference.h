@@ -127,7 +127,7 @@ static inline exact_partition exact_partition_join(exact_partition p, double x) 
     return (exact_partition){p.max, isfinite(p.max) ? p.rest + exp_of_difference(x, p.max) : 0};
 }
 
-/* An element of the row's softmax or log_softmax, its logsumexp, or its cross-entropy with x as the true class. */
+/* An element of the row's softmax or log_softmax, or its logsumexp. */
 static inline long double exact_row_element(enum fl_function f, exact_partition p, double x, int *known) {
     *known = 1;
     switch (f) {
@@ -137,8 +137,6 @@ static inline long double exact_row_element(enum fl_function f, exact_partition 
         return isinf(p.max) ? NAN : exp_of_difference(x, p.max) / (1 + p.rest);
     case FL_log_softmax:
         return isinf(p.max) ? x - p.max : (x - p.max) - log1pl(p.rest);
-    case FL_softmax_cross_entropy:
-        return isinf(p.max) ? p.max - x : (p.max - x) + log1pl(p.rest);
     default:
         *known = 0;
         return 0;

@@ -2,6 +2,6 @@
 
 from fastlog.tf import math
 from fastlog.tf.compat.v1 import nn
-from fastlog.tf.math import log_sigmoid
+from fastlog.tf.math import log_sigmoid, sigmoid
 
-__all__ = ["log_sigmoid", "math", "nn"]
+__all__ = ["log_sigmoid", "math", "nn", "sigmoid"]
