@@ -94,7 +94,7 @@ def binary_cross_entropy_with_logits(
     >>> binary_cross_entropy_with_logits(x, z, reduction="none")
     array([0.12692801, 0.31326169])
     >>> binary_cross_entropy_with_logits(x, z, return_grad=True)
-    (np.float64(0.22009484928059772), array([-0.05960146,  0.13447071]))
+    (np.float64(0.22009484928059764), array([-0.05960146,  0.13447071]))
     """
     name = "binary_cross_entropy_with_logits"
     x, z, dtype = _elements(name, "logits", logits, targets)
@@ -166,7 +166,7 @@ def focal_loss(
     >>> import numpy as np
     >>> from fastlog import focal_loss
     >>> focal_loss(np.array([2.0, -1.0]), np.array([1, 0]), reduction="none")
-    array([0.00180354, 0.02265867])
+    array([0.00180356, 0.02265806])
     """
     name = "focal_loss"
     x, z, dtype = _elements(name, "logits", logits, targets)
@@ -176,13 +176,11 @@ def focal_loss(
     gamma = _number(name, "gamma", gamma)
     if not 0 <= gamma < np.inf:
         raise ValueError(f"{name}: gamma must be a finite number of at least 0, not {gamma}")
-    balance = {"positive": share, "negative": 1.0 if alpha is None else 1 - share, "gamma": gamma}
+    balance: dict[str, Any] = {"positive": share, "negative": 1.0 if alpha is None else 1 - share, "gamma": gamma}
     return _element_loss(_FOCAL, x, z, factors, dtype, reduction, return_grad, return_hess, None, **balance)
 
 
-def kl_divergence(
-    log_q: Any, p: Any, *, log_target: bool = False, axis: Any = -1, reduction: str = "mean"
-) -> Any:
+def kl_divergence(log_q: Any, p: Any, *, log_target: bool = False, axis: Any = -1, reduction: str = "mean") -> Any:
     """Kullback-Leibler divergence of q from p, the sum of p (log p - log q), given log q and p.
 
     Parameters
@@ -220,9 +218,9 @@ def kl_divergence(
     --------
     >>> import numpy as np
     >>> from fastlog import kl_divergence
-    >>> p = np.array([[0.5, 0.5, 0.0], [0.25, 0.25, 0.5]])
+    >>> p = np.array([[0.5, 0.5, 0.0], [1.0, 0.0, 0.0]])
     >>> kl_divergence(np.log([[0.25, 0.25, 0.5]] * 2), p, reduction="none")
-    array([0.69314718, 0.        ])
+    array([0.69314718, 1.38629436])
     """
     name = "kl_divergence"
     x, z, dtype = _elements(name, "log_q", log_q, p, "p")
@@ -340,8 +338,8 @@ def cross_entropy(
         _check_label_shape(name, z, x, k)
     elif z.shape != x.shape:
         raise ValueError(
-            f"{name}: class probabilities must have the shape of the logits, {x.shape}, not {z.shape}; class labels must "
-            "be integers"
+            f"{name}: class probabilities must have the shape of the logits, {x.shape}, not {z.shape}; class labels "
+            "must be integers"
         )
     elif ignore_index is not None and ignore_index >= 0:
         raise ValueError(f"{name}: ignore_index is for labels; the targets are probabilities")
@@ -556,7 +554,7 @@ def _element_loss(
     out: np.ndarray | None,
     *,
     count: int | None = None,
-    **options: float,
+    **options: Any,
 ) -> Any:
     """Run the loop of a loss of elements, whose mean divides by `count`, and shape what it gives."""
     count = x.size if count is None else count

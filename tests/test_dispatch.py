@@ -47,7 +47,7 @@ def test_functions_of_an_unknown_target():
 
 
 def test_rows_of_a_function_without_rows():
-    for index in (-1, len(_core.NAMES), _core.INDEX["softplus"], _core.INDEX["softmax_cross_entropy"]):
+    for index in (-1, len(_core.INDEX), _core.INDEX["softplus"], _core.INDEX["cross_entropy"]):
         with pytest.raises(ValueError, match="neither"):
             _core.run_rows(index, np.zeros((2, 3)), 1)
 

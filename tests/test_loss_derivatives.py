@@ -133,10 +133,11 @@ def test_cross_entropy(target, dtype, shape, kind):
     onehot = np.eye(classes)[np.maximum(labels, 0)] * counts[:, None]
     soft = rng.dirichlet(np.ones(classes), rows).astype(dtype)
     eps = 0.125
+    smooth = (onehot * (1 - eps) + eps / classes) * counts[:, None]
     cases = {
         "labels": (labels, {"ignored": -100}, onehot),
         "class weights": (labels, {"ignored": -100, "class_weight": weight}, onehot * weight.astype(dtype)),
-        "smoothed": (labels, {"ignored": -100, "smoothing": eps}, (onehot * (1 - eps) + eps / classes) * counts[:, None]),
+        "smoothed": (labels, {"ignored": -100, "smoothing": eps}, smooth),
         "probabilities": (soft, {"probabilities": True}, soft),
         "weighted probabilities": (
             soft,
@@ -170,6 +171,7 @@ def test_cross_entropy(target, dtype, shape, kind):
 @pytest.mark.parametrize("return_hess", [False, True])
 def test_gradients_are_numerical_derivatives(return_hess):
     """Of 50-digit values, by the public functions and their options."""
+    quarter, eighth = mpmath.mpf(0.25), mpmath.mpf(0.125)
     rng = np.random.default_rng(8)
     x = rng.normal(0, 2, (3, 4))
     z, w, q = rng.random((3, 4)), rng.random((3, 1)), rng.random(4)
@@ -178,7 +180,7 @@ def test_gradients_are_numerical_derivatives(return_hess):
     def softplus(t):
         return mpmath.log1p(mpmath.exp(t)) if t < 0 else t + mpmath.log1p(mpmath.exp(-t))
 
-    def bce(v, eps=mpmath.mpf(0.25)):
+    def bce(v, eps=quarter):
         total = 0
         for i, j in itertools.product(range(3), range(4)):
             zz = z[i, j] * (1 - eps) + eps / 2
@@ -193,7 +195,7 @@ def test_gradients_are_numerical_derivatives(return_hess):
             total += (0.25 * z[i, j] + 0.75 * (1 - z[i, j])) * m**1.5 * b
         return total
 
-    def cross(v, eps=mpmath.mpf(0.125)):
+    def cross(v, eps=eighth):
         total = weights = 0
         for row, label in zip(v, labels, strict=True):
             if label < 0:
@@ -217,7 +219,7 @@ def test_gradients_are_numerical_derivatives(return_hess):
             np.testing.assert_allclose(value, float(loss(at)), rtol=1e-15)
             for i, j in itertools.product(range(3), range(4)):
 
-                def along(t, i=i, j=j, loss=loss):
+                def along(t, i=i, j=j, loss=loss, at=at):
                     moved = [list(row) for row in at]
                     moved[i][j] = t
                     return loss(moved)
@@ -277,13 +279,21 @@ def test_derivatives_in_every_layout():
         options = {"weight": weight, "ignore_index": 255, "return_hess": True}
         rows = np.ascontiguousarray(np.moveaxis(x, 1, -1))
         expected = fastlog.cross_entropy(rows, labels, **options)
-        for a in (x, np.asfortranarray(x), x[::-1][::-1], np.repeat(x, 2, 3)[..., ::2], x.astype(x.dtype.newbyteorder())):
+        for a in (
+            x,
+            np.asfortranarray(x),
+            x[::-1][::-1],
+            np.repeat(x, 2, 3)[..., ::2],
+            x.astype(x.dtype.newbyteorder()),
+        ):
             got = fastlog.cross_entropy(a, labels, axis=1, **options)
             np.testing.assert_allclose(got[0], expected[0], rtol=1e-3 if dtype == "f2" else 1e-6)
             for one, other in zip(got[1:], expected[1:], strict=True):
                 assert one.shape == x.shape
                 assert one.dtype == dtype
-                np.testing.assert_allclose(np.moveaxis(one, 1, -1), other, rtol=2e-3 if dtype == "f2" else 1e-5, atol=1e-9)
+                np.testing.assert_allclose(
+                    np.moveaxis(one, 1, -1), other, rtol=2e-3 if dtype == "f2" else 1e-5, atol=1e-9
+                )
         z = rng.integers(0, 2, x.shape).astype(bool)
         w = rng.random((6, 1, 1))
         expected = fastlog.binary_cross_entropy_with_logits(x, z, w, return_hess=True)

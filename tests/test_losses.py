@@ -216,3 +216,125 @@ def test_bce_is_the_cross_entropy_of_two_classes(logits, z):
     two = np.stack([x, np.zeros_like(x)], -1)
     soft = np.full(two.shape, [z, 1 - z])
     np.testing.assert_allclose(bce(x, np.full(x.shape, z)), cross_entropy(two, soft), rtol=1e-12, atol=1e-15)
+
+
+def test_out():
+    x, z = RNG.normal(size=(3, 4)), RNG.random((3, 4))
+    expected = bce(x, z, reduction="none")
+    for out in (np.empty((3, 4)), np.empty((4, 3)).T, np.empty((3, 8))[:, ::2]):
+        assert bce(x, z, reduction="none", out=out) is out
+        np.testing.assert_array_equal(out, expected)
+    for over in range(2):  # over one of the arguments
+        arguments = [x.copy(), z.copy()]
+        assert bce(*arguments, reduction="none", out=arguments[over]) is arguments[over]
+        np.testing.assert_array_equal(arguments[over], expected)
+    buffer = RNG.normal(size=(4, 4))
+    a = buffer[:3].copy()
+    bce(buffer[:3], z, reduction="none", out=buffer[1:])  # overlapping
+    np.testing.assert_array_equal(buffer[1:], bce(a, z, reduction="none"))
+    mean = np.empty(())
+    assert bce(x, z, out=mean, return_grad=True)[0] is mean
+    np.testing.assert_allclose(mean, expected.mean(), rtol=1e-15)
+    with pytest.raises(ValueError, match="out has the shape"):
+        bce(x, z, reduction="none", out=np.empty(12))
+    with pytest.raises(TypeError, match="out must be"):
+        bce(x, z, out=[0.0])
+    with pytest.raises(TypeError, match="Cannot cast"):
+        bce(x, z, reduction="none", out=np.empty((3, 4), int))
+
+
+@pytest.mark.parametrize(("dtype", "rtol"), [("f4", 1e-5), ("f8", 1e-13)])
+@pytest.mark.parametrize("log_target", [False, True])
+def test_kl_divergence(dtype, rtol, log_target):
+    rng = np.random.default_rng(3)
+    p, q = rng.dirichlet(np.ones(5), (4, 3)), rng.dirichlet(np.ones(5), (4, 3))
+    each = p * (np.log(p) - np.log(q))
+    arguments = np.log(q).astype(dtype), (np.log(p) if log_target else p).astype(dtype)
+
+    def kl(reduction, **options):
+        return kl_divergence(*arguments, log_target=log_target, reduction=reduction, **options)
+
+    assert kl("none").dtype == kl("mean").dtype == dtype
+    for got, expected in [
+        (kl("none"), each.sum(-1)),
+        (kl("none", axis=1), each.sum(1)),
+        (kl("none", axis=(0, 2)), each.sum((0, 2))),
+        (kl("none", axis=None), each.sum()),
+        (kl("none", axis=()), each),
+        (kl("sum"), each.sum()),
+        (kl("mean"), each.mean()),
+        (kl("batchmean"), each.sum() / 4),
+        (kl("batchmean", axis=0), each.sum() / 3),
+    ]:
+        np.testing.assert_allclose(got, expected, rtol=rtol, atol=rtol / 100)
+
+
+def test_kl_divergence_limits_and_errors():
+    with np.errstate(all="raise"):
+        y = kl_divergence([-INF, -INF, 0.0, np.nan], [0.0, 0.5, 0.0, 0.0], axis=(), reduction="none")
+        np.testing.assert_array_equal(y, [0, INF, 0, np.nan])
+        y = kl_divergence([-INF, -INF, 0.0], [-INF, -1.0, -INF], log_target=True, axis=(), reduction="none")
+        np.testing.assert_array_equal(y, [0, INF, 0])
+    assert kl_divergence(-1.0, 0.5, reduction="none") == 0.5 * (np.log(0.5) + 1)
+    assert np.isnan(kl_divergence(np.empty((0, 3)), np.empty((0, 3))))
+    with pytest.raises(ValueError, match="'batchmean'"):
+        kl_divergence([0.0], [1.0], reduction="median")
+    with pytest.raises(ValueError, match="log_q and p"):
+        kl_divergence([0.0], [1.0, 2.0])
+
+
+def test_focal_loss():
+    x, z = RNG.normal(size=(6, 2)), RNG.integers(0, 2, (6, 2))
+    for reduction in ("none", "sum", "mean"):
+        np.testing.assert_allclose(focal_loss(x, z, gamma=0, reduction=reduction), bce(x, z, reduction=reduction))
+    m = np.where(z, fastlog.sigmoid(-x), fastlog.sigmoid(x))
+    each = np.where(z, 0.25, 0.75) * m**2 * bce(x, z, reduction="none")
+    np.testing.assert_allclose(focal_loss(x, z, 0.25, reduction="none"), each, rtol=1e-14)
+    w = RNG.random((6, 1))
+    np.testing.assert_allclose(focal_loss(x, z, 0.25, weight=w), (each * w).mean(), rtol=1e-14)
+    assert focal_loss(x.astype("f4"), z).dtype == np.float32
+    np.testing.assert_allclose(focal_loss([300.0], [1], gamma=1.0), np.exp(-600.0), rtol=1e-13)
+    for bad in ({"alpha": 1.5}, {"gamma": -1}, {"gamma": INF}, {"reduction": "max"}):
+        with pytest.raises(ValueError, match=next(iter(bad))):
+            focal_loss(x, z, **bad)
+    with pytest.raises(TypeError, match="alpha"):
+        focal_loss(x, z, "a")
+
+
+def test_label_smoothing():
+    x, z = RNG.normal(size=(5, 4)), RNG.random((5, 4))
+    np.testing.assert_allclose(bce(x, z, label_smoothing=0.2), bce(x, 0.8 * z + 0.1), rtol=1e-15)
+    labels = np.array([0, 3, 2, 1, 1])
+    spread = 0.8 * np.eye(4)[labels] + 0.05
+    np.testing.assert_allclose(cross_entropy(x, labels, label_smoothing=0.2), cross_entropy(x, spread), rtol=1e-15)
+    for bad in (-0.1, 1.1, np.nan):
+        for loss, targets in ((bce, z), (cross_entropy, labels)):
+            with pytest.raises(ValueError, match="label_smoothing"):
+                loss(x, targets, label_smoothing=bad)
+
+
+def same(a, b):
+    if not isinstance(a, tuple):
+        a, b = (a,), (b,)
+    return len(a) == len(b) and all(np.array_equal(one, other, equal_nan=True) for one, other in zip(a, b, strict=True))
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+@pytest.mark.parametrize("options", [{}, {"return_grad": True}, {"return_hess": True}])
+def test_short_ways_agree_with_the_general_ones(dtype, options):
+    """Plain arrays and arguments go straight to the loops; others, such as a 0 that is an int, do not."""
+    for shape in [(1,), (10,), (7, 3), (2, 3, 4), (50, 40)]:
+        x, z = RNG.normal(0, 3, shape).astype(dtype), RNG.integers(0, 2, shape)
+        labels = RNG.integers(0, shape[-1], shape[:-1])
+        if shape[:-1]:
+            labels.flat[0] = -100
+        for reduction in ("mean", "sum"):
+            general = bce(x, z, reduction=reduction, label_smoothing=0, **options)
+            assert same(bce(x, z, reduction=reduction, **options), general)
+            general = cross_entropy(x, labels, None, np.int64(-100), reduction, **options)
+            assert same(cross_entropy(x, labels, None, -100, reduction, **options), general)
+    with pytest.raises(ValueError, match=r"targets\[1\] is 3"):
+        cross_entropy(np.zeros((2, 3), dtype), np.array([0, 3]), **options)
+    big = np.array([[0, 2**64 - 100]], np.uint64)
+    with pytest.raises(ValueError, match=r"targets\[0, 1\] is 18446744073709551516"):
+        cross_entropy(np.zeros((1, 2, 3), dtype), big, **options)

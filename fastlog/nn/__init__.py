@@ -71,7 +71,7 @@ class _InPlace(_Module):
 
 
 class SiLU(_InPlace):
-    """x sigmoid(x), elementwise."""
+    """Return x sigmoid(x), elementwise."""
 
     def forward(self, input: Any) -> Any:
         """Return `functional.silu` of the input."""
@@ -79,7 +79,7 @@ class SiLU(_InPlace):
 
 
 class Mish(_InPlace):
-    """x tanh(softplus(x)), elementwise."""
+    """Return x tanh(softplus(x)), elementwise."""
 
     def forward(self, input: Any) -> Any:
         """Return `functional.mish` of the input."""

@@ -40,12 +40,12 @@ def sigmoid(input: Any) -> Any:
 
 
 def silu(input: Any, inplace: bool = False) -> Any:
-    """x sigmoid(x), elementwise; see `fastlog.silu`."""
+    """Return x sigmoid(x), elementwise; see `fastlog.silu`."""
     return _fastlog.silu(input, out=input) if inplace else _fastlog.silu(input)
 
 
 def mish(input: Any, inplace: bool = False) -> Any:
-    """x tanh(softplus(x)), elementwise; see `fastlog.mish`."""
+    """Return x tanh(softplus(x)), elementwise; see `fastlog.mish`."""
     return _fastlog.mish(input, out=input) if inplace else _fastlog.mish(input)
 
 

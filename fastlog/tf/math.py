@@ -35,12 +35,12 @@ def softplus(features: Any, name: str | None = None) -> Any:
 
 
 def xlogy(x: Any, y: Any, name: str | None = None) -> Any:
-    """x log(y), 0 where x is 0, elementwise; see `fastlog.xlogy`."""
+    """Return x log(y), 0 where x is 0, elementwise; see `fastlog.xlogy`."""
     return _fastlog.xlogy(x, y)
 
 
 def xlog1py(x: Any, y: Any, name: str | None = None) -> Any:
-    """x log(1 + y), 0 where x is 0, elementwise; see `fastlog.xlog1py`."""
+    """Return x log(1 + y), 0 where x is 0, elementwise; see `fastlog.xlog1py`."""
     return _fastlog.xlog1py(x, y)
 
 
@@ -62,5 +62,5 @@ def reduce_logsumexp(input_tensor: Any, axis: Any = None, keepdims: bool = False
 def cumulative_logsumexp(
     x: Any, axis: int = 0, exclusive: bool = False, reverse: bool = False, name: str | None = None
 ) -> Any:
-    """Running logarithm of the sum of exponentials along an axis; see `fastlog.logcumsumexp`."""
+    """Logarithm of the running sum of exponentials along an axis; see `fastlog.logcumsumexp`."""
     return _fastlog.logcumsumexp(x, axis, reverse=reverse, exclusive=exclusive)

@@ -27,7 +27,7 @@ __all__ = [
 
 
 def silu(features: Any, beta: float = 1.0) -> Any:
-    """x sigmoid(beta x), elementwise; see `fastlog.silu`."""
+    """Return x sigmoid(beta x), elementwise; see `fastlog.silu`."""
     if beta == 1:
         return _fastlog.silu(features)
     return np.multiply(features, _fastlog.sigmoid(np.multiply(features, beta)))

@@ -1,0 +1,257 @@
+"""What torch and TensorFlow do, as expressions that run on either library and on fastlog's door to it.
+
+python tests/doors.py --record     evaluates them with torch and TensorFlow, and writes tests/doors.json
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+RECORDS = Path(__file__).with_suffix(".json")
+INF, NAN = np.inf, np.nan
+_RNG = np.random.default_rng(12)
+
+# The arrays that expressions see, float32 unless the name ends in 64.
+ARRAYS: dict[str, np.ndarray] = {
+    "x": _RNG.normal(0, 3, (4, 5)),
+    "z": _RNG.random((4, 5)),
+    "hard": _RNG.integers(0, 2, (4, 5)).astype(float),
+    "w": _RNG.random(5),
+    "rows_w": _RNG.random((4, 1)),
+    "p": _RNG.dirichlet(np.ones(5), 4),
+    "one_p": _RNG.dirichlet(np.ones(5), 1),
+    "p_hole": np.array([[0.5, 0.5, 0, 0, 0], [0, 0, 1, 0, 0], [0.2] * 5, [0, 0, 0, 0, 1.0]]),
+    "image": _RNG.normal(0, 3, (2, 5, 3, 2)),
+    "image_p": _RNG.dirichlet(np.ones(5), (2, 3, 2)).transpose(0, 3, 1, 2),
+    "vector": _RNG.normal(0, 3, 5),
+    "vector_p": _RNG.dirichlet(np.ones(5)),
+    "holes": np.array([[-INF, 0, 1, 2, 3], [0, 1, -INF, 3, 4]]),
+    "holes_p": np.array([[0, 0.5, 0.5, 0, 0], [0.25, 0.25, 0, 0.25, 0.25]]),
+    "limits": np.array([INF, -INF, INF, -INF]),
+    "limits_z": np.array([1.0, 0, 0, 1]),
+    "empty": np.empty((0, 5)),
+    "zero_w": np.array([0.0, 1, 1, 1, 1]),
+    "far": np.array([20.02, 30.0, -30.0]),
+    "tiny": np.array([[0.0, -17.0]]),
+}
+ARRAYS = {name: a.astype(np.float32) for name, a in ARRAYS.items()}
+ARRAYS |= {f"{name}64": ARRAYS[name].astype(np.float64) for name in ("x", "z", "p", "image", "far", "limits", "holes")}
+ARRAYS |= {
+    "y": np.array([0, 4, 2, 2]),
+    "y32": np.array([0, 4, 2, 2], np.int32),
+    "y_bytes": np.array([0, 4, 2, 2], np.uint8),
+    "y_ignored": np.array([0, -100, 2, -100]),
+    "y_none": np.full(4, -100),
+    "y_wrong": np.array([0, 5, 2, 2]),
+    "y_below": np.array([0, -1, 2, 2]),
+    "y_image": _RNG.integers(0, 5, (2, 3, 2)),
+    "y_short": np.array([0, 1]),
+    "y_two": np.array([[0, 4, 2, 2]]),
+    "no_labels": np.empty(0, np.int64),
+    "bits": ARRAYS["hard"].astype(np.int64),
+    "flags": ARRAYS["hard"].astype(bool),
+    "onehot": np.eye(5, dtype=np.int64)[[0, 4, 2, 2]],
+}
+
+_REDUCED = ["'none'", "'sum'", "'mean'"]
+
+# Where both give the same.
+TORCH = [
+    *[f"F.binary_cross_entropy_with_logits({a}, reduction={r})" for r in _REDUCED for a in (
+        "x, z", "x64, z64", "x, hard", "x, z, w", "x, z, rows_w", "x, z, w, pos_weight=w", "x, z, pos_weight=rows_w")],
+    "F.binary_cross_entropy_with_logits(x, z, w, None, None, 'sum', w)",
+    "F.binary_cross_entropy_with_logits(x, z, size_average=False)",
+    "F.binary_cross_entropy_with_logits(x, z, reduce=False)",
+    "F.binary_cross_entropy_with_logits(x, z, size_average=True, reduce=True)",
+    "F.binary_cross_entropy_with_logits(x, 3 * z)",
+    "F.binary_cross_entropy_with_logits(empty, empty)",
+    "F.binary_cross_entropy_with_logits(empty, empty, reduction='sum')",
+    *[f"F.cross_entropy({a}, reduction={r})" for r in _REDUCED for a in (
+        "x, y", "x64, y", "x, y_bytes", "x, y, w", "x, y_ignored", "x, y_ignored, w", "x, y, ignore_index=2",
+        "x, y, w, label_smoothing=0.3", "x, y_ignored, label_smoothing=0.3", "x, y_ignored, w, label_smoothing=1.0",
+        "x, p", "x, p, w", "x, p, w, label_smoothing=0.3", "x64, p64", "x, p_hole", "x, p, ignore_index=-1",
+        "image, y_image", "image, y_image, w, ignore_index=3", "image64, y_image", "image, image_p",
+        "image, image_p, w", "vector, y[0]", "vector, vector_p")],
+    "F.cross_entropy(x, y, w, None, 2, None, 'sum', 0.1)",
+    "F.cross_entropy(x, y_none)",
+    "F.cross_entropy(x, y_none, reduction='sum')",
+    "F.cross_entropy(x, y_none, reduction='none')",
+    "F.cross_entropy(empty, no_labels)",
+    "F.cross_entropy(empty, no_labels, reduction='sum')",
+    *[f"F.nll_loss({a}, reduction={r})" for r in _REDUCED for a in (
+        "x, y", "x, y, w", "x, y_ignored, w", "x, y, ignore_index=2", "image, y_image", "vector, y[0]")],
+    *[f"F.kl_div({a}, reduction={r})" for r in [*_REDUCED, "'batchmean'"] for a in (
+        "x, p", "x64, p64", "x, p_hole", "x, vector_p", "vector, vector_p", "image, image_p", "x, z, log_target=True")],
+    *[f"F.{f}(x, {dim})" for f in ("softmax", "log_softmax", "softmin", "logsumexp") for dim in (0, 1, -1)],
+    "F.softmax(image, dim=1)", "F.log_softmax(image, dim=2)", "F.softmax(x)", "F.log_softmax(vector)",
+    "F.softmax(image[0])", "F.logsumexp(image, (1, 2), keepdim=True)", "F.softmax(empty, 1)", "F.softmax(empty, 0)",
+    "F.softmax(bits, 1, dtype=float64)", "F.log_softmax(x, 1, dtype=float64)",
+    "F.logsigmoid(x)", "F.sigmoid(x)", "F.silu(x)", "F.mish(x)", "F.softplus(x)", "F.softplus(x, 2)",
+    "F.softplus(x, beta=0.5, threshold=100)", "F.logsigmoid(limits)",
+    "nn.LogSigmoid()(x)", "nn.Sigmoid()(x)", "nn.SiLU()(x)", "nn.Mish()(x)",
+    "nn.Softplus()(x)", "nn.Softplus(2.0, 30.0)(x)", "nn.Softmax(dim=1)(x)", "nn.Softmin(dim=1)(x)",
+    "nn.LogSoftmax(dim=0)(x)", "nn.BCEWithLogitsLoss()(x, z)", "nn.BCEWithLogitsLoss(w, None, None, 'sum', w)(x, z)",
+    "nn.CrossEntropyLoss()(x, y)", "nn.CrossEntropyLoss(w, ignore_index=2, label_smoothing=0.1)(x, y)",
+    "nn.CrossEntropyLoss(w, None, 2, None, 'none')(x, y)", "nn.NLLLoss(w, reduction='sum')(x, y)",
+    "nn.KLDivLoss(reduction='batchmean', log_target=True)(x, z)", "nn.KLDivLoss(None, None, 'sum')(x, p)",
+    "nn.CrossEntropyLoss(size_average=False)(x, y)",
+    *[f"repr(nn.{m})" for m in (
+        "LogSigmoid()", "Sigmoid()", "SiLU()", "SiLU(True)", "Mish()", "Softplus()", "Softplus(2, 10)",
+        "Softmax(dim=1)", "Softmax()", "Softmin(1)", "LogSoftmax(-1)", "BCEWithLogitsLoss(reduction='sum')",
+        "KLDivLoss()", "CrossEntropyLoss(label_smoothing=0.1)", "NLLLoss(ignore_index=1)")],
+]  # fmt: skip
+
+TENSORFLOW = [
+    *[f"tf.{m}.{f}(x)" for m, f in (
+        ("math", "log_sigmoid"), ("math", "sigmoid"), ("math", "softplus"), ("math", "softmax"),
+        ("math", "log_softmax"), ("math", "reduce_logsumexp"), ("nn", "softmax"), ("nn", "log_softmax"),
+        ("nn", "sigmoid"), ("nn", "softplus"), ("nn", "silu"), ("nn", "swish"), ("compat.v1", "log_sigmoid"),
+        ("compat.v1", "sigmoid"), ("compat.v1.nn", "softmax"), ("compat.v1.nn", "log_softmax"),
+        ("compat.v1.nn", "softplus"))],
+    "tf.math.log_sigmoid(x64, name='y')", "tf.nn.silu(x, beta=2.0)", "tf.math.xlogy(p, z)", "tf.math.xlog1py(p, z)",
+    "tf.math.reduce_logsumexp(x, axis=0)", "tf.math.reduce_logsumexp(x, [0, 1], True)",
+    "tf.math.reduce_logsumexp(image, axis=[1, -1])", "tf.nn.softmax(x, axis=0)", "tf.nn.log_softmax(image, 1)",
+    "tf.nn.softmax(empty)", "tf.compat.v1.nn.softmax(x, dim=0)", "tf.compat.v1.nn.log_softmax(image, axis=1)",
+    "tf.math.cumulative_logsumexp(x64)", "tf.math.cumulative_logsumexp(x64, 1, True, True)",
+    "tf.math.cumulative_logsumexp(x64, axis=1, reverse=True)",
+    *[f"tf.{door}.sigmoid_cross_entropy_with_logits(labels={z}, logits={x})" for door in ("nn", "compat.v1.nn")
+      for z, x in (("z", "x"), ("z64", "x64"), ("hard", "x"), ("empty", "empty"))],
+    "tf.nn.sigmoid_cross_entropy_with_logits(z, x)",
+    *[f"tf.{door}.weighted_cross_entropy_with_logits(labels=z, logits=x, pos_weight={q})"
+      for door in ("nn", "compat.v1.nn") for q in ("2.5", "w")],
+    "tf.nn.weighted_cross_entropy_with_logits(z, x, 0.5)",
+    "tf.compat.v1.nn.weighted_cross_entropy_with_logits(targets=z, logits=x, pos_weight=2.0)",
+    *[f"tf.{door}.softmax_cross_entropy_with_logits(labels={p}, logits={x})" for door in ("nn", "compat.v1.nn")
+      for p, x in (("p", "x"), ("p64", "x64"), ("p_hole", "x"), ("onehot", "x"), ("one_p", "x"), ("z", "x"))],
+    "tf.nn.softmax_cross_entropy_with_logits(p, x, 0)",
+    "tf.nn.softmax_cross_entropy_with_logits(image_p, image, axis=1)",
+    "tf.compat.v1.nn.softmax_cross_entropy_with_logits(labels=p, logits=x, dim=0)",
+    "tf.compat.v1.nn.softmax_cross_entropy_with_logits_v2(p, x)",
+    "tf.compat.v1.nn.softmax_cross_entropy_with_logits_v2(p, x, dim=0)",
+    *[f"tf.{door}.sparse_softmax_cross_entropy_with_logits(labels={y}, logits={x})" for door in ("nn", "compat.v1.nn")
+      for y, x in (("y", "x"), ("y32", "x64"), ("no_labels", "empty"))],
+]  # fmt: skip
+
+# What raises in both. fastlog's exception: ValueError unless another is given.
+TORCH_ERRORS = {
+    "F.binary_cross_entropy_with_logits(x, w)": ValueError,
+    "F.binary_cross_entropy_with_logits(x, z, reduction='median')": ValueError,
+    "F.cross_entropy(x, y, reduction='median')": ValueError,
+    "F.cross_entropy(x, y_wrong)": ValueError,
+    "F.cross_entropy(x, y_below)": ValueError,
+    "F.cross_entropy(x, y_short)": ValueError,
+    "F.cross_entropy(x, y, label_smoothing=1.5)": ValueError,
+    "F.cross_entropy(x, p, ignore_index=1)": ValueError,
+    "F.cross_entropy(x, y, rows_w)": ValueError,
+    "F.cross_entropy(x, onehot)": ValueError,
+    "F.nll_loss(x, y_wrong)": ValueError,
+    "F.nll_loss(x, p)": TypeError,
+    "F.kl_div(x, p, reduction='median')": ValueError,
+    "F.softmax(x, 2)": IndexError,
+}
+TENSORFLOW_ERRORS = {
+    "tf.nn.sigmoid_cross_entropy_with_logits(labels=w, logits=x)": ValueError,
+    "tf.nn.sigmoid_cross_entropy_with_logits(logits=x)": ValueError,
+    "tf.nn.weighted_cross_entropy_with_logits(w, x, 2.0)": ValueError,
+    "tf.nn.softmax_cross_entropy_with_logits(labels=vector, logits=image)": ValueError,
+    "tf.nn.sparse_softmax_cross_entropy_with_logits(labels=y_wrong, logits=x)": ValueError,
+    "tf.nn.sparse_softmax_cross_entropy_with_logits(labels=y_below, logits=x)": ValueError,
+    "tf.nn.sparse_softmax_cross_entropy_with_logits(labels=y_two, logits=x)": ValueError,
+    "tf.nn.sparse_softmax_cross_entropy_with_logits(labels=y_short, logits=x)": ValueError,
+    "tf.nn.sparse_softmax_cross_entropy_with_logits(labels=p, logits=x)": TypeError,
+    "tf.compat.v1.nn.softmax(x, axis=0, dim=0)": ValueError,
+}
+
+# Where fastlog decides otherwise: what it gives, or what it gives the same for.
+HOLES_LOSS = [np.log(np.sum(np.exp([0, 1, 2, 3]))) - 0.5, np.log(np.sum(np.exp([0, 1, 3, 4]))) - 2]
+TORCH_DIFFERENCES: dict[str, Any] = {
+    # limits instead of nan
+    "F.binary_cross_entropy_with_logits(limits, limits_z, reduction='none')": [0.0, 0.0, INF, INF],
+    "F.cross_entropy(holes, holes_p, reduction='none')": HOLES_LOSS,
+    "F.kl_div(holes, holes_p, reduction='none')[0][0]": 0.0,
+    "F.nll_loss(holes[:1], y[:1], zero_w, reduction='none')[0]": 0.0,
+    # any integer or boolean type is a target
+    "F.binary_cross_entropy_with_logits(x, bits)": "F.binary_cross_entropy_with_logits(x, hard)",
+    "F.binary_cross_entropy_with_logits(x, flags)": "F.binary_cross_entropy_with_logits(x, hard)",
+    "F.cross_entropy(x, y32)": "F.cross_entropy(x, y)",
+    # no threshold, and the digits of the dominant entry
+    "F.softplus(far64)[0] - far64[0]": np.log1p(np.exp(-ARRAYS["far64"][0])),
+    "F.log_softmax(tiny, 1)[0][0]": -4.139937e-08,
+    "F.cross_entropy(tiny, y[:1])": 4.139937e-08,
+    # as documented, arguments are accepted
+    "nn.LogSigmoid(1, a=2)(x)": "nn.LogSigmoid()(x)",
+}
+TENSORFLOW_DIFFERENCES: dict[str, Any] = {
+    "tf.nn.sigmoid_cross_entropy_with_logits(labels=limits_z, logits=limits)": [0.0, 0.0, INF, INF],
+    "tf.nn.softmax_cross_entropy_with_logits(labels=holes_p, logits=holes)": HOLES_LOSS,
+    # the labels' dtype does not count; TensorFlow refuses
+    "tf.nn.sigmoid_cross_entropy_with_logits(z64, x)": "tf.nn.sigmoid_cross_entropy_with_logits(z, x)",
+    "tf.nn.sigmoid_cross_entropy_with_logits(bits, x)": "tf.nn.sigmoid_cross_entropy_with_logits(hard, x)",
+}
+
+LIBRARIES = {
+    "torch": (TORCH, TORCH_ERRORS, TORCH_DIFFERENCES),
+    "tensorflow": (TENSORFLOW, TENSORFLOW_ERRORS, TENSORFLOW_DIFFERENCES),
+}
+
+
+def installed(library: str) -> bool:
+    """Whether the peer can be imported."""
+    try:
+        importlib.import_module(library)
+    except ImportError:
+        return False
+    return True
+
+
+def names_of(library: str) -> dict[str, Any]:
+    """Return the names that expressions see, in the peer's kinds."""
+    if library == "torch":
+        import torch
+
+        class Functions:  # torch has what its functional module lacks
+            def __getattr__(self, name: str) -> Any:
+                return getattr(torch.nn.functional, name, None) or getattr(torch, name)
+
+        arrays = {name: torch.from_numpy(a.copy()) for name, a in ARRAYS.items()}
+        return {**arrays, "F": Functions(), "nn": torch.nn, "float64": torch.float64}
+    if library == "tensorflow":
+        import tensorflow as tf
+
+        return {**{name: tf.constant(a) for name, a in ARRAYS.items()}, "tf": tf}
+    import fastlog
+
+    return {**ARRAYS, "F": fastlog.nn.functional, "nn": fastlog.nn, "tf": fastlog.tf, "float64": np.float64}
+
+
+def evaluate(expression: str, names: dict[str, Any]) -> Any:
+    """Return the value as nested lists, or the name of the exception."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            value = eval(expression, dict(names))
+        except Exception as error:
+            return type(error).__name__
+    return value if isinstance(value, str) else np.asarray(value).tolist()
+
+
+def main() -> None:
+    """Record what the peers give."""
+    recorded = {}
+    for library, parts in LIBRARIES.items():
+        names = names_of(library)
+        recorded[library] = {expression: evaluate(expression, names) for part in parts for expression in part}
+    RECORDS.write_text(json.dumps(recorded, indent=0) + "\n")
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] != ["--record"]:
+        sys.exit(__doc__)
+    main()
