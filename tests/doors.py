@@ -42,7 +42,9 @@ ARRAYS: dict[str, np.ndarray] = {
     "tiny": np.array([[0.0, -17.0]]),
 }
 ARRAYS = {name: a.astype(np.float32) for name, a in ARRAYS.items()}
-ARRAYS |= {f"{name}64": ARRAYS[name].astype(np.float64) for name in ("x", "z", "p", "image", "far", "limits", "holes")}
+ARRAYS |= {
+    f"{name}64": ARRAYS[name].astype(np.float64) for name in ("x", "z", "p", "w", "image", "far", "limits", "holes")
+}
 ARRAYS |= {
     "y": np.array([0, 4, 2, 2]),
     "y32": np.array([0, 4, 2, 2], np.int32),
@@ -196,6 +198,20 @@ TENSORFLOW_DIFFERENCES: dict[str, Any] = {
     "tf.nn.sigmoid_cross_entropy_with_logits(bits, x)": "tf.nn.sigmoid_cross_entropy_with_logits(hard, x)",
 }
 
+# torch's loss of the logits named first, and fastlog's, whose derivatives autograd confirms.
+DERIVATIVES = {
+    "F.binary_cross_entropy_with_logits(x64, z64)": "bce(x64, z64{})",
+    "F.binary_cross_entropy_with_logits(x64, z64, w64, None, None, 'sum', w64)": "bce(x64, z64, w64, w64, 'sum'{})",
+    "F.cross_entropy(x64, y_ignored)": "ce(x64, y_ignored{})",
+    "F.cross_entropy(x64, y, w64)": "ce(x64, y, w64{})",
+    "F.cross_entropy(x64, y_ignored, w64, label_smoothing=0.3)": "ce(x64, y_ignored, w64, label_smoothing=0.3{})",
+    "F.cross_entropy(x64, p64, w64, label_smoothing=0.3, reduction='sum')": "ce(x64, p64, w64, -100, 'sum', 0.3{})",
+    "F.cross_entropy(image64, y_image, w64, ignore_index=3)": "ce(image64, y_image, w64, 3, axis=1{})",
+    "F.cross_entropy(x64, y_none)": "ce(x64, y_none{})",
+    "(F.binary_cross_entropy_with_logits(x64, z64, reduction='none')"
+    " * (z64 + (1 - 2 * z64) * F.sigmoid(x64)) ** 2).sum()": "focal(x64, z64, None, 2.0, 'sum'{})",
+}
+
 LIBRARIES = {
     "torch": (TORCH, TORCH_ERRORS, TORCH_DIFFERENCES),
     "tensorflow": (TENSORFLOW, TENSORFLOW_ERRORS, TENSORFLOW_DIFFERENCES),
@@ -242,12 +258,25 @@ def evaluate(expression: str, names: dict[str, Any]) -> Any:
     return value if isinstance(value, str) else np.asarray(value).tolist()
 
 
+def autograd(expression: str) -> dict[str, Any]:
+    """Return torch's gradient of a loss, and the diagonal of its Hessian, by the logits x64 or image64."""
+    import torch
+
+    names = names_of("torch")
+    logits = names["image64" if "image64" in expression else "x64"].requires_grad_()
+    (gradient,) = torch.autograd.grad(eval(expression, dict(names)), logits, create_graph=True)
+    rows = [torch.autograd.grad(g, logits, retain_graph=True)[0].flatten() for g in gradient.flatten()]
+    diagonal = torch.stack(rows).diagonal().reshape(logits.shape)
+    return {"gradient": gradient.tolist(), "hessian": diagonal.tolist()}
+
+
 def main() -> None:
     """Record what the peers give."""
     recorded = {}
     for library, parts in LIBRARIES.items():
         names = names_of(library)
         recorded[library] = {expression: evaluate(expression, names) for part in parts for expression in part}
+    recorded["derivatives"] = {expression: autograd(expression) for expression in DERIVATIVES}
     RECORDS.write_text(json.dumps(recorded, indent=0) + "\n")
 
 

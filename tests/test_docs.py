@@ -1,4 +1,4 @@
-"""Every example in a docstring or in the README runs and prints what it says."""
+"""Every example in a docstring or on a page runs and prints what it says."""
 
 import doctest
 import importlib
@@ -31,8 +31,9 @@ def test_ufunc_examples(name):
     assert doctest.DocTestRunner().run(examples).failed == 0
 
 
-def test_readme_examples():
-    results = doctest.testfile(str(ROOT / "README.md"), module_relative=False)
+@pytest.mark.parametrize("page", ["README.md", "docs/objectives.md"])
+def test_pages(page):
+    results = doctest.testfile(str(ROOT / page), module_relative=False)
     assert results.attempted > 5
     assert results.failed == 0
 

@@ -7,6 +7,8 @@ import doors
 import numpy as np
 import pytest
 
+import fastlog
+
 RECORDED = json.loads(doors.RECORDS.read_text())
 OURS = doors.names_of("fastlog")
 # Peers compute sums of float32 in float32, and lose digits where terms cancel.
@@ -57,6 +59,20 @@ def test_records_are_what_the_peer_gives(library):
     for part in range(3):
         for expression in doors.LIBRARIES[library][part]:
             expect(doors.evaluate(expression, names), RECORDED[library][expression])
+
+
+@pytest.mark.parametrize("expression", doors.DERIVATIVES)
+def test_derivatives_are_autograds(expression):
+    recorded = RECORDED["derivatives"][expression]
+    names = {**doors.ARRAYS, "bce": fastlog.binary_cross_entropy_with_logits, "ce": fastlog.cross_entropy,
+             "focal": fastlog.focal_loss}  # fmt: skip
+    _, gradient, hessian = eval(doors.DERIVATIVES[expression].format(", return_hess=True"), names)
+    np.testing.assert_allclose(gradient, recorded["gradient"], rtol=1e-12, atol=1e-16)
+    np.testing.assert_allclose(hessian, recorded["hessian"], rtol=1e-12, atol=1e-15)
+    if doors.installed("torch"):
+        now = doors.autograd(expression)
+        np.testing.assert_allclose(now["gradient"], recorded["gradient"], rtol=1e-12, atol=1e-16)
+        np.testing.assert_allclose(now["hessian"], recorded["hessian"], rtol=1e-12, atol=1e-15)
 
 
 def test_dtypes_follow_the_logits():
