@@ -29,7 +29,7 @@ class Function:
     calls : dict
         Library -> the Python expression that is timed. Every library finds its own kind of arrays under the names of
         `arguments`, an array `out` for the result, and `axis`. JAX's expression is the body of a jitted function,
-        numba's that of a jitted loop over the elements.
+        numba's that of a jitted loop over the elements, or its statements, where it sums up a `total`.
     """
 
     name: str
@@ -161,13 +161,25 @@ FUNCTIONS = (
         "numexpr": "evaluate('where(x > 0, x, 0) - x * z + log1p(exp(-abs(x)))', out=out)",
         "numba": "max(x, zero) - x * z + log1p(exp(-abs(x)))",
     }),
-    Function("binary_cross_entropy_with_logits, mean", "binary_cross_entropy_with_logits_sum", ("x", "z"), False, {
+    Function("binary_cross_entropy_with_logits, mean", "binary_cross_entropy", ("x", "z"), False, {
         "fastlog": "fastlog.binary_cross_entropy_with_logits(x, z)",
         "SciPy": "np.mean((1 - z) * x - special.log_expit(x))",
         "NumPy": "np.mean(np.logaddexp(0, x) - x * z)",
         "PyTorch": "F.binary_cross_entropy_with_logits(x, z)",
         "JAX": "jax.numpy.mean(jax.nn.softplus(x) - x * z)",
         "numexpr": "evaluate('where(x > 0, x, 0) - x * z + log1p(exp(-abs(x)))', out=out).mean()",
+        "numba": "total += max(x, zero) - x * z + log1p(exp(-abs(x)))",
+    }),
+    Function("binary_cross_entropy_with_logits, loss and gradient", "binary_cross_entropy", ("x", "z"), False, {
+        "fastlog": "fastlog.binary_cross_entropy_with_logits(x, z, return_grad=True)[1]",
+        "SciPy": "(special.expit(x, out=out) - z) / x.size + 0 * np.mean((1 - z) * x - special.log_expit(x))",
+        "NumPy": "(1 / (1 + np.exp(-x)) - z) / x.size + 0 * np.mean(np.logaddexp(0, x) - x * z)",
+        "PyTorch": "torch.autograd.grad("
+        "F.binary_cross_entropy_with_logits(leaf := x.detach().requires_grad_(), z), leaf)[0]",
+        "JAX": "(lambda value, gradient: gradient + 0 * value)(*jax.value_and_grad("
+        "lambda x: jax.numpy.mean(jax.nn.softplus(x) - x * z))(x))",
+        "numba": "t = exp(-abs(x)); total += max(x, zero) - x * z + log1p(t);"
+        " out[i] = ((one if x >= zero else t) / (one + t) - z) / n",
     }),
     Function("logsumexp", "logsumexp", ("x",), True, {
         "fastlog": "fastlog.logsumexp(x, axis=axis)",
@@ -188,12 +200,20 @@ FUNCTIONS = (
         "PyTorch": "torch.log_softmax(x, axis, out=out)",
         "JAX": "jax.nn.log_softmax(x, axis)",
     }),
-    Function("cross_entropy, mean", "softmax_cross_entropy", ("x", "labels"), True, {
+    Function("cross_entropy, mean", "cross_entropy", ("x", "labels"), True, {
         "fastlog": "fastlog.cross_entropy(x, labels, axis=axis)",
         "SciPy": "-np.mean(np.take_along_axis(special.log_softmax(x, axis=axis), np.expand_dims(labels, axis), axis))",
         "PyTorch": "F.cross_entropy(rows, labels)",
         "JAX": "-jax.numpy.mean(jax.numpy.take_along_axis("
         "jax.nn.log_softmax(x, axis), jax.numpy.expand_dims(labels, axis), axis))",
+    }),
+    Function("cross_entropy, loss and gradient", "cross_entropy", ("x", "labels"), True, {
+        "fastlog": "fastlog.cross_entropy(x, labels, axis=axis, return_grad=True)[1]",
+        "PyTorch": "torch.autograd.grad(F.cross_entropy("
+        "(leaf := x.detach().requires_grad_()).movedim(axis, -1), labels), leaf)[0]",
+        "JAX": "(lambda value, gradient: gradient + 0 * value)(*jax.value_and_grad("
+        "lambda x: -jax.numpy.mean(jax.numpy.take_along_axis("
+        "jax.nn.log_softmax(x, axis), jax.numpy.expand_dims(labels, axis), axis)))(x))",
     }),
     Function("logsumexp, weighted", "logsumexp_weighted", ("x", "positive"), True, {
         "fastlog": "fastlog.logsumexp(x, axis=axis, b=positive)",
@@ -355,9 +375,16 @@ def _numba_names(arrays: dict[str, Any], case: Case, call: str) -> tuple[str, di
     parameters = ", ".join(f"{name}_all" for name in arguments)
     one, zero = arrays["x"].dtype.type(1), arrays["x"].dtype.type(0)  # a Python number would make float32 float64
     names = {"exp": math.exp, "log1p": math.log1p, "one": one, "zero": zero}
-    exec(f"def fused({parameters}, out):\n    for i in range(out.size): {elements}; out[i] = {call}\n", names)
+    body = call if "total" in call else f"out[i] = {call}"
+    exec(
+        f"def fused({parameters}, out):\n    n, total = x_all.size, 0.0\n"
+        f"    for i in range(n): {elements}; {body}\n    return total / n\n",
+        names,
+    )
     fused = numba.njit(fastmath=True, error_model="numpy")(names["fused"])
     result = "out" if arrays["out"] is not None else "np.empty_like(x)"
+    if "out[i]" not in body:
+        return f"fused({', '.join(arguments)}, x)", {**arrays, "fused": fused}
     return f"(result := {result}, fused({', '.join(arguments)}, result))[0]", {**arrays, "fused": fused, "np": np}
 
 

@@ -1,4 +1,4 @@
-"""Whole computations on real data (scikit-learn's digits), once as they are and once with fastlog's functions."""
+"""Whole computations on real data (from scikit-learn), once as they are and once with fastlog's functions."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from timeit import Timer
 from typing import Any
 
@@ -14,7 +15,7 @@ import scipy.optimize
 import scipy.special
 import sklearn.mixture._base
 import sklearn.naive_bayes
-from sklearn.datasets import load_digits
+from sklearn.datasets import load_breast_cancer, load_digits
 from sklearn.mixture import GaussianMixture
 from sklearn.naive_bayes import GaussianNB, MultinomialNB
 
@@ -72,22 +73,48 @@ def in_sklearn(name: str, run: Callable[[], np.ndarray]) -> Pipeline:
     return Pipeline(name, "scikit-learn's logsumexp", run, ours)
 
 
-def logistic_regression(x: np.ndarray, labels: np.ndarray, logsumexp: Callable, softmax: Callable) -> np.ndarray:
-    """Fit a multinomial logistic regression by L-BFGS; return the loss and the probabilities of every image."""
-    samples, features = x.shape
-    classes = int(labels.max()) + 1
-    picked = np.arange(samples), labels
+Loss = Callable[[np.ndarray, np.ndarray], tuple[float, np.ndarray]]
+
+
+def scipy_cross_entropy(logits: np.ndarray, labels: np.ndarray) -> tuple[float, np.ndarray]:
+    """Mean cross-entropy of labels and its gradient, as they are written with SciPy."""
+    picked = np.arange(len(labels)), labels
+    loss = np.mean(scipy.special.logsumexp(logits, axis=1) - logits[picked])
+    residual = scipy.special.softmax(logits, axis=1)
+    residual[picked] -= 1
+    return loss, residual / len(labels)
+
+
+def scipy_binary_cross_entropy(logits: np.ndarray, labels: np.ndarray) -> tuple[float, np.ndarray]:
+    """Mean binary cross-entropy and its gradient, as they are written with SciPy."""
+    loss = np.mean((1 - labels) * logits - scipy.special.log_expit(logits))
+    return loss, (scipy.special.expit(logits) - labels) / len(labels)
+
+
+def logistic_regression(x: np.ndarray, labels: np.ndarray, outputs: tuple[int, ...], loss_of: Loss) -> np.ndarray:
+    """Fit a logistic regression by L-BFGS; return the loss and the logits of every sample.
+
+    Parameters
+    ----------
+    x : ndarray
+        Samples by features.
+    labels : ndarray
+    outputs : tuple of int
+        The shape of a sample's logits: empty, or the number of classes.
+    loss_of : callable
+        The mean loss of logits and labels, and its gradient.
+    """
+    shape = (x.shape[1], *outputs)
 
     def objective(flat: np.ndarray) -> tuple[float, np.ndarray]:
-        w = flat.reshape(features, classes)
-        logits = x @ w
-        loss = np.mean(logsumexp(logits, axis=1) - logits[picked]) + 0.5e-3 * np.sum(w * w)
-        residual = softmax(logits, axis=1)
-        residual[picked] -= 1
-        return loss, (x.T @ residual / samples + 1e-3 * w).ravel()
+        w = flat.reshape(shape)
+        loss, gradient = loss_of(x @ w, labels)
+        return loss + 0.5e-3 * np.sum(w * w), (x.T @ gradient + 1e-3 * w).ravel()
 
-    fit = scipy.optimize.minimize(objective, np.zeros(features * classes), jac=True, method="L-BFGS-B")
-    return np.append(softmax(x @ fit.x.reshape(features, classes), axis=1), fit.fun)
+    options = {"maxiter": 2000, "maxfun": 4000, "ftol": 1e-15, "gtol": 1e-8}
+    start = np.zeros(int(np.prod(shape)))
+    fit = scipy.optimize.minimize(objective, start, jac=True, method="L-BFGS-B", options=options)
+    return np.append(x @ fit.x.reshape(shape), fit.fun)
 
 
 def nested_sampling(ink: np.ndarray, live: int, seed: int = 0) -> np.ndarray:
@@ -158,6 +185,8 @@ def make_pipelines() -> list[Pipeline]:
     images, labels = load_digits(return_X_y=True)
     x = images / 16
     design = np.column_stack([x, np.ones(len(x))])
+    tumours, malignant = load_breast_cancer(return_X_y=True)
+    tumours = (tumours - tumours.mean(axis=0)) / tumours.std(axis=0)
     dead = nested_sampling(images.mean(axis=1), LIVE)
     expected = log_weights(dead, np.full(dead.size, -1 / LIVE))
     drawn = log_weights(dead, np.log(np.random.default_rng(1).uniform(size=(100, dead.size))) / LIVE)
@@ -177,10 +206,18 @@ def make_pipelines() -> list[Pipeline]:
         in_sklearn("MultinomialNB.predict_proba", lambda: multinomial.predict_proba(images)),
         in_sklearn("GaussianNB.predict_proba", lambda: gaussian.predict_proba(images)),
         Pipeline(
-            "logistic regression, L-BFGS",
+            "logistic regression of the digits, L-BFGS",
             "SciPy's logsumexp, softmax",
-            lambda: logistic_regression(design, labels, special.logsumexp, special.softmax),
-            lambda: logistic_regression(design, labels, fastlog.logsumexp, fastlog.softmax),
+            lambda: logistic_regression(design, labels, (10,), scipy_cross_entropy),
+            lambda: logistic_regression(design, labels, (10,), partial(fastlog.cross_entropy, return_grad=True)),
+        ),
+        Pipeline(
+            "logistic regression of tumours, L-BFGS",
+            "SciPy's log_expit, expit",
+            lambda: logistic_regression(tumours, malignant, (), scipy_binary_cross_entropy),
+            lambda: logistic_regression(
+                tumours, malignant, (), partial(fastlog.binary_cross_entropy_with_logits, return_grad=True)
+            ),
         ),
         Pipeline(
             "nested-sampling evidence",

@@ -21,8 +21,8 @@ enum fl_shape {
     reduce_segments,  /* (n),(s),(s)->(s): the elements of a row from an index up to another */
     reduce_weighted,  /* (n),(n),(n)->(),(): elements, weights, and which of them count; a sum and its sign */
     reduce_normalize, /* (n)->(n),(): as normalize_terms, and the logarithm of what it divides by */
-    element_loss, /* logits, targets, weights, pos_weights -> losses, gradients, Hessians, sums of rows; see fl_loss */
-    row_loss      /* logits, labels or probabilities -> losses of rows, gradients, Hessians */
+    element_loss, /* logits, targets, weights, pos_weights -> losses (EACH), gradients, Hessians, sums of rows; see fl_loss */
+    row_loss /* logits, labels or probabilities -> losses of rows (EACH), gradients, Hessians */
 };
 
 /* What loops of losses get as `data`; they are no ufuncs. Their arguments are those of the shape, all with one outer and
@@ -40,7 +40,7 @@ typedef struct {
     int64_t ignored;            /* the label that does not count, if `ignores` */
     int ignores;
     int only_weights; /* nothing but `weight` and `wrong` is wanted */
-    double total[2];  /* OUT: the sum of all losses in two words is added to it */
+    double total[2];  /* OUT: the sum of all losses in two words is added to it, if EACH is not wanted */
     double weight;    /* OUT: the weights of the labels that count are, too */
     int64_t wrong;    /* OUT: and the number of labels out of range */
 } fl_loss;

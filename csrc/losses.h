@@ -126,10 +126,10 @@ INLINE void run_vectors(element_function f, const element_block *b, intptr_t i, 
         vec weight = f.weighted && b->weight ? load_some(b->weight + i, n) : v_set(1);
         vec pos_weight = f.weighted && b->pos_weight ? load_some(b->pos_weight + i, n) : v_set(1);
         element e = f.kernel(load_some(b->x + i, n), load_some(b->z + i, n), weight, pos_weight, c);
-        if (b->each) store_some(b->each + i, n, e.loss);
         if (f.derivatives > 0) store_some(b->gradient + i, n, e.gradient);
         if (f.derivatives > 1) store_some(b->hessian + i, n, e.hessian);
-        add_losses(s, (dw){leading_lanes(e.loss, n), v_set(0)});
+        if (b->each) store_some(b->each + i, n, e.loss);
+        else add_losses(s, (dw){leading_lanes(e.loss, n), v_set(0)});
     }
 }
 
@@ -271,8 +271,7 @@ static void loop_kl_divergence_of_logs_loss(char **args, const intptr_t *dims, c
 
 /* Of LANES rows: labels, the sums A, and the probability of all classes but the largest one. */
 typedef struct {
-    int64_t label[LANES];
-    int counts[LANES];
+    int64_t label[LANES], counts[LANES];
     real label_weight[LANES], a[LANES], other[LANES], max[LANES];
 } row_info;
 
@@ -294,33 +293,40 @@ static char *row_at(row_losses *l, int argument, intptr_t r) {
     return (char *)m->x + r * m->outer;
 }
 
+/* Which labels count; the others become 0. Returns how many are out of range. */
+INLINE int64_t check_labels(row_info *info, const fl_loss *f, intptr_t classes, intptr_t rows) {
+    int64_t wrong = 0;
+    for (intptr_t k = 0; k < rows; k++) {
+        int64_t right = (uint64_t)info->label[k] < (uint64_t)classes;
+        int64_t ignored = f->ignores & (info->label[k] == f->ignored);
+        wrong += (right | ignored) ^ 1;
+        info->counts[k] = right & (ignored ^ 1);
+        info->label[k] &= -info->counts[k];
+    }
+    return wrong;
+}
+
 /* The labels of rows r .. r+rows; those that do not count, and lanes without a row, are 0 and weigh nothing. */
 static void read_labels(row_losses *l, row_info *info, intptr_t r, intptr_t rows) {
     fl_loss *f = l->options;
-    int64_t *label = info->label, wrong = 0, counted = 0;
     const matrix *labels = l->argument + ROW_TARGETS;
     const char *p = row_at(l, ROW_TARGETS, r);
-    for (intptr_t k = rows; k < LANES; k++) label[k] = 0;
-    if (labels->outer == sizeof *label && (f->target_type == 'l' || f->target_type == 'q'))
-        memcpy(label, p, (size_t)rows * sizeof *label);
-    else fetch_labels(label, p, labels->outer, rows, f->target_type);
+    int64_t counted = 0;
+    for (intptr_t k = rows; k < LANES; k++) info->label[k] = info->counts[k] = 0;
+    if (labels->outer == sizeof *info->label && (f->target_type == 'l' || f->target_type == 'q'))
+        memcpy(info->label, p, (size_t)rows * sizeof *info->label);
+    else fetch_labels(info->label, p, labels->outer, rows, f->target_type);
+    f->wrong += rows == LANES ? check_labels(info, f, l->n, LANES) : check_labels(info, f, l->n, rows);
     for (intptr_t k = 0; k < LANES; k++) {
-        int is_row = k < rows, ignored = f->ignores & (label[k] == f->ignored);
-        int right = (uint64_t)label[k] < (uint64_t)l->n;
-        int counts = is_row & right & !ignored;
-        wrong += is_row & !right & !ignored;
-        counted += counts;
-        info->counts[k] = counts;
-        info->label_weight[k] = (real)counts;
-        label[k] = counts ? label[k] : 0;
+        counted += info->counts[k];
+        info->label_weight[k] = (real)info->counts[k];
     }
-    f->wrong += wrong;
     if (!f->class_weight) {
         l->weight.hi += (double)counted;
         return;
     }
     for (intptr_t k = 0; k < rows; k++) {
-        double weight = info->counts[k] ? f->class_weight[label[k]] : 0;
+        double weight = info->counts[k] ? f->class_weight[info->label[k]] : 0;
         info->label_weight[k] = (real)weight;
         l->weight = total_add(l->weight, weight);
     }
@@ -405,6 +411,18 @@ INLINE norm times(norm z, vec a) {
     return z;
 }
 
+/* Losses are stored, where they are wanted, or else summed. */
+INLINE void put_losses(row_losses *l, intptr_t r, intptr_t rows, dw y) {
+    const matrix *each = l->argument + ROW_EACH;
+    if (!each->x) {
+        add_losses(&l->sum, y);
+        return;
+    }
+    real lanes[LANES];
+    v_store(lanes, v_add(y.hi, y.lo));
+    scatter(row_at(l, ROW_EACH, r), each->outer, lanes, rows);
+}
+
 INLINE void take_losses(void *context, partition p, norm *z, intptr_t r, intptr_t rows) {
     row_losses *l = context;
     row_info *info = info_of(l, r);
@@ -430,13 +448,7 @@ INLINE void take_losses(void *context, partition p, norm *z, intptr_t r, intptr_
     dw y = k_cross_entropy(gap, a, p);
     mask nothing = v_eq(a, zero);
     y = (dw){v_select(nothing, zero, y.hi), v_select(nothing, zero, y.lo)};
-    add_losses(&l->sum, y);
-    const matrix *each = l->argument + ROW_EACH;
-    if (each->x) {
-        real lanes[LANES];
-        v_store(lanes, v_add(y.hi, y.lo));
-        scatter(row_at(l, ROW_EACH, r), each->outer, lanes, rows);
-    }
+    put_losses(l, r, rows, y);
     if (!z) return;
     v_store(info->other, p_other_probability(p));
     real factors[LANES]; /* lanes without a row are those of the last one */
@@ -547,7 +559,7 @@ static void loop_negative_log_likelihood_loss(char **args, const intptr_t *dims,
     fl_status status = status_save();
     row_losses l;
     begin_rows(&l, args, dims, steps, data);
-    const matrix *x = l.argument + ROW_LOGITS, *each = l.argument + ROW_EACH;
+    const matrix *x = l.argument + ROW_LOGITS;
     for (intptr_t r = 0; r < x->rows; r += LANES) {
         intptr_t rows = smaller(x->rows - r, LANES);
         row_info *info = info_of(&l, r);
@@ -558,8 +570,7 @@ static void loop_negative_log_likelihood_loss(char **args, const intptr_t *dims,
             memcpy(y + k, row_at(&l, ROW_LOGITS, r + k) + (intptr_t)info->label[k] * x->core, sizeof(real));
             y[k] *= -info->label_weight[k];
         }
-        add_losses(&l.sum, (dw){v_load(y), v_set(0)});
-        if (each->x) scatter(row_at(&l, ROW_EACH, r), each->outer, y, rows);
+        put_losses(&l, r, rows, (dw){v_load(y), v_set(0)});
     }
     give_results(&l);
     status_restore(status);

@@ -608,7 +608,7 @@ def run_loss(int function, tuple arrays, axis=None, *, double scale=1.0, double 
     Returns
     -------
     total : float
-        The sum of the losses.
+        The sum of the losses, where they are not wanted themselves.
     weight : float
         Sum of the weights of the labels that count.
     wrong : int
@@ -764,33 +764,39 @@ cdef struct loss_call:
     fl_loss options
 
 
-cdef object call_loss(loss_call *call, cnp.ndarray x, int gradient, int arguments, object reduction,
+cdef object call_loss(loss_call *call, cnp.ndarray x, cnp.ndarray losses, int each, int arguments, object reduction,
                       bint return_grad, bint return_hess, double count):
-    """The sum, or the mean over `count` elements (or, if that is negative, over the labels that count), as a scalar, and
-    the derivatives, the first of which is the argument `gradient`; None where a general function has to decide."""
-    cdef double value = 0
+    """The losses, of the shape of `losses`, or their sum or mean over `count` elements (if that is negative, over the
+    labels that count), and the derivatives; None where a general function has to decide. `each` is the number of the
+    argument for the losses, the derivatives being the next two."""
+    cdef double value
     cdef bint mean = reduction == "mean", labels = count < 0
-    cdef list results = [None]
-    if not mean and reduction != "sum":
+    cdef int k
+    if not mean and reduction != "sum" and reduction != "none":
         return None
     call.options.scale = 1
-    if return_grad or return_hess:
-        if mean and labels:
+    if mean and (return_grad or return_hess):
+        if labels:
             call.options.only_weights = True
             call.loop(call.args, call.dims, call.steps, &call.options)
             if call.options.wrong:
                 return None
             count = call.options.weight
             call.options.only_weights, call.options.weight = False, 0
-        if mean:
-            if count == 0:
-                return None
-            call.options.scale = 1 / count
-        for k in range(gradient, gradient + 1 + return_hess):
-            y = cnp.PyArray_EMPTY(cnp.PyArray_NDIM(x), cnp.PyArray_DIMS(x), cnp.PyArray_TYPE(x), 0)
-            results.append(y)
-            call.args[k] = cnp.PyArray_BYTES(<cnp.ndarray>y)
-            call.steps[k], call.steps[arguments + k] = call.steps[0], call.steps[arguments]
+        if count == 0:
+            return None
+        call.options.scale = 1 / count
+    cdef list results = [None]
+    if reduction == "none":
+        results[0] = y = cnp.PyArray_EMPTY(cnp.PyArray_NDIM(losses), cnp.PyArray_DIMS(losses), cnp.PyArray_TYPE(x), 0)
+        call.args[each] = cnp.PyArray_BYTES(<cnp.ndarray>y)
+        # Of elements the core step counts, of rows the outer one.
+        call.steps[each], call.steps[arguments + each] = cnp.PyArray_ITEMSIZE(x), cnp.PyArray_ITEMSIZE(x)
+    for k in range(each + 1, each + 1 + max(return_grad, 2 * return_hess)):
+        y = cnp.PyArray_EMPTY(cnp.PyArray_NDIM(x), cnp.PyArray_DIMS(x), cnp.PyArray_TYPE(x), 0)
+        results.append(y)
+        call.args[k] = cnp.PyArray_BYTES(<cnp.ndarray>y)
+        call.steps[k], call.steps[arguments + k] = call.steps[0], call.steps[arguments]
     if call.dims[0] * call.dims[1] < 1000:  # releasing the GIL costs as much
         call.loop(call.args, call.dims, call.steps, &call.options)
     else:
@@ -798,23 +804,24 @@ cdef object call_loss(loss_call *call, cnp.ndarray x, int gradient, int argument
             call.loop(call.args, call.dims, call.steps, &call.options)
     if call.options.wrong:
         return None
-    value = call.options.total[0]
-    if value - value == 0:
-        value += call.options.total[1]
-    if mean:
-        count = call.options.weight if labels else count
-        if count == 0:
-            return None
-        value /= count
-    loss = as_scalar(x, value)
-    if loss is None or len(results) == 1:
-        return loss
-    results[0] = loss
-    return tuple(results)
+    if reduction == "none":
+        if cnp.PyArray_NDIM(losses) == 0:
+            results[0] = results[0][()]
+    else:
+        value = call.options.total[0]
+        if value - value == 0:
+            value += call.options.total[1]
+        if mean:
+            count = call.options.weight if labels else count
+            if count == 0:
+                return None
+            value /= count
+        results[0] = as_scalar(x, value)
+    return results[0] if results[0] is None or len(results) == 1 else tuple(results)
 
 
 def short_way_for_elements(int function):
-    """Decorator of binary cross-entropy: plain arrays, reduced to a number, go straight to the loop."""
+    """Decorator of binary cross-entropy: plain arrays without weights go straight to the loop."""
     if fl_rows[function].shape != element_loss:
         raise ValueError(f"function {function} is no loss of elements")
 
@@ -834,7 +841,7 @@ def short_way_for_elements(int function):
                     call.args[0], call.args[1] = cnp.PyArray_BYTES(x), cnp.PyArray_BYTES(z)
                     call.dims[0], call.dims[1] = 1, cnp.PyArray_SIZE(x)
                     call.steps[8], call.steps[9] = cnp.PyArray_ITEMSIZE(x), cnp.PyArray_ITEMSIZE(z)
-                    y = call_loss(&call, x, 5, 8, reduction, return_grad, return_hess, <double>call.dims[1])
+                    y = call_loss(&call, x, x, 4, 8, reduction, return_grad, return_hess, <double>call.dims[1])
                     if y is not None:
                         return y
             return general(logits, targets, weight, pos_weight, reduction, label_smoothing=label_smoothing,
@@ -844,7 +851,7 @@ def short_way_for_elements(int function):
 
 
 def short_way_for_rows(int function):
-    """Decorator of cross-entropy: plain arrays of rows and labels, reduced to a number, go straight to the loop."""
+    """Decorator of cross-entropy: plain arrays of rows and labels go straight to the loop."""
     if fl_rows[function].shape != row_loss:
         raise ValueError(f"function {function} is no loss of rows")
 
@@ -870,7 +877,7 @@ def short_way_for_rows(int function):
                     call.dims[0], call.dims[1] = cnp.PyArray_SIZE(z), cnp.PyArray_DIMS(x)[nd - 1]
                     call.steps[0] = call.dims[1] * cnp.PyArray_ITEMSIZE(x)
                     call.steps[1], call.steps[5] = cnp.PyArray_ITEMSIZE(z), cnp.PyArray_ITEMSIZE(x)
-                    y = call_loss(&call, x, 3, 5, reduction, return_grad, return_hess, -1)
+                    y = call_loss(&call, x, z, 2, 5, reduction, return_grad, return_hess, -1)
                     if y is not None:
                         return y
             return general(logits, targets, weight, ignore_index, reduction, label_smoothing, axis=axis,
