@@ -92,7 +92,7 @@ static void add_to_result(fl_loss *f, total t) {
 
 /* ---- of elements ---- */
 
-#define LOSS_GROUPS 8 /* whose products are multiplied before a logarithm is taken */
+#define LOSS_GROUPS 15 /* whose products are multiplied before a logarithm is taken: 2^120 at most */
 #define LOSS_BLOCK (LOSS_GROUPS * GROUP * LANES)
 
 typedef element element_kernel(vec x, vec z, vec weight, vec pos_weight, settings c);

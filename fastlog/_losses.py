@@ -78,7 +78,7 @@ def binary_cross_entropy_with_logits(
     even if its loss is infinite or nan. The mean of nothing is nan, the sum 0.
 
     Sums of float32 losses are carried in float64 or better: in sums of unweighted losses, one logarithm serves the
-    product of up to 64 factors 1 + exp(-abs(x)) [1]_. Results are the same for every call with the same layout.
+    product of up to 120 factors 1 + exp(-abs(x)) [1]_. Results are the same for every call with the same layout.
 
     References
     ----------

@@ -119,8 +119,9 @@ INLINE group_sum k_binary_cross_entropy_group(const real *x, const real *z, real
         for (intptr_t j = 0; j < 2; j++) {
             intptr_t at = (2 * i + j) * LANES;
             vec logit = v_load(x + at), target = v_load(z + at), magnitude = v_abs(logit);
+            vec minus_magnitude = v_real(i_or(v_bits(logit), i_set(SIGN_BIT))); /* one operation, not two */
             sides s = p_sides(logit, target, v_sub(v_set(1), target));
-            t[j] = m_exp_word(v_neg(magnitude), rounder);
+            t[j] = gradient ? m_exp_word(minus_magnitude, rounder) : m_exp_rough_word(minus_magnitude, rounder);
             largest = v_max(magnitude, largest);
             linear[i] = j ? v_fma(magnitude, s.wrong, linear[i]) : v_mul(magnitude, s.wrong);
             if (!gradient) continue;

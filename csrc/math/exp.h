@@ -120,6 +120,12 @@ INLINE vec m_exp_word(vec x, vec rounder) {
     return v_fma(e.power, e.rest, e.power);
 }
 
+/* The same with a rough float, for sums. */
+INLINE vec m_exp_rough_word(vec x, vec rounder) {
+    exp_parts e = m_exp_parts(x, rounder, 1);
+    return v_fma(e.power, e.rest, e.power);
+}
+
 /* Without a table, rest is up to 0.42, and its own rounding would show: e^r = (1 + a) + (b + r^2 p(r)) with r = a + b,
    where a has so few bits that 1 + a is exact, and leaves so little that the second sum, below 0.07, rounds far below the
    result's last bit; b has what subtracting ln2_lo would round off r. Error: 0.7 ulp. */
@@ -142,6 +148,7 @@ INLINE vec m_exp_word(vec x, vec rounder) {
     vec y = v_add(one_and_a, v_fma(v_mul(r, r), HORNER(r, exp_word), b));
     return v_mul(y, v_real(i_shl(v_bits(shifted), MANTISSA_BITS)));
 }
+INLINE vec m_exp_rough_word(vec x, vec rounder) { return m_exp_word(x, rounder); }
 #endif
 
 /* m 2^n for finite m with 2^-40 < m < 2^40, rounded once, without an operation that touches a subnormal (each would
