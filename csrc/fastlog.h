@@ -45,6 +45,12 @@ typedef struct {
     int64_t wrong;    /* OUT: and the number of labels out of range */
 } fl_loss;
 
+/* An infinite sum has no rounding error to add. */
+static inline double fl_loss_total(const fl_loss *loss) {
+    double sum = loss->total[0];
+    return sum - sum == 0 ? sum + loss->total[1] : sum;
+}
+
 enum fl_function {
 #define FL_FUNCTION(name, ...) FL_##name,
 #include "functions.def"

@@ -18,7 +18,7 @@
         } \
         break;
 #define FETCH_INTEGERS(convert) \
-    FETCH_AS('?', int8_t, convert) \
+    FETCH_AS('?', uint8_t, value != 0) \
     FETCH_AS('b', int8_t, convert) \
     FETCH_AS('B', uint8_t, convert) \
     FETCH_AS('h', short, convert) \
@@ -56,18 +56,35 @@ static const real *numbers(real *stage, const char *p, intptr_t step, intptr_t n
 
 /* ---- sums ---- */
 
-/* Double words in the lanes; losses so large that they might overflow there are added as doubles. */
+/* Double words in the lanes. Their low words are not normalised, so they are emptied into `all` now and then; losses so
+   large that they might overflow in the lanes are added to it at once. */
 typedef struct {
     dw lanes;
+    int pending;
     total all;
 } loss_sum;
 
 #define HEADROOM REAL(0x1p60)
+#define PENDING 256 /* additions: the low words are right to 2^-32 of the sum, floats' ones too */
+
+static loss_sum no_losses(void) { return (loss_sum){{v_set(0), v_set(0)}, 0, {0, 0}}; }
+
+static void empty_lanes(loss_sum *s) {
+    dw sum = dw_sum_of_lanes(s->lanes);
+    s->all = total_add(s->all, first_lane(sum.hi));
+    s->all.lo += first_lane(sum.lo);
+    s->lanes = (dw){v_set(0), v_set(0)}, s->pending = 0;
+}
+
+INLINE dw joined(dw sum, dw x) {
+    dw s = dw_two_sum(sum.hi, x.hi);
+    return (dw){s.hi, v_add(sum.lo, v_add(s.lo, x.lo))};
+}
 
 INLINE void add_losses(loss_sum *s, dw y) {
     if (all_finite(v_mul(y.hi, v_set(HEADROOM)))) {
-        dw sum = dw_two_sum(s->lanes.hi, y.hi);
-        s->lanes = (dw){sum.hi, v_add(s->lanes.lo, v_add(sum.lo, y.lo))};
+        s->lanes = joined(s->lanes, y);
+        if (++s->pending == PENDING) empty_lanes(s);
         return;
     }
     real lanes[LANES];
@@ -75,19 +92,12 @@ INLINE void add_losses(loss_sum *s, dw y) {
     for (intptr_t k = 0; k < LANES; k++) s->all = total_add(s->all, lanes[k]);
 }
 
-static total loss_total(loss_sum s) {
-    dw lanes = dw_sum_of_lanes(s.lanes);
-    total all = total_add(s.all, first_lane(lanes.hi));
-    all.lo += first_lane(lanes.lo);
-    return all;
-}
-
-/* An infinite sum has no rounding error to add. */
-static double total_value(total t) { return t.hi - t.hi == 0 ? t.hi + t.lo : t.hi; }
-
-static void add_to_result(fl_loss *f, total t) {
-    total sum = total_add((total){f->total[0], f->total[1]}, t.hi);
-    f->total[0] = sum.hi, f->total[1] = sum.lo + t.lo;
+/* Empties the sum into the result. */
+static void give_total(loss_sum *s, fl_loss *f) {
+    empty_lanes(s);
+    total sum = total_add((total){f->total[0], f->total[1]}, s->all.hi);
+    f->total[0] = sum.hi, f->total[1] = sum.lo + s->all.lo;
+    s->all = (total){0, 0};
 }
 
 /* ---- of elements ---- */
@@ -95,7 +105,7 @@ static void add_to_result(fl_loss *f, total t) {
 #define LOSS_GROUPS 15 /* whose products are multiplied before a logarithm is taken: 2^120 at most */
 #define LOSS_BLOCK (LOSS_GROUPS * GROUP * LANES)
 
-typedef element element_kernel(vec x, vec z, vec weight, vec pos_weight, settings c);
+typedef element element_kernel(element_input, settings);
 
 /* What is compiled: a kernel, whether it has weights, and how many derivatives are wanted; `grouped` sums are those of
    k_binary_cross_entropy_group. */
@@ -115,17 +125,15 @@ INLINE void store_some(real *p, intptr_t n, vec x) {
     if (n == LANES) v_store(p, x);
     else v_store_part(p, n, x);
 }
-INLINE vec leading_lanes(vec x, intptr_t n) {
-    mask unused = v_ne(v_load_part((const real[LANES]){0}, n, 1), v_set(0));
-    return n == LANES ? x : v_select(unused, v_set(0), x);
-}
+INLINE vec leading_lanes(vec x, intptr_t n) { return n == LANES ? x : v_select(unused_lanes(n), v_set(0), x); }
 
 INLINE void run_vectors(element_function f, const element_block *b, intptr_t i, intptr_t end, settings c, loss_sum *s) {
     for (; i < end; i += LANES) {
         intptr_t n = smaller(end - i, LANES);
-        vec weight = f.weighted && b->weight ? load_some(b->weight + i, n) : v_set(1);
-        vec pos_weight = f.weighted && b->pos_weight ? load_some(b->pos_weight + i, n) : v_set(1);
-        element e = f.kernel(load_some(b->x + i, n), load_some(b->z + i, n), weight, pos_weight, c);
+        element_input in = {load_some(b->x + i, n), load_some(b->z + i, n), v_set(1), v_set(1)};
+        if (f.weighted && b->weight) in.weight = load_some(b->weight + i, n);
+        if (f.weighted && b->pos_weight) in.pos_weight = load_some(b->pos_weight + i, n);
+        element e = f.kernel(in, c);
         if (f.derivatives > 0) store_some(b->gradient + i, n, e.gradient);
         if (f.derivatives > 1) store_some(b->hessian + i, n, e.hessian);
         if (b->each) store_some(b->each + i, n, e.loss);
@@ -198,39 +206,20 @@ INLINE void run_elements(element_function f, char **args, const intptr_t *dims, 
     const intptr_t *core = steps + ELEMENT_ARGUMENTS;
     settings c = {v_set((real)options->scale), v_set((real)options->positive), v_set((real)options->negative),
                   v_set((real)options->gamma)};
-    const loss_sum nothing = {{v_set(0), v_set(0)}, {0, 0}};
-    loss_sum s = nothing;
+    loss_sum s = no_losses();
     for (intptr_t r = 0; r < dims[0]; r++) {
         char *row[ELEMENT_ARGUMENTS];
         for (int k = 0; k < ELEMENT_ARGUMENTS; k++) row[k] = args[k] ? args[k] + r * steps[k] : 0;
         for (intptr_t i = 0; i < dims[1]; i += LOSS_BLOCK)
             run_element_block(f, options, row, core, i, smaller(dims[1] - i, LOSS_BLOCK), c, &s);
         if (!row[ROW_SUMS]) continue;
-        total of_row = loss_total(s);
-        double y = total_value(of_row);
+        options->total[0] = options->total[1] = 0;
+        give_total(&s, options);
+        double y = fl_loss_total(options);
         memcpy(row[ROW_SUMS], &y, sizeof y);
-        add_to_result(options, of_row);
-        s = nothing;
     }
-    add_to_result(options, loss_total(s));
+    give_total(&s, options);
     status_restore(status);
-}
-
-INLINE element without_weights(vec x, vec z, vec weight, vec pos_weight, settings c) {
-    (void)weight, (void)pos_weight;
-    return k_binary_cross_entropy(x, z, c);
-}
-INLINE element k_focal_weighted(vec x, vec z, vec weight, vec pos_weight, settings c) {
-    (void)pos_weight;
-    return k_focal(x, z, weight, c);
-}
-INLINE element kl_without_weights(vec log_q, vec p, vec weight, vec pos_weight, settings c) {
-    (void)weight, (void)pos_weight, (void)c;
-    return k_kl_divergence(log_q, p);
-}
-INLINE element kl_of_logs_without_weights(vec log_q, vec log_p, vec weight, vec pos_weight, settings c) {
-    (void)weight, (void)pos_weight, (void)c;
-    return k_kl_divergence_of_logs(log_q, log_p);
 }
 
 /* Compiled once for every number of derivatives. */
@@ -249,18 +238,18 @@ INLINE void choose_derivatives(element_function f, char **args, const intptr_t *
 }
 
 static void loop_binary_cross_entropy_loss(char **args, const intptr_t *dims, const intptr_t *steps, void *data) {
-    element_function plain = {without_weights, 0, 0, 1}, weighted = {k_binary_cross_entropy_weighted, 1, 0, 0};
+    element_function plain = {k_binary_cross_entropy, 0, 0, 1}, weighted = {k_binary_cross_entropy_weighted, 1, 0, 0};
     if (args[WEIGHTS] || args[POS_WEIGHTS]) choose_derivatives(weighted, args, dims, steps, data);
     else choose_derivatives(plain, args, dims, steps, data);
 }
 static void loop_focal_loss(char **args, const intptr_t *dims, const intptr_t *steps, void *data) {
-    choose_derivatives((element_function){k_focal_weighted, 1, 0, 0}, args, dims, steps, data);
+    choose_derivatives((element_function){k_focal, 1, 0, 0}, args, dims, steps, data);
 }
 static void loop_kl_divergence_loss(char **args, const intptr_t *dims, const intptr_t *steps, void *data) {
-    run_elements((element_function){kl_without_weights, 0, 0, 0}, args, dims, steps, data);
+    run_elements((element_function){k_kl_divergence, 0, 0, 0}, args, dims, steps, data);
 }
 static void loop_kl_divergence_of_logs_loss(char **args, const intptr_t *dims, const intptr_t *steps, void *data) {
-    run_elements((element_function){kl_of_logs_without_weights, 0, 0, 0}, args, dims, steps, data);
+    run_elements((element_function){k_kl_divergence_of_logs, 0, 0, 0}, args, dims, steps, data);
 }
 
 /* ---- of rows ----
@@ -269,10 +258,11 @@ static void loop_kl_divergence_of_logs_loss(char **args, const intptr_t *dims, c
    A p_c (1 - p_c), p being softmax and A the sum of the a_c. For a label they are 0 but one; smoothed labels and
    probabilities have one for every class. Gradients are made where softmax stands, which is computed times A. */
 
-/* Of LANES rows: labels, the sums A, and the probability of all classes but the largest one. */
+/* Of LANES rows: labels, the sums A in two words and whether one of the a_c is not 0, the factor of softmax where it
+   stands for the gradient, and the probability of all classes but the largest one. */
 typedef struct {
     int64_t label[LANES], counts[LANES];
-    real label_weight[LANES], a[LANES], other[LANES], max[LANES];
+    real label_weight[LANES], a[LANES], a_lo[LANES], weighs[LANES], factor[LANES], other[LANES], max[LANES];
 } row_info;
 
 enum { ROW_LOGITS, ROW_TARGETS, ROW_EACH, ROW_GRADIENT, ROW_HESSIAN, ROW_ARGUMENTS };
@@ -313,7 +303,7 @@ static void read_labels(row_losses *l, row_info *info, intptr_t r, intptr_t rows
     const char *p = row_at(l, ROW_TARGETS, r);
     int64_t counted = 0;
     for (intptr_t k = rows; k < LANES; k++) info->label[k] = info->counts[k] = 0;
-    if (labels->outer == sizeof *info->label && (f->target_type == 'l' || f->target_type == 'q'))
+    if (labels->outer == sizeof(int64_t) && f->target_type == (sizeof(long) == sizeof(int64_t) ? 'l' : 'q'))
         memcpy(info->label, p, (size_t)rows * sizeof *info->label);
     else fetch_labels(info->label, p, labels->outer, rows, f->target_type);
     f->wrong += rows == LANES ? check_labels(info, f, l->n, LANES) : check_labels(info, f, l->n, rows);
@@ -352,21 +342,23 @@ static void class_weights(row_losses *l, const row_info *info, intptr_t r, intpt
     for (intptr_t i = n; i % LANES; i++) a[i] = 0;
 }
 
+/* hi and lo without overlap, where hi is finite. */
+static dw dw_normal(dw x) {
+    dw sum = dw_fast_two_sum(x.hi, x.lo);
+    mask finite = is_finite(sum.hi);
+    return (dw){v_select(finite, sum.hi, x.hi), v_select(finite, sum.lo, v_set(0))};
+}
+
 /* A sum of numbers that may be infinite, in all lanes. */
 static dw finished(dw sum) {
     sum = dw_sum_of_lanes(sum);
     return (dw){sum.hi, v_select(is_finite(sum.hi), sum.lo, v_set(0))};
 }
 
-static dw joined(dw sum, vec x) {
-    dw s = dw_two_sum(sum.hi, x);
-    return (dw){s.hi, v_add(sum.lo, s.lo)};
-}
-
 /* Sums over the classes of row r + k, of a_c and of a_c (max - x_c); a class that weighs nothing does not count. */
 static dw gap_of_row(row_losses *l, row_info *info, intptr_t r, intptr_t k) {
     const matrix *logits = l->argument + ROW_LOGITS;
-    vec zero = v_set(0), max = v_set(info->max[k]);
+    vec zero = v_set(0), max = v_set(info->max[k]), weighs = zero;
     dw gap = {zero, zero}, weight = {zero, zero};
     for (intptr_t c = 0; c < l->n; c += STAGE) {
         real x[STAGE], a[STAGE];
@@ -376,12 +368,15 @@ static dw gap_of_row(row_losses *l, row_info *info, intptr_t r, intptr_t k) {
         for (intptr_t i = 0; i < n; i += LANES) {
             vec logit = v_load(x + i), of_class = v_load(a + i), below = v_sub(max, logit);
             below = v_select(m_or(v_eq(of_class, zero), v_eq(logit, max)), zero, below);
-            gap = joined(gap, v_mul(of_class, below));
-            weight = joined(weight, of_class);
+            gap = joined(gap, (dw){v_mul(of_class, below), zero});
+            weight = joined(weight, (dw){of_class, zero});
+            weighs = v_max(v_abs(of_class), weighs);
         }
+        gap = dw_normal(gap), weight = dw_normal(weight);
     }
-    weight = finished(weight);
-    info->a[k] = first_lane(v_add(weight.hi, weight.lo));
+    weight = dw_normal(finished(weight));
+    info->a[k] = first_lane(weight.hi), info->a_lo[k] = first_lane(weight.lo);
+    info->weighs[k] = first_lane(largest_lane(weighs));
     return finished(gap);
 }
 
@@ -391,7 +386,8 @@ static dw gap_of_labels(row_losses *l, row_info *info, intptr_t r, intptr_t rows
     real picked[LANES];
     for (intptr_t k = 0; k < LANES; k++) {
         intptr_t row = smaller(k, rows - 1), label = (intptr_t)info->label[k];
-        info->a[k] = info->label_weight[k];
+        info->a[k] = info->weighs[k] = info->label_weight[k];
+        info->a_lo[k] = 0;
         memcpy(picked + k, row_at(l, ROW_LOGITS, r + row) + label * logits->core, sizeof(real));
     }
     vec x = v_load(picked), weight = v_load(info->a), zero = v_set(0);
@@ -402,6 +398,8 @@ static dw gap_of_labels(row_losses *l, row_info *info, intptr_t r, intptr_t rows
     dw gap = dw_mul(weight, below.hi);
     return (dw){gap.hi, v_select(is_finite(gap.hi), v_fma(weight, below.lo, gap.lo), zero)};
 }
+
+#define LARGEST_FACTOR REAL(0x1p30) /* of softmax: its terms are lifted, and would overflow */
 
 /* softmax's norm becomes that of the gradient. */
 INLINE norm times(norm z, vec a) {
@@ -435,7 +433,7 @@ INLINE void take_losses(void *context, partition p, norm *z, intptr_t r, intptr_
     v_store(info->max, p.max);
     if (spread) {
         real hi[LANES] = {0}, lo[LANES] = {0};
-        for (intptr_t k = 0; k < LANES; k++) info->a[k] = 0;
+        for (intptr_t k = rows; k < LANES; k++) info->a[k] = info->weighs[k] = 0;
         for (intptr_t k = 0; k < rows; k++) {
             dw of_row = gap_of_row(l, info, r, k);
             hi[k] = first_lane(of_row.hi), lo[k] = first_lane(of_row.lo);
@@ -446,28 +444,32 @@ INLINE void take_losses(void *context, partition p, norm *z, intptr_t r, intptr_
     }
     vec a = v_load(info->a);
     dw y = k_cross_entropy(gap, a, p);
-    mask nothing = v_eq(a, zero);
+    mask nothing = v_eq(v_load(info->weighs), zero);
     y = (dw){v_select(nothing, zero, y.hi), v_select(nothing, zero, y.lo)};
     put_losses(l, r, rows, y);
     if (!z) return;
     v_store(info->other, p_other_probability(p));
-    real factors[LANES]; /* lanes without a row are those of the last one */
-    for (intptr_t k = 0; k < LANES; k++) factors[k] = info->a[smaller(k, rows - 1)] * (real)l->options->scale;
-    *z = times(*z, v_abs(v_load(factors)));
+    for (intptr_t k = 0; k < LANES; k++) { /* lanes without a row are those of the last one */
+        real factor = info->a[smaller(k, rows - 1)] * (real)l->options->scale;
+        factor = factor < 0 ? -factor : factor;
+        info->factor[k] = factor < LARGEST_FACTOR ? factor : 1;
+    }
+    *z = times(*z, v_load(info->factor));
 }
 
-/* The probabilities of n classes from c on, given A p_c; their sum with an infinite logit is the limit's. */
+/* A class's probability from that times the factor, and 1 - p. With a single infinite logit they are the limit's. */
 typedef struct {
-    vec p, q; /* and 1 - p */
+    vec p, q;
 } probability;
 
-INLINE probability p_probability(vec product, vec factor, vec x, real max, real other) {
-    vec one = v_set(1);
+INLINE probability p_probability(vec product, real factor, vec x, real max, real other) {
+    vec one = v_set(1), zero = v_set(0);
+    if (factor == 0) return (probability){zero, zero}; /* they will be multiplied by it */
     if (max - max != 0 && other == 0) {
-        vec p = v_select(v_eq(x, v_set(max)), one, v_set(0));
+        vec p = v_select(v_eq(x, v_set(max)), one, zero);
         return (probability){p, v_sub(one, p)};
     }
-    vec p = v_div(product, factor);
+    vec p = v_div(product, v_set(factor));
     return (probability){p, v_select(v_lt(v_set(REAL(0.5)), p), v_set(other), v_sub(one, p))};
 }
 
@@ -475,8 +477,8 @@ INLINE probability p_probability(vec product, vec factor, vec x, real max, real 
 static void finish_row(row_losses *l, const row_info *info, intptr_t r, intptr_t k) {
     const matrix *logits = l->argument + ROW_LOGITS, *gradient = l->argument + ROW_GRADIENT;
     const matrix *hessian = l->argument + ROW_HESSIAN;
-    real scale = (real)l->options->scale, factor = info->a[k] * scale;
-    vec a_all = v_set(info->a[k]), half = v_set(REAL(0.5));
+    real scale = (real)l->options->scale;
+    vec a_hi = v_set(info->a[k]), a_lo = v_set(info->a_lo[k]), all = v_set(info->a[k] * scale);
     for (intptr_t c = 0; c < l->n; c += STAGE) {
         real x[STAGE], a[STAGE], g[STAGE], h[STAGE];
         intptr_t n = smaller(l->n - c, STAGE);
@@ -485,13 +487,13 @@ static void finish_row(row_losses *l, const row_info *info, intptr_t r, intptr_t
         gather(g, at, gradient->core, n);
         class_weights(l, info, r, k, c, n, a);
         for (intptr_t i = 0; i < n; i += LANES) {
-            vec product = v_load(g + i), of_class = v_load(a + i), zero = v_set(0), all = v_set(factor);
-            probability t = {zero, zero};
-            if (factor != 0) t = p_probability(product, v_abs(all), v_load(x + i), info->max[k], info->other[k]);
-            /* A p - a, without cancellation where one class has nearly all. */
-            vec near = v_sub(v_mul(v_sub(a_all, of_class), v_set(scale)), v_mul(all, t.q));
+            vec of_class = v_load(a + i), dominant = v_set(REAL(0.5));
+            probability t = p_probability(v_load(g + i), info->factor[k], v_load(x + i), info->max[k], info->other[k]);
+            /* A p - a, and where one class has nearly all, (A - a) - A (1 - p). */
+            vec others = v_add(v_sub(a_hi, of_class), a_lo);
+            vec near = v_sub(v_mul(others, v_set(scale)), v_mul(all, t.q));
             vec far = v_fnma(of_class, v_set(scale), v_mul(all, t.p));
-            v_store(g + i, factor == 0 ? zero : v_select(v_lt(half, t.p), near, far));
+            v_store(g + i, v_select(v_lt(dominant, t.p), near, far));
             v_store(h + i, v_mul(all, v_mul(t.p, t.q)));
         }
         scatter(at, gradient->core, g, n);
@@ -509,11 +511,11 @@ INLINE void finish_gradients(void *context, intptr_t r, intptr_t rows) {
     int spread = f->are_probabilities || f->smoothing != 0 || l->argument[ROW_HESSIAN].x;
     for (intptr_t k = 0; k < rows; k++) {
         real factor = info->a[k] * (real)f->scale, x, g;
-        intptr_t label = (intptr_t)info->label[k];
-        if (spread || factor <= 0 || info->max[k] - info->max[k] != 0) {
+        if (spread || factor != info->factor[k] || factor == 0 || info->max[k] - info->max[k] != 0) {
             finish_row(l, info, r, k);
             continue;
         }
+        intptr_t label = (intptr_t)info->label[k];
         char *at = row_at(l, ROW_GRADIENT, r + k) + label * gradient->core;
         memcpy(&x, row_at(l, ROW_LOGITS, r + k) + label * l->argument[ROW_LOGITS].core, sizeof x);
         memcpy(&g, at, sizeof g);
@@ -525,14 +527,14 @@ INLINE void finish_gradients(void *context, intptr_t r, intptr_t rows) {
 /* `info` is large, and filled later. */
 static void begin_rows(row_losses *l, char **args, const intptr_t *dims, const intptr_t *steps, void *data) {
     l->options = data, l->n = dims[1];
-    l->sum = (loss_sum){{v_set(0), v_set(0)}, {0, 0}}, l->weight = (total){0, 0};
+    l->sum = no_losses(), l->weight = (total){0, 0};
     for (int k = 0; k < ROW_ARGUMENTS; k++)
         l->argument[k] = (matrix){args[k], dims[0], dims[1], steps[k], steps[ROW_ARGUMENTS + k]};
 }
 
-static void give_results(const row_losses *l) {
-    add_to_result(l->options, loss_total(l->sum));
-    l->options->weight += total_value(l->weight);
+static void give_results(row_losses *l) {
+    give_total(&l->sum, l->options);
+    l->options->weight += l->weight.hi + l->weight.lo;
 }
 
 INLINE void only_labels(row_losses *l) {

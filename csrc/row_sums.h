@@ -185,11 +185,14 @@ static void tally_join(tally *a, tally *b, real floor) {
     p_count_as_terms(a);
 }
 
+/* Those from n on. */
+INLINE mask unused_lanes(intptr_t n) { return v_ne(v_load_part((const real[LANES]){0}, n, 1), v_set(0)); }
+
 /* The sum of the first `count` lanes, in every lane. */
 static void tally_lanes(tally *t, intptr_t count, real floor) {
     p_raise(t, largest_lane(t->max), floor);
     vec zero = v_set(0);
-    mask unused = v_ne(v_load_part((const real[LANES]){0}, count, 1), zero);
+    mask unused = unused_lanes(count);
     dw used = {v_select(unused, zero, t->terms.sum.hi), v_select(unused, zero, t->terms.sum.lo)};
     t->terms.sum = dw_sum_of_lanes(used);
     t->terms.maxima = sum_of_lanes(v_select(unused, zero, t->terms.maxima));

@@ -31,14 +31,7 @@ def as_array(name: str, a: Any) -> np.ndarray:
     """
     if type(a) is np.ndarray and a.dtype.char in "fd" and a.dtype.isnative:
         return a
-    try:
-        x = np.asarray(a)
-    except ValueError as error:
-        if "inhomogeneous" not in str(error):
-            raise
-        raise TypeError(
-            f"{name}: the rows of the argument have different lengths; pad them to one length, for example with -inf"
-        ) from error
+    x = rectangular(name, a)
     if x.dtype.kind in "biu":
         return x.astype(np.float64)
     if x.dtype.kind in "fc" or x.dtype.name == "bfloat16":
@@ -47,6 +40,18 @@ def as_array(name: str, a: Any) -> np.ndarray:
         f"{name}: cannot compute with dtype {x.dtype}; convert the argument to numbers first, "
         "for example with np.asarray(x, dtype=np.float64)"
     )
+
+
+def rectangular(name: str, a: Any) -> np.ndarray:
+    """Return `a` as an array of any dtype; TypeError if it is ragged."""
+    try:
+        return np.asarray(a)
+    except ValueError as error:
+        if "inhomogeneous" not in str(error):
+            raise
+        raise TypeError(
+            f"{name}: the rows of the argument have different lengths; pad them to one length, for example with -inf"
+        ) from error
 
 
 def working_dtype(dtype: np.dtype) -> np.dtype | None:

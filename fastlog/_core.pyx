@@ -8,7 +8,7 @@ from cpython.long cimport PyLong_AsLongAndOverflow, PyLong_AsLongLongAndOverflow
 from cpython.object cimport PyObject
 from cpython.pycapsule cimport PyCapsule_New
 from cpython.ref cimport Py_INCREF
-from libc.stdint cimport int64_t, intptr_t
+from libc.stdint cimport INT64_MAX, int64_t, intptr_t
 from libc.stdlib cimport calloc
 from libc.string cimport memset
 
@@ -62,6 +62,7 @@ cdef extern from "fastlog.h":
         double total[2]
         double weight
         int64_t wrong
+    double fl_loss_total(const fl_loss *loss) noexcept nogil
     ctypedef struct fl_table:
         fl_loop *loop[1]
         fl_loop *narrow[1]
@@ -560,11 +561,16 @@ cdef char type_code(cnp.ndarray z) noexcept:
     return codes[cnp.PyArray_TYPE(z)]
 
 
-cdef bint holds_targets(cnp.ndarray z, bint probabilities) noexcept:
-    """Is it an array of a type that loops of losses read?"""
+cdef bint holds_targets(int function, cnp.ndarray z, bint probabilities) noexcept:
+    """Is it an array of a type that the loop of a loss reads?"""
     cdef int typenum = cnp.PyArray_TYPE(z)
     cdef bint is_number = typenum == cnp.NPY_FLOAT or typenum == cnp.NPY_DOUBLE
-    return cnp.PyArray_ISBEHAVED_RO(z) and (is_number or (not probabilities and typenum <= cnp.NPY_ULONGLONG))
+    cdef bint is_integer = typenum <= cnp.NPY_ULONGLONG
+    if not cnp.PyArray_ISBEHAVED_RO(z):
+        return False
+    if fl_rows[function].shape == row_loss:
+        return is_number if probabilities else is_integer
+    return is_number or is_integer
 
 
 cdef check_loss_arguments(int function, tuple arrays, bint probabilities):
@@ -578,7 +584,7 @@ cdef check_loss_arguments(int function, tuple arrays, bint probabilities):
             continue
         one = <cnp.ndarray?>each
         if i == 1:
-            fit = holds_targets(one, probabilities)
+            fit = holds_targets(function, one, probabilities)
         else:
             fit = cnp.PyArray_TYPE(one) == (cnp.NPY_DOUBLE if i == 7 else own) and cnp.PyArray_ISBEHAVED_RO(one)
         if not fit or own not in (cnp.NPY_FLOAT, cnp.NPY_DOUBLE) or (i >= given and not cnp.PyArray_ISWRITEABLE(one)):
@@ -617,7 +623,8 @@ def run_loss(int function, tuple arrays, axis=None, *, double scale=1.0, double 
     if not 0 <= function < FL_FUNCTIONS or fl_rows[function].shape not in (element_loss, row_loss):
         raise ValueError(f"function {function} is no loss")
     check_loss_arguments(function, arrays, probabilities)
-    cdef bint of_rows = fl_rows[function].shape == row_loss, reduced
+    cdef bint of_rows = fl_rows[function].shape == row_loss
+    cdef bint reduced[MAX_ARGUMENTS]  # has an argument no core axis?
     cdef cnp.ndarray x = <cnp.ndarray>arrays[0], one
     cdef int nd = cnp.PyArray_NDIM(x), core = -1 if axis is None else axis, arguments = <int>len(arrays), i, k, at
     cdef int axes = 0, last
@@ -646,6 +653,7 @@ def run_loss(int function, tuple arrays, axis=None, *, double scale=1.0, double 
     # Strides of all arguments along the axes of the logits, longest first; the core axis stands aside.
     for i in range(arguments):
         args[i] = NULL if arrays[i] is None else cnp.PyArray_BYTES(<cnp.ndarray>arrays[i])
+        reduced[i] = core >= 0 and (i == 7 or (of_rows and (i == 2 or (i == 1 and not probabilities))))
     for k in range(nd):
         if k == core or cnp.PyArray_DIMS(x)[k] == 1:
             continue
@@ -657,13 +665,11 @@ def run_loss(int function, tuple arrays, axis=None, *, double scale=1.0, double 
             at -= 1
         shape[at] = cnp.PyArray_DIMS(x)[k]
         for i in range(arguments):
-            reduced = core >= 0 and (i == 7 or (of_rows and (i == 2 or (i == 1 and not probabilities))))
-            strides[i][at] = stride_along(arrays[i], k, nd, core if reduced else -1, shape[at])
+            strides[i][at] = stride_along(arrays[i], k, nd, core if reduced[i] else -1, shape[at])
         axes += 1
     for i in range(arguments):
         own[i] = 0
-        reduced = i == 7 or (of_rows and (i == 2 or (i == 1 and not probabilities)))
-        if core >= 0 and not reduced:
+        if core >= 0 and not reduced[i]:
             own[i] = stride_along(arrays[i], core, nd, -1, cnp.PyArray_DIMS(x)[core])
     # Axes that follow each other in memory become one.
     at = 0
@@ -704,8 +710,7 @@ def run_loss(int function, tuple arrays, axis=None, *, double scale=1.0, double 
     if cnp.PyArray_SIZE(x) or of_rows:
         with nogil:
             run_rows_of(loop, args, dims, steps, arguments, axes - 1, shape, strides, &options)
-    return options.total[0] + options.total[1] if options.total[0] - options.total[0] == 0 else options.total[0], \
-        options.weight, options.wrong
+    return fl_loss_total(&options), options.weight, options.wrong
 
 
 cdef cnp.npy_intp stride_along(object array, int axis, int nd, int without, cnp.npy_intp length) except? -1:
@@ -713,10 +718,12 @@ cdef cnp.npy_intp stride_along(object array, int axis, int nd, int without, cnp.
     if array is None:
         return 0
     cdef cnp.ndarray a = <cnp.ndarray>array
-    cdef int k = axis - (nd - cnp.PyArray_NDIM(a)) if without < 0 else axis - (axis > without)
+    cdef int ndim = cnp.PyArray_NDIM(a), k = axis - (nd - ndim) if without < 0 else axis - (axis > without)
+    if ndim > nd or (without >= 0 and ndim != nd - 1):
+        raise ValueError("shapes do not fit")
     if k < 0 or (cnp.PyArray_DIMS(a)[k] == 1 and without < 0):
         return 0
-    if cnp.PyArray_NDIM(a) > nd or k >= cnp.PyArray_NDIM(a) or cnp.PyArray_DIMS(a)[k] != length:
+    if cnp.PyArray_DIMS(a)[k] != length:
         raise ValueError("shapes do not fit")
     return cnp.PyArray_STRIDES(a)[k]
 
@@ -758,27 +765,34 @@ cdef bint is_zero(object x) noexcept:
 
 cdef struct loss_call:
     fl_loop *loop
-    char *args[8]
+    char *args[MAX_ARGUMENTS]
     intptr_t dims[2]
-    intptr_t steps[16]
+    intptr_t steps[2 * MAX_ARGUMENTS]
     fl_loss options
 
 
-cdef object call_loss(loss_call *call, cnp.ndarray x, cnp.ndarray losses, int each, int arguments, object reduction,
-                      bint return_grad, bint return_hess, double count):
-    """The losses, of the shape of `losses`, or their sum or mean over `count` elements (if that is negative, over the
-    labels that count), and the derivatives; None where a general function has to decide. `each` is the number of the
-    argument for the losses, the derivatives being the next two."""
-    cdef double value
-    cdef bint mean = reduction == "mean", labels = count < 0
-    cdef int k
+cdef void run_call(loss_call *call) noexcept:
+    if call.dims[0] * call.dims[1] < 1000:  # releasing the GIL costs as much
+        call.loop(call.args, call.dims, call.steps, &call.options)
+    else:
+        with nogil:
+            call.loop(call.args, call.dims, call.steps, &call.options)
+
+
+cdef object call_loss(loss_call *call, cnp.ndarray x, cnp.ndarray losses, bint rows, object reduction,
+                      bint return_grad, bint return_hess):
+    """The losses, of the shape of `losses`, or their sum or mean, and the derivatives; None where a general function has
+    to decide. The mean is over the elements, or the rows whose labels count."""
+    cdef double count = <double>call.dims[1], value
+    cdef bint mean = reduction == "mean"
+    cdef int each = 2 if rows else 4, arguments = 5 if rows else 8, k
     if not mean and reduction != "sum" and reduction != "none":
         return None
     call.options.scale = 1
     if mean and (return_grad or return_hess):
-        if labels:
+        if rows:
             call.options.only_weights = True
-            call.loop(call.args, call.dims, call.steps, &call.options)
+            run_call(call)
             if call.options.wrong:
                 return None
             count = call.options.weight
@@ -791,28 +805,22 @@ cdef object call_loss(loss_call *call, cnp.ndarray x, cnp.ndarray losses, int ea
         results[0] = y = cnp.PyArray_EMPTY(cnp.PyArray_NDIM(losses), cnp.PyArray_DIMS(losses), cnp.PyArray_TYPE(x), 0)
         call.args[each] = cnp.PyArray_BYTES(<cnp.ndarray>y)
         # Of elements the core step counts, of rows the outer one.
-        call.steps[each], call.steps[arguments + each] = cnp.PyArray_ITEMSIZE(x), cnp.PyArray_ITEMSIZE(x)
+        call.steps[each] = call.steps[arguments + each] = cnp.PyArray_ITEMSIZE(x)
     for k in range(each + 1, each + 1 + max(return_grad, 2 * return_hess)):
         y = cnp.PyArray_EMPTY(cnp.PyArray_NDIM(x), cnp.PyArray_DIMS(x), cnp.PyArray_TYPE(x), 0)
         results.append(y)
         call.args[k] = cnp.PyArray_BYTES(<cnp.ndarray>y)
         call.steps[k], call.steps[arguments + k] = call.steps[0], call.steps[arguments]
-    if call.dims[0] * call.dims[1] < 1000:  # releasing the GIL costs as much
-        call.loop(call.args, call.dims, call.steps, &call.options)
-    else:
-        with nogil:
-            call.loop(call.args, call.dims, call.steps, &call.options)
+    run_call(call)
     if call.options.wrong:
         return None
     if reduction == "none":
         if cnp.PyArray_NDIM(losses) == 0:
             results[0] = results[0][()]
     else:
-        value = call.options.total[0]
-        if value - value == 0:
-            value += call.options.total[1]
+        value = fl_loss_total(&call.options)
         if mean:
-            count = call.options.weight if labels else count
+            count = call.options.weight if rows else count
             if count == 0:
                 return None
             value /= count
@@ -833,7 +841,7 @@ def short_way_for_elements(int function):
             if (weight is None and pos_weight is None and out is None and is_zero(label_smoothing) and is_plain(logits)
                     and is_plain(targets)):
                 x, z = <cnp.ndarray>logits, <cnp.ndarray>targets
-                if (cnp.PyArray_TYPE(x) in (cnp.NPY_FLOAT, cnp.NPY_DOUBLE) and holds_targets(z, False)
+                if (cnp.PyArray_TYPE(x) in (cnp.NPY_FLOAT, cnp.NPY_DOUBLE) and holds_targets(function, z, False)
                         and cnp.PyArray_NDIM(x) == cnp.PyArray_NDIM(z) and starts_like(x, z, cnp.PyArray_NDIM(x))):
                     memset(&call, 0, sizeof(call))
                     call.loop = (active.f32 if cnp.PyArray_TYPE(x) == cnp.NPY_FLOAT else active.f64).loop[function]
@@ -841,7 +849,7 @@ def short_way_for_elements(int function):
                     call.args[0], call.args[1] = cnp.PyArray_BYTES(x), cnp.PyArray_BYTES(z)
                     call.dims[0], call.dims[1] = 1, cnp.PyArray_SIZE(x)
                     call.steps[8], call.steps[9] = cnp.PyArray_ITEMSIZE(x), cnp.PyArray_ITEMSIZE(z)
-                    y = call_loss(&call, x, x, 4, 8, reduction, return_grad, return_hess, <double>call.dims[1])
+                    y = call_loss(&call, x, x, False, reduction, return_grad, return_hess)
                     if y is not None:
                         return y
             return general(logits, targets, weight, pos_weight, reduction, label_smoothing=label_smoothing,
@@ -869,7 +877,7 @@ def short_way_for_rows(int function):
                 call.options.ignored = PyLong_AsLongLongAndOverflow(ignore_index, &overflow)
                 if (cnp.PyArray_TYPE(x) in (cnp.NPY_FLOAT, cnp.NPY_DOUBLE) and cnp.PyArray_TYPE(z) <= cnp.NPY_ULONGLONG
                         and cnp.PyArray_NDIM(z) == nd - 1 and starts_like(x, z, nd - 1) and cnp.PyArray_SIZE(x)
-                        and is_last(axis, nd) and not overflow):
+                        and is_last(axis, nd) and not overflow and call.options.ignored != INT64_MAX):
                     call.loop = (active.f32 if cnp.PyArray_TYPE(x) == cnp.NPY_FLOAT else active.f64).loop[function]
                     call.options.target_type = type_code(z)
                     call.options.ignores = 1
@@ -877,7 +885,7 @@ def short_way_for_rows(int function):
                     call.dims[0], call.dims[1] = cnp.PyArray_SIZE(z), cnp.PyArray_DIMS(x)[nd - 1]
                     call.steps[0] = call.dims[1] * cnp.PyArray_ITEMSIZE(x)
                     call.steps[1], call.steps[5] = cnp.PyArray_ITEMSIZE(z), cnp.PyArray_ITEMSIZE(x)
-                    y = call_loss(&call, x, z, 2, 5, reduction, return_grad, return_hess, -1)
+                    y = call_loss(&call, x, z, True, reduction, return_grad, return_hess)
                     if y is not None:
                         return y
             return general(logits, targets, weight, ignore_index, reduction, label_smoothing, axis=axis,

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fastlog._arrays import as_array, as_axes, cast, deliver, to_rows, working_dtype
+from fastlog._arrays import as_array, as_axes, cast, deliver, rectangular, to_rows, working_dtype
 from fastlog._core import INDEX, run_loss, short_way_for_elements, short_way_for_rows
 
 _BINARY_CROSS_ENTROPY = INDEX["binary_cross_entropy"]
@@ -66,9 +66,11 @@ def binary_cross_entropy_with_logits(
     Raises
     ------
     ValueError
-        If the shapes differ, `reduction` is unknown, or `label_smoothing` is not in [0, 1].
+        If the shapes differ or a weight does not broadcast, `reduction` is unknown, `label_smoothing` is not in [0, 1],
+        or `out` has another shape.
     TypeError
-        If an argument is not numeric, or complex or longdouble.
+        If an argument is not numeric, complex, longdouble or has masked elements, or `out` is not an ndarray that the
+        loss can be cast to.
 
     Notes
     -----
@@ -148,9 +150,10 @@ def focal_loss(
     Raises
     ------
     ValueError
-        If the shapes differ, `reduction` is unknown, `alpha` is not in [0, 1] or `gamma` is negative.
+        If the shapes differ or `weight` does not broadcast, `reduction` is unknown, `alpha` is not in [0, 1], or
+        `gamma` is negative or no finite number of the dtype.
     TypeError
-        If an argument is not numeric, or complex or longdouble.
+        If an argument is not numeric, complex, longdouble or has masked elements.
 
     Notes
     -----
@@ -174,7 +177,7 @@ def focal_loss(
     _check_reduction(name, reduction)
     share = 1.0 if alpha is None else _in_unit_interval(name, "alpha", alpha)
     gamma = _number(name, "gamma", gamma)
-    if not 0 <= gamma < np.inf:
+    if not 0 <= gamma <= float(np.finfo(x.dtype).max):
         raise ValueError(f"{name}: gamma must be a finite number of at least 0, not {gamma}")
     balance: dict[str, Any] = {"positive": share, "negative": 1.0 if alpha is None else 1 - share, "gamma": gamma}
     return _element_loss(_FOCAL, x, z, factors, dtype, reduction, return_grad, return_hess, None, **balance)
@@ -195,7 +198,7 @@ def kl_divergence(log_q: Any, p: Any, *, log_target: bool = False, axis: Any = -
         The axes of a distribution, for the reduction 'none'; with ``()``, each element is left to itself.
     reduction : {'mean', 'batchmean', 'sum', 'none'}, optional
         'mean' divides the sum of all by the number of elements, 'batchmean' by the length of the first axis that is not
-        one of `axis`.
+        one of `axis`, and by 1 if there is none.
 
     Returns
     -------
@@ -206,8 +209,10 @@ def kl_divergence(log_q: Any, p: Any, *, log_target: bool = False, axis: Any = -
     ------
     ValueError
         If the shapes differ or `reduction` is unknown.
+    numpy.exceptions.AxisError
+        If `axis` is out of range.
     TypeError
-        If an argument is not numeric, or complex or longdouble.
+        If an argument is not numeric, complex, longdouble or has masked elements.
 
     Notes
     -----
@@ -233,8 +238,6 @@ def kl_divergence(log_q: Any, p: Any, *, log_target: bool = False, axis: Any = -
             reduction = "mean"
             count = next((n for k, n in enumerate(x.shape) if k not in axes), 1)
         return _element_loss(function, x, z, (None, None), dtype, reduction, False, False, None, count=count)
-    if x.ndim == 0:
-        return _element_loss(function, x, z, (None, None), dtype, reduction, False, False, None)
     if len(axes) > 1:
         x, z, axes = to_rows(x, axes), to_rows(z, axes), (x.ndim - len(axes),)
     (k,) = axes
@@ -291,17 +294,19 @@ def cross_entropy(
     Raises
     ------
     ValueError
-        If a label is out of range, shapes do not fit, `reduction` is unknown, `label_smoothing` is not in [0, 1], or
-        `ignore_index` names a class and the targets are probabilities.
+        If a label is out of range, shapes do not fit, `axis` is not one axis, `reduction` is unknown, `label_smoothing`
+        is not in [0, 1], or `ignore_index` names a class and the targets are probabilities.
+    numpy.exceptions.AxisError
+        If `axis` is out of range.
     TypeError
-        If an argument is not numeric, or complex or longdouble.
+        If an argument is not numeric, complex, longdouble or has masked elements, or `ignore_index` is no integer.
 
     Notes
     -----
-    The sum of a_c (log Z - x_c) over the classes c, where log Z is the `logsumexp` of the row and a_c the weight of the
-    class: that of the label, else weight times probability. A class that weighs nothing does not count, even if its
-    logit is -inf. It is summed up as a_c (max - x_c), and log1p of what the other classes add to Z, all terms being
-    positive. If no label counts, the mean is nan and the sum 0.
+    A row's loss is the sum of a_c (log Z - x_c) over the classes c, where log Z is the `logsumexp` of the row and a_c
+    the weight of the class: that of the label, else weight times probability. A class that weighs nothing does not
+    count, even if its logit is -inf. It is summed up as a_c (max - x_c), and log1p of what the other classes add to Z,
+    all terms being positive. If no label counts, the mean is nan and the sum 0.
 
     With A the sum of the a_c and p = softmax(x), the gradient is A p_c - a_c, the Hessian's diagonal A p_c (1 - p_c).
     1 - p_c comes from the other classes where one has most of the probability, so that it keeps its digits.
@@ -333,15 +338,16 @@ def cross_entropy(
         "class_weight": _class_weight(name, weight, classes),
         "probabilities": z.dtype.kind == "f",
     }
+    labels, options["ignored"] = _ignored(name, z, ignore_index)
     if not options["probabilities"]:
-        options["ignored"] = _ignored(name, ignore_index)
+        z = labels
         _check_label_shape(name, z, x, k)
     elif z.shape != x.shape:
         raise ValueError(
             f"{name}: class probabilities must have the shape of the logits, {x.shape}, not {z.shape}; class labels "
             "must be integers"
         )
-    elif ignore_index is not None and ignore_index >= 0:
+    elif options["ignored"] is not None and options["ignored"] >= 0:
         raise ValueError(f"{name}: ignore_index is for labels; the targets are probabilities")
     return _row_loss(name, _CROSS_ENTROPY, x, z, k, dtype, reduction, return_grad, return_hess, options)
 
@@ -380,9 +386,12 @@ def nll_loss(
     Raises
     ------
     ValueError
-        If a label is out of range, shapes do not fit, or `reduction` is unknown.
+        If a label is out of range, shapes do not fit, `axis` is not one axis, or `reduction` is unknown.
+    numpy.exceptions.AxisError
+        If `axis` is out of range.
     TypeError
-        If an argument is not numeric, or complex or longdouble, or the labels are not integers.
+        If an argument is not numeric, complex, longdouble or has masked elements, or the labels or `ignore_index` are
+        not integers.
 
     Notes
     -----
@@ -403,7 +412,8 @@ def nll_loss(
     if z.dtype.kind == "f":
         raise TypeError(f"{name}: targets must be integer class labels, not {z.dtype}")
     _check_label_shape(name, z, x, k)
-    options = {"class_weight": _class_weight(name, weight, x.shape[k]), "ignored": _ignored(name, ignore_index)}
+    z, ignored = _ignored(name, z, ignore_index)
+    options = {"class_weight": _class_weight(name, weight, x.shape[k]), "ignored": ignored}
     return _row_loss(name, _NEGATIVE_LOG_LIKELIHOOD, x, z, k, dtype, reduction, False, False, options)
 
 
@@ -437,7 +447,7 @@ def _behaved(x: np.ndarray) -> np.ndarray:
 def _real(name: str, a: Any) -> tuple[np.ndarray, np.dtype]:
     """Return `a` in the dtype of a kernel, and the dtype that a result should have."""
     if isinstance(a, np.ma.MaskedArray) and np.ma.is_masked(a):
-        raise TypeError(f"{name}: an argument has masked elements; leave them out, or use weights or ignore_index")
+        raise TypeError(f"{name}: an argument has masked elements; leave them out, or let them weigh 0")
     x = as_array(name, a)
     working = working_dtype(x.dtype)
     if working is None:
@@ -451,10 +461,7 @@ def _targets(name: str, targets: Any) -> np.ndarray:
         raise TypeError(f"{name}: targets have masked elements; use ignore_index or weights for what does not count")
     if isinstance(targets, (list, tuple)) and len(targets) == 0:
         return np.empty(0, np.int64)
-    try:
-        z = np.asarray(targets)
-    except ValueError:
-        raise TypeError(f"{name}: the rows of targets have different lengths") from None
+    z = rectangular(name, targets)
     return _behaved(z) if z.dtype.kind in "biu" else _real(name, z)[0]
 
 
@@ -497,14 +504,18 @@ def _class_weight(name: str, weight: Any, classes: int) -> np.ndarray | None:
     return np.ascontiguousarray(w, np.float64)
 
 
-def _ignored(name: str, ignore_index: Any) -> int | None:
+def _ignored(name: str, labels: np.ndarray, ignore_index: Any) -> tuple[np.ndarray, int | None]:
+    """Return labels, and the one that does not count, as loops compare them: as int64."""
     if ignore_index is None:
-        return None
+        return labels, None
     try:
         index = operator.index(ignore_index)
     except TypeError:
         raise TypeError(f"{name}: ignore_index must be an integer or None, not {ignore_index!r}") from None
-    return index if -(2**63) <= index < 2**63 else None  # which no label is
+    if labels.dtype == np.uint64 and index >= 2**63 - 1:  # to loops, labels as large are one and the same
+        free = next(k for k in range(2**63 - 2, 0, -1) if not np.any(labels == k))
+        return np.where(labels == index, np.uint64(free), labels), free
+    return labels, index if -(2**63) <= index < 2**63 else None  # which no label is
 
 
 def _check_label_shape(name: str, labels: np.ndarray, x: np.ndarray, axis: int) -> None:
@@ -520,9 +531,10 @@ def _refuse_wrong_label(name: str, labels: np.ndarray, classes: int, ignored: in
     if ignored is not None:
         wrong &= labels != ignored
     position = tuple(int(i) for i in np.argwhere(wrong)[0])
+    where = f"[{', '.join(map(str, position))}]" if position else ""
     raise ValueError(
-        f"{name}: targets[{', '.join(map(str, position))}] is {labels[position]}, but labels run from 0 to "
-        f"{classes - 1}; use ignore_index for rows that do not count"
+        f"{name}: targets{where} is {labels[position]}, but labels run from 0 to {classes - 1}; "
+        "use ignore_index for rows that do not count"
     )
 
 
@@ -536,10 +548,14 @@ def _reduced(total: float, count: float, reduction: str, dtype: np.dtype) -> Any
     return cast(np.asarray(total), dtype)[()]
 
 
-def _result(loss: Any, derivatives: list[np.ndarray], dtype: np.dtype) -> Any:
-    if not derivatives:
-        return loss
-    return (loss, *(cast(d, dtype)[()] for d in derivatives))
+def _derivatives(x: np.ndarray, return_grad: bool, return_hess: bool) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """Make the arrays for the gradient and the Hessian, or None."""
+    return np.empty_like(x) if return_grad or return_hess else None, np.empty_like(x) if return_hess else None
+
+
+def _result(loss: Any, derivatives: tuple[np.ndarray | None, np.ndarray | None], dtype: np.dtype) -> Any:
+    wanted = [cast(d, dtype)[()] for d in derivatives if d is not None]
+    return (loss, *wanted) if wanted else loss
 
 
 def _element_loss(
@@ -559,12 +575,11 @@ def _element_loss(
     """Run the loop of a loss of elements, whose mean divides by `count`, and shape what it gives."""
     count = x.size if count is None else count
     scale = 1 / count if reduction == "mean" and count else 1.0
-    derivatives = [np.empty_like(x) for wanted in (return_grad or return_hess, return_hess) if wanted]
-    gradient, hessian = (*derivatives, None, None)[:2]
+    derivatives = _derivatives(x, return_grad, return_hess)
     each = None
     if reduction == "none":
         each = out if _takes_losses(out, x, (z, *factors)) else np.empty_like(x)
-    arguments = (x, z, *factors, each, gradient, hessian, None)
+    arguments = (x, z, *factors, each, *derivatives, None)
     total, _, _ = run_loss(function, arguments, scale=scale, **options)
     loss = _reduced(total, count, reduction, dtype) if each is None else cast(each, dtype)
     if each is None or each is not out:
@@ -596,16 +611,15 @@ def _row_loss(
     scale = 1.0
     if reduction == "mean" and (return_grad or return_hess):
         weight = x.size / max(x.shape[axis], 1)
-        if not options["probabilities"]:
+        if not options.get("probabilities"):
             arguments = (x, z, None, None, None)
             _, weight, wrong = run_loss(function, arguments, axis, only_weights=True, **options)
             if wrong:
                 _refuse_wrong_label(name, z, x.shape[axis], options["ignored"])
         scale = 1 / weight if weight else 0.0
-    derivatives = [np.empty_like(x) for wanted in (return_grad or return_hess, return_hess) if wanted]
-    gradient, hessian = (*derivatives, None, None)[:2]
+    derivatives = _derivatives(x, return_grad, return_hess)
     each = np.zeros(x.shape[:axis] + x.shape[axis + 1 :], x.dtype) if reduction == "none" else None
-    total, weight, wrong = run_loss(function, (x, z, each, gradient, hessian), axis, scale=scale, **options)
+    total, weight, wrong = run_loss(function, (x, z, each, *derivatives), axis, scale=scale, **options)
     if wrong:
         _refuse_wrong_label(name, z, x.shape[axis], options["ignored"])
     loss = _reduced(total, weight, reduction, dtype) if each is None else cast(each, dtype)[()]

@@ -338,3 +338,83 @@ def test_short_ways_agree_with_the_general_ones(dtype, options):
     big = np.array([[0, 2**64 - 100]], np.uint64)
     with pytest.raises(ValueError, match=r"targets\[0, 1\] is 18446744073709551516"):
         cross_entropy(np.zeros((1, 2, 3), dtype), big, **options)
+
+
+@pytest.mark.parametrize("target", supported_targets())
+@pytest.mark.parametrize("name", ["binary_cross_entropy", "focal", "kl_divergence", "cross_entropy"])
+def test_sums_do_not_drift(target, name):
+    """Equal losses round the same way each time."""
+    n = 2**22
+    x = np.broadcast_to(np.float32(-0.3), n)
+    z = np.broadcast_to(np.float32(0.7), n)
+    w = np.broadcast_to(np.float32(0.9), n)
+    arguments = (x, z, w, None, *[None] * 4)
+    axis = None
+    if name == "cross_entropy":
+        arguments, axis = (np.broadcast_to(np.float32([0.3, 0.5]), (n, 2)), np.zeros(n, np.int8), None, None, None), 1
+    one = tuple(a if a is None else a[:1] for a in arguments)
+    total, _, _ = run_loss(INDEX[name], arguments, axis, target=target)
+    single, _, _ = run_loss(INDEX[name], one, axis, target=target)
+    np.testing.assert_allclose(total / n, single, rtol=1e-8)
+
+
+def test_nan_is_seen_unless_it_weighs_nothing():
+    for dtype in ("f4", "f8"):
+        x, z = np.array([np.nan, 1.0, np.nan], dtype), np.array([1.0, np.nan, np.nan], dtype)
+        for options in ({}, {"pos_weight": 2.0}, {"weight": 2.0}, {"label_smoothing": 0.5}):
+            assert all(np.isnan(y).all() for y in bce(x, z, reduction="none", return_hess=True, **options)[:2])
+        assert all(not y.any() for y in bce(x, z, 0.0, reduction="none", return_hess=True))
+        assert all(not y.any() for y in focal_loss(x, z, weight=0.0, reduction="none", return_hess=True))
+        assert np.isnan(focal_loss(x, z, reduction="none")).all()
+
+
+def test_extreme_arguments():
+    x = np.array([[1.0, 2.0, 3.0]], "f4")
+    for weight in (1e13, 1e25, 1e-13):  # softmax's terms are lifted
+        _, g, h = cross_entropy(x, [0], [weight, 1, 1], reduction="sum", return_hess=True)
+        expected = fastlog.softmax(x.astype(float), 1)
+        np.testing.assert_allclose(g / np.float32(weight), expected - [[1, 0, 0]], rtol=1e-6)
+        np.testing.assert_allclose(h / np.float32(weight), expected * (1 - expected), rtol=1e-6)
+    g = cross_entropy(x, [[1.0, 1e-9, 0.0]], reduction="sum", return_grad=True)[1]
+    np.testing.assert_allclose(g.sum(dtype=float), 0, atol=1e-7)
+    _, g = cross_entropy(np.array([[60.0, 0.0]]), [[1.0, 1e-20]], reduction="sum", return_grad=True)
+    np.testing.assert_allclose(g, [[1e-20, -1e-20]], rtol=1e-5)
+    assert kl_divergence([-INF], [-800.0], log_target=True, reduction="sum") == INF
+    log_p, log_q = np.float32([88.0]), np.float32([88.5])
+    np.testing.assert_allclose(kl_divergence(log_q, log_p, log_target=True), -0.5 * np.exp(88.0), rtol=1e-5)
+    with pytest.raises(ValueError, match="gamma"):
+        focal_loss(x, x, gamma=1e39)
+    assert bce([1.0], np.array([255], "u1").view(bool)) == bce([1.0], [1])
+
+
+def test_labels_beyond_int64():
+    x = np.zeros((3, 2))
+    largest = np.array([0, 2**64 - 1, 2**64 - 1], np.uint64)
+    assert cross_entropy(x, largest, ignore_index=2**64 - 1) == np.log(2)
+    for ignored in (2**63 - 1, 2**64 - 2, -1, -100):
+        with pytest.raises(ValueError, match=r"targets\[1\] is 18446744073709551615"):
+            cross_entropy(x, largest, ignore_index=ignored)
+    assert cross_entropy(x, np.array([0, 2**63 - 1, 1]), ignore_index=2**63 - 1) == np.log(2)
+    with pytest.raises(ValueError, match="targets is 7,"):
+        cross_entropy(np.zeros(3), 7)
+
+
+def test_loops_refuse_what_they_cannot_read():
+    x = np.zeros((2, 3))
+    for arrays, axis in [
+        ((x, np.zeros(2), None, None, None), 1),  # labels that are no integers
+        ((x, np.zeros((2, 3), int), None, None, None), 1),
+        ((x, np.array(0), None, None, None), 1),
+        ((x, np.zeros(3, int), None, None, None), 1),
+        ((x, np.zeros(2, int), np.zeros(2, "f4"), None, None), 1),
+        ((x, np.zeros(2, int), None, np.zeros((3, 3)), None), 1),
+        ((x, np.zeros(2, int), None, None), 1),
+        ((x, np.zeros(2, int), None, None, None), 2),
+        ((x.astype("f2"), np.zeros(2, int), None, None, None), 1),
+    ]:
+        with pytest.raises(ValueError, match="."):
+            run_loss(INDEX["cross_entropy"], arrays, axis)
+    with pytest.raises(ValueError, match="probabilities|dtype"):
+        run_loss(INDEX["cross_entropy"], (x, np.zeros((2, 3), int), None, None, None), 1, probabilities=True)
+    with pytest.raises(ValueError, match="no loss"):
+        run_loss(INDEX["softplus"], (x, x), 1)

@@ -42,14 +42,6 @@ INLINE vec k_binary_cross_entropy_with_logits(vec x, vec z) {
     return v_select(v_eq(x, x), y, x);
 }
 
-/* The loss of weighted targets. An element that weighs nothing does not count, even where its loss is infinite. */
-INLINE vec k_weighted_cross_entropy(vec x, sides s) {
-    vec zero = v_set(0), magnitude = v_abs(x);
-    vec factor = v_select(v_eq(s.wrong, zero), zero, magnitude);
-    vec y = v_fma(factor, s.wrong, v_mul(v_add(s.wrong, s.right), p_tail(magnitude)));
-    return v_select(m_and(v_eq(s.wrong, zero), v_eq(s.right, zero)), zero, y);
-}
-
 /* With t = e^-|x|, sigmoid(|x|) = 1/(1 + t) and sigmoid(-|x|) = t/(1 + t). So d loss/d|x| = (wrong - right t)/(1 + t),
    and the second derivative is (wrong + right) t/(1 + t)^2. */
 typedef struct {
@@ -71,6 +63,11 @@ typedef struct {
     vec loss, gradient, hessian;
 } element;
 
+/* What a kernel gets: logit, target, the element's weight, and one of the target 1 besides. */
+typedef struct {
+    vec x, z, weight, pos_weight;
+} element_input;
+
 /* What is the same for all elements. */
 typedef struct {
     vec scale, positive, negative, gamma; /* focal loss: the weights of the two targets and the exponent */
@@ -84,21 +81,30 @@ INLINE vec k_bce_hessian(sides s, decay d, vec scale) {
     return v_mul(v_mul(v_mul(d.t, d.inverse), v_mul(v_add(s.wrong, s.right), d.inverse)), scale);
 }
 
-INLINE element k_binary_cross_entropy(vec x, vec z, settings c) {
-    sides s = p_sides(x, z, v_sub(v_set(1), z));
-    decay d = p_decay(p_exp_minus(v_abs(x)));
-    return (element){k_binary_cross_entropy_with_logits(x, z), k_bce_gradient(x, s, d, c.scale),
+INLINE element k_binary_cross_entropy(element_input in, settings c) {
+    sides s = p_sides(in.x, in.z, v_sub(v_set(1), in.z));
+    decay d = p_decay(p_exp_minus(v_abs(in.x)));
+    return (element){k_binary_cross_entropy_with_logits(in.x, in.z), k_bce_gradient(in.x, s, d, c.scale),
                      k_bce_hessian(s, d, c.scale)};
 }
 
-/* With a weight of the element, and one of the target 1 besides. */
-INLINE element k_binary_cross_entropy_weighted(vec x, vec z, vec weight, vec pos_weight, settings c) {
+/* An element that weighs nothing does not count, even where its loss is infinite or nan. */
+INLINE element p_weighing(element e, mask nothing) {
     vec zero = v_set(0);
-    sides s = p_sides(x, v_mul(v_mul(weight, pos_weight), z), v_mul(weight, v_sub(v_set(1), z)));
-    decay d = p_decay(p_exp_minus(v_abs(x)));
-    mask nothing = m_and(v_eq(s.wrong, zero), v_eq(s.right, zero));
-    return (element){k_weighted_cross_entropy(x, s), v_select(nothing, zero, k_bce_gradient(x, s, d, c.scale)),
-                     v_select(nothing, zero, k_bce_hessian(s, d, c.scale))};
+    return (element){v_select(nothing, zero, e.loss), v_select(nothing, zero, e.gradient),
+                     v_select(nothing, zero, e.hessian)};
+}
+
+INLINE element k_binary_cross_entropy_weighted(element_input in, settings c) {
+    vec x = in.x, zero = v_set(0), magnitude = v_abs(x);
+    vec positive = v_mul(v_mul(in.weight, in.pos_weight), in.z);
+    sides s = p_sides(x, positive, v_mul(in.weight, v_sub(v_set(1), in.z)));
+    decay d = p_decay(p_exp_minus(magnitude));
+    vec factor = v_select(v_eq(s.wrong, zero), zero, magnitude);
+    vec loss = v_fma(factor, s.wrong, v_mul(v_add(s.wrong, s.right), p_tail(magnitude)));
+    element e = {v_select(v_eq(x, x), loss, x), k_bce_gradient(x, s, d, c.scale), k_bce_hessian(s, d, c.scale)};
+    mask both = m_and(v_eq(s.wrong, zero), v_eq(s.right, zero));
+    return p_weighing(e, m_or(v_eq(in.weight, zero), both));
 }
 
 /* GROUP vectors of ordinary logits (|x| below -NORMAL_MIN) and targets, of which the sum of losses is wanted: that of
@@ -108,6 +114,7 @@ typedef struct {
     vec linear, q, largest;
 } group_sum;
 
+_Static_assert(GROUP == 8, "products are joined by eights");
 INLINE vec p_join_products(vec q1, vec q2) { return v_fma(q1, q2, v_add(q1, q2)); }
 
 INLINE group_sum k_binary_cross_entropy_group(const real *x, const real *z, real *gradient, real *hessian, vec scale) {
@@ -161,15 +168,15 @@ INLINE vec p_power(dw log_m, vec gamma) {
 
 /* With m' = r m: r = -sigmoid(x) for z = 1, sigmoid(-x) for z = 0, (1 - 2 z) sigmoid(x) sigmoid(-x)/m between, and
    m''/m' = sigmoid(-x) - sigmoid(x). The rest is the product rule. */
-INLINE element k_focal(vec x, vec z, vec weight, settings c) {
-    vec zero = v_set(0), one = v_set(1), gamma = c.gamma;
+INLINE element k_focal(element_input in, settings c) {
+    vec x = in.x, z = in.z, zero = v_set(0), one = v_set(1), gamma = c.gamma;
     mask below = v_lt(x, zero), nan = m_or(v_ne(x, x), v_ne(z, z));
     decay d = p_decay(p_exp_minus(v_abs(x)));
     vec high = d.inverse, low = v_mul(d.t, d.inverse);
     vec of_one = v_select(below, low, high), of_zero = v_select(below, high, low), rest = v_sub(one, z);
     vec m = v_fma(z, of_zero, v_mul(rest, of_one));
     vec factor =
-        v_mul(v_mul(weight, v_fma(c.positive, z, v_mul(c.negative, rest))), p_power(p_log_other(x, z, m), gamma));
+        v_mul(v_mul(in.weight, v_fma(c.positive, z, v_mul(c.negative, rest))), p_power(p_log_other(x, z, m), gamma));
     vec b = k_binary_cross_entropy_with_logits(x, z), finite_b = v_min(b, v_set(REAL_MAX));
     vec b1 = v_fnma(z, of_zero, v_mul(rest, of_one)), b2 = v_mul(of_one, of_zero);
     vec between = v_div(v_mul(v_sub(rest, z), b2), v_select(v_lt(m, v_set(REAL_MIN)), one, m));
@@ -180,10 +187,9 @@ INLINE element k_focal(vec x, vec z, vec weight, settings c) {
                       v_mul(slope, v_add(v_mul(v_sub(gamma, one), r), v_sub(of_zero, of_one))));
     vec hessian = v_mul(v_mul(factor, curve), c.scale), loss = v_mul(factor, b);
     loss = v_select(m_or(v_eq(factor, zero), v_eq(b, zero)), zero, loss);
-    mask nothing = v_eq(weight, zero);
-    return (element){v_select(nothing, zero, v_select(nan, v_set(REAL_NAN), loss)),
-                     v_select(nothing, zero, v_select(nan, v_set(REAL_NAN), gradient)),
-                     v_select(nothing, zero, v_select(nan, v_set(REAL_NAN), hessian))};
+    element e = {v_select(nan, v_set(REAL_NAN), loss), v_select(nan, v_set(REAL_NAN), gradient),
+                 v_select(nan, v_set(REAL_NAN), hessian)};
+    return p_weighing(e, v_eq(in.weight, zero));
 }
 
 /* ---- Kullback-Leibler divergence: p (log p - log q), 0 where p is 0 ---- */
@@ -192,19 +198,23 @@ INLINE element p_kl_divergence(vec p, dw log_p, vec log_q) {
     dw difference = dw_two_sum(log_p.hi, v_neg(log_q));
     vec infinite = v_sub(log_p.hi, log_q), small = v_add(difference.lo, log_p.lo);
     mask finite = v_lt(v_abs(infinite), v_set(REAL_INFINITY));
-    vec loss = v_mul(p, v_select(finite, v_add(difference.hi, small), infinite));
-    mask nothing = m_and(v_eq(p, v_set(0)), v_eq(log_q, log_q));
-    return (element){v_select(nothing, v_set(0), loss), v_neg(p), v_set(0)};
+    mask nothing = m_and(v_eq(log_p.hi, v_set(-REAL_INFINITY)), v_eq(log_q, log_q));
+    vec loss = v_select(finite, v_mul(p, v_add(difference.hi, small)), infinite);
+    return (element){.loss = v_select(nothing, v_set(0), loss)};
 }
 
-INLINE element k_kl_divergence(vec log_q, vec p) { return p_kl_divergence(p, m_log(p), log_q); }
+INLINE element k_kl_divergence(element_input in, settings c) {
+    (void)c;
+    return p_kl_divergence(in.z, m_log(in.z), in.x);
+}
 
-/* Of log p. */
-INLINE element k_kl_divergence_of_logs(vec log_q, vec log_p) {
-    vec p = p_exp_minus(v_max(v_neg(log_p), v_set(0)));
-    vec above = m_exp_word(v_min(v_max(log_p, v_set(0)), v_set(-NORMAL_MIN)), m_word_rounder(v_set(0)));
-    p = v_select(v_lt(v_set(0), log_p), above, p);
-    return p_kl_divergence(v_select(v_eq(log_p, log_p), p, log_p), (dw){log_p, v_set(0)}, log_q);
+/* Of log p. Above 0, where it is no probability's, p is the square of e^(log p / 2), which does not overflow before. */
+INLINE element k_kl_divergence_of_logs(element_input in, settings c) {
+    (void)c;
+    vec log_p = in.z, zero = v_set(0), half = v_mul(v_max(log_p, zero), v_set(REAL(0.5)));
+    vec root = m_exp_word(v_min(half, v_set(-NORMAL_MIN)), m_word_rounder(zero));
+    vec p = v_select(v_lt(zero, log_p), v_mul(root, root), p_exp_minus(v_max(v_neg(log_p), zero)));
+    return p_kl_divergence(v_select(v_eq(log_p, log_p), p, log_p), (dw){log_p, zero}, in.x);
 }
 
 #endif

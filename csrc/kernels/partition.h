@@ -78,13 +78,13 @@ INLINE vec k_softmax(vec term, norm z) {
 
 /* log_softmax = x - log Z, each part of log Z subtracted in turn. Where x is the maximum and dominates, the first
    difference is exact, and what remains is -log1p(rest) with all its digits. Infinite and nan differences remain. */
-INLINE norm p_log_norm(partition p) {
+INLINE norm n_log_softmax(tally t) {
+    partition p = p_partition(&t, 0);
     dw log_z = p_log(p);
     mask finite = v_lt(v_abs(log_z.hi), v_set(REAL_INFINITY));
     vec hi = v_select(v_eq(p.rest.hi, p.rest.hi), log_z.hi, p.rest.hi);
     return (norm){.value = {hi, v_select(finite, log_z.lo, v_set(0))}};
 }
-INLINE norm n_log_softmax(tally t) { return p_log_norm(p_partition(&t, 0)); }
 INLINE vec k_log_softmax(vec x, norm z) { return v_sub(v_sub(x, z.value.hi), z.value.lo); }
 
 /* Cross-entropy of a row with the weights a_c of its classes, sum of a_c (log Z - x_c): given gap, the sum of

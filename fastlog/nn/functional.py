@@ -57,10 +57,11 @@ def softplus(input: Any, beta: float = 1, threshold: float = 20) -> Any:
     """
     if beta == 1:
         return _fastlog.softplus(input)
-    # max(x, 0) stands apart, so that an overflow of beta x does no harm.
+    # What is linear stands apart, so that an overflow of beta x does no harm.
     with np.errstate(over="ignore"):
         scaled = np.abs(np.multiply(input, beta))
-    return np.maximum(input, 0) + _fastlog.softplus(-scaled) / beta
+    linear = np.maximum(input, 0) if beta > 0 else np.minimum(input, 0)
+    return linear + _fastlog.softplus(-scaled) / beta
 
 
 def softmax(input: Any, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Any:
@@ -141,15 +142,17 @@ def kl_div(
     and 'none' leaves each element to itself; see `fastlog.kl_divergence`. The shapes may be broadcast together.
     """
     reduction = legacy_reduction(size_average, reduce, reduction)
-    if np.shape(input) != np.shape(target):
-        input, target = np.broadcast_arrays(input, target)
     if reduction == "mean":
         message = "reduction='mean' divides by the number of elements; the divergence's own mean is 'batchmean'"
         warnings.warn(message, UserWarning, stacklevel=2)
-    if reduction == "batchmean" and np.ndim(input):
-        total = _fastlog.kl_divergence(input, target, log_target=log_target, reduction="sum")
-        return total / total.dtype.type(len(input)) if len(input) else total.dtype.type(np.nan)
-    return _fastlog.kl_divergence(input, target, log_target=log_target, axis=(), reduction=reduction)
+    if np.shape(input) == np.shape(target):
+        return _fastlog.kl_divergence(input, target, log_target=log_target, axis=(), reduction=reduction)
+    rows = (*np.shape(input), 1)[0]
+    input, target = np.broadcast_arrays(input, target)
+    if reduction != "batchmean":
+        return _fastlog.kl_divergence(input, target, log_target=log_target, axis=(), reduction=reduction)
+    total = _fastlog.kl_divergence(input, target, log_target=log_target, reduction="sum")
+    return total / total.dtype.type(rows)
 
 
 def legacy_reduction(size_average: bool | None, reduce: bool | None, reduction: str) -> str:
