@@ -12,7 +12,7 @@ SOURCES := pyproject.toml CMakeLists.txt fastlog/_core.pyx $(shell find csrc -ty
 
 .NOTPARALLEL:
 
-.PHONY: bench test check exhaustive accuracy vec-neon clean help
+.PHONY: bench test check exhaustive accuracy vec-neon peers clean help
 help:
 	@sed -n 's/^# make/make/p' Makefile
 
@@ -59,6 +59,10 @@ vec-neon: $(VENV)/test.stamp
 	  -DFASTLOG_PYTHON=OFF -DFASTLOG_C_TESTS=ON
 	$(BIN)/cmake --build build/neon --parallel 2
 	$(BIN)/ctest --test-dir build/neon --output-on-failure
+
+# make peers   fastlog.nn and fastlog.tf beside torch and TensorFlow, which it installs; tests/doors.json has their values
+peers: $(VENV)/test.stamp $(VENV)/peers.stamp
+	$(BIN)/pytest tests/test_doors.py tests/test_seeds.py
 
 clean:
 	rm -rf build dist $(VENV) .pytest_cache .hypothesis .mypy_cache .ruff_cache

@@ -23,7 +23,8 @@ class Function:
         The row of csrc/functions.def whose kernel does the work.
     arguments : tuple of str
         The arrays it needs: logits `x` and `y`, the greater `high` and the smaller `low` of the two, `x` made
-        `negative` and `positive`, probabilities `p` and `q`, targets `z` (0 or 1), class `labels`.
+        `negative` and `positive`, probabilities `p` and `q` and their logarithms `log_p` and `log_q`, targets `z` (0
+        or 1), class `labels`.
     along_rows : bool
         Whether it works along an axis.
     calls : dict
@@ -181,6 +182,25 @@ FUNCTIONS = (
         "numba": "t = exp(-abs(x)); total += max(x, zero) - x * z + log1p(t);"
         " out[i] = ((one if x >= zero else t) / (one + t) - z) / n",
     }),
+    Function("focal_loss", "focal", ("x", "z"), False, {
+        "fastlog": "fastlog.focal_loss(x, z)",
+        "SciPy": "np.mean(((1 - z) * x - special.log_expit(x)) * special.expit(np.where(z, -x, x)) ** 2)",
+        "PyTorch": "(F.binary_cross_entropy_with_logits(x, z, reduction='none')"
+        " * torch.sigmoid(torch.where(z > 0, -x, x)) ** 2).mean()",
+        "JAX": "jax.numpy.mean((jax.nn.softplus(x) - x * z) * jax.nn.sigmoid(jax.numpy.where(z > 0, -x, x)) ** 2)",
+    }),
+    Function("kl_divergence", "kl_divergence", ("log_p", "q"), False, {
+        "fastlog": "fastlog.kl_divergence(log_p, q)",
+        "SciPy": "np.mean(special.xlogy(q, q) - q * log_p)",
+        "PyTorch": "F.kl_div(log_p, q, reduction='sum') / q.numel()",
+        "JAX": "jax.numpy.mean(jax.scipy.special.xlogy(q, q) - q * log_p)",
+    }),
+    Function("kl_divergence, log_target", "kl_divergence_of_logs", ("log_p", "log_q"), False, {
+        "fastlog": "fastlog.kl_divergence(log_p, log_q, log_target=True)",
+        "NumPy": "np.mean(np.exp(log_q) * (log_q - log_p))",
+        "PyTorch": "F.kl_div(log_p, log_q, reduction='sum', log_target=True) / log_q.numel()",
+        "JAX": "jax.numpy.mean(jax.numpy.exp(log_q) * (log_q - log_p))",
+    }),
     Function("logsumexp", "logsumexp", ("x",), True, {
         "fastlog": "fastlog.logsumexp(x, axis=axis)",
         "SciPy": "special.logsumexp(x, axis=axis)",
@@ -214,6 +234,12 @@ FUNCTIONS = (
         "JAX": "(lambda value, gradient: gradient + 0 * value)(*jax.value_and_grad("
         "lambda x: -jax.numpy.mean(jax.numpy.take_along_axis("
         "jax.nn.log_softmax(x, axis), jax.numpy.expand_dims(labels, axis), axis)))(x))",
+    }),
+    Function("nll_loss", "negative_log_likelihood", ("x", "labels"), True, {
+        "fastlog": "fastlog.nll_loss(x, labels, axis=axis)",
+        "NumPy": "-np.mean(np.take_along_axis(x, np.expand_dims(labels, axis), axis))",
+        "PyTorch": "F.nll_loss(rows, labels)",
+        "JAX": "-jax.numpy.mean(jax.numpy.take_along_axis(x, jax.numpy.expand_dims(labels, axis), axis))",
     }),
     Function("logsumexp, weighted", "logsumexp_weighted", ("x", "positive"), True, {
         "fastlog": "fastlog.logsumexp(x, axis=axis, b=positive)",
@@ -319,8 +345,12 @@ def make_arrays(case: Case) -> dict[str, Any]:
     if "negative" in case.function.arguments:
         made["negative"] = -np.abs(x)
     for k, name in enumerate("pq"):
-        if name in case.function.arguments:  # the logistic function of the normal numbers: in (0, 1)
-            made[name] = (1 / (1 + np.exp(-_normal(k)[: case.elements]))).astype(case.dtype)
+        if not {name, f"log_{name}"} & set(case.function.arguments):
+            continue
+        probability = 1 / (1 + np.exp(-_normal(k)[: case.elements]))  # in (0, 1)
+        made[name] = probability.astype(case.dtype)
+        if f"log_{name}" in case.function.arguments:
+            made[f"log_{name}"] = np.log(probability).astype(case.dtype)
     if "z" in case.function.arguments:
         made["z"] = (_normal(1)[: case.elements] > 0).astype(case.dtype)
     if "labels" in case.function.arguments:

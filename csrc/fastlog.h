@@ -41,15 +41,12 @@ typedef struct {
     int ignores;
     int only_weights; /* nothing but `weight` and `wrong` is wanted */
     double total[2];  /* OUT: the sum of all losses in two words is added to it, if EACH is not wanted */
-    double weight;    /* OUT: the weights of the labels that count are, too */
-    int64_t wrong;    /* OUT: and the number of labels out of range */
+    double weight[2]; /* OUT: that of the weights of the labels that count */
+    int64_t wrong;    /* OUT: the number of labels out of range is added to it */
 } fl_loss;
 
-/* An infinite sum has no rounding error to add. */
-static inline double fl_loss_total(const fl_loss *loss) {
-    double sum = loss->total[0];
-    return sum - sum == 0 ? sum + loss->total[1] : sum;
-}
+/* A sum in two words as one; an infinite sum has no rounding error to add. */
+static inline double fl_sum(const double sum[2]) { return sum[0] - sum[0] == 0 ? sum[0] + sum[1] : sum[0]; }
 
 enum fl_function {
 #define FL_FUNCTION(name, ...) FL_##name,

@@ -92,11 +92,15 @@ INLINE void add_losses(loss_sum *s, dw y) {
     for (intptr_t k = 0; k < LANES; k++) s->all = total_add(s->all, lanes[k]);
 }
 
+static void add_total(double sum[2], total t) {
+    total all = total_add((total){sum[0], sum[1]}, t.hi);
+    sum[0] = all.hi, sum[1] = all.lo + t.lo;
+}
+
 /* Empties the sum into the result. */
 static void give_total(loss_sum *s, fl_loss *f) {
     empty_lanes(s);
-    total sum = total_add((total){f->total[0], f->total[1]}, s->all.hi);
-    f->total[0] = sum.hi, f->total[1] = sum.lo + s->all.lo;
+    add_total(f->total, s->all);
     s->all = (total){0, 0};
 }
 
@@ -215,7 +219,7 @@ INLINE void run_elements(element_function f, char **args, const intptr_t *dims, 
         if (!row[ROW_SUMS]) continue;
         options->total[0] = options->total[1] = 0;
         give_total(&s, options);
-        double y = fl_loss_total(options);
+        double y = fl_sum(options->total);
         memcpy(row[ROW_SUMS], &y, sizeof y);
     }
     give_total(&s, options);
@@ -337,8 +341,10 @@ static void class_weights(row_losses *l, const row_info *info, intptr_t r, intpt
         for (intptr_t i = 0; i < n; i++) a[i] = info->counts[k] ? even : 0;
         if (info->counts[k] && at >= 0 && at < n) a[at] += kept;
     }
-    if (f->class_weight)
-        for (intptr_t i = 0; i < n; i++) a[i] *= (real)f->class_weight[c + i];
+    for (intptr_t i = 0; i < n && f->class_weight; i++) {
+        real weight = (real)f->class_weight[c + i];
+        a[i] = weight == 0 ? 0 : a[i] * weight;
+    }
     for (intptr_t i = n; i % LANES; i++) a[i] = 0;
 }
 
@@ -465,7 +471,7 @@ typedef struct {
 INLINE probability p_probability(vec product, real factor, vec x, real max, real other) {
     vec one = v_set(1), zero = v_set(0);
     if (factor == 0) return (probability){zero, zero}; /* they will be multiplied by it */
-    if (max - max != 0 && other == 0) {
+    if (max == REAL_INFINITY && other == 0) {
         vec p = v_select(v_eq(x, v_set(max)), one, zero);
         return (probability){p, v_sub(one, p)};
     }
@@ -534,7 +540,7 @@ static void begin_rows(row_losses *l, char **args, const intptr_t *dims, const i
 
 static void give_results(row_losses *l) {
     give_total(&l->sum, l->options);
-    l->options->weight += l->weight.hi + l->weight.lo;
+    add_total(l->options->weight, l->weight);
 }
 
 INLINE void only_labels(row_losses *l) {

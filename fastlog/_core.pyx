@@ -60,9 +60,9 @@ cdef extern from "fastlog.h":
         int ignores
         int only_weights
         double total[2]
-        double weight
+        double weight[2]
         int64_t wrong
-    double fl_loss_total(const fl_loss *loss) noexcept nogil
+    double fl_sum(const double *sum) noexcept nogil
     ctypedef struct fl_table:
         fl_loop *loop[1]
         fl_loop *narrow[1]
@@ -635,8 +635,8 @@ def run_loss(int function, tuple arrays, axis=None, *, double scale=1.0, double 
     cdef intptr_t steps[2 * MAX_ARGUMENTS]
     cdef cnp.npy_intp own[MAX_ARGUMENTS]
     cdef fl_loss options
-    if not -1 <= core < nd:
-        raise ValueError(f"axis {core} of {nd}")
+    if not (0 if of_rows else -1) <= core < nd:
+        raise ValueError(f"axis {axis} of {nd}")
     memset(&options, 0, sizeof(options))
     options.target_type = type_code(<cnp.ndarray>arrays[1])
     options.scale, options.smoothing, options.gamma = scale, smoothing, gamma
@@ -710,7 +710,7 @@ def run_loss(int function, tuple arrays, axis=None, *, double scale=1.0, double 
     if cnp.PyArray_SIZE(x) or of_rows:
         with nogil:
             run_rows_of(loop, args, dims, steps, arguments, axes - 1, shape, strides, &options)
-    return fl_loss_total(&options), options.weight, options.wrong
+    return fl_sum(options.total), fl_sum(options.weight), options.wrong
 
 
 cdef cnp.npy_intp stride_along(object array, int axis, int nd, int without, cnp.npy_intp length) except? -1:
@@ -786,7 +786,7 @@ cdef object call_loss(loss_call *call, cnp.ndarray x, cnp.ndarray losses, bint r
     cdef double count = <double>call.dims[1], value
     cdef bint mean = reduction == "mean"
     cdef int each = 2 if rows else 4, arguments = 5 if rows else 8, k
-    if not mean and reduction != "sum" and reduction != "none":
+    if not isinstance(reduction, str) or (not mean and reduction != "sum" and reduction != "none"):
         return None
     call.options.scale = 1
     if mean and (return_grad or return_hess):
@@ -795,8 +795,9 @@ cdef object call_loss(loss_call *call, cnp.ndarray x, cnp.ndarray losses, bint r
             run_call(call)
             if call.options.wrong:
                 return None
-            count = call.options.weight
-            call.options.only_weights, call.options.weight = False, 0
+            count = fl_sum(call.options.weight)
+            call.options.only_weights = False
+            call.options.weight[0] = call.options.weight[1] = 0
         if count == 0:
             return None
         call.options.scale = 1 / count
@@ -818,9 +819,9 @@ cdef object call_loss(loss_call *call, cnp.ndarray x, cnp.ndarray losses, bint r
         if cnp.PyArray_NDIM(losses) == 0:
             results[0] = results[0][()]
     else:
-        value = fl_loss_total(&call.options)
+        value = fl_sum(call.options.total)
         if mean:
-            count = call.options.weight if rows else count
+            count = fl_sum(call.options.weight) if rows else count
             if count == 0:
                 return None
             value /= count

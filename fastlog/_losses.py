@@ -426,10 +426,10 @@ def _check_reduction(name: str, reduction: str, choices: tuple[str, ...] = _REDU
 
 
 def _number(name: str, argument: str, value: Any) -> float:
-    try:
-        return float(value)
-    except (TypeError, ValueError):
-        raise TypeError(f"{name}: {argument} must be a number, not {value!r}") from None
+    x = np.asanyarray(value)
+    if x.ndim or x.dtype.kind not in "biuf" or isinstance(x, np.ma.MaskedArray):
+        raise TypeError(f"{name}: {argument} must be a number, not {value!r}")
+    return float(x)
 
 
 def _in_unit_interval(name: str, argument: str, value: Any) -> float:
@@ -581,9 +581,9 @@ def _element_loss(
         each = out if _takes_losses(out, x, (z, *factors)) else np.empty_like(x)
     arguments = (x, z, *factors, each, *derivatives, None)
     total, _, _ = run_loss(function, arguments, scale=scale, **options)
-    loss = _reduced(total, count, reduction, dtype) if each is None else cast(each, dtype)
+    loss = each
     if each is None or each is not out:
-        loss = deliver(np.asarray(loss), out)
+        loss = deliver(np.asarray(_reduced(total, count, reduction, dtype) if each is None else cast(each, dtype)), out)
     return _result(loss, derivatives, dtype)
 
 

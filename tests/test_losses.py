@@ -418,3 +418,56 @@ def test_loops_refuse_what_they_cannot_read():
         run_loss(INDEX["cross_entropy"], (x, np.zeros((2, 3), int), None, None, None), 1, probabilities=True)
     with pytest.raises(ValueError, match="no loss"):
         run_loss(INDEX["softplus"], (x, x), 1)
+
+
+def test_more_limits():
+    for rows in (1, 2, 20):  # however rows are summed
+        for value, expected in ((-INF, np.nan), (INF, 0.0), (3.0, 0.0)):
+            np.testing.assert_array_equal(cross_entropy(np.full((rows, 1), value), np.zeros(rows, int)), expected)
+    x, p = [[1.0, 2.0]], [[np.nan, 1.0]]
+    assert cross_entropy(x, p, weight=[0, 1.0], reduction="none") == cross_entropy(x, [1], reduction="none")
+    for target in (np.nan, INF, -INF):
+        assert bce([1.0], [target], weight=[0.0], reduction="none", return_hess=True)[0] == 0
+    loss, g = cross_entropy([[1.0, 2.0]], [[1.0, -1.0]], reduction="none", return_grad=True)
+    assert loss == 1
+    assert g.tolist() == [[-1, 1]]
+
+
+def test_the_mean_divides_by_an_exact_weight():
+    weight = np.array([1.1838669778434, 1, 1, 1, 1])
+    assert nll_loss(np.full((100000, 5, 3), -1.0), np.zeros((100000, 3), int), weight, axis=1) == 1
+
+
+def test_out_of_another_dtype():
+    out = np.empty(1, "f4")
+    assert bce(np.array([60000], "f2"), [0], [10.0], reduction="none", out=out) is out
+    assert out == 600000
+    wide = np.empty(2)
+    assert bce(np.array([1, 2], "f4"), [0, 1], reduction="none", out=wide) is wide
+    np.testing.assert_array_equal(wide, bce(np.array([1, 2], "f4"), [0, 1], reduction="none"))
+
+
+def test_arguments_that_are_no_numbers():
+    for bad in ("0.5", b"0.5", 0.5j, np.complex128(0.5), np.ma.masked, None, [0.5], 10**400):
+        for call in (
+            lambda bad: bce([1.0], [1], label_smoothing=bad),
+            lambda bad: cross_entropy([[1.0]], [0], label_smoothing=bad),
+            lambda bad: focal_loss([1.0], [1], 0.5, bad),
+        ):
+            with pytest.raises(TypeError, match="must be a number"):
+                call(bad)
+    for loss, targets in ((bce, np.ones((1, 2))), (cross_entropy, np.array([1]))):
+        for bad in (None, 1, np.ma.masked, ["mean"]):
+            with pytest.raises((ValueError, TypeError), match="reduction"):
+                loss(np.ones((1, 2)), targets, reduction=bad)
+    with pytest.raises(TypeError, match="ignore_index"):
+        cross_entropy(np.zeros((1, 2)), np.ones((1, 2)), ignore_index=-1.5)
+    masked = np.ma.array([[1.0, 0.0]], mask=[[True, False]])
+    for call in (
+        lambda: fastlog.tf.nn.softmax_cross_entropy_with_logits(masked, [[1.0, 2.0]]),
+        lambda: fastlog.tf.nn.sparse_softmax_cross_entropy_with_logits(np.ma.array([1], mask=[True]), [[1.0, 2.0]]),
+        lambda: fastlog.nn.functional.kl_div(masked, [[0.5]], reduction="sum"),
+    ):
+        with pytest.raises(TypeError, match="mask"):
+            call()
+    assert fastlog.tf.nn.sparse_softmax_cross_entropy_with_logits([], np.zeros((0, 3))).shape == (0,)

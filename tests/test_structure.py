@@ -9,7 +9,7 @@ import pytest
 from reference import ELEMENTWISE
 
 import fastlog
-from fastlog._core import NAMES, claims, functions
+from fastlog._core import INDEX, NAMES, claims, functions
 from fastlog._docs import DOCS
 
 ROOT = Path(__file__).parents[1]
@@ -35,8 +35,8 @@ def test_row_is_complete(name):
 
 def test_every_public_row_has_a_benchmark():
     cases = (ROOT / "bench" / "cases.py").read_text()
-    for name in NAMES:
-        if name in fastlog.__all__:
+    for name in INDEX:
+        if name in fastlog.__all__ or name not in NAMES:  # or is a loss
             assert f'"{name}"' in cases, f"no benchmark of {name} in bench/cases.py"
 
 

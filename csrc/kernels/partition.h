@@ -89,16 +89,15 @@ INLINE vec k_log_softmax(vec x, norm z) { return v_sub(v_sub(x, z.value.hi), z.v
 
 /* Cross-entropy of a row with the weights a_c of its classes, sum of a_c (log Z - x_c): given gap, the sum of
    a_c (max - x_c), and `weight`, that of the a_c, it is gap + weight log1p(rest), where no term is negative. With a
-   single infinite maximum, rest is 0, and this is the limit; with several there is none. */
+   single maximum of inf, rest is 0, and this is the limit; with several, or -inf, there is none. */
 INLINE dw k_cross_entropy(dw gap, vec weight, partition p) {
     dw log = m_log1p(p.rest), tail = dw_mul(weight, log.hi);
     dw sum = dw_two_sum(gap.hi, tail.hi);
     sum.lo = v_add(v_add(sum.lo, gap.lo), v_fma(weight, log.lo, tail.lo));
     vec infinity = v_set(REAL_INFINITY);
-    mask finite = v_lt(v_abs(sum.hi), infinity),
-         no_limit = m_and(v_eq(v_abs(p.max), infinity), v_ne(p.rest.hi, v_set(0)));
-    vec hi = v_select(m_and(no_limit, v_lt(gap.hi, infinity)), v_set(REAL_NAN), sum.hi);
-    return (dw){hi, v_select(finite, sum.lo, v_set(0))};
+    mask finite = v_lt(v_abs(sum.hi), infinity), several = m_and(v_eq(p.max, infinity), v_ne(p.rest.hi, v_set(0)));
+    mask no_limit = m_and(m_or(several, v_eq(p.max, v_neg(infinity))), v_lt(gap.hi, infinity));
+    return (dw){v_select(no_limit, v_set(REAL_NAN), sum.hi), v_select(finite, sum.lo, v_set(0))};
 }
 
 /* The sum of the probabilities of all classes but the largest one. */

@@ -148,7 +148,7 @@ def kl_div(
     if np.shape(input) == np.shape(target):
         return _fastlog.kl_divergence(input, target, log_target=log_target, axis=(), reduction=reduction)
     rows = (*np.shape(input), 1)[0]
-    input, target = np.broadcast_arrays(input, target)
+    input, target = np.broadcast_arrays(input, target, subok=True)  # which keeps masks: they are refused
     if reduction != "batchmean":
         return _fastlog.kl_divergence(input, target, log_target=log_target, axis=(), reduction=reduction)
     total = _fastlog.kl_divergence(input, target, log_target=log_target, reduction="sum")

@@ -66,12 +66,12 @@ def softmax_cross_entropy_with_logits(labels: Any, logits: Any, axis: int = -1, 
     Labels are broadcast to the shape of the logits.
     """
     labels, logits = _both(labels, logits)
-    probabilities = np.asarray(labels)
+    probabilities = np.asanyarray(labels)  # which keeps masks: they are refused
     if probabilities.dtype.kind in "biu":  # one-hot
         probabilities = probabilities.astype(np.float64)
     if probabilities.ndim == np.ndim(logits) and probabilities.shape != np.shape(logits):
         try:
-            probabilities = np.broadcast_to(probabilities, np.shape(logits))
+            probabilities = np.broadcast_to(probabilities, np.shape(logits), subok=True)
         except ValueError:
             raise ValueError(f"labels of shape {probabilities.shape} do not fit logits of {np.shape(logits)}") from None
     return _fastlog.cross_entropy(logits, probabilities, None, None, "none", axis=axis)
@@ -86,10 +86,10 @@ def sparse_softmax_cross_entropy_with_logits(labels: Any, logits: Any, name: str
         If a label is out of range, or the shape of the labels is not that of the logits without the last axis.
     """
     labels, logits = _both(labels, logits)
-    counted = np.asarray(labels)
-    if counted.dtype.kind not in "biu":
+    counted = np.asanyarray(labels)
+    if counted.size and counted.dtype.kind not in "biu":
         raise TypeError(f"labels must be integers, not {counted.dtype}")
-    return _fastlog.cross_entropy(logits, counted, reduction="none", ignore_index=None)
+    return _fastlog.cross_entropy(logits, labels, None, None, "none")
 
 
 def _both(labels: Any, logits: Any) -> tuple[Any, Any]:

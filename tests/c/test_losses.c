@@ -66,7 +66,7 @@ static void test_elements(int target, int width, int n, int soft, int with_each,
         check("gradient", target, width, n, i, get(gradient, i, width), up - down, rounded_to(up + down, width));
         check("Hessian", target, width, n, i, get(hessian, i, width), high * low, rounded_to(high * low, width));
     }
-    if (!with_each) check("sum", target, width, n, -1, loss.total[0] + loss.total[1], sum, rounded_to(sum, width));
+    if (!with_each) check("sum", target, width, n, -1, fl_sum(loss.total), sum, rounded_to(sum, width));
 }
 
 static void test_labelled(int target, int width, int rows, int n, uint64_t *state) {
@@ -100,7 +100,7 @@ static void test_labelled(int target, int width, int rows, int n, uint64_t *stat
     }
     args[2] = 0;
     run(target, FL_cross_entropy, width, args, dims, steps, &loss);
-    check("sum of rows", target, width, n, -1, loss.total[0] + loss.total[1], sum, rounded_to(sum, width));
+    check("sum of rows", target, width, n, -1, fl_sum(loss.total), sum, rounded_to(sum, width));
     if (loss.wrong && failures++ < 20) printf("WRONG %s f%d: labels\n", fl_targets[target].name, width);
 }
 
