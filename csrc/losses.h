@@ -287,15 +287,16 @@ static char *row_at(row_losses *l, int argument, intptr_t r) {
     return (char *)m->x + r * m->outer;
 }
 
-/* Which labels count; the others become 0. Returns how many are out of range. */
+/* Which labels count; the others become 0. Returns how many are out of range. Options are copied, as labels could be
+   theirs for all that the compiler knows, and the loop would not become one of vectors. */
 INLINE int64_t check_labels(row_info *info, const fl_loss *f, intptr_t classes, intptr_t rows) {
-    int64_t wrong = 0;
+    int64_t wrong = 0, ignores = f->ignores, ignored_label = f->ignored;
     for (intptr_t k = 0; k < rows; k++) {
-        int64_t right = (uint64_t)info->label[k] < (uint64_t)classes;
-        int64_t ignored = f->ignores & (info->label[k] == f->ignored);
+        int64_t label = info->label[k], right = (uint64_t)label < (uint64_t)classes;
+        int64_t ignored = ignores & (label == ignored_label), counts = right & (ignored ^ 1);
         wrong += (right | ignored) ^ 1;
-        info->counts[k] = right & (ignored ^ 1);
-        info->label[k] &= -info->counts[k];
+        info->counts[k] = counts;
+        info->label[k] = label & -counts;
     }
     return wrong;
 }
@@ -306,9 +307,9 @@ static void read_labels(row_losses *l, row_info *info, intptr_t r, intptr_t rows
     const matrix *labels = l->argument + ROW_TARGETS;
     const char *p = row_at(l, ROW_TARGETS, r);
     int64_t counted = 0;
+    int in_place = labels->outer == sizeof(int64_t) && f->target_type == (sizeof(long) == sizeof(int64_t) ? 'l' : 'q');
     for (intptr_t k = rows; k < LANES; k++) info->label[k] = info->counts[k] = 0;
-    if (labels->outer == sizeof(int64_t) && f->target_type == (sizeof(long) == sizeof(int64_t) ? 'l' : 'q'))
-        memcpy(info->label, p, (size_t)rows * sizeof *info->label);
+    if (in_place && rows == LANES) memcpy(info->label, p, sizeof info->label);
     else fetch_labels(info->label, p, labels->outer, rows, f->target_type);
     f->wrong += rows == LANES ? check_labels(info, f, l->n, LANES) : check_labels(info, f, l->n, rows);
     for (intptr_t k = 0; k < LANES; k++) {
@@ -573,12 +574,11 @@ static void loop_negative_log_likelihood_loss(char **args, const intptr_t *dims,
         row_info *info = info_of(&l, r);
         real y[LANES] = {0};
         read_labels(&l, info, r, rows);
-        for (intptr_t k = 0; k < rows; k++) {
-            if (info->label_weight[k] == 0) continue;
+        for (intptr_t k = 0; k < rows && l.n; k++)
             memcpy(y + k, row_at(&l, ROW_LOGITS, r + k) + (intptr_t)info->label[k] * x->core, sizeof(real));
-            y[k] *= -info->label_weight[k];
-        }
-        put_losses(&l, r, rows, (dw){v_load(y), v_set(0)});
+        vec weight = v_load(info->label_weight), loss = v_fnma(weight, v_load(y), v_set(0)); /* not -0 */
+        loss = v_select(v_eq(weight, v_set(0)), v_set(0), loss);
+        put_losses(&l, r, rows, (dw){loss, v_set(0)});
     }
     give_results(&l);
     status_restore(status);

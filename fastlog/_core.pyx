@@ -829,68 +829,121 @@ cdef object call_loss(loss_call *call, cnp.ndarray x, cnp.ndarray losses, bint r
     return results[0] if results[0] is None or len(results) == 1 else tuple(results)
 
 
-def short_way_for_elements(int function):
-    """Decorator of binary cross-entropy: plain arrays without weights go straight to the loop."""
-    if fl_rows[function].shape != element_loss:
+cdef bint is_loss(int function, int shape) noexcept:
+    return 0 <= function < FL_FUNCTIONS and fl_rows[function].shape == shape
+
+
+cdef object plain_element_loss(int function, object logits, object targets, object reduction, bint return_grad,
+                               bint return_hess):
+    """The loss of two plain arrays of one shape, without weights; None where a general function has to decide."""
+    cdef loss_call call
+    cdef cnp.ndarray x, z
+    if not is_plain(logits) or not is_plain(targets):
+        return None
+    x, z = <cnp.ndarray>logits, <cnp.ndarray>targets
+    if (cnp.PyArray_TYPE(x) not in (cnp.NPY_FLOAT, cnp.NPY_DOUBLE) or not holds_targets(function, z, False)
+            or cnp.PyArray_NDIM(x) != cnp.PyArray_NDIM(z) or not starts_like(x, z, cnp.PyArray_NDIM(x))):
+        return None
+    memset(&call, 0, sizeof(call))
+    call.loop = (active.f32 if cnp.PyArray_TYPE(x) == cnp.NPY_FLOAT else active.f64).loop[function]
+    call.options.target_type = type_code(z)
+    call.args[0], call.args[1] = cnp.PyArray_BYTES(x), cnp.PyArray_BYTES(z)
+    call.dims[0], call.dims[1] = 1, cnp.PyArray_SIZE(x)
+    call.steps[8], call.steps[9] = cnp.PyArray_ITEMSIZE(x), cnp.PyArray_ITEMSIZE(z)
+    return call_loss(&call, x, x, False, reduction, return_grad, return_hess)
+
+
+cdef object plain_row_loss(int function, object logits, object targets, object ignore_index, object axis,
+                           object reduction, bint return_grad, bint return_hess):
+    """The loss of plain arrays of rows and labels, without weights; None where a general function has to decide."""
+    cdef loss_call call
+    cdef cnp.ndarray x, z
+    cdef int nd, overflow = 0
+    if (not is_plain(logits) or not is_plain(targets) or not PyLong_CheckExact(ignore_index)
+            or not PyLong_CheckExact(axis)):
+        return None
+    x, z = <cnp.ndarray>logits, <cnp.ndarray>targets
+    nd = cnp.PyArray_NDIM(x)
+    memset(&call, 0, sizeof(call))
+    call.options.ignored, call.options.ignores = PyLong_AsLongLongAndOverflow(ignore_index, &overflow), 1
+    if (cnp.PyArray_TYPE(x) not in (cnp.NPY_FLOAT, cnp.NPY_DOUBLE) or not holds_targets(function, z, False)
+            or cnp.PyArray_NDIM(z) != nd - 1 or not starts_like(x, z, nd - 1) or not cnp.PyArray_SIZE(x)
+            or not is_last(axis, nd) or overflow or call.options.ignored == INT64_MAX):
+        return None
+    call.loop = (active.f32 if cnp.PyArray_TYPE(x) == cnp.NPY_FLOAT else active.f64).loop[function]
+    call.options.target_type = type_code(z)
+    call.args[0], call.args[1] = cnp.PyArray_BYTES(x), cnp.PyArray_BYTES(z)
+    call.dims[0], call.dims[1] = cnp.PyArray_SIZE(z), cnp.PyArray_DIMS(x)[nd - 1]
+    call.steps[0] = call.dims[1] * cnp.PyArray_ITEMSIZE(x)
+    call.steps[1], call.steps[5] = cnp.PyArray_ITEMSIZE(z), cnp.PyArray_ITEMSIZE(x)
+    return call_loss(&call, x, z, True, reduction, return_grad, return_hess)
+
+
+def short_way_for_binary_cross_entropy(int function):
+    """Decorator: plain arrays without weights go straight to the loop."""
+    if not is_loss(function, element_loss):
         raise ValueError(f"function {function} is no loss of elements")
 
     def decorate(general):
         def short(logits, targets, weight=None, pos_weight=None, reduction="mean", *, label_smoothing=0.0,
                   return_grad=False, return_hess=False, out=None):
-            cdef loss_call call
-            cdef cnp.ndarray x, z
-            if (weight is None and pos_weight is None and out is None and is_zero(label_smoothing) and is_plain(logits)
-                    and is_plain(targets)):
-                x, z = <cnp.ndarray>logits, <cnp.ndarray>targets
-                if (cnp.PyArray_TYPE(x) in (cnp.NPY_FLOAT, cnp.NPY_DOUBLE) and holds_targets(function, z, False)
-                        and cnp.PyArray_NDIM(x) == cnp.PyArray_NDIM(z) and starts_like(x, z, cnp.PyArray_NDIM(x))):
-                    memset(&call, 0, sizeof(call))
-                    call.loop = (active.f32 if cnp.PyArray_TYPE(x) == cnp.NPY_FLOAT else active.f64).loop[function]
-                    call.options.target_type = type_code(z)
-                    call.args[0], call.args[1] = cnp.PyArray_BYTES(x), cnp.PyArray_BYTES(z)
-                    call.dims[0], call.dims[1] = 1, cnp.PyArray_SIZE(x)
-                    call.steps[8], call.steps[9] = cnp.PyArray_ITEMSIZE(x), cnp.PyArray_ITEMSIZE(z)
-                    y = call_loss(&call, x, x, False, reduction, return_grad, return_hess)
-                    if y is not None:
-                        return y
+            if weight is None and pos_weight is None and out is None and is_zero(label_smoothing):
+                y = plain_element_loss(function, logits, targets, reduction, return_grad, return_hess)
+                if y is not None:
+                    return y
             return general(logits, targets, weight, pos_weight, reduction, label_smoothing=label_smoothing,
                            return_grad=return_grad, return_hess=return_hess, out=out)
         return wraps(general)(short)
     return decorate
 
 
-def short_way_for_rows(int function):
-    """Decorator of cross-entropy: plain arrays of rows and labels go straight to the loop."""
-    if fl_rows[function].shape != row_loss:
+def short_way_for_kl_divergence(int function, int function_of_logs):
+    """Decorator: plain arrays, reduced to a number, go straight to the loop."""
+    if not is_loss(function, element_loss) or not is_loss(function_of_logs, element_loss):
+        raise ValueError(f"functions {function} and {function_of_logs} are no losses of elements")
+
+    def decorate(general):
+        def short(log_q, p, *, log_target=False, axis=-1, reduction="mean"):
+            if reduction != "none" and PyLong_CheckExact(axis) and axis == -1:
+                chosen = function_of_logs if log_target else function
+                y = plain_element_loss(chosen, log_q, p, reduction, False, False)
+                if y is not None:
+                    return y
+            return general(log_q, p, log_target=log_target, axis=axis, reduction=reduction)
+        return wraps(general)(short)
+    return decorate
+
+
+def short_way_for_cross_entropy(int function):
+    """Decorator: plain arrays of rows and labels go straight to the loop."""
+    if not is_loss(function, row_loss):
         raise ValueError(f"function {function} is no loss of rows")
 
     def decorate(general):
         def short(logits, targets, weight=None, ignore_index=-100, reduction="mean", label_smoothing=0.0, *, axis=-1,
                   return_grad=False, return_hess=False):
-            cdef loss_call call
-            cdef cnp.ndarray x, z
-            cdef int nd, overflow = 0
-            if (weight is None and is_zero(label_smoothing) and is_plain(logits) and is_plain(targets)
-                    and PyLong_CheckExact(ignore_index) and PyLong_CheckExact(axis)):
-                x, z = <cnp.ndarray>logits, <cnp.ndarray>targets
-                nd = cnp.PyArray_NDIM(x)
-                memset(&call, 0, sizeof(call))
-                call.options.ignored = PyLong_AsLongLongAndOverflow(ignore_index, &overflow)
-                if (cnp.PyArray_TYPE(x) in (cnp.NPY_FLOAT, cnp.NPY_DOUBLE) and cnp.PyArray_TYPE(z) <= cnp.NPY_ULONGLONG
-                        and cnp.PyArray_NDIM(z) == nd - 1 and starts_like(x, z, nd - 1) and cnp.PyArray_SIZE(x)
-                        and is_last(axis, nd) and not overflow and call.options.ignored != INT64_MAX):
-                    call.loop = (active.f32 if cnp.PyArray_TYPE(x) == cnp.NPY_FLOAT else active.f64).loop[function]
-                    call.options.target_type = type_code(z)
-                    call.options.ignores = 1
-                    call.args[0], call.args[1] = cnp.PyArray_BYTES(x), cnp.PyArray_BYTES(z)
-                    call.dims[0], call.dims[1] = cnp.PyArray_SIZE(z), cnp.PyArray_DIMS(x)[nd - 1]
-                    call.steps[0] = call.dims[1] * cnp.PyArray_ITEMSIZE(x)
-                    call.steps[1], call.steps[5] = cnp.PyArray_ITEMSIZE(z), cnp.PyArray_ITEMSIZE(x)
-                    y = call_loss(&call, x, z, True, reduction, return_grad, return_hess)
-                    if y is not None:
-                        return y
+            if weight is None and is_zero(label_smoothing):
+                y = plain_row_loss(function, logits, targets, ignore_index, axis, reduction, return_grad, return_hess)
+                if y is not None:
+                    return y
             return general(logits, targets, weight, ignore_index, reduction, label_smoothing, axis=axis,
                            return_grad=return_grad, return_hess=return_hess)
+        return wraps(general)(short)
+    return decorate
+
+
+def short_way_for_nll(int function):
+    """Decorator: plain arrays of rows and labels go straight to the loop."""
+    if not is_loss(function, row_loss):
+        raise ValueError(f"function {function} is no loss of rows")
+
+    def decorate(general):
+        def short(log_probs, targets, weight=None, ignore_index=-100, reduction="mean", *, axis=-1):
+            if weight is None:
+                y = plain_row_loss(function, log_probs, targets, ignore_index, axis, reduction, False, False)
+                if y is not None:
+                    return y
+            return general(log_probs, targets, weight, ignore_index, reduction, axis=axis)
         return wraps(general)(short)
     return decorate
 

@@ -8,7 +8,14 @@ from typing import Any
 import numpy as np
 
 from fastlog._arrays import as_array, as_axes, cast, deliver, rectangular, to_rows, working_dtype
-from fastlog._core import INDEX, run_loss, short_way_for_elements, short_way_for_rows
+from fastlog._core import (
+    INDEX,
+    run_loss,
+    short_way_for_binary_cross_entropy,
+    short_way_for_cross_entropy,
+    short_way_for_kl_divergence,
+    short_way_for_nll,
+)
 
 _BINARY_CROSS_ENTROPY = INDEX["binary_cross_entropy"]
 _FOCAL = INDEX["focal"]
@@ -19,7 +26,7 @@ _NEGATIVE_LOG_LIKELIHOOD = INDEX["negative_log_likelihood"]
 _REDUCTIONS = ("none", "sum", "mean")
 
 
-@short_way_for_elements(_BINARY_CROSS_ENTROPY)
+@short_way_for_binary_cross_entropy(_BINARY_CROSS_ENTROPY)
 def binary_cross_entropy_with_logits(
     logits: Any,
     targets: Any,
@@ -183,6 +190,7 @@ def focal_loss(
     return _element_loss(_FOCAL, x, z, factors, dtype, reduction, return_grad, return_hess, None, **balance)
 
 
+@short_way_for_kl_divergence(_KL_DIVERGENCE, _KL_DIVERGENCE_OF_LOGS)
 def kl_divergence(log_q: Any, p: Any, *, log_target: bool = False, axis: Any = -1, reduction: str = "mean") -> Any:
     """Kullback-Leibler divergence of q from p, the sum of p (log p - log q), given log q and p.
 
@@ -246,7 +254,7 @@ def kl_divergence(log_q: Any, p: Any, *, log_target: bool = False, axis: Any = -
     return cast(sums, dtype)[()]
 
 
-@short_way_for_rows(_CROSS_ENTROPY)
+@short_way_for_cross_entropy(_CROSS_ENTROPY)
 def cross_entropy(
     logits: Any,
     targets: Any,
@@ -352,6 +360,7 @@ def cross_entropy(
     return _row_loss(name, _CROSS_ENTROPY, x, z, k, dtype, reduction, return_grad, return_hess, options)
 
 
+@short_way_for_nll(_NEGATIVE_LOG_LIKELIHOOD)
 def nll_loss(
     log_probs: Any,
     targets: Any,
