@@ -11,6 +11,7 @@
 #include "kernels/partition.h"
 #include "loops.h"
 #include "losses.h"
+#include "row_losses.h"
 #include "rows.h"
 #include "scan.h"
 #include "weighted.h"

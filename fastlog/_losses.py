@@ -24,6 +24,7 @@ _KL_DIVERGENCE_OF_LOGS = INDEX["kl_divergence_of_logs"]
 _CROSS_ENTROPY = INDEX["cross_entropy"]
 _NEGATIVE_LOG_LIKELIHOOD = INDEX["negative_log_likelihood"]
 _REDUCTIONS = ("none", "sum", "mean")
+_LARGEST = {char: float(np.finfo(char).max) for char in "fd"}
 
 
 @short_way_for_binary_cross_entropy(_BINARY_CROSS_ENTROPY)
@@ -184,7 +185,7 @@ def focal_loss(
     _check_reduction(name, reduction)
     share = 1.0 if alpha is None else _in_unit_interval(name, "alpha", alpha)
     gamma = _number(name, "gamma", gamma)
-    if not 0 <= gamma <= float(np.finfo(x.dtype).max):
+    if not 0 <= gamma <= _LARGEST[x.dtype.char]:
         raise ValueError(f"{name}: gamma must be a finite number of at least 0, not {gamma}")
     balance: dict[str, Any] = {"positive": share, "negative": 1.0 if alpha is None else 1 - share, "gamma": gamma}
     return _element_loss(_FOCAL, x, z, factors, dtype, reduction, return_grad, return_hess, None, **balance)
@@ -435,6 +436,8 @@ def _check_reduction(name: str, reduction: str, choices: tuple[str, ...] = _REDU
 
 
 def _number(name: str, argument: str, value: Any) -> float:
+    if type(value) is float:
+        return value
     x = np.asanyarray(value)
     if x.ndim or x.dtype.kind not in "biuf" or isinstance(x, np.ma.MaskedArray):
         raise TypeError(f"{name}: {argument} must be a number, not {value!r}")

@@ -185,10 +185,9 @@ INLINE element k_focal(element_input in, settings c) {
     vec gradient = v_mul(v_mul(factor, v_add(b1, slope)), c.scale);
     vec curve = v_add(v_fma(v_mul(v_add(gamma, gamma), r), b1, b2),
                       v_mul(slope, v_add(v_mul(v_sub(gamma, one), r), v_sub(of_zero, of_one))));
-    vec hessian = v_mul(v_mul(factor, curve), c.scale), loss = v_mul(factor, b);
-    loss = v_select(m_or(v_eq(factor, zero), v_eq(b, zero)), zero, loss);
-    element e = {v_select(nan, v_set(REAL_NAN), loss), v_select(nan, v_set(REAL_NAN), gradient),
-                 v_select(nan, v_set(REAL_NAN), hessian)};
+    vec hessian = v_mul(v_mul(factor, curve), c.scale), nothing_or_nan = v_select(nan, v_set(REAL_NAN), zero);
+    element e = p_weighing((element){v_mul(factor, b), gradient, hessian}, v_eq(factor, zero)); /* not 0 times inf */
+    e = (element){v_add(e.loss, nothing_or_nan), v_add(e.gradient, nothing_or_nan), v_add(e.hessian, nothing_or_nan)};
     return p_weighing(e, v_eq(in.weight, zero));
 }
 

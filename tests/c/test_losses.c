@@ -104,6 +104,42 @@ static void test_labelled(int target, int width, int rows, int n, uint64_t *stat
     if (loss.wrong && failures++ < 20) printf("WRONG %s f%d: labels\n", fl_targets[target].name, width);
 }
 
+/* The sums of the other losses: of x as logits or as logarithms of probabilities, and z in (0, 1). */
+static void test_others(int target, int width, int n, uint64_t *state) {
+    static int16_t labels[LONGEST];
+    intptr_t size = width / 8, dims[] = {1, n}, steps[16] = {[8] = size, size};
+    intptr_t row_dims[] = {n, 1}, row_steps[10] = {size, 2, [5] = size};
+    long double focal = 0, kl = 0, kl_size = 0, nll = 0;
+    for (int i = 0; i < n; i++) {
+        values[i] = rounded_to(uniform(state, -10, 0), width);
+        targets[i] = i % 3 ? rounded_to(uniform(state, 0, 1), width) : i % 2;
+        labels[i] = i % 5 ? 0 : -7;
+        put(x, i, values[i], width), put(z, i, targets[i], width);
+        long double t = targets[i], low = sigmoid(-values[i]), m = t * low + (1 - t) * (1 - low);
+        long double weight = (long double)0.25 * t + (long double)0.75 * (1 - t);
+        focal += weight * m * m * exact_binary_cross_entropy(values[i], targets[i]);
+        kl += t > 0 ? t * (logl(t) - values[i]) : 0;
+        kl_size += t > 0 ? t * (fabsl(logl(t)) + fabs(values[i])) : 0;
+        nll -= labels[i] == 0 ? values[i] : 0;
+    }
+    char *args[8] = {(char *)x, (char *)z};
+    fl_loss loss = {.target_type = width == 32 ? 'f' : 'd', .scale = 1, .positive = 0.25, .negative = 0.75, .gamma = 2};
+    run(target, FL_focal, width, args, dims, steps, &loss);
+    check("focal loss", target, width, n, -1, fl_sum(loss.total), focal, rounded_to(focal, width));
+    loss = (fl_loss){.target_type = width == 32 ? 'f' : 'd'};
+    run(target, FL_kl_divergence, width, args, dims, steps, &loss);
+    check("divergence", target, width, n, -1, fl_sum(loss.total), kl, rounded_to(kl_size, width));
+    for (int i = 0; i < n; i++) put(z, i, log(targets[i]), width);
+    loss = (fl_loss){.target_type = width == 32 ? 'f' : 'd'};
+    run(target, FL_kl_divergence_of_logs, width, args, dims, steps, &loss);
+    check("divergence of logarithms", target, width, n, -1, fl_sum(loss.total), kl, rounded_to(kl_size, width));
+    char *row_args[] = {(char *)x, (char *)labels, 0, 0, 0};
+    loss = (fl_loss){.target_type = 'h', .ignored = -7, .ignores = 1};
+    run(target, FL_negative_log_likelihood, width, row_args, row_dims, row_steps, &loss);
+    check("likelihood", target, width, n, -1, fl_sum(loss.total), nll, rounded_to(nll, width));
+    if ((int)fl_sum(loss.weight) != n - (n + 4) / 5 && failures++ < 20) printf("WRONG number of labels\n");
+}
+
 int main(void) {
     static const int lengths[] = {1, 2, 7, 16, 31, 64, 127, 128, 129, 500, 1024, 1025, LONGEST};
     static const int shapes[][2] = {{1, 1}, {40, 1}, {17, 2}, {33, 10}, {20, 40}, {3, 300}, {1, LONGEST}};
@@ -112,6 +148,7 @@ int main(void) {
         for (int width = 32; width <= 64 && fl_targets[t].supported(); width += 32) {
             for (size_t k = 0; k < 4 * sizeof lengths / sizeof *lengths; k++)
                 test_elements(t, width, lengths[k / 4], k % 2, k / 2 % 2, &state);
+            for (size_t k = 0; k < sizeof lengths / sizeof *lengths; k++) test_others(t, width, lengths[k], &state);
             for (size_t k = 0; k < sizeof shapes / sizeof *shapes; k++)
                 test_labelled(t, width, shapes[k][0], shapes[k][1], &state);
         }
