@@ -154,7 +154,7 @@ FUNCTIONS = (
         "numexpr": "evaluate('where(p == 0, 0, p * log(p / q))', out=out)",
     }),
     Function("binary_cross_entropy_with_logits", "binary_cross_entropy_with_logits", ("x", "z"), False, {
-        "fastlog": "fastlog.binary_cross_entropy_with_logits(x, z, reduction='none')",
+        "fastlog": "fastlog.binary_cross_entropy_with_logits(x, z, reduction='none', out=out)",
         "SciPy": "np.subtract((1 - z) * x, special.log_expit(x, out=out), out=out)",
         "NumPy": "np.subtract(np.logaddexp(0, x, out=out), x * z, out=out)",
         "PyTorch": "F.binary_cross_entropy_with_logits(x, z, reduction='none')",

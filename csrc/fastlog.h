@@ -21,13 +21,13 @@ enum fl_shape {
     reduce_segments,  /* (n),(s),(s)->(s): the elements of a row from an index up to another */
     reduce_weighted,  /* (n),(n),(n)->(),(): elements, weights, and which of them count; a sum and its sign */
     reduce_normalize, /* (n)->(n),(): as normalize_terms, and the logarithm of what it divides by */
-    element_loss, /* logits, targets, weights, pos_weights -> losses (EACH), gradients, Hessians, sums of rows; see fl_loss */
-    row_loss /* logits, labels or probabilities -> losses of rows (EACH), gradients, Hessians */
+    element_loss,     /* logits, targets, weights, pos_weights -> losses (EACH), gradients, Hessians, sums of rows */
+    row_loss          /* logits, labels or probabilities -> losses of rows (EACH), gradients, Hessians */
 };
 
-/* What loops of losses get as `data`; they are no ufuncs. Their arguments are those of the shape, all with one outer and
-   one core dimension, steps being 0 where an argument has none; NULL where there is no such argument, or an output is
-   not wanted. Targets have any of NumPy's boolean, integer and floating-point types up to double; sums of rows, and
+/* What loops of losses get as `data`; they are no ufuncs. Their arguments are those of the shape, all with one outer
+   and one core dimension, steps being 0 where an argument has none; NULL where there is no such argument, or an output
+   is not wanted. Targets have any of NumPy's boolean, integer and floating-point types up to double; sums of rows, and
    class_weight, are doubles, everything else is of the loop's type. */
 typedef struct {
     char target_type;           /* NumPy's character */

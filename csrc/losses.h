@@ -87,6 +87,10 @@ INLINE void add_losses(loss_sum *s, dw y) {
         if (++s->pending == PENDING) empty_lanes(s);
         return;
     }
+    if (!all_finite(y.hi)) {
+        s->all.hi += first_lane(sum_of_lanes(y.hi));
+        return;
+    }
     real lanes[LANES];
     v_store(lanes, v_add(y.hi, y.lo));
     for (intptr_t k = 0; k < LANES; k++) s->all = total_add(s->all, lanes[k]);
@@ -145,22 +149,27 @@ INLINE void run_vectors(element_function f, const element_block *b, intptr_t i, 
     }
 }
 
+#define TINY REAL(0x1p-80) /* e^NORMAL_MIN shows in a sum below, if there is one element in it or many */
+
+/* The whole groups of a block, whose losses are taken one by one if their sum is not what it should be; then what is
+   left. */
 INLINE void run_groups(element_function f, const element_block *b, settings c, loss_sum *s) {
-    vec q[LOSS_GROUPS], limit = v_set(-NORMAL_MIN);
+    vec q[LOSS_GROUPS];
+    dw sum = {v_set(0), v_set(0)};
     intptr_t i = 0, groups = 0;
     for (; i + GROUP * LANES <= b->n; i += GROUP * LANES) {
         group_sum g = k_binary_cross_entropy_group(b->x + i, b->z + i, f.derivatives > 0 ? b->gradient + i : 0,
                                                    f.derivatives > 1 ? b->hessian + i : 0, c.scale);
-        if (m_any(v_lt(limit, g.largest))) {
-            run_vectors(f, b, i, i + GROUP * LANES, c, s);
-        } else {
-            q[groups++] = g.q;
-            add_losses(s, (dw){g.linear, v_set(0)});
-        }
+        q[groups++] = g.q;
+        sum = joined(sum, (dw){g.linear, v_set(0)});
     }
     for (intptr_t step = 1; step < groups; step *= 2)
         for (intptr_t k = 0; k + step < groups; k += 2 * step) q[k] = p_join_products(q[k], q[k + step]);
-    if (groups) add_losses(s, m_log1p((dw){q[0], v_set(0)}));
+    if (groups) sum = joined(sum, m_log1p((dw){q[0], v_set(0)}));
+    element_function only_sum = f;
+    only_sum.derivatives = 0;
+    if (all_finite(sum.hi) && !m_any(v_lt(sum.hi, v_set(TINY)))) add_losses(s, sum);
+    else run_vectors(only_sum, b, 0, i, c, s);
     run_vectors(f, b, i, b->n, c, s);
 }
 

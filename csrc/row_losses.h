@@ -1,5 +1,5 @@
-/* Losses of rows of logits with labels or probabilities, their sums, gradients and the diagonals of their Hessians, from
-   one pass.
+/* Losses of rows of logits with labels or probabilities, their sums, gradients and the diagonals of their Hessians,
+   from one pass.
 
    The loss of a row is the sum of a_c (log Z - x_c), its gradient A p_c - a_c and the Hessian's diagonal
    A p_c (1 - p_c), p being softmax and A the sum of the a_c. For a label they are 0 but one; smoothed labels and

@@ -250,21 +250,23 @@ def functions(target=None):
     return built[name]
 
 
+cdef bint apart(cnp.ndarray x, cnp.ndarray y) noexcept:
+    """Have two contiguous arrays no memory in common?"""
+    cdef char *first = cnp.PyArray_BYTES(x)
+    cdef char *other = cnp.PyArray_BYTES(y)
+    return first + cnp.PyArray_NBYTES(x) <= other or other + cnp.PyArray_NBYTES(y) <= first
+
+
 cdef bint fits(object out, cnp.ndarray x):
-    """Can the rows of `x` be normalised straight into `out`? In place, or into a C-ordered array apart from it."""
+    """Can results of the shape of `x` be written straight into `out`? In place, or into a C-ordered array apart from it."""
     if type(out) is not cnp.ndarray:
         return False
     cdef cnp.ndarray y = <cnp.ndarray>out
-    cdef int nd = cnp.PyArray_NDIM(x), i
+    cdef int nd = cnp.PyArray_NDIM(x)
     if (cnp.PyArray_TYPE(y) != cnp.PyArray_TYPE(x) or cnp.PyArray_NDIM(y) != nd or not cnp.PyArray_ISCARRAY(y)
-            or not cnp.PyArray_IS_C_CONTIGUOUS(x)):
+            or not cnp.PyArray_IS_C_CONTIGUOUS(x) or not starts_like(x, y, nd)):
         return False
-    for i in range(nd):
-        if cnp.PyArray_DIMS(y)[i] != cnp.PyArray_DIMS(x)[i]:
-            return False
-    cdef char *first = cnp.PyArray_BYTES(x)
-    cdef char *other = cnp.PyArray_BYTES(y)
-    return first == other or first + cnp.PyArray_NBYTES(x) <= other or other + cnp.PyArray_NBYTES(y) <= first
+    return cnp.PyArray_BYTES(x) == cnp.PyArray_BYTES(y) or apart(x, y)
 
 
 cdef bint runs_rows(int function):
@@ -780,9 +782,9 @@ cdef void run_call(loss_call *call) noexcept:
 
 
 cdef object call_loss(loss_call *call, cnp.ndarray x, cnp.ndarray losses, bint rows, object reduction,
-                      bint return_grad, bint return_hess):
-    """The losses, of the shape of `losses`, or their sum or mean, and the derivatives; None where a general function has
-    to decide. The mean is over the elements, or the rows whose labels count."""
+                      bint return_grad, bint return_hess, object out=None):
+    """The losses, of the shape of `losses` or in `out`, or their sum or mean, and the derivatives; None where a general
+    function has to decide. The mean is over the elements, or the rows whose labels count."""
     cdef double count = <double>call.dims[1], value
     cdef bint mean = reduction == "mean"
     cdef int each = 2 if rows else 4, arguments = 5 if rows else 8, k
@@ -803,7 +805,10 @@ cdef object call_loss(loss_call *call, cnp.ndarray x, cnp.ndarray losses, bint r
         call.options.scale = 1 / count
     cdef list results = [None]
     if reduction == "none":
-        results[0] = y = cnp.PyArray_EMPTY(cnp.PyArray_NDIM(losses), cnp.PyArray_DIMS(losses), cnp.PyArray_TYPE(x), 0)
+        y = out
+        if out is None:
+            y = cnp.PyArray_EMPTY(cnp.PyArray_NDIM(losses), cnp.PyArray_DIMS(losses), cnp.PyArray_TYPE(x), 0)
+        results[0] = y
         call.args[each] = cnp.PyArray_BYTES(<cnp.ndarray>y)
         # Of elements the core step counts, of rows the outer one.
         call.steps[each] = call.steps[arguments + each] = cnp.PyArray_ITEMSIZE(x)
@@ -816,7 +821,7 @@ cdef object call_loss(loss_call *call, cnp.ndarray x, cnp.ndarray losses, bint r
     if call.options.wrong:
         return None
     if reduction == "none":
-        if cnp.PyArray_NDIM(losses) == 0:
+        if cnp.PyArray_NDIM(losses) == 0 and out is None:
             results[0] = results[0][()]
     else:
         value = fl_sum(call.options.total)
@@ -833,8 +838,8 @@ cdef bint is_loss(int function, int shape) noexcept:
     return 0 <= function < FL_FUNCTIONS and fl_rows[function].shape == shape
 
 
-cdef object plain_element_loss(int function, object logits, object targets, object reduction, bint return_grad,
-                               bint return_hess):
+cdef object plain_element_loss(int function, object logits, object targets, object reduction, bint return_grad=False,
+                               bint return_hess=False, object out=None):
     """The loss of two plain arrays of one shape, without weights; None where a general function has to decide."""
     cdef loss_call call
     cdef cnp.ndarray x, z
@@ -844,13 +849,15 @@ cdef object plain_element_loss(int function, object logits, object targets, obje
     if (cnp.PyArray_TYPE(x) not in (cnp.NPY_FLOAT, cnp.NPY_DOUBLE) or not holds_targets(function, z, False)
             or cnp.PyArray_NDIM(x) != cnp.PyArray_NDIM(z) or not starts_like(x, z, cnp.PyArray_NDIM(x))):
         return None
+    if out is not None and (reduction != "none" or not fits(out, x) or not apart(<cnp.ndarray>out, z)):
+        return None
     memset(&call, 0, sizeof(call))
     call.loop = (active.f32 if cnp.PyArray_TYPE(x) == cnp.NPY_FLOAT else active.f64).loop[function]
     call.options.target_type = type_code(z)
     call.args[0], call.args[1] = cnp.PyArray_BYTES(x), cnp.PyArray_BYTES(z)
     call.dims[0], call.dims[1] = 1, cnp.PyArray_SIZE(x)
     call.steps[8], call.steps[9] = cnp.PyArray_ITEMSIZE(x), cnp.PyArray_ITEMSIZE(z)
-    return call_loss(&call, x, x, False, reduction, return_grad, return_hess)
+    return call_loss(&call, x, x, False, reduction, return_grad, return_hess, out)
 
 
 cdef object plain_row_loss(int function, object logits, object targets, object ignore_index, object axis,
@@ -887,8 +894,8 @@ def short_way_for_binary_cross_entropy(int function):
     def decorate(general):
         def short(logits, targets, weight=None, pos_weight=None, reduction="mean", *, label_smoothing=0.0,
                   return_grad=False, return_hess=False, out=None):
-            if weight is None and pos_weight is None and out is None and is_zero(label_smoothing):
-                y = plain_element_loss(function, logits, targets, reduction, return_grad, return_hess)
+            if weight is None and pos_weight is None and is_zero(label_smoothing):
+                y = plain_element_loss(function, logits, targets, reduction, return_grad, return_hess, out)
                 if y is not None:
                     return y
             return general(logits, targets, weight, pos_weight, reduction, label_smoothing=label_smoothing,
@@ -906,7 +913,7 @@ def short_way_for_kl_divergence(int function, int function_of_logs):
         def short(log_q, p, *, log_target=False, axis=-1, reduction="mean"):
             if reduction != "none" and PyLong_CheckExact(axis) and axis == -1:
                 chosen = function_of_logs if log_target else function
-                y = plain_element_loss(chosen, log_q, p, reduction, False, False)
+                y = plain_element_loss(chosen, log_q, p, reduction)
                 if y is not None:
                     return y
             return general(log_q, p, log_target=log_target, axis=axis, reduction=reduction)

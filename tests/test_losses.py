@@ -471,3 +471,27 @@ def test_arguments_that_are_no_numbers():
         with pytest.raises(TypeError, match="mask"):
             call()
     assert fastlog.tf.nn.sparse_softmax_cross_entropy_with_logits([], np.zeros((0, 3))).shape == (0,)
+
+
+@pytest.mark.parametrize("target", supported_targets())
+@pytest.mark.parametrize(("dtype", "x"), [("f4", -95.0), ("f4", -85.0), ("f8", -740.0), ("f8", -700.0)])
+def test_long_sums_of_tiny_and_of_infinite_losses(target, dtype, x):
+    """Whole blocks of them, where one logarithm would serve many elements."""
+    logits, targets = np.full(4001, x, dtype), np.zeros(4001, dtype)
+
+    def total():
+        with np.errstate(all="raise"):
+            return run_loss(INDEX["binary_cross_entropy"], (logits, targets, *[None] * 6), target=target)[0]
+
+    np.testing.assert_allclose(total(), 4001 * np.exp(np.longdouble(x)), rtol=1e-5 if x in (-700, -85) else 1e-2)
+    logits[:] = -INF
+    assert total() == 0
+    logits[::3], targets[::3] = INF, 1
+    assert total() == 0
+    targets[2000] = 1
+    assert total() == INF
+    logits[1999] = np.nan
+    assert np.isnan(total())
+    logits[:] = np.finfo(dtype).max / 8
+    targets[:] = 0
+    np.testing.assert_allclose(total(), 4001 * float(logits[0]) if dtype == "f4" else INF)

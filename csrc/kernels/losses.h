@@ -9,7 +9,8 @@
 
 /* ---- binary cross-entropy: p softplus(-x) + n softplus(x), p and n being the weights of the targets 1 and 0 ---- */
 
-/* The weight of the side that x is not on, and of the one it is on: loss = |x| wrong + (wrong + right) log1p(e^-|x|). */
+/* The weight of the side that x is not on, and of the one it is on:
+   loss = |x| wrong + (wrong + right) log1p(e^-|x|). */
 typedef struct {
     vec wrong, right;
 } sides;
@@ -50,12 +51,12 @@ typedef struct {
 
 INLINE decay p_decay(vec t) { return (decay){t, v_div(v_set(1), v_add(v_set(1), t))}; }
 
-/* e^-m for every m >= 0; nan where m is nan. */
+/* e^-m for every m >= 0; nan where m is nan, which v_min keeps. */
 INLINE vec p_exp_minus(vec m) {
-    vec inside = v_min(v_set(-NORMAL_MIN), m), y = m_exp_word(v_neg(inside), m_word_rounder(v_set(0)));
+    vec y = m_exp_word(v_neg(v_min(v_set(-NORMAL_MIN), m)), m_word_rounder(v_set(0)));
     mask far = v_lt(v_set(-NORMAL_MIN), m);
     if (m_any(far)) y = v_select(far, m_exp_rounded(v_neg(v_max(v_set(-NORMAL_MIN), m))), y);
-    return v_select(v_eq(m, m), y, m);
+    return y;
 }
 
 /* An element's loss, and its derivatives times the scale of the reduction. */
@@ -107,18 +108,19 @@ INLINE element k_binary_cross_entropy_weighted(element_input in, settings c) {
     return p_weighing(e, m_or(v_eq(in.weight, zero), both));
 }
 
-/* GROUP vectors of ordinary logits (|x| below -NORMAL_MIN) and targets, of which the sum of losses is wanted: that of
-   |x| wrong, and log(1 + q), where 1 + q is the product of all 1 + t. One logarithm serves many elements.
+/* GROUP vectors of logits and targets, of which the sum of losses is wanted: that of |x| wrong, and log(1 + q), where
+   1 + q is the product of all 1 + t. One logarithm serves many elements. Where no gradient needs it, t is e^NORMAL_MIN
+   at least: sums that are not tiny do not show that. An infinite logit on its right side makes linear nan.
    Error: q is multiplied up by twos, q1 + q2 + q1 q2, so that each t passes through few roundings. */
 typedef struct {
-    vec linear, q, largest;
+    vec linear, q;
 } group_sum;
 
 _Static_assert(GROUP == 8, "products are joined by eights");
 INLINE vec p_join_products(vec q1, vec q2) { return v_fma(q1, q2, v_add(q1, q2)); }
 
 INLINE group_sum k_binary_cross_entropy_group(const real *x, const real *z, real *gradient, real *hessian, vec scale) {
-    vec linear[GROUP / 2], q[GROUP / 2], largest = v_set(0), rounder = m_word_rounder(v_set(0));
+    vec linear[GROUP / 2], q[GROUP / 2], rounder = m_word_rounder(v_set(0)), least = v_set(NORMAL_MIN);
 #pragma GCC unroll 4
     for (intptr_t i = 0; i < GROUP / 2; i++) {
         vec t[2];
@@ -128,8 +130,7 @@ INLINE group_sum k_binary_cross_entropy_group(const real *x, const real *z, real
             vec logit = v_load(x + at), target = v_load(z + at), magnitude = v_abs(logit);
             vec minus_magnitude = v_real(i_or(v_bits(logit), i_set(SIGN_BIT))); /* one operation, not two */
             sides s = p_sides(logit, target, v_sub(v_set(1), target));
-            t[j] = gradient ? m_exp_word(minus_magnitude, rounder) : m_exp_rough_word(minus_magnitude, rounder);
-            largest = v_max(magnitude, largest);
+            t[j] = gradient ? p_exp_minus(magnitude) : m_exp_rough_word(v_max(least, minus_magnitude), rounder);
             linear[i] = j ? v_fma(magnitude, s.wrong, linear[i]) : v_mul(magnitude, s.wrong);
             if (!gradient) continue;
             decay d = p_decay(t[j]);
@@ -139,12 +140,12 @@ INLINE group_sum k_binary_cross_entropy_group(const real *x, const real *z, real
         q[i] = p_join_products(t[0], t[1]);
     }
     vec first = p_join_products(q[0], q[1]), second = p_join_products(q[2], q[3]);
-    return (group_sum){v_add(v_add(linear[0], linear[1]), v_add(linear[2], linear[3])), p_join_products(first, second),
-                       largest};
+    return (group_sum){v_add(v_add(linear[0], linear[1]), v_add(linear[2], linear[3])), p_join_products(first, second)};
 }
 
 /* ---- focal loss: weight m^gamma b, where b is the binary cross-entropy and m = z sigmoid(-x) + (1 - z) sigmoid(x) the
-   probability of the other target (Lin, Goyal, Girshick, He, Dollar, "Focal loss for dense object detection", 2017) ---- */
+   probability of the other target (Lin, Goyal, Girshick, He, Dollar, "Focal loss for dense object detection", 2017)
+   ---- */
 
 /* log m in two words: -softplus(u) = -max(u, 0) - log1p(e^-|u|) with u = x, -x for the targets 1, 0, where m may be too
    small for a number. Of the first term no digit is lost. */
