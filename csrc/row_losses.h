@@ -141,11 +141,10 @@ static dw gap_of_labels(row_losses *l, row_info *info, intptr_t r, intptr_t rows
     real picked[LANES];
     for (intptr_t k = 0; k < LANES; k++) {
         intptr_t row = smaller(k, rows - 1), label = (intptr_t)info->label[k];
-        info->a[k] = info->weighs[k] = info->label_weight[k];
-        info->a_lo[k] = 0;
         memcpy(picked + k, row_at(l, ROW_LOGITS, r + row) + label * logits->core, sizeof(real));
     }
-    vec x = v_load(picked), weight = v_load(info->a), zero = v_set(0);
+    vec x = v_load(picked), weight = v_load(info->label_weight), zero = v_set(0);
+    v_store(info->a, weight), v_store(info->a_lo, zero), v_store(info->weighs, weight);
     dw below = dw_two_sum(max, v_neg(x));
     mask none = m_or(v_eq(x, max), v_eq(weight, zero));
     below =
