@@ -621,18 +621,23 @@ def _row_loss(
 ) -> Any:
     """Run the loop of a loss of rows, and shape what it gives."""
     scale = 1.0
+    weight = options["class_weight"]
+    if weight is not None and reduction == "mean" and not options.get("probabilities"):
+        # The mean does not depend on the weights' unit: near 1, they and their reciprocals stay in a float's range.
+        with np.errstate(under="ignore"):
+            options["class_weight"] = np.ldexp(weight, -np.frexp(np.max(np.abs(weight), initial=0))[1])
     if reduction == "mean" and (return_grad or return_hess):
-        weight = x.size / max(x.shape[axis], 1)
+        count = x.size / max(x.shape[axis], 1)
         if not options.get("probabilities"):
             arguments = (x, z, None, None, None)
-            _, weight, wrong = run_loss(function, arguments, axis, only_weights=True, **options)
+            _, count, wrong = run_loss(function, arguments, axis, only_weights=True, **options)
             if wrong:
                 _refuse_wrong_label(name, z, x.shape[axis], options["ignored"])
-        scale = 1 / weight if weight else 0.0
+        scale = 1 / count if count else 0.0
     derivatives = _derivatives(x, return_grad, return_hess)
     each = np.zeros(x.shape[:axis] + x.shape[axis + 1 :], x.dtype) if reduction == "none" else None
-    total, weight, wrong = run_loss(function, (x, z, each, *derivatives), axis, scale=scale, **options)
+    total, count, wrong = run_loss(function, (x, z, each, *derivatives), axis, scale=scale, **options)
     if wrong:
         _refuse_wrong_label(name, z, x.shape[axis], options["ignored"])
-    loss = _reduced(total, weight, reduction, dtype) if each is None else cast(each, dtype)[()]
+    loss = _reduced(total, count, reduction, dtype) if each is None else cast(each, dtype)[()]
     return _result(loss, derivatives, dtype)

@@ -495,3 +495,14 @@ def test_long_sums_of_tiny_and_of_infinite_losses(target, dtype, x):
     logits[:] = np.finfo(dtype).max / 8
     targets[:] = 0
     np.testing.assert_allclose(total(), 4001 * float(logits[0]) if dtype == "f4" else INF)
+
+
+def test_means_do_not_depend_on_the_unit_of_class_weights():
+    x, labels = RNG.normal(size=(5, 3)), np.array([0, 1, 2, 1, -100])
+    for dtype, units in (("f4", (1e-46, 1e-40, 1e39)), ("f8", (1e-310, 1e300))):
+        a = x.astype(dtype)
+        expected = cross_entropy(a, labels, [1, 1, 1], return_hess=True)
+        for unit in units:
+            for got, other in zip(cross_entropy(a, labels, [unit] * 3, return_hess=True), expected, strict=True):
+                np.testing.assert_allclose(got, other, rtol=1e-6)
+    assert np.isnan(cross_entropy(x, labels, [0, 0, 0]))
