@@ -185,6 +185,11 @@ cdef fl_loop *float_loop(const fl_target *target, int function) noexcept:
     return target.f32.loop[function]
 
 
+cdef fl_loop *loop_for(const fl_target *target, int function, cnp.ndarray x) noexcept:
+    """The loop for arrays of the dtype of `x`, float32 or float64."""
+    return float_loop(target, function) if cnp.PyArray_TYPE(x) == cnp.NPY_FLOAT else target.f64.loop[function]
+
+
 cdef object make_ufunc(const fl_target *target, int function):
     """One ufunc: loops for float64 first, so that integers and booleans go there, then float32 and float16."""
     cdef const fl_row *row = &fl_rows[function]
@@ -358,7 +363,7 @@ cdef object rows_of(int function, object a, object axis, object out, const fl_ta
                 if i != k:
                     out_shape[out_nd] = shape[i]
                     out_nd += 1
-    cdef fl_loop *loop = (run_on.f32 if typenum == cnp.NPY_FLOAT else run_on.f64).loop[function]
+    cdef fl_loop *loop = loop_for(run_on, function, x)
     cdef intptr_t dims[2]
     cdef intptr_t steps[4]
     cdef char *args[2]
@@ -553,9 +558,7 @@ def run_over(int function, tuple arrays, axes, bint keepdims=False, target=None)
     for i in range(given + results):
         steps[i] = strides[i][inner] if outer else 0
     cdef const fl_target *run_on = active if target is None else find_target(target)
-    cdef fl_loop *loop = run_on.f64.loop[function]
-    if typenum == cnp.NPY_FLOAT:
-        loop = float_loop(run_on, function)
+    cdef fl_loop *loop = loop_for(run_on, function, <cnp.ndarray>arrays[0])
     for k in range(outer):
         shape_of_rows[k] = shape[outer_order[k]]
         for i in range(given + results):

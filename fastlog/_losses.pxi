@@ -179,7 +179,7 @@ def run_loss(int function, tuple arrays, axis=None, *, double scale=1.0, double 
         without_core = (7,)
     lay_out(&w, arrays, core, without_core)
     cdef const fl_target *run_on = active if target is None else find_target(target)
-    cdef fl_loop *loop = (run_on.f32 if cnp.PyArray_TYPE(x) == cnp.NPY_FLOAT else run_on.f64).loop[function]
+    cdef fl_loop *loop = loop_for(run_on, function, x)
     if cnp.PyArray_SIZE(x) or of_rows:
         with nogil:
             run_rows_of(loop, w.args, w.dims, w.steps, w.arguments, w.axes - 1, w.shape, w.strides, &options)
@@ -315,7 +315,7 @@ cdef object plain_element_loss(int function, object logits, object targets, obje
     if out is not None and (reduction != "none" or not fits(out, x) or not apart(<cnp.ndarray>out, z)):
         return None
     memset(&call, 0, sizeof(call))
-    call.loop = (active.f32 if cnp.PyArray_TYPE(x) == cnp.NPY_FLOAT else active.f64).loop[function]
+    call.loop = loop_for(active, function, x)
     call.options.target_type = type_code(z)
     call.args[0], call.args[1] = cnp.PyArray_BYTES(x), cnp.PyArray_BYTES(z)
     call.dims[0], call.dims[1] = 1, cnp.PyArray_SIZE(x)
@@ -340,7 +340,7 @@ cdef object plain_row_loss(int function, object logits, object targets, object i
             or cnp.PyArray_NDIM(z) != nd - 1 or not starts_like(x, z, nd - 1) or not cnp.PyArray_SIZE(x)
             or not is_last(axis, nd) or overflow or call.options.ignored == INT64_MAX):
         return None
-    call.loop = (active.f32 if cnp.PyArray_TYPE(x) == cnp.NPY_FLOAT else active.f64).loop[function]
+    call.loop = loop_for(active, function, x)
     call.options.target_type = type_code(z)
     call.args[0], call.args[1] = cnp.PyArray_BYTES(x), cnp.PyArray_BYTES(z)
     call.dims[0], call.dims[1] = cnp.PyArray_SIZE(z), cnp.PyArray_DIMS(x)[nd - 1]

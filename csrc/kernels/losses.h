@@ -20,7 +20,7 @@ INLINE sides p_sides(vec x, vec positive, vec negative) {
     return (sides){v_select(below, positive, negative), v_select(below, negative, positive)};
 }
 
-/* log(1 + e^-m) and e^-m for m >= 0, rounded, down to the subnormals and 0. */
+/* log(1 + e^-m) for m >= 0, rounded, down to the subnormals and 0. */
 INLINE vec p_tail(vec magnitude) { return m_or_exp(m_log1pexp_word(v_neg(magnitude)), v_neg(magnitude)); }
 
 /* Of a target z: wrong is 1 - z for x >= 0 and z for x < 0, and right the rest of 1. At x = +-inf with wrong = 0 the
