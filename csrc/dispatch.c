@@ -20,6 +20,7 @@ const fl_shape_info fl_shapes[] = {
     [reduce_segments] = {3, 1, "(n),(s),(s)->(s)", "-qq-"},
     [reduce_weighted] = {3, 2, "(n),(n),(n)->(),()", "--?--"},
     [reduce_normalize] = {1, 2, "(n)->(n),()", "---"},
+    [reduce_partition] = {1, 2, "(n)->(),()", "---"},
     [element_loss] = {4, 4, 0, 0},
     [row_loss] = {2, 3, 0, 0},
 };

@@ -21,6 +21,7 @@ enum fl_shape {
     reduce_segments,  /* (n),(s),(s)->(s): the elements of a row from an index up to another */
     reduce_weighted,  /* (n),(n),(n)->(),(): elements, weights, and which of them count; a sum and its sign */
     reduce_normalize, /* (n)->(n),(): as normalize_terms, and the logarithm of what it divides by */
+    reduce_partition, /* (n)->(),(): the largest element, and the sum of the other exponentials in units of its own */
     element_loss,     /* logits, targets, weights, pos_weights -> losses (EACH), gradients, Hessians, sums of rows */
     row_loss          /* logits, labels or probabilities -> losses of rows (EACH), gradients, Hessians */
 };

@@ -1,5 +1,5 @@
-/* Strided NumPy arguments <-> full vectors, row by row: the shapes (n)->(), (n),(s),(s)->(s), (n)->(n) and (n)->(n),().
-   Segments of a row are rows of different lengths; short ones are tiles. */
+/* Strided NumPy arguments <-> full vectors, row by row: the shapes (n)->(), (n)->(),(), (n),(s),(s)->(s), (n)->(n) and
+   (n)->(n),(). Segments of a row are rows of different lengths; short ones are tiles. */
 
 #ifndef FASTLOG_ROWS_H
 #define FASTLOG_ROWS_H
@@ -134,6 +134,29 @@ INLINE void narrow_reduce(reduce_kernel *k, char **args, const intptr_t *dims, c
     status_restore(status);
 }
 #endif
+
+/* ---- (n)->(),() ---- */
+
+/* Where the parts of a partition go. */
+typedef struct {
+    char *max, *rest;
+    intptr_t max_step, rest_step;
+} parts;
+
+INLINE void put_parts(void *context, partition p, norm *z, intptr_t r, intptr_t rows) {
+    (void)z;
+    parts *to = context;
+    real y[LANES];
+    v_store(y, p.max);
+    scatter(to->max + r * to->max_step, to->max_step, y, rows);
+    v_store(y, p.rest.hi);
+    scatter(to->rest + r * to->rest_step, to->rest_step, y, rows);
+}
+
+INLINE void loop_reduce_partition(char **args, const intptr_t *dims, const intptr_t *steps) {
+    parts to = {args[1], args[2], steps[1], steps[2]};
+    run_reduction((reduction){.hooks = {put_parts, 0, &to}, .a = {args[0], dims[0], dims[1], steps[0], steps[3]}});
+}
 
 /* ---- (n),(s),(s)->(s) ---- */
 

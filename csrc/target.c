@@ -32,6 +32,7 @@
 #define LOOP_normalize(name) loop_normalize((normalization){n_##name, k_##name, 0, {0}}, args, dims, steps)
 #define LOOP_normalize_terms(name) loop_normalize((normalization){n_##name, k_##name, 1, {0}}, args, dims, steps)
 #define LOOP_reduce_normalize(name) loop_reduce_normalize(args, dims, steps)
+#define LOOP_reduce_partition(name) loop_reduce_partition(args, dims, steps)
 #define LOOP_element_loss(name) loop_##name##_loss(args, dims, steps, data)
 #define LOOP_row_loss(name) loop_##name##_loss(args, dims, steps, data)
 
@@ -54,12 +55,14 @@
 #define NARROW_LOOP_normalize(name)
 #define NARROW_LOOP_normalize_terms(name)
 #define NARROW_LOOP_reduce_normalize(name)
+#define NARROW_LOOP_reduce_partition(name)
 #define NARROW_LOOP_element_loss(name)
 #define NARROW_LOOP_row_loss(name)
 #define NARROW_reduce_segments(name) 0
 #define NARROW_normalize(name) 0
 #define NARROW_normalize_terms(name) 0
 #define NARROW_reduce_normalize(name) 0
+#define NARROW_reduce_partition(name) 0
 #define NARROW_element_loss(name) 0
 #define NARROW_row_loss(name) 0
 #if FL_WIDTH == 32

@@ -570,6 +570,10 @@ log_softmax along the core axis: the generalized ufunc under the function of thi
     "softmax_and_logsumexp": """
 softmax along the core axis, and the logsumexp of each row: for `softmax` with ``return_lse=True``.
 """,
+    "partition": """
+The largest element of the core axis, and the sum of the other exponentials in units of its own: logsumexp is max +
+log1p(rest). For running sums. Of no elements: -inf and -1; of nan, rest is nan.
+""",
     "logsumexp_weighted": """
 log(abs(s)) and the sign of s, the sum of weights times exponentials over the included elements of the core axis:
 for `logsumexp` with weights or ``where``. Arguments: elements, weights, which are included.
