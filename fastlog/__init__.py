@@ -26,8 +26,10 @@ from fastlog._elementwise import (
 )
 from fastlog._losses import binary_cross_entropy_with_logits, cross_entropy, focal_loss, kl_divergence, nll_loss
 from fastlog._reductions import log_softmax, logcumsumexp, logmeanexp, logsumexp, softmax
+from fastlog._running import LogSumExp
 
 __all__ = [
+    "LogSumExp",
     "__version__",
     "binary_cross_entropy_with_logits",
     "cross_entropy",

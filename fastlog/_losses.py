@@ -7,7 +7,18 @@ from typing import Any
 
 import numpy as np
 
-from fastlog._arrays import as_array, as_axes, cast, deliver, rectangular, to_rows, working_dtype
+from fastlog._arrays import (
+    REDUCTIONS,
+    as_array,
+    as_axes,
+    cast,
+    check_reduction,
+    deliver,
+    label_error,
+    rectangular,
+    to_rows,
+    working_dtype,
+)
 from fastlog._core import (
     INDEX,
     run_loss,
@@ -16,6 +27,7 @@ from fastlog._core import (
     short_way_for_kl_divergence,
     short_way_for_nll,
 )
+from fastlog._other import of_any_array
 
 _BINARY_CROSS_ENTROPY = INDEX["binary_cross_entropy"]
 _FOCAL = INDEX["focal"]
@@ -23,11 +35,11 @@ _KL_DIVERGENCE = INDEX["kl_divergence"]
 _KL_DIVERGENCE_OF_LOGS = INDEX["kl_divergence_of_logs"]
 _CROSS_ENTROPY = INDEX["cross_entropy"]
 _NEGATIVE_LOG_LIKELIHOOD = INDEX["negative_log_likelihood"]
-_REDUCTIONS = ("none", "sum", "mean")
 _LARGEST = {char: float(np.finfo(char).max) for char in "fd"}
 
 
 @short_way_for_binary_cross_entropy(_BINARY_CROSS_ENTROPY)
+@of_any_array
 def binary_cross_entropy_with_logits(
     logits: Any,
     targets: Any,
@@ -109,13 +121,14 @@ def binary_cross_entropy_with_logits(
     name = "binary_cross_entropy_with_logits"
     x, z, dtype = _elements(name, "logits", logits, targets)
     factors = _fitting(name, "weight", weight, x), _fitting(name, "pos_weight", pos_weight, x)
-    _check_reduction(name, reduction)
+    check_reduction(name, reduction)
     smoothing = _in_unit_interval(name, "label_smoothing", label_smoothing)
     return _element_loss(
         _BINARY_CROSS_ENTROPY, x, z, factors, dtype, reduction, return_grad, return_hess, out, smoothing=smoothing
     )
 
 
+@of_any_array
 def focal_loss(
     logits: Any,
     targets: Any,
@@ -182,7 +195,7 @@ def focal_loss(
     name = "focal_loss"
     x, z, dtype = _elements(name, "logits", logits, targets)
     factors = _fitting(name, "weight", weight, x), None
-    _check_reduction(name, reduction)
+    check_reduction(name, reduction)
     share = 1.0 if alpha is None else _in_unit_interval(name, "alpha", alpha)
     gamma = _number(name, "gamma", gamma)
     if not 0 <= gamma <= _LARGEST[x.dtype.char]:
@@ -192,6 +205,7 @@ def focal_loss(
 
 
 @short_way_for_kl_divergence(_KL_DIVERGENCE, _KL_DIVERGENCE_OF_LOGS)
+@of_any_array
 def kl_divergence(log_q: Any, p: Any, *, log_target: bool = False, axis: Any = -1, reduction: str = "mean") -> Any:
     """Kullback-Leibler divergence of q from p, the sum of p (log p - log q), given log q and p.
 
@@ -238,7 +252,7 @@ def kl_divergence(log_q: Any, p: Any, *, log_target: bool = False, axis: Any = -
     """
     name = "kl_divergence"
     x, z, dtype = _elements(name, "log_q", log_q, p, "p")
-    _check_reduction(name, reduction, (*_REDUCTIONS, "batchmean"))
+    check_reduction(name, reduction, (*REDUCTIONS, "batchmean"))
     axes = as_axes(axis, x.ndim)
     function = _KL_DIVERGENCE_OF_LOGS if log_target else _KL_DIVERGENCE
     if reduction != "none" or not axes:
@@ -256,6 +270,7 @@ def kl_divergence(log_q: Any, p: Any, *, log_target: bool = False, axis: Any = -
 
 
 @short_way_for_cross_entropy(_CROSS_ENTROPY)
+@of_any_array
 def cross_entropy(
     logits: Any,
     targets: Any,
@@ -337,7 +352,7 @@ def cross_entropy(
            [ 0.25      , -0.25      ]])
     """
     name = "cross_entropy"
-    _check_reduction(name, reduction)
+    check_reduction(name, reduction)
     x, dtype = _real(name, logits)
     k = _class_axis(name, "logits", x, axis)
     z = _targets(name, targets)
@@ -362,6 +377,7 @@ def cross_entropy(
 
 
 @short_way_for_nll(_NEGATIVE_LOG_LIKELIHOOD)
+@of_any_array
 def nll_loss(
     log_probs: Any,
     targets: Any,
@@ -415,7 +431,7 @@ def nll_loss(
     np.float64(0.4100375958014589)
     """
     name = "nll_loss"
-    _check_reduction(name, reduction)
+    check_reduction(name, reduction)
     x, dtype = _real(name, log_probs)
     k = _class_axis(name, "log_probs", x, axis)
     z = _targets(name, targets)
@@ -428,11 +444,6 @@ def nll_loss(
 
 
 # ---- what the arguments may be ----
-
-
-def _check_reduction(name: str, reduction: str, choices: tuple[str, ...] = _REDUCTIONS) -> None:
-    if reduction not in choices:
-        raise ValueError(f"{name}: reduction must be one of {', '.join(map(repr, choices))}, not {reduction!r}")
 
 
 def _number(name: str, argument: str, value: Any) -> float:
@@ -543,11 +554,7 @@ def _refuse_wrong_label(name: str, labels: np.ndarray, classes: int, ignored: in
     if ignored is not None:
         wrong &= labels != ignored
     position = tuple(int(i) for i in np.argwhere(wrong)[0])
-    where = f"[{', '.join(map(str, position))}]" if position else ""
-    raise ValueError(
-        f"{name}: targets{where} is {labels[position]}, but labels run from 0 to {classes - 1}; "
-        "use ignore_index for rows that do not count"
-    )
+    raise label_error(name, position, labels[position], classes)
 
 
 # ---- from the loops to results ----

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
 
-from fastlog._arrays import as_array, as_axes, by_stride, cast, deliver, from_rows, to_rows, working_dtype
-from fastlog._core import INDEX, functions, run_over, short_way_for_normalization, short_way_for_reduction
+from fastlog._arrays import as_axes, working_dtype
+from fastlog._core import INDEX, functions, short_way_for_normalization, short_way_for_reduction
+from fastlog._other import of_any_array
+from fastlog._rows import included, normalize, sum_of_exponentials
 
 _LOGSUMEXP = INDEX["logsumexp"]
 _SOFTMAX = INDEX["softmax"]
 _LOG_SOFTMAX = INDEX["log_softmax"]
 _accumulate = functions()["logaddexp"].accumulate
-_ALL = np.ones((), np.bool)
-_CHUNK = 1 << 15  # elements that stay in the cache between being divided by a temperature and normalised
 
 
 @short_way_for_reduction(_LOGSUMEXP)
+@of_any_array
 def logsumexp(
     a: Any,
     axis: Any = None,
@@ -108,11 +108,12 @@ def logsumexp(
     >>> logsumexp([1.0, 2.0], b=[1, -1], return_sign=True)
     (np.float64(1.5413248546129181), np.float64(-1.0))
     """
-    x, include = _included("logsumexp", a, where, dtype)
-    return _logsumexp("logsumexp", a, x, include, b, axis, keepdims, return_sign, out, mean=False)
+    x, include = included("logsumexp", a, where, dtype)
+    return sum_of_exponentials("logsumexp", a, x, include, b, axis, keepdims, return_sign, out, mean=False)
 
 
 @short_way_for_normalization(_SOFTMAX)
+@of_any_array
 def softmax(
     x: Any,
     axis: Any = None,
@@ -182,10 +183,11 @@ def softmax(
     array([[0.5 , 0.5 ],
            [0.25, 0.75]])
     """
-    return _normalize("softmax", x, axis, where, out, dtype, temperature, return_lse)
+    return normalize("softmax", x, axis, where, out, dtype, temperature, return_lse)
 
 
 @short_way_for_normalization(_LOG_SOFTMAX)
+@of_any_array
 def log_softmax(
     x: Any,
     axis: Any = None,
@@ -250,9 +252,10 @@ def log_softmax(
     >>> log_softmax(np.array([0.0, -40.0]))
     array([-4.24835426e-18, -4.00000000e+01])
     """
-    return _normalize("log_softmax", x, axis, where, out, dtype, temperature, False)
+    return normalize("log_softmax", x, axis, where, out, dtype, temperature, False)
 
 
+@of_any_array
 def logmeanexp(
     a: Any,
     axis: Any = None,
@@ -315,10 +318,11 @@ def logmeanexp(
     >>> logmeanexp(np.array([[0.0, np.log(3.0)], [1.0, 1.0]]), axis=1)
     array([0.69314718, 1.        ])
     """
-    x, include = _included("logmeanexp", a, where, dtype)
-    return _logsumexp("logmeanexp", a, x, include, b, axis, keepdims, False, out, mean=True)
+    x, include = included("logmeanexp", a, where, dtype)
+    return sum_of_exponentials("logmeanexp", a, x, include, b, axis, keepdims, False, out, mean=True)
 
 
+@of_any_array
 def logcumsumexp(
     a: Any,
     axis: Any = None,
@@ -377,7 +381,7 @@ def logcumsumexp(
     >>> logcumsumexp(np.log([1.0, 2.0, 3.0]), reverse=True, exclusive=True)
     array([1.60943791, 1.09861229,       -inf])
     """
-    x, include = _included("logcumsumexp", a, None, dtype)
+    x, include = included("logcumsumexp", a, None, dtype)
     if include is not None:
         x = np.where(include, x, x.dtype.type(-np.inf))
     if working_dtype(x.dtype) is None or x.dtype.char not in "efd":
@@ -401,295 +405,3 @@ def logcumsumexp(
     if exclusive:
         first[...] = -np.inf
     return out
-
-
-def _broadcast_shape(name: str, one: tuple[int, ...], other: tuple[int, ...]) -> tuple[int, ...]:
-    """Return the shape that arrays of two shapes have together, or say which shapes do not fit."""
-    if one == other:
-        return one
-    longer, shorter = sorted((one, other), key=len, reverse=True)  # NumPy's function knows 32 dimensions
-    pairs = list(zip(longer, (1,) * (len(longer) - len(shorter)) + shorter, strict=True))
-    if any(n != m and 1 not in (n, m) for n, m in pairs):
-        raise ValueError(f"{name}: the shapes {one} and {other} do not broadcast together")
-    return tuple([n if m == 1 else m for n, m in pairs])
-
-
-def _as_dtype(name: str, x: np.ndarray, dtype: Any) -> np.ndarray:
-    """Convert to the dtype that the caller wants, if any."""
-    if dtype is None:
-        return x
-    wanted = np.dtype(dtype)
-    if wanted.kind not in "fc" and wanted.name != "bfloat16":
-        raise TypeError(f"{name}: dtype must be a floating point or complex dtype, not {wanted}")
-    return cast(x, wanted)
-
-
-def _included(name: str, a: Any, where: Any, dtype: Any) -> tuple[np.ndarray, np.ndarray | None]:
-    """Return the array, and which elements of it count: all (None), or those that `where` and its mask let through."""
-    x = _as_dtype(name, as_array(name, a), dtype)
-    include = np.asarray(~np.ma.getmaskarray(a)) if isinstance(a, np.ma.MaskedArray) else None
-    if where is not None:
-        where = np.asarray(where)
-        if where.dtype != bool:
-            raise TypeError(f"{name}: where must be an array of bool, not of {where.dtype}")
-        include = where if include is None else np.asarray(include & where)
-    if include is not None and _broadcast_shape(name, x.shape, include.shape) != x.shape:
-        raise ValueError(f"{name}: where has the shape {include.shape}, which does not fit {x.shape}")
-    return x, include
-
-
-def _logsumexp(
-    name: str,
-    a: Any,
-    x: np.ndarray,
-    include: np.ndarray | None,
-    b: Any,
-    axis: Any,
-    keepdims: bool,
-    return_sign: bool,
-    out: Any,
-    mean: bool,
-) -> Any:
-    """Compute logsumexp and logmeanexp in every case that the short way leaves."""
-    weights = None if b is None else _weights(name, b, x.dtype)
-    shape = x.shape
-    if weights is not None and weights.ndim:
-        shape = _broadcast_shape(name, x.shape, weights.shape)
-    axes = as_axes(axis, len(shape))
-    result = x.dtype if weights is None else np.result_type(x.dtype, weights.dtype)
-    if mean:
-        weights, empty = _shares(weights, working_dtype(result) or result, include, shape, axes, keepdims)
-    if weights is None and include is None and not return_sign:
-        y = sign = _plain_sum(x, axes, keepdims)
-    else:
-        y, sign = _weighted_sum(x, weights, include, result, shape, axes, keepdims)
-        if mean and empty is not None:
-            y[empty] = np.nan
-        if not return_sign and y.dtype.kind != "c":
-            if y.size != 1:
-                y[sign < 0] = np.nan
-            elif sign.item() < 0:
-                y[...] = np.nan
-    if return_sign:
-        y = y.real
-    if isinstance(a, np.ma.MaskedArray):
-        none = np.all(np.broadcast_to(np.ma.getmaskarray(a), shape), axis=axes, keepdims=keepdims)
-        y, sign = np.ma.array(y, mask=none), np.ma.array(sign, mask=none)
-    first = deliver(y, out)
-    return (first, deliver(sign, None)) if return_sign else first
-
-
-def _shares(
-    weights: np.ndarray | None,
-    dtype: np.dtype,
-    include: np.ndarray | None,
-    shape: tuple[int, ...],
-    axes: tuple[int, ...],
-    keepdims: bool,
-) -> tuple[np.ndarray, Any]:
-    """Weights, or ones, divided by how many elements are included; and where that is none."""
-    ones = np.ones((), dtype) if weights is None else weights.astype(dtype, copy=False)
-    with np.errstate(all="ignore"):
-        if include is None:
-            number = math.prod([shape[k] for k in axes])
-            return np.asarray(ones / (number or math.nan), dtype), ... if number == 0 else None
-        count = np.sum(np.broadcast_to(include, shape), axes, keepdims=True)
-        return np.asarray(ones / count, dtype), (count if keepdims else np.squeeze(count, axes)) == 0
-
-
-def _weights(name: str, b: Any, dtype: np.dtype) -> np.ndarray:
-    """Weights as an array; Python's numbers and bools do not widen the dtype of the elements."""
-    if type(b) is np.ndarray and b.dtype == dtype:
-        return b
-    if type(b) is float and dtype.char in "fd":
-        with np.errstate(all="ignore"):
-            return np.asarray(b, dtype)
-    weights = as_array(name, b)
-    narrow = type(b) in (int, float) or np.asarray(b).dtype == bool
-    return weights.astype(np.result_type(dtype, b if type(b) in (int, float) else bool)) if narrow else weights
-
-
-def _over(name: str, arrays: tuple[np.ndarray, ...], axes: tuple[int, ...], keepdims: bool) -> tuple[np.ndarray, ...]:
-    """Run a row function over the axes of arrays that broadcast; copy those whose axes need it."""
-    made = run_over(INDEX[name], arrays, axes, keepdims)
-    if made is None:
-        shape = arrays[0].shape
-        for part in arrays[1:]:
-            shape = _broadcast_shape(name, shape, part.shape)
-        arrays = tuple([np.broadcast_to(part, shape) for part in arrays])
-        rows = tuple([to_rows(part, by_stride(arrays[0], axes)) for part in arrays])
-        made = run_over(INDEX[name], rows, (rows[0].ndim - 1,))
-        assert made is not None
-        made = tuple([np.expand_dims(y, axes) for y in made]) if keepdims else made
-    return made
-
-
-def _plain_sum(x: np.ndarray, axes: tuple[int, ...], keepdims: bool) -> np.ndarray:
-    """Logsumexp of all elements."""
-    working = working_dtype(x.dtype)
-    if working is not None:
-        return cast(_over("logsumexp", (_aligned(x, working),), axes, keepdims)[0], x.dtype)
-    y = _plain_logsumexp(to_rows(x, axes), None)[0]
-    return np.expand_dims(y, axes) if keepdims else np.asarray(y)
-
-
-def _aligned(x: np.ndarray, dtype: np.dtype) -> np.ndarray:
-    """Return the array in a dtype that has a kernel, at addresses that the kernel can read."""
-    return x if x.dtype == dtype and x.flags.aligned else np.array(x, dtype)
-
-
-def _weighted_sum(
-    x: np.ndarray,
-    weights: np.ndarray | None,
-    include: np.ndarray | None,
-    result: np.dtype,
-    shape: tuple[int, ...],
-    axes: tuple[int, ...],
-    keepdims: bool,
-) -> tuple[np.ndarray, np.ndarray]:
-    """log(abs(sum(weights * exp(x)))) over the axes and the sign of the sum, of the elements to be included."""
-    working = working_dtype(result)
-    if working is None:
-        rows = to_rows(np.broadcast_to(x.astype(result, copy=False), shape), axes)
-        if weights is None:
-            weights = np.ones((), result)
-        if include is not None:
-            weights = np.where(include, weights, 0)
-        y, sign = _plain_logsumexp(rows, to_rows(np.broadcast_to(weights, shape), axes))
-        return (np.expand_dims(y, axes), np.expand_dims(sign, axes)) if keepdims else (np.asarray(y), np.asarray(sign))
-    weights = np.ones((), working) if weights is None else _aligned(weights, working)
-    include = _ALL if include is None else include
-    y, sign = _over("logsumexp_weighted", (_aligned(x, working), weights, include), axes, keepdims)
-    return cast(y, result), cast(sign, result)
-
-
-def _plain_logsumexp(rows: np.ndarray, weights: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
-    """Logsumexp over the last axis and the sign of the sum, by NumPy's functions, for dtypes without a kernel.
-
-    An element of the largest real part is left out, so log(sum) = a + log(w) + log1p(rest / w), with w its weight.
-    Where that is not finite, the sum's own logarithm follows C's rules for infinities.
-    """
-    shape = rows.shape[:-1]
-    if rows.size == 0:
-        return np.full(shape, -np.inf, rows.dtype), np.zeros(shape, rows.dtype)
-    rows = rows.reshape(-1, rows.shape[-1])  # some of NumPy's functions know 32 dimensions
-    weights = None if weights is None else weights.reshape(rows.shape)
-    with np.errstate(all="ignore"):
-        if weights is None:  # 1 * inf would be inf + nan i
-            weights, direct = np.ones_like(rows), np.sum(np.exp(rows), axis=-1)
-        else:
-            weights, rows = weights.astype(rows.dtype), np.where(weights == 0, -np.inf, rows)
-            direct = np.sum(np.where(weights == 0, 0, weights * np.exp(rows)), axis=-1)
-        at = np.argmax(rows.real, axis=-1)[..., np.newaxis]
-        top, weight = np.take_along_axis(rows, at, -1), np.take_along_axis(weights, at, -1)
-        others = weights * np.exp(rows - top)
-        np.put_along_axis(others, at, 0, -1)
-        ratio = np.sum(others, axis=-1) / weight[..., 0]
-        total = weight[..., 0] * (1 + ratio)
-        if rows.dtype.kind == "c":
-            y = top[..., 0] + np.log(weight[..., 0]) + np.log1p(ratio)
-            turns = np.ceil((y.imag - np.pi) / (2 * np.pi))  # to the angles from -pi, excluded, to pi
-            y = y - 1j * (2 * np.pi) * np.where(np.isfinite(turns), turns, 0)
-            sign = np.sign(total) * np.exp(1j * top[..., 0].imag)
-        else:
-            size = np.where(ratio < -1, -2 - ratio, ratio)
-            y, sign = top[..., 0] + np.log(np.abs(weight[..., 0])) + np.log1p(size), np.sign(total)
-        finite = np.isfinite(y)
-        magnitude = np.abs(direct) if rows.dtype.kind == "f" else direct
-        y, sign = np.where(finite, y, np.log(magnitude)), np.where(finite, sign, np.sign(direct))
-    return y.reshape(shape), sign.reshape(shape)
-
-
-def _normalize(
-    name: str, a: Any, axis: Any, where: Any, out: Any, dtype: Any, temperature: float, return_lse: bool
-) -> Any:
-    """Softmax or log_softmax in every case that the short way leaves."""
-    x, include = _included(name, a, where, dtype)
-    axes = as_axes(axis, x.ndim)
-    try:
-        with np.errstate(all="ignore"):
-            divisor = float(x.real.dtype.type(temperature))
-    except (TypeError, ValueError, OverflowError):
-        divisor = math.nan
-    if not 0 < divisor < math.inf:
-        raise ValueError(f"{name}: temperature must be a positive number of {x.real.dtype}, not {temperature!r}")
-    working = working_dtype(x.dtype)
-    if divisor != 1 and working not in (None, x.dtype):  # rounded as the caller's own division would be
-        with np.errstate(all="ignore"):
-            x, divisor = x / x.dtype.type(divisor), 1
-    if working is None:
-        y, lse = _plain_normalize(name, x, include, axes, divisor)
-    else:
-        straight = _takes_rows(out, x, working)
-        y = out if straight else np.empty(x.shape, working)
-        lse = _normalize_into(y, name, _aligned(x, working), include, axes, divisor, return_lse)
-        y, lse = cast(y, x.dtype), cast(lse, x.dtype) if return_lse else lse
-    if include is not None:
-        np.copyto(y, 0 if name == "softmax" else -np.inf, where=~include)
-    result: Any = y
-    if isinstance(a, np.ma.MaskedArray):
-        result = np.ma.array(y, mask=np.ma.getmaskarray(a))
-    result = out if result is out else deliver(result, out)
-    return (result, deliver(lse, None)) if return_lse else result
-
-
-def _takes_rows(out: Any, x: np.ndarray, working: np.dtype) -> bool:
-    """Whether the result can be written straight into `out`: of the dtype, and apart from `x` or in its very place."""
-    if type(out) is not np.ndarray or out.shape != x.shape or out.dtype != x.dtype or x.dtype != working:
-        return False
-    if not (out.flags.writeable and out.flags.aligned):
-        return False
-    return _same_place(out, x) or not np.may_share_memory(out, x)
-
-
-def _same_place(y: np.ndarray, x: np.ndarray) -> bool:
-    return y.strides == x.strides and y.__array_interface__["data"][0] == x.__array_interface__["data"][0]
-
-
-def _normalize_into(
-    y: np.ndarray,
-    name: str,
-    x: np.ndarray,
-    include: np.ndarray | None,
-    axes: tuple[int, ...],
-    divisor: float,
-    return_lse: bool,
-) -> Any:
-    """Write softmax or log_softmax of x / divisor over the axes into y; return the logsumexp if wanted."""
-    function = "softmax_and_logsumexp" if return_lse else name
-    last_of_many = x.ndim > 1 and len(x) > 1 and axes == (x.ndim - 1,)
-    if divisor != 1 and include is None and last_of_many and x.size > _CHUNK:
-        step = max(1, _CHUNK * len(x) // x.size)  # rows that stay in the cache
-        parts = []
-        for k in range(0, len(x), step):
-            parts.append(_normalize_into(y[k : k + step], name, x[k : k + step], None, axes, divisor, return_lse))
-        return np.concatenate(parts) if return_lse else None
-    source = x
-    if include is not None or divisor != 1:
-        if divisor == 1:
-            np.copyto(y, x)
-        else:
-            with np.errstate(all="ignore"):
-                np.divide(x, x.dtype.type(divisor), out=y)
-        if include is not None:
-            np.copyto(y, -np.inf, where=~include)
-        source = y
-    made = run_over(INDEX[function], (source, y), axes)
-    if made is None:  # no single stride leads through the axes: a copy in which one does
-        rows = np.array(to_rows(source, axes), order="C")
-        made = run_over(INDEX[function], (rows, rows), (rows.ndim - 1,))
-        np.copyto(y, from_rows(rows, y.shape, axes))
-    return made[0] if made else None
-
-
-def _plain_normalize(
-    name: str, x: np.ndarray, include: np.ndarray | None, axes: tuple[int, ...], divisor: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """Compute the same by NumPy's functions, for dtypes without a kernel."""
-    with np.errstate(all="ignore"):
-        x = x / x.real.dtype.type(divisor) if divisor != 1 else x
-        rows = to_rows(x if include is None else np.where(include, x, -np.inf), axes)
-        lse = _plain_logsumexp(rows, None)[0]
-        y = rows - lse[..., np.newaxis]
-        y = np.ascontiguousarray(from_rows(np.exp(y) if name == "softmax" else y, x.shape, axes))
-    return y.reshape(x.shape), lse

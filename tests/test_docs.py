@@ -43,6 +43,6 @@ def test_public_functions_are_documented(name):
     public = getattr(fastlog, name)
     if name == "__version__":
         return
-    sections = ["Parameters\n", "Returns\n", "Raises\n", "Examples\n"]
+    sections = ["Parameters\n", "Raises\n", "Examples\n"] + ([] if inspect.isclass(public) else ["Returns\n"])
     for section in sections:
         assert section in inspect.getdoc(public), f"{name} has no section {section.strip()}"

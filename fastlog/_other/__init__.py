@@ -1,0 +1,68 @@
+"""Arrays of other libraries: which module here computes a call.
+
+The first argument decides. NumPy's arrays, and what NumPy makes arrays of, never come here; nothing is imported that
+the caller has not imported.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
+
+import numpy as np
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+# Package that defines a class -> an attribute of its arrays, and the module that computes with them.
+_LIBRARIES = {
+    "torch": ("requires_grad", "namespace"),
+    "dask": ("__dask_graph__", "dask"),
+    "pandas": ("iloc", "labelled"),
+    "xarray": ("get_axis_num", "labelled"),
+}
+_found: WeakKeyDictionary[type, str | None] = WeakKeyDictionary()
+
+
+def library_of(a: Any) -> str | None:
+    """Return the module here that computes with `a`; None where NumPy does."""
+    if isinstance(a, (np.ndarray, np.generic, list, tuple, int, float, complex)):
+        return None
+    kind = type(a)
+    if kind not in _found:
+        packages = {base.__module__.partition(".")[0] for base in kind.__mro__}
+        modules = [module for package, (mark, module) in _LIBRARIES.items() if package in packages and hasattr(a, mark)]
+        _found[kind] = modules[0] if modules else "namespace" if hasattr(a, "__array_namespace__") else None
+    return _found[kind]
+
+
+def public(name: str) -> Any:
+    """Return a function of fastlog's by its name, for what is called back with NumPy's arrays."""
+    return getattr(import_module("fastlog"), name)
+
+
+def of_any_array(function: _F, name: str | None = None) -> _F:
+    """Decorate a function: arrays of other libraries are computed by those.
+
+    Parameters
+    ----------
+    function : callable
+        What computes with NumPy; a ufunc may be, too.
+    name : str, optional
+        Its name in the modules here; its own by default.
+    """
+    first = next(iter(inspect.signature(function).parameters)) if inspect.isfunction(function) else None
+
+    @functools.wraps(function)
+    def anyhow(*args: Any, **kwargs: Any) -> Any:
+        a = args[0] if args else kwargs.get(first)  # type: ignore[arg-type]
+        if type(a) is not np.ndarray:
+            module = library_of(a)
+            if module is not None:
+                return import_module(f"fastlog._other.{module}").call(name or function.__name__, args, kwargs)
+        return function(*args, **kwargs)
+
+    return anyhow  # type: ignore[return-value]

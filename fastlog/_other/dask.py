@@ -1,0 +1,440 @@
+"""Dask arrays: lazily, block by block, over any chunks of any axes.
+
+Sums of exponentials are carried from block to block as LogSumExp carries them, in a tree; what normalises a chunked
+axis is such a sum, too. Losses are sums of the blocks' sums, in float64.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Callable, Iterator
+from functools import partial, reduce
+from typing import Any
+
+import dask.array as da
+import numpy as np
+
+from fastlog._arrays import REDUCTIONS, as_axes, cast, check_reduction, working_dtype
+from fastlog._other import public
+from fastlog._running import LogSumExp, Parts, finished, merged
+
+_Function = Callable[..., Any]
+
+
+def call(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Compute a function of fastlog's on a Dask array."""
+    function = public(name)
+    bound = inspect.signature(function).bind(*args, **kwargs)
+    bound.apply_defaults()
+    options = bound.arguments
+    if options.pop("out", None) is not None:
+        raise TypeError(f"{name}: out= is for NumPy's arrays; store the result, for example with dask.array.store")
+    x = _floating(name, options.pop(next(iter(options))), options.pop("dtype", None))
+    computation: _Function = _COMPUTATIONS[name]
+    return computation(function, x, **options)
+
+
+def _as_dask(a: Any) -> Any:
+    """Return any array, a collection of Dask's or not, as a Dask array."""
+    return a.to_dask_array() if hasattr(a, "to_dask_array") else da.asarray(a)
+
+
+def _floating(name: str, a: Any, dtype: Any = None) -> Any:
+    x = _as_dask(a)
+    wanted = np.dtype(np.float64 if dtype is None and x.dtype.kind in "biu" else dtype or x.dtype)
+    if wanted.kind != "f" and wanted.name != "bfloat16":
+        raise TypeError(f"{name}: Dask arrays are computed for real numbers up to float64, not for {wanted}")
+    if working_dtype(wanted) is None:
+        raise TypeError(f"{name}: Dask arrays are computed for real numbers up to float64, not for {wanted}")
+    return x.astype(wanted)
+
+
+def _alike(x: Any, *others: Any) -> list[Any]:
+    """Return arrays broadcast together and cut into the same blocks; None stays None."""
+    given = [x, *[_as_dask(a) for a in others if a is not None]]
+    if len(given) > 1:
+        given = da.broadcast_arrays(*given)
+        axes = tuple(range(given[0].ndim))
+        _, given = da.core.unify_chunks(*[part for a in given for part in (a, axes)])
+    rest = iter(given)
+    return [next(rest), *[None if a is None else next(rest) for a in others]]
+
+
+def _by_block(function: _Function, *arrays: Any, dtype: Any, **options: Any) -> Any:
+    """Map blocks to blocks of the same shape, or of `chunks`; arguments that are None are passed on as such."""
+    present = [a is not None for a in arrays]
+    meta = np.empty((0,) * arrays[0].ndim, dtype)
+    given = [a for a in arrays if a is not None]
+    return da.map_blocks(_with_gaps, *given, function=function, present=present, dtype=dtype, meta=meta, **options)
+
+
+def _with_gaps(*blocks: Any, function: _Function, present: list[bool], **options: Any) -> Any:
+    given = iter(blocks)
+    return function(*[next(given) if there else None for there in present], **options)
+
+
+def _one_per_block(x: Any, axes: tuple[int, ...]) -> tuple[tuple[int, ...], ...]:
+    return tuple([(1,) * n if k in axes else c for k, (n, c) in enumerate(zip(x.numblocks, x.chunks, strict=True))])
+
+
+# ---- sums of exponentials ----
+
+_PARTS = np.dtype([(part, np.float64) for part in Parts._fields])
+
+
+def _sum(x: Any, axis: Any, b: Any, where: Any, keepdims: bool) -> tuple[Any, tuple[int, ...], np.dtype[Any]]:
+    """Return the parts of the sums over the axes, as an array of structures; the axes; the dtype of results."""
+    number = b if isinstance(b, (int, float)) else None
+    weight = None if b is None or number is not None else _as_dask(b)
+    dtype = np.result_type(x, *[w for w in (number, weight) if w is not None])
+    x, weight, where = _alike(x, weight, where)
+    axes = as_axes(axis, x.ndim)
+    options = {"axes": axes, "number": number, "chunks": _one_per_block(x, axes)}
+    parts = _by_block(_sum_of_block, x, weight, where, dtype=_PARTS, **options)
+    if axes:
+        parts = da.reduction(
+            parts,
+            chunk=_unchanged,
+            combine=_merge,
+            aggregate=_merge,
+            axis=axes,
+            keepdims=keepdims,
+            dtype=_PARTS,
+            concatenate=False,
+            meta=np.empty((0,) * (x.ndim if keepdims else x.ndim - len(axes)), _PARTS),
+        )
+    return parts, axes, dtype
+
+
+def _sum_of_block(x: Any, weight: Any, where: Any, axes: tuple[int, ...], number: float | None) -> np.ndarray:
+    b = number if weight is None else weight
+    return _packed(LogSumExp(axes, keepdims=True).update(x, b, where=where).parts)
+
+
+def _packed(parts: Parts) -> np.ndarray:
+    packed = np.empty(parts.max.shape, _PARTS)
+    for name, part in zip(Parts._fields, parts, strict=True):
+        packed[name] = part
+    return packed
+
+
+def _unpacked(packed: np.ndarray) -> Parts:
+    return Parts(*[packed[name] for name in Parts._fields])
+
+
+def _unchanged(block: np.ndarray, axis: Any, keepdims: bool) -> np.ndarray:
+    return block
+
+
+def _flat(blocks: Any) -> Iterator[np.ndarray]:
+    if isinstance(blocks, list):
+        for one in blocks:
+            yield from _flat(one)
+    else:
+        yield blocks
+
+
+def _merge(blocks: Any, axis: Any, keepdims: bool) -> np.ndarray:
+    packed = _packed(reduce(merged, map(_unpacked, _flat(blocks))))
+    return packed if keepdims else packed.squeeze(axis)
+
+
+def _finished(parts: Any, what: str, dtype: np.dtype[Any]) -> Any:
+    return _by_block(partial(_finished_block, what=what, of=dtype), parts, dtype=dtype)
+
+
+def _finished_block(packed: np.ndarray, what: str, of: np.dtype[Any]) -> np.ndarray:
+    return finished(_unpacked(packed), what, of)
+
+
+def _logsumexp(function: _Function, x: Any, axis: Any, b: Any, keepdims: bool, return_sign: bool, where: Any) -> Any:
+    parts, _, dtype = _sum(x, axis, b, where, keepdims)
+    if not return_sign:
+        return _finished(parts, "value", dtype)
+    return _finished(parts, "size", dtype), _finished(parts, "sign", dtype)
+
+
+def _logmeanexp(function: _Function, x: Any, axis: Any, b: Any, keepdims: bool, where: Any) -> Any:
+    parts, _, dtype = _sum(x, axis, b, where, keepdims)
+    return _finished(parts, "mean", dtype)
+
+
+def _logcumsumexp(function: _Function, x: Any, axis: Any, reverse: bool, exclusive: bool) -> Any:
+    if axis is None:
+        x, axis = x.reshape(-1), 0
+    (k,) = as_axes((axis,), x.ndim)
+    x = da.flip(x, k) if reverse else x
+    y = da.reductions.cumreduction(_cumulative, public("logaddexp"), -np.inf, x, k, x.dtype)
+    if exclusive:
+        before = (slice(None),) * k
+        nothing = da.full_like(y[(*before, slice(0, 1))], -np.inf)
+        y = da.concatenate([nothing, y[(*before, slice(0, -1))]], axis=k).rechunk(x.chunks)
+    return da.flip(y, k) if reverse else y
+
+
+def _cumulative(block: np.ndarray, axis: int, dtype: Any) -> Any:
+    return public("logcumsumexp")(block, axis)
+
+
+def _normalized(
+    function: _Function,
+    x: Any,
+    axis: Any,
+    where: Any,
+    temperature: float = 1.0,
+    return_lse: bool = False,
+) -> Any:
+    name = function.__name__
+    axes = as_axes(axis, x.ndim)
+    if not 0 < temperature < math.inf:
+        raise ValueError(f"{name}: temperature must be a positive number, not {temperature!r}")
+    if where is not None:
+        x, where = _alike(x, da.broadcast_to(_as_dask(where), x.shape))
+    if all(x.numblocks[k] == 1 for k in axes):
+        one_block = partial(_normalized_block, function, axes=axes, temperature=temperature)
+        y = _by_block(one_block, x, where, dtype=x.dtype)
+        if not return_lse:
+            return y
+    divided = x if temperature == 1 else x / x.dtype.type(temperature)
+    parts, _, _ = _sum(divided, axis, None, where, True)
+    if not all(x.numblocks[k] == 1 for k in axes):
+        y = _by_block(partial(_share_of_block, function, axes=axes), divided, parts, where, dtype=x.dtype)
+    if not return_lse:
+        return y
+    lse = _finished(parts, "value", x.dtype)
+    return y, lse.squeeze(axes) if axes else lse
+
+
+def _normalized_block(function: _Function, x: Any, where: Any, axes: tuple[int, ...], temperature: float) -> Any:
+    return function(x, axes, where=where, temperature=temperature)
+
+
+def _share_of_block(
+    function: _Function, x: np.ndarray, parts: np.ndarray, where: Any, axes: tuple[int, ...]
+) -> np.ndarray:
+    """Softmax or log_softmax of a part of longer rows, given the sums over all of them, exp(max) (1 + rest).
+
+    log_softmax is (x - max) - log1p(rest), where the maximum is exact. softmax is that of the block, times the block's
+    share of the row: exp(m - max) (1 + r) / (1 + rest) with the block's own m and r.
+    """
+    working = working_dtype(x.dtype)
+    top, rest = parts["max"], parts["rest"]
+    y: np.ndarray
+    with np.errstate(all="ignore"):
+        if function.__name__ == "log_softmax":
+            y = np.subtract(x, top.astype(working), dtype=working)
+            y -= np.log1p(rest).astype(working)
+            empty = -np.inf
+        else:
+            own = LogSumExp(axes, keepdims=True).update(x, where=where).parts
+            share = np.exp(own.max - top) * ((1 + own.rest) / (1 + rest))
+            share = np.where(top == np.inf, np.nan, share)
+            y = np.empty(x.shape, working)
+            function(x if x.dtype == working else x.astype(working), axes, where=where, out=y)
+            y *= share.astype(working)
+            nothing = (own.max == -np.inf) & (top > -np.inf) & ~np.isnan(rest)
+            np.copyto(y, 0, where=nothing)
+            empty = 0.0
+        y = cast(y, x.dtype)
+    if where is not None:
+        np.copyto(y, empty, where=~where)
+    return y
+
+
+# ---- losses ----
+
+
+def _loss(
+    function: _Function,
+    x: Any,
+    targets: Any,
+    *,
+    reduction: str,
+    return_grad: bool = False,
+    return_hess: bool = False,
+    arrays: dict[str, Any] | None = None,
+    axis: int | None = None,
+    count: Any = None,
+    **options: Any,
+) -> Any:
+    """Return a loss and its derivatives, from blocks that hold whole rows.
+
+    Parameters
+    ----------
+    arrays : dict
+        Further arguments that are arrays, or None: elements' weights, of the shape of the logits; a class weight.
+    axis : int, optional
+        The class axis, which is in one block.
+    count : Dask array or number, optional
+        What a mean divides by: the number of elements by default.
+    """
+    check_reduction(function.__name__, reduction, (*REDUCTIONS, "batchmean"))
+    inner = tuple(range(x.ndim))
+    outer = tuple(k for k in inner if k != axis)
+    labels = outer if targets.ndim < x.ndim else inner
+    operands: list[Any] = [x, inner, targets, labels]
+    for a in (arrays or {}).values():
+        operands += [a, None if a is None else inner if a.ndim == x.ndim else (axis,)]
+    of_block = partial(_loss_of_block, function, tuple(arrays or ()), {} if axis is None else {"axis": axis}, options)
+
+    def blocks(part: int, reduction: str, axes: tuple[int, ...], dtype: Any, **adjusted: Any) -> Any:
+        run = partial(of_block, part, reduction, max(int(return_grad), 2 * int(return_hess)))
+        meta = np.empty((0,) * len(axes), dtype)
+        return da.blockwise(run, axes, *operands, dtype=dtype, meta=meta, concatenate=True, **adjusted)
+
+    derivatives = range(1, 1 + max(int(return_grad), 2 * int(return_hess)))
+    if reduction == "none":
+        results = [blocks(0, reduction, outer if axis is not None else inner, x.dtype)]
+        results += [blocks(k, reduction, inner, x.dtype) for k in derivatives]
+    else:
+        axes = outer if axis is not None else inner
+        ones = {"adjust_chunks": {k: (1,) * x.numblocks[k] for k in axes}}
+        total = blocks(0, "sum", axes, np.float64, **ones).sum()
+        scale = 1.0
+        if reduction != "sum":
+            scale = _size(x) if count is None else count
+        results = [_quotient(total, scale, x.dtype)]
+        results += [_quotient(blocks(k, "sum", inner, x.dtype), scale, x.dtype) for k in derivatives]
+    return results[0] if len(results) == 1 else tuple(results)
+
+
+def _loss_of_block(
+    function: _Function,
+    names: tuple[str, ...],
+    axis: dict[str, int],
+    options: dict[str, Any],
+    part: int,
+    reduction: str,
+    derivatives: int,
+    x: Any,
+    targets: Any,
+    *arrays: Any,
+) -> Any:
+    """Compute the loss, gradient or Hessian of a block; sums as arrays of one element."""
+    wanted = dict(zip(names, arrays, strict=True))
+    if part:
+        wanted["return_hess" if derivatives == 2 else "return_grad"] = True
+    result = function(x, targets, reduction=reduction, **wanted, **axis, **options)
+    result = result[part] if isinstance(result, tuple) else result
+    if reduction == "none" or part:
+        return result
+    return np.full((1,) * (x.ndim - len(axis)), result, np.float64)
+
+
+def _quotient(a: Any, b: Any, dtype: np.dtype[Any]) -> Any:
+    return da.core.elemwise(partial(_quietly_divided, of=dtype), a, b, dtype=dtype)
+
+
+def _quietly_divided(a: Any, b: Any, of: np.dtype[Any]) -> Any:
+    with np.errstate(all="ignore"):
+        return np.divide(a, b).astype(of)
+
+
+def _size(x: Any) -> Any:
+    """Return the number of elements, which may not be known yet."""
+    if not math.isnan(x.size):
+        return x.size if x.size else math.nan
+    return _by_block(_block_size, x, dtype=np.float64, chunks=tuple((1,) * n for n in x.numblocks)).sum()
+
+
+def _block_size(x: np.ndarray) -> np.ndarray:
+    return np.full((1,) * x.ndim, x.size, np.float64)
+
+
+def _of_elements(
+    function: _Function, x: Any, targets: Any, reduction: str, arrays: dict[str, Any], **options: Any
+) -> Any:
+    z = _as_dask(targets)
+    if z.shape != x.shape and not any(map(math.isnan, z.shape + x.shape)):
+        raise ValueError(f"{function.__name__}: the shapes {x.shape} and {z.shape} differ")
+    x, z, *given = _alike(x, z, *arrays.values())
+    arrays = dict(zip(arrays, given, strict=True))
+    return _loss(function, x, z, reduction=reduction, arrays=arrays, **options)
+
+
+def _binary_cross_entropy(
+    function: _Function, x: Any, targets: Any, weight: Any, pos_weight: Any, reduction: str, **options: Any
+) -> Any:
+    return _of_elements(function, x, targets, reduction, {"weight": weight, "pos_weight": pos_weight}, **options)
+
+
+def _focal_loss(
+    function: _Function, x: Any, targets: Any, alpha: Any, gamma: Any, reduction: str, weight: Any, **options: Any
+) -> Any:
+    return _of_elements(function, x, targets, reduction, {"weight": weight}, alpha=alpha, gamma=gamma, **options)
+
+
+def _kl_divergence(function: _Function, x: Any, p: Any, log_target: bool, axis: Any, reduction: str) -> Any:
+    check_reduction("kl_divergence", reduction, (*REDUCTIONS, "batchmean"))
+    axes = as_axes(axis, x.ndim)
+    if reduction == "none":
+        z = _alike(x, _as_dask(p))[1]
+        each = _by_block(partial(function, log_target=log_target, axis=(), reduction="none"), x, z, dtype=x.dtype)
+        return each.sum(axis=axes, dtype=np.float64).astype(x.dtype) if axes else each
+    count = next((n for k, n in enumerate(x.shape) if k not in axes), 1) if reduction == "batchmean" else None
+    return _of_elements(function, x, p, reduction, {}, log_target=log_target, count=count)
+
+
+def _of_rows(
+    function: _Function,
+    x: Any,
+    targets: Any,
+    weight: Any,
+    ignore_index: Any,
+    reduction: str,
+    label_smoothing: float | None = None,
+    *,
+    axis: Any,
+    **options: Any,
+) -> Any:
+    (k,) = as_axes((axis,), x.ndim)
+    x = x.rechunk({k: -1})
+    z = _as_dask(targets)
+    of_labels = z.dtype.kind != "f"
+    if z.ndim != x.ndim - of_labels:
+        raise ValueError(
+            f"{function.__name__}: labels have one axis less than the logits, probabilities as many; the shapes are "
+            f"{x.shape} and {z.shape}"
+        )
+    z = z.rechunk({k: -1}) if not of_labels else z
+    inner = tuple(range(x.ndim))
+    outer = tuple(i for i in inner if i != k)
+    _, (x, z) = da.core.unify_chunks(x, inner, z, outer if of_labels else inner)
+    weight = None if weight is None else _as_dask(weight).rechunk(-1)
+    if label_smoothing is not None:
+        options["label_smoothing"] = label_smoothing
+    count = None
+    if reduction == "mean":
+        count = _size(x[(slice(None),) * k + (0,)])
+        if of_labels:
+            of_block = partial(_weight_of_block, ignore_index=ignore_index)
+            ones = {i: (1,) * x.numblocks[i] for i in outer}
+            operands = [z, outer, weight, None if weight is None else (k,)]
+            meta = np.empty((0,) * len(outer), np.float64)
+            count = da.blockwise(
+                of_block, outer, *operands, dtype=np.float64, adjust_chunks=ones, meta=meta, concatenate=True
+            ).sum()
+    options |= {"arrays": {"weight": weight}, "axis": k, "count": count, "ignore_index": ignore_index}
+    return _loss(function, x, z, reduction=reduction, **options)
+
+
+def _weight_of_block(labels: np.ndarray, weight: Any, ignore_index: int | None) -> np.ndarray:
+    """Return the summed class weight of the labels that count. Wrong labels are the loss's affair."""
+    counted = labels if ignore_index is None else labels[labels != ignore_index]
+    total = counted.size if weight is None else np.sum(np.take(weight, counted, mode="clip"), dtype=np.float64)
+    return np.full((1,) * labels.ndim, total, np.float64)
+
+
+_COMPUTATIONS: dict[str, _Function] = {
+    "logsumexp": _logsumexp,
+    "logmeanexp": _logmeanexp,
+    "logcumsumexp": _logcumsumexp,
+    "softmax": _normalized,
+    "log_softmax": _normalized,
+    "binary_cross_entropy_with_logits": _binary_cross_entropy,
+    "focal_loss": _focal_loss,
+    "kl_divergence": _kl_divergence,
+    "cross_entropy": _of_rows,
+    "nll_loss": _of_rows,
+}

@@ -1,0 +1,145 @@
+"""pandas and xarray: fastlog computes with the values, and the results keep the labels."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from typing import Any
+
+import numpy as np
+
+from fastlog._arrays import as_axes
+from fastlog._other import public
+
+_REDUCTIONS = ("logsumexp", "logmeanexp")
+_OF_ROWS = ("cross_entropy", "nll_loss", "kl_divergence")  # losses that are reduced along an axis, even one by one
+
+
+def call(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Call a function of fastlog's with values in place of labelled arrays, and label what it returns."""
+    function = public(name)
+    bound = inspect.signature(function).bind(*args, **kwargs)
+    bound.apply_defaults()
+    arguments = bound.arguments
+    key, first = next(iter(arguments.items()))
+    labels: _Labels = _Frame(name, first) if hasattr(first, "iloc") else _DataArray(name, first)
+    if "axis" in arguments:
+        arguments["axis"] = labels.axis_number(arguments["axis"])
+    arguments[key] = labels.values
+    for other in arguments:
+        if other != key:
+            arguments[other] = labels.values_of(other, arguments[other])
+    result = function(*bound.args, **bound.kwargs)
+    keepdims = bool(arguments.get("keepdims", False))
+    gone: tuple[int, ...] = ()
+    if "axis" in arguments:
+        gone = as_axes(arguments["axis"], labels.values.ndim)
+
+    def labelled(y: Any) -> Any:
+        if y is arguments.get("out") or (np.ndim(y) == 0 and name not in _REDUCTIONS):
+            return y
+        return labels.attach(y, gone, keepdims)
+
+    return tuple(map(labelled, result)) if isinstance(result, tuple) else labelled(result)
+
+
+class _Labels:
+    """What is known of a labelled array."""
+
+    values: Any
+
+    def axis_number(self, axis: Any) -> Any:
+        return axis
+
+    def values_of(self, argument: str, a: Any) -> Any:
+        raise AssertionError
+
+    def attach(self, y: Any, gone: tuple[int, ...], keepdims: bool) -> Any:
+        raise AssertionError
+
+
+class _Frame(_Labels):
+    """A Series or DataFrame."""
+
+    def __init__(self, name: str, frame: Any) -> None:
+        self.name, self.frame = name, frame
+        self.values = self._numbers(frame)
+        self.axes = frame.axes
+
+    def _numbers(self, frame: Any) -> np.ndarray:
+        values: np.ndarray = frame.to_numpy()
+        if values.dtype != object:
+            return values
+        try:  # nullable columns
+            values = frame.to_numpy(dtype=np.float64, na_value=np.nan)
+        except (TypeError, ValueError):
+            raise TypeError(
+                f"{self.name}: a column holds no numbers; choose those that do, for example with "
+                "select_dtypes('number')"
+            ) from None
+        return values
+
+    def values_of(self, argument: str, a: Any) -> Any:
+        if not hasattr(a, "iloc"):
+            return a
+        if a.ndim == 2 and self.frame.ndim == 2:
+            fits = all(one.equals(other) for one, other in zip(a.axes, self.axes, strict=True))
+        else:
+            fits = a.ndim == 1 and any(a.index.equals(labels) for labels in self.axes)
+        if not fits:
+            raise ValueError(
+                f"{self.name}: the labels of {argument} are not those of the first argument; align them, or pass "
+                f"{argument}.to_numpy() to go by position"
+            )
+        return self._numbers(a)
+
+    def attach(self, y: Any, gone: tuple[int, ...], keepdims: bool) -> Any:
+        pandas = sys.modules["pandas"]
+        if y.shape == self.values.shape:
+            if self.values.ndim == 1:
+                return pandas.Series(y, self.frame.index, name=self.frame.name)
+            return pandas.DataFrame(y, self.frame.index, self.frame.columns)
+        left = [labels for k, labels in enumerate(self.axes) if k not in gone]
+        if len(left) == 1 and y.shape == (len(left[0]),):
+            return pandas.Series(y, left[0])
+        if keepdims and self.values.ndim == 2 and y.ndim == 2:
+            rows, columns = (None if k in gone else labels for k, labels in enumerate(self.axes))
+            return pandas.DataFrame(y, rows, columns)
+        return y  # weights that enlarge the array, a flat result: there are no labels for it
+
+
+class _DataArray(_Labels):
+    """xarray's; an axis may be the name of a dimension."""
+
+    def __init__(self, name: str, array: Any) -> None:
+        self.name, self.array, self.values = name, array, array.data
+
+    def axis_number(self, axis: Any) -> Any:
+        names = axis if isinstance(axis, tuple) else (axis,)
+        if not any(isinstance(k, str) for k in names):
+            return axis
+        numbers = self.array.get_axis_num(names)
+        return numbers if isinstance(axis, tuple) else numbers[0]
+
+    def values_of(self, argument: str, a: Any) -> Any:
+        if not hasattr(a, "get_axis_num"):
+            return a
+        strange = [d for d in a.dims if d not in self.array.dims]
+        if strange:
+            raise ValueError(f"{self.name}: {argument} has the dimensions {strange}, which the first argument lacks")
+        if hasattr(a, "coords") and hasattr(self.array, "coords"):
+            sys.modules["xarray"].align(self.array, a, join="exact", copy=False)
+        a = a.transpose(*[d for d in self.array.dims if d in a.dims])
+        if self.name in _OF_ROWS:  # labels have no class axis, class weights have no other
+            return a.data
+        return a.data[tuple([slice(None) if d in a.dims else None for d in self.array.dims])]
+
+    def attach(self, y: Any, gone: tuple[int, ...], keepdims: bool) -> Any:
+        array = self.array
+        if np.shape(y) == array.shape:
+            return array.copy(data=y)
+        if np.ndim(y) != array.ndim - (0 if keepdims else len(gone)):
+            return y  # a flat result: there are no labels for it
+        names = [array.dims[k] for k in gone]
+        bare = y.squeeze(gone) if keepdims else y
+        return array.reduce(lambda values, **_: bare, names, keepdims=keepdims)
