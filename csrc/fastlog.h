@@ -74,9 +74,9 @@ typedef struct {
 } fl_shape_info;
 
 /* The loops of one target and width, by fl_function; narrow: on binary16 or float, computed in this width, NULL where
-   there is none. A reduce_weighted loop on float is of this kind alone. */
+   there is none. A reduce_weighted loop on float is of this kind alone. quiet: loops that raise nothing, poles or not. */
 typedef struct {
-    fl_loop *loop[FL_FUNCTIONS], *narrow[FL_FUNCTIONS];
+    fl_loop *loop[FL_FUNCTIONS], *narrow[FL_FUNCTIONS], *quiet[FL_FUNCTIONS];
 } fl_table;
 
 typedef struct {

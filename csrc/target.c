@@ -44,6 +44,16 @@
 #include "functions.def"
 #undef FL_FUNCTION
 
+/* The same without exceptions, for callers that have none: SciPy's ufuncs say nothing about poles. */
+#define FL_FUNCTION(name, ...) \
+    static void quiet_##name(char **args, const intptr_t *dims, const intptr_t *steps, void *data) { \
+        fl_status status = status_save(); \
+        loop_##name(args, dims, steps, data); \
+        status_restore(status); \
+    }
+#include "functions.def"
+#undef FL_FUNCTION
+
 /* Loops on the next narrower type: elementwise functions on binary16, at width 32; weighted sums on float, and sums on
    float for results that float cannot compute. */
 #define NARROW_LOOP(name, run) \
@@ -110,6 +120,12 @@ const fl_table TABLE(FL_TARGET, FL_WIDTH) = {
     .narrow =
         {
 #define FL_FUNCTION(name, ufunc, shape, ...) [FL_##name] = NARROW_##shape(name),
+#include "functions.def"
+#undef FL_FUNCTION
+        },
+    .quiet =
+        {
+#define FL_FUNCTION(name, ...) [FL_##name] = quiet_##name,
 #include "functions.def"
 #undef FL_FUNCTION
         },

@@ -25,6 +25,7 @@ from fastlog._elementwise import (
     xlogy,
 )
 from fastlog._losses import binary_cross_entropy_with_logits, cross_entropy, focal_loss, kl_divergence, nll_loss
+from fastlog._patch import is_patched, patch, unpatch
 from fastlog._reductions import log_softmax, logcumsumexp, logmeanexp, logsumexp, softmax
 from fastlog._running import LogSumExp
 
@@ -36,6 +37,7 @@ __all__ = [
     "entr",
     "expit",
     "focal_loss",
+    "is_patched",
     "kl_divergence",
     "log1mexp",
     "log1pexp",
@@ -51,6 +53,7 @@ __all__ = [
     "logsumexp",
     "mish",
     "nll_loss",
+    "patch",
     "rel_entr",
     "show_config",
     "sigmoid",
@@ -58,6 +61,7 @@ __all__ = [
     "softmax",
     "softplus",
     "softplus_inverse",
+    "unpatch",
     "xlog1py",
     "xlogy",
 ]

@@ -6,7 +6,7 @@ C decides the values; this module only makes objects of them. Nothing here knows
 cimport numpy as cnp
 from cpython.long cimport PyLong_AsLongAndOverflow, PyLong_AsLongLongAndOverflow, PyLong_CheckExact
 from cpython.object cimport PyObject
-from cpython.pycapsule cimport PyCapsule_New
+from cpython.pycapsule cimport PyCapsule_GetPointer, PyCapsule_New
 from cpython.ref cimport Py_INCREF
 from libc.stdint cimport INT64_MAX, int64_t, intptr_t
 from libc.stdlib cimport calloc
@@ -66,6 +66,7 @@ cdef extern from "fastlog.h":
     ctypedef struct fl_table:
         fl_loop *loop[1]
         fl_loop *narrow[1]
+        fl_loop *quiet[1]
     ctypedef struct fl_target:
         const char *name
         const fl_table *f32
@@ -85,6 +86,8 @@ cdef extern from "numpy/ufuncobject.h":
         pass
     int PyUFunc_AddPromoter(object ufunc, object dtypes, object promoter) except -1
     int PyUFunc_IdentityValue
+    int PyUFunc_ReplaceLoopBySignature(
+        object ufunc, cnp.PyUFuncGenericFunction loop, const int *signature, cnp.PyUFuncGenericFunction *old)
     object PyUFunc_FromFuncAndDataAndSignatureAndIdentity(
         cnp.PyUFuncGenericFunction *functions, void **data, const char *types, int ntypes, int nin, int nout,
         int identity, const char *name, const char *doc, int unused, const char *signature, object identity_value)
@@ -253,6 +256,63 @@ def functions(target=None):
         built[name] = {row: make_ufunc(found, INDEX[row]) for row in NAMES}
         attach_row_methods(built[name], run_rows if found == active else partial(run_rows, target=name))
     return built[name]
+
+
+def loop_of(int function, str type, bint quiet):
+    """The active target's loop of an elementwise function, as a capsule for `replace_loop`.
+
+    Parameters
+    ----------
+    function : int
+        From `INDEX`.
+    type : {'e', 'f', 'd'}
+        NumPy's character of its arguments' type.
+    quiet : bool
+        Whether the loop is to raise nothing at poles and invalid points. There is no such loop on float16.
+    """
+    if not 0 <= function < FL_FUNCTIONS or fl_shapes[fl_rows[function].shape].types == NULL or type not in "efd":
+        raise ValueError(f"function {function} has no loop on {type!r}")
+    cdef const fl_table *table = active.f64 if type == "d" else active.f32
+    cdef fl_loop *loop = table.quiet[function] if quiet else table.loop[function]
+    if type == "e":
+        loop = NULL if quiet else table.narrow[function]
+    if loop == NULL:
+        raise ValueError(f"function {function} has no such loop on {type!r}")
+    return PyCapsule_New(<void *>loop, "loop", NULL)
+
+
+def replace_loop(ufunc, str type, loop):
+    """Replace the loop of any ufunc on arguments and results of one type.
+
+    Parameters
+    ----------
+    ufunc : numpy.ufunc
+    type : str
+        NumPy's character of the type.
+    loop : capsule
+        What `loop_of` or an earlier call returned.
+
+    Returns
+    -------
+    capsule
+        The old loop.
+
+    Raises
+    ------
+    ValueError
+        If the ufunc has no loop on this type.
+    """
+    cdef int signature[MAX_ARGUMENTS]
+    cdef int k
+    cdef cnp.PyUFuncGenericFunction old = NULL
+    cdef cnp.PyUFuncGenericFunction new = <cnp.PyUFuncGenericFunction>PyCapsule_GetPointer(loop, "loop")
+    if not isinstance(ufunc, np.ufunc) or not 0 < ufunc.nargs <= MAX_ARGUMENTS:
+        raise ValueError(f"{ufunc!r} is no ufunc of at most {MAX_ARGUMENTS} arguments")
+    for k in range(ufunc.nargs):
+        signature[k] = np.dtype(type).num
+    if PyUFunc_ReplaceLoopBySignature(ufunc, new, signature, &old) != 0 or old == NULL:
+        raise ValueError(f"{ufunc.__name__} has no loop on {type!r}")
+    return PyCapsule_New(<void *>old, "loop", NULL)
 
 
 cdef bint starts_like(cnp.ndarray a, cnp.ndarray b, int axes) noexcept:

@@ -26,7 +26,7 @@ _BUFFER = 8192  # elements that NumPy converts at a time, unless told otherwise
 _FEW = 100  # segments; so few take NumPy's way, one loop call each, in less time than it takes to look at them
 
 
-def attach_row_methods(functions: dict[str, np.ufunc], run_rows: Callable[..., Any]) -> None:
+def attach_row_methods(functions: dict[str, np.ufunc], run_rows: Callable[..., Any], module: str = "fastlog") -> None:
     """Give logaddexp, among a target's ufuncs, the methods that its row functions do better.
 
     Parameters
@@ -35,6 +35,8 @@ def attach_row_methods(functions: dict[str, np.ufunc], run_rows: Callable[..., A
         Name in csrc/functions.def -> ufunc, in the table's order.
     run_rows : callable
         `fastlog._core.run_rows` for that target.
+    module : str, optional
+        Where logaddexp is held, and pickle finds it.
     """
     ufunc, rows, segments = (functions[name] for name in ("logaddexp", "logsumexp", "logsumexp_segments"))
     if not hasattr(ufunc, "__dict__"):
@@ -62,11 +64,17 @@ def attach_row_methods(functions: dict[str, np.ufunc], run_rows: Callable[..., A
         y = _reduceat(segments, **given) if "indices" in given and _has_many_indices(given["indices"]) else None
         return numpy_reduceat(*args, **keywords) if y is None else y
 
-    for method in (reduce, reduceat):  # where pickle finds them
-        method.__module__, method.__qualname__ = "fastlog", f"logaddexp.{method.__name__}"
+    for method in (reduce, reduceat):
+        method.__module__, method.__qualname__ = module, f"logaddexp.{method.__name__}"
     # mypy knows the methods of the type, not that an object may have its own.
     setattr(ufunc, "reduce", reduce)  # noqa: B010
     setattr(ufunc, "reduceat", reduceat)  # noqa: B010
+
+
+def detach_row_methods(ufunc: np.ufunc) -> None:
+    """Leave the ufunc with NumPy's methods."""
+    for method in ("reduce", "reduceat"):
+        ufunc.__dict__.pop(method, None)
 
 
 def _one_call(array: Any, where: Any = True, **_: Any) -> bool:

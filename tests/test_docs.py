@@ -43,6 +43,8 @@ def test_public_functions_are_documented(name):
     public = getattr(fastlog, name)
     if name == "__version__":
         return
-    sections = ["Parameters\n", "Raises\n", "Examples\n"] + ([] if inspect.isclass(public) else ["Returns\n"])
+    sections = ["Examples\n"]
+    if isinstance(public, np.ufunc) or inspect.signature(public).parameters:
+        sections += ["Parameters\n", "Raises\n"] + ([] if inspect.isclass(public) else ["Returns\n"])
     for section in sections:
         assert section in inspect.getdoc(public), f"{name} has no section {section.strip()}"
