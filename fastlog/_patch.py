@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import functools
 import importlib
 import inspect
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from types import TracebackType
+from types import FunctionType, TracebackType
 from typing import Any
 
 import numpy as np
@@ -99,14 +98,13 @@ def patch(targets: Iterable[str] = ("numpy", "scipy", "sklearn"), *, verbose: bo
     Notes
     -----
     Replaced are the loops on float32 and float64 of NumPy's `logaddexp` and SciPy's `expit`, `log_expit`, `logit`,
-    `xlogy`, `xlog1py`, `entr` and `rel_entr`, which are the same objects as before: whoever holds one runs the new
-    loop. SciPy's `logsumexp`, `softmax`, `log_softmax` and `softplus`, and scikit-learn's own `_logsumexp` and
-    `utils.extmath.softmax`, are Python functions. They are replaced in every module loaded so far that holds one under
-    any name, and in their own modules, from where those to come get them. Arrays of other libraries, masked arrays and
-    other subclasses of ndarray still go to the original functions.
+    `xlogy`, `xlog1py`, `entr` and `rel_entr`, and the code of the Python functions `logsumexp`, `softmax`,
+    `log_softmax` and `softplus` of SciPy, `_logsumexp` and `utils.extmath.softmax` of scikit-learn. All of them remain
+    the objects that they were: whoever holds one, under whatever name, calls fastlog from then on. Arrays of other
+    libraries, masked arrays and other subclasses of ndarray still go to the original code.
 
-    Out of reach are compiled copies (SciPy's ``cython_special``, scikit-learn's losses), references in closures,
-    containers and default arguments, and other processes, until they call `patch` themselves.
+    Out of reach are compiled copies (SciPy's ``cython_special``, scikit-learn's losses), and other processes, until
+    they call `patch` themselves.
 
     ``python -m fastlog script.py`` runs a script that way, ``python -m fastlog -m module`` a module.
 
@@ -244,32 +242,114 @@ def _loops(name: str, ufunc: np.ufunc, function: str, types: str, quiet: bool) -
     return name, replace
 
 
-def _held(name: str, original: Any, ours: Callable[..., Any], signature: str) -> _Step:
-    """Replace a Python function in all modules, by one that looks the same."""
-    if str(inspect.signature(original)) != signature:
+def _code(name: str, function: Any, shim: Any) -> _Step:
+    """Give a Python function other code; it remains the object that all who hold it hold, under every name.
+
+    The code runs among the globals of the function's own module, so a shim imports what it calls.
+    """
+    if not isinstance(function, FunctionType) or str(inspect.signature(function)) != str(inspect.signature(shim)):
         raise RuntimeError(
-            f"patch: {name}{inspect.signature(original)} is not what fastlog knows, {name}{signature}; "
+            f"patch: {name}{inspect.signature(function)} is not what fastlog knows, {name}{inspect.signature(shim)}; "
             "get a newer fastlog"
         )
-    ours = functools.wraps(original)(ours)
+    if function.__code__.co_freevars:
+        raise RuntimeError(f"patch: {name} is a closure here, which fastlog does not know; get a newer fastlog")
 
     def replace() -> tuple[_Undo, str]:
-        count = _exchange(original, ours)
-        return lambda: _exchange(ours, original), f"in {count} module{'s' * (count > 1)}"
+        code = function.__code__
+        theirs[name] = FunctionType(code, function.__globals__, name, function.__defaults__)
+        theirs[name].__kwdefaults__ = function.__kwdefaults__
+        function.__code__ = shim.__code__
+        return lambda: setattr(function, "__code__", code), "its code"
 
     return name, replace
 
 
-def _exchange(old: Any, new: Any) -> int:
-    """Set every global name of a module that is bound to `old`; return in how many modules there was one."""
-    count = 0
-    for module in list(sys.modules.values()):
-        names = getattr(module, "__dict__", None)
-        found = [name for name, value in list(names.items()) if value is old] if isinstance(names, dict) else []
-        for name in found:
-            names[name] = new  # type: ignore[index]
-        count += bool(found)
-    return count
+theirs: dict[str, FunctionType] = {}  # what the functions were, for arguments that are not ours
+
+
+def _is_plain(a: Any) -> bool:
+    """Whether the original function, too, would make a plain ndarray of it, and has no better way."""
+    return type(a) in _PLAIN or isinstance(a, np.generic)
+
+
+def scipy_logsumexp(a: Any, axis: Any, b: Any, keepdims: Any, return_sign: Any) -> Any:
+    """Compute SciPy's logsumexp."""
+    function = logsumexp if _is_plain(a) and _is_plain(b) else theirs["scipy.special.logsumexp"]
+    return function(a, axis, b, keepdims, return_sign)
+
+
+def scipy_softmax(x: Any, axis: Any) -> Any:
+    """Compute SciPy's softmax."""
+    return (softmax if _is_plain(x) else theirs["scipy.special.softmax"])(x, axis)
+
+
+def scipy_log_softmax(x: Any, axis: Any) -> Any:
+    """Compute SciPy's log_softmax."""
+    return (log_softmax if _is_plain(x) else theirs["scipy.special.log_softmax"])(x, axis)
+
+
+def scipy_softplus(x: Any, kwargs: dict[str, Any]) -> Any:
+    """Compute SciPy's softplus."""
+    if type(x) is np.ndarray and x.dtype.char in "fd":
+        return functions()["softplus"](x, **kwargs)
+    return theirs["scipy.special.softplus"](x, **kwargs)
+
+
+def sklearn_logsumexp(array: Any, axis: Any, xp: Any) -> Any:
+    """Compute scikit-learn's own logsumexp."""
+    if type(array) is np.ndarray and array.dtype.char in "fd":
+        return logsumexp(array, axis)
+    return theirs["sklearn.utils._array_api._logsumexp"](array, axis, xp)
+
+
+def sklearn_softmax(X: Any, copy: Any) -> Any:  # noqa: N803
+    """Compute scikit-learn's softmax of rows."""
+    if type(X) is np.ndarray and X.dtype.char in "fd" and X.ndim == 2:
+        return softmax(X, 1, out=None if copy else X)
+    return theirs["sklearn.utils.extmath.softmax"](X, copy)
+
+
+# The code that the functions get: with their signatures.
+
+
+def _scipy_logsumexp(a, axis=None, b=None, keepdims=False, return_sign=False):  # type: ignore[no-untyped-def]
+    from fastlog._patch import scipy_logsumexp
+
+    return scipy_logsumexp(a, axis, b, keepdims, return_sign)
+
+
+def _scipy_softmax(x, axis=None):  # type: ignore[no-untyped-def]
+    from fastlog._patch import scipy_softmax
+
+    return scipy_softmax(x, axis)
+
+
+def _scipy_log_softmax(x, axis=None):  # type: ignore[no-untyped-def]
+    from fastlog._patch import scipy_log_softmax
+
+    return scipy_log_softmax(x, axis)
+
+
+def _scipy_softplus(x, **kwargs):  # type: ignore[no-untyped-def]
+    from fastlog._patch import scipy_softplus
+
+    return scipy_softplus(x, kwargs)
+
+
+def _sklearn_softmax(X, copy=True):  # type: ignore[no-untyped-def]  # noqa: N803
+    from fastlog._patch import sklearn_softmax
+
+    return sklearn_softmax(X, copy)
+
+
+def _sklearn_logsumexp(array, axis=None, xp=None):  # type: ignore[no-untyped-def]
+    from fastlog._patch import sklearn_logsumexp
+
+    return sklearn_logsumexp(array, axis, xp)
+
+
+# ---- what is replaced ----
 
 
 def _numpy() -> Iterator[_Step]:
@@ -289,56 +369,19 @@ def _scipy() -> Iterator[_Step]:
     for name, function in _SCIPY_UFUNCS.items():
         yield _loops(f"scipy.special.{name}", getattr(ufuncs, name), function, "fd", True)
 
-    def sum_(a: Any, axis: Any = None, b: Any = None, keepdims: Any = False, return_sign: Any = False) -> Any:
-        of = logsumexp if _is_plain(a) and _is_plain(b) else originals["logsumexp"]
-        return of(a, axis, b, keepdims, return_sign)
-
-    def ratio(x: Any, axis: Any = None) -> Any:
-        return softmax(x, axis) if _is_plain(x) else originals["softmax"](x, axis)
-
-    def log_ratio(x: Any, axis: Any = None) -> Any:
-        return log_softmax(x, axis) if _is_plain(x) else originals["log_softmax"](x, axis)
-
-    def plus(x: Any, **kwargs: Any) -> Any:
-        if type(x) is np.ndarray and x.dtype.char in "fd":
-            return functions()["softplus"](x, **kwargs)
-        return originals["softplus"](x, **kwargs)
-
-    named: dict[str, tuple[Callable[..., Any], str]] = {
-        "logsumexp": (sum_, "(a, axis=None, b=None, keepdims=False, return_sign=False)"),
-        "softmax": (ratio, "(x, axis=None)"),
-        "log_softmax": (log_ratio, "(x, axis=None)"),
-        "softplus": (plus, "(x, **kwargs)"),
-    }
-    originals = {name: getattr(special, name) for name in named if hasattr(special, name)}  # softplus: since 1.15
-    for name, original in originals.items():
-        yield _held(f"scipy.special.{name}", original, *named[name])
+    yield _code("scipy.special.logsumexp", special.logsumexp, _scipy_logsumexp)
+    yield _code("scipy.special.softmax", special.softmax, _scipy_softmax)
+    yield _code("scipy.special.log_softmax", special.log_softmax, _scipy_log_softmax)
+    if hasattr(special, "softplus"):  # SciPy 1.15
+        yield _code("scipy.special.softplus", special.softplus, _scipy_softplus)
 
 
 def _sklearn() -> Iterator[_Step]:
     extmath = importlib.import_module("sklearn.utils.extmath")
     array_api = importlib.import_module("sklearn.utils._array_api")
-    originals = {"softmax": extmath.softmax, "_logsumexp": getattr(array_api, "_logsumexp", None)}
-
-    def ratio(X: Any, copy: Any = True) -> Any:  # noqa: N803
-        if type(X) is np.ndarray and X.dtype.char in "fd" and X.ndim == 2:
-            return softmax(X, 1, out=None if copy else X)
-        return originals["softmax"](X, copy)
-
-    def sum_(array: Any, axis: Any = None, xp: Any = None) -> Any:
-        if type(array) is np.ndarray and array.dtype.char in "fd":
-            return logsumexp(array, axis)
-        return originals["_logsumexp"](array, axis, xp)
-
-    yield _held("sklearn.utils.extmath.softmax", originals["softmax"], ratio, "(X, copy=True)")
-    if originals["_logsumexp"] is not None:  # earlier versions use SciPy's
-        signature = "(array, axis=None, xp=None)"
-        yield _held("sklearn.utils._array_api._logsumexp", originals["_logsumexp"], sum_, signature)
+    yield _code("sklearn.utils.extmath.softmax", extmath.softmax, _sklearn_softmax)
+    if hasattr(array_api, "_logsumexp"):  # earlier versions use SciPy's
+        yield _code("sklearn.utils._array_api._logsumexp", array_api._logsumexp, _sklearn_logsumexp)
 
 
 _PLANS: dict[str, Callable[[], Iterator[_Step]]] = {"numpy": _numpy, "scipy": _scipy, "sklearn": _sklearn}
-
-
-def _is_plain(a: Any) -> bool:
-    """Whether the original function, too, would make a plain ndarray of it, and has no better way."""
-    return type(a) in _PLAIN or isinstance(a, np.generic)

@@ -44,25 +44,17 @@ def public(name: str) -> Any:
     return getattr(import_module("fastlog"), name)
 
 
-def of_any_array(function: _F, name: str | None = None) -> _F:
-    """Decorate a function: arrays of other libraries are computed by those.
-
-    Parameters
-    ----------
-    function : callable
-        What computes with NumPy; a ufunc may be, too.
-    name : str, optional
-        Its name in the modules here; its own by default.
-    """
-    first = next(iter(inspect.signature(function).parameters)) if inspect.isfunction(function) else None
+def of_any_array(function: _F) -> _F:
+    """Decorate a public function: arrays of other libraries are computed by those."""
+    name, first = function.__name__, next(iter(inspect.signature(function).parameters))
 
     @functools.wraps(function)
     def anyhow(*args: Any, **kwargs: Any) -> Any:
-        a = args[0] if args else kwargs.get(first)  # type: ignore[arg-type]
+        a = args[0] if args else kwargs.get(first)
         if type(a) is not np.ndarray:
             module = library_of(a)
             if module is not None:
-                return import_module(f"fastlog._other.{module}").call(name or function.__name__, args, kwargs)
+                return import_module(f"fastlog._other.{module}").call(name, args, kwargs)
         return function(*args, **kwargs)
 
     return anyhow  # type: ignore[return-value]

@@ -294,8 +294,8 @@ def _loss(
         scale = 1.0
         if reduction != "sum":
             scale = _size(x) if count is None else count
-        results = [_quotient(total, scale, x.dtype)]
-        results += [_quotient(blocks(k, "sum", inner, x.dtype), scale, x.dtype) for k in derivatives]
+        results = [_quotient(total, scale, x.dtype, math.nan)]
+        results += [_quotient(blocks(k, "sum", inner, x.dtype), scale, x.dtype, 0.0) for k in derivatives]
     return results[0] if len(results) == 1 else tuple(results)
 
 
@@ -322,19 +322,19 @@ def _loss_of_block(
     return np.full((1,) * (x.ndim - len(axis)), result, np.float64)
 
 
-def _quotient(a: Any, b: Any, dtype: np.dtype[Any]) -> Any:
-    return da.core.elemwise(partial(_quietly_divided, of=dtype), a, b, dtype=dtype)
+def _quotient(a: Any, b: Any, dtype: np.dtype[Any], of_nothing: float) -> Any:
+    return da.core.elemwise(partial(_quotient_of_block, of=dtype, of_nothing=of_nothing), a, b, dtype=dtype)
 
 
-def _quietly_divided(a: Any, b: Any, of: np.dtype[Any]) -> Any:
+def _quotient_of_block(a: Any, b: Any, of: np.dtype[Any], of_nothing: float) -> Any:
     with np.errstate(all="ignore"):
-        return np.divide(a, b).astype(of)
+        return np.where(b == 0, of_nothing, np.divide(a, b)).astype(of)
 
 
 def _size(x: Any) -> Any:
     """Return the number of elements, which may not be known yet."""
     if not math.isnan(x.size):
-        return x.size if x.size else math.nan
+        return x.size
     return _by_block(_block_size, x, dtype=np.float64, chunks=tuple((1,) * n for n in x.numblocks)).sum()
 
 

@@ -25,7 +25,10 @@ def call(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     first = args[0] if args else next(iter(kwargs.values()))
     library = _library(first)
     with_numpy = library.by_numpy(name, args, kwargs)
-    return globals()[name](library, *args, **kwargs) if with_numpy is None else with_numpy
+    if with_numpy is not None:
+        return with_numpy
+    with np.errstate(all="ignore"):  # of those libraries that are NumPy underneath
+        return globals()[name](library, *args, **kwargs)
 
 
 # ---- the libraries ----
@@ -47,7 +50,10 @@ class _Library:
 
     def floating(self, name: str, a: Any, dtype: Any = None, like: Any = None) -> Any:
         """Return `a` as an array of real numbers, of `dtype`, its own, or the library's default."""
-        xp, x = self.xp, self.array(a, like)
+        xp = self.xp
+        if like is not None and isinstance(a, (bool, int, float)):
+            return xp.full_like(like, float(a))
+        x = self.array(a, like)
         if dtype is not None:
             return xp.astype(x, getattr(xp, np.dtype(dtype).name) if isinstance(dtype, (str, type)) else dtype)
         if xp.isdtype(x.dtype, ("bool", "integral")):
@@ -73,7 +79,8 @@ class _Library:
         return (x - top) - self.xp.log1p(rest)
 
     def softmax(self, x: Any, axes: tuple[int, ...]) -> Any:
-        return self.xp.exp(self.log_softmax(x, axes))
+        top = self.xp.max(x, axis=axes, keepdims=True)
+        return self.xp.exp(self.log_softmax(x, axes)) + (top - top)  # nan in rows whose maximum is infinite
 
     def _partition(self, x: Any, axes: tuple[int, ...]) -> tuple[Any, Any]:
         """Return the largest element M and the sum of the others' exponentials in units of exp(M).
@@ -266,12 +273,14 @@ def sigmoid(lib: _Library, x: Any) -> Any:
     return lib.sigmoid(lib.floating("sigmoid", x))
 
 
-def silu(lib: _Library, x: Any) -> Any:
+def silu(lib: _Library, x: Any, out: Any = None) -> Any:
+    _no_output("silu", out)
     x = lib.floating("silu", x)
     return x * lib.sigmoid(x)
 
 
-def mish(lib: _Library, x: Any) -> Any:
+def mish(lib: _Library, x: Any, out: Any = None) -> Any:
+    _no_output("mish", out)
     x = lib.floating("mish", x)
     return x * lib.xp.tanh(lib.softplus(x))
 
@@ -637,12 +646,22 @@ def _reduced(lib: _Library, loss: Any, reduction: str, count: Any = None) -> Any
     if reduction == "none":
         return loss
     total = lib.xp.sum(loss)
-    return total if reduction == "sum" else total / (math.prod(loss.shape) if count is None else count)
+    return total if reduction == "sum" else _divided(lib, total, loss, count, math.nan)
+
+
+def _divided(lib: _Library, y: Any, loss: Any, count: Any, empty: float) -> Any:
+    """Divide by the number of losses, or `count`; the mean of nothing is `empty`."""
+    if count is None or isinstance(count, int):
+        n = math.prod(loss.shape) if count is None else count
+        return y / n if n else lib.xp.full_like(y, empty)
+    none = count == 0
+    return lib.xp.where(none, lib.xp.full_like(y, empty), y / lib.xp.where(none, lib.xp.ones_like(count), count))
 
 
 def _with_derivatives(
     lib: _Library, loss: Any, reduction: str, grad: Any, hess: Any | None, count: Any = None
 ) -> tuple[Any, ...]:
-    scale = 1.0 if reduction != "mean" else math.prod(loss.shape) if count is None else count
-    wanted = [grad / scale] if hess is None else [grad / scale, hess / scale]
+    wanted = [grad] if hess is None else [grad, hess]
+    if reduction == "mean":
+        wanted = [_divided(lib, part, loss, count, 0.0) for part in wanted]
     return (_reduced(lib, loss, reduction, count), *wanted)

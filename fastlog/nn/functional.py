@@ -1,4 +1,4 @@
-"""torch.nn.functional's names, argument order and defaults, on NumPy arrays.
+"""torch.nn.functional's names, argument order and defaults, on NumPy's arrays and those of other libraries.
 
 The class axis is 1, or 0 for one-dimensional input, as torch has it. Each function delegates to fastlog's own.
 """
@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 
 import fastlog as _fastlog
+from fastlog._other import elementwise as _elementwise
+from fastlog._other import library_of as _library_of
 
 __all__ = [
     "binary_cross_entropy_with_logits",
@@ -31,22 +33,22 @@ __all__ = [
 
 def logsigmoid(input: Any) -> Any:
     """log(1 / (1 + exp(-x))), elementwise; see `fastlog.log_sigmoid`."""
-    return _fastlog.log_sigmoid(input)
+    return _elementwise.log_sigmoid(input)
 
 
 def sigmoid(input: Any) -> Any:
     """1 / (1 + exp(-x)), elementwise; see `fastlog.sigmoid`."""
-    return _fastlog.sigmoid(input)
+    return _elementwise.sigmoid(input)
 
 
 def silu(input: Any, inplace: bool = False) -> Any:
     """Return x sigmoid(x), elementwise; see `fastlog.silu`."""
-    return _fastlog.silu(input, out=input) if inplace else _fastlog.silu(input)
+    return _elementwise.silu(input, out=input) if inplace else _elementwise.silu(input)
 
 
 def mish(input: Any, inplace: bool = False) -> Any:
     """Return x tanh(softplus(x)), elementwise; see `fastlog.mish`."""
-    return _fastlog.mish(input, out=input) if inplace else _fastlog.mish(input)
+    return _elementwise.mish(input, out=input) if inplace else _elementwise.mish(input)
 
 
 def softplus(input: Any, beta: float = 1, threshold: float = 20) -> Any:
@@ -56,7 +58,9 @@ def softplus(input: Any, beta: float = 1, threshold: float = 20) -> Any:
     from beta x > threshold on.
     """
     if beta == 1:
-        return _fastlog.softplus(input)
+        return _elementwise.softplus(input)
+    if _library_of(input):
+        return _elementwise.softplus(input * beta) / beta
     # What is linear stands apart, so that an overflow of beta x does no harm.
     with np.errstate(over="ignore"):
         scaled = np.abs(np.multiply(input, beta))
@@ -71,7 +75,7 @@ def softmax(input: Any, dim: int | None = None, _stacklevel: int = 3, dtype: Any
 
 def softmin(input: Any, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Any:
     """Softmax of -x over the axis `dim`, computed in `dtype` if given; see `fastlog.softmax`."""
-    return softmax(np.negative(input), dim, _stacklevel + 1, dtype)
+    return softmax(-input if _library_of(input) else np.negative(input), dim, _stacklevel + 1, dtype)
 
 
 def log_softmax(input: Any, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Any:
@@ -147,6 +151,8 @@ def kl_div(
         warnings.warn(message, UserWarning, stacklevel=2)
     if np.shape(input) == np.shape(target):
         return _fastlog.kl_divergence(input, target, log_target=log_target, axis=(), reduction=reduction)
+    if _library_of(input):
+        raise ValueError(f"kl_div: the shapes {tuple(input.shape)} and {tuple(np.shape(target))} differ")
     rows = (*np.shape(input), 1)[0]
     input, target = np.broadcast_arrays(input, target, subok=True)  # which keeps masks: they are refused
     if reduction != "batchmean":

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import fastlog as _fastlog
+from fastlog._other import elementwise as _elementwise
 
 __all__ = [
     "cumulative_logsumexp",
@@ -21,27 +22,27 @@ __all__ = [
 
 def log_sigmoid(x: Any, name: str | None = None) -> Any:
     """log(1 / (1 + exp(-x))), elementwise; see `fastlog.log_sigmoid`."""
-    return _fastlog.log_sigmoid(x)
+    return _elementwise.log_sigmoid(x)
 
 
 def sigmoid(x: Any, name: str | None = None) -> Any:
     """1 / (1 + exp(-x)), elementwise; see `fastlog.sigmoid`."""
-    return _fastlog.sigmoid(x)
+    return _elementwise.sigmoid(x)
 
 
 def softplus(features: Any, name: str | None = None) -> Any:
     """log(1 + exp(x)), elementwise; see `fastlog.softplus`."""
-    return _fastlog.softplus(features)
+    return _elementwise.softplus(features)
 
 
 def xlogy(x: Any, y: Any, name: str | None = None) -> Any:
     """Return x log(y), 0 where x is 0, elementwise; see `fastlog.xlogy`."""
-    return _fastlog.xlogy(x, y)
+    return _elementwise.xlogy(x, y)
 
 
 def xlog1py(x: Any, y: Any, name: str | None = None) -> Any:
     """Return x log(1 + y), 0 where x is 0, elementwise; see `fastlog.xlog1py`."""
-    return _fastlog.xlog1py(x, y)
+    return _elementwise.xlog1py(x, y)
 
 
 def softmax(logits: Any, axis: int | None = None, name: str | None = None) -> Any:

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 
 import fastlog as _fastlog
+from fastlog._other import elementwise as _elementwise
+from fastlog._other import library_of as _library_of
 from fastlog.tf.math import log_softmax, sigmoid, softmax, softplus
 
 __all__ = [
@@ -29,8 +31,9 @@ __all__ = [
 def silu(features: Any, beta: float = 1.0) -> Any:
     """Return x sigmoid(beta x), elementwise; see `fastlog.silu`."""
     if beta == 1:
-        return _fastlog.silu(features)
-    return np.multiply(features, _fastlog.sigmoid(np.multiply(features, beta)))
+        return _elementwise.silu(features)
+    x = features if _library_of(features) else np.asanyarray(features)
+    return x * _elementwise.sigmoid(x * beta)
 
 
 swish = silu
@@ -66,6 +69,8 @@ def softmax_cross_entropy_with_logits(labels: Any, logits: Any, axis: int = -1, 
     Labels are broadcast to the shape of the logits.
     """
     labels, logits = _both(labels, logits)
+    if _library_of(logits):
+        return _fastlog.cross_entropy(logits, labels * 1.0, None, None, "none", axis=axis)
     probabilities = np.asanyarray(labels)  # which keeps masks: they are refused
     if probabilities.dtype.kind in "biu":  # one-hot
         probabilities = probabilities.astype(np.float64)
@@ -86,7 +91,7 @@ def sparse_softmax_cross_entropy_with_logits(labels: Any, logits: Any, name: str
         If a label is out of range, or the shape of the labels is not that of the logits without the last axis.
     """
     labels, logits = _both(labels, logits)
-    counted = np.asanyarray(labels)
+    counted = np.empty(0) if _library_of(logits) else np.asanyarray(labels)
     if counted.size and counted.dtype.kind not in "biu":
         raise TypeError(f"labels must be integers, not {counted.dtype}")
     return _fastlog.cross_entropy(logits, labels, None, None, "none")

@@ -1,0 +1,84 @@
+"""Calls of every public function that takes arrays of other libraries, for tests that compare those with NumPy's."""
+
+import numpy as np
+
+import fastlog
+
+_RNG = np.random.default_rng(0)
+X = _RNG.normal(0, 4, (15, 16))
+P, Q = _RNG.random((15, 16)), _RNG.normal(size=(15, 16))
+ROW = _RNG.random(16)
+SOME = _RNG.random((15, 16)) > 0.3
+LABELS = np.where(np.arange(15) == 2, -100, _RNG.integers(0, 16, 15))
+COLUMN_LABELS = _RNG.integers(0, 15, 16)
+REDUCTIONS = ("mean", "sum", "none")
+
+
+def reductions(f, x, of):
+    yield from (f(x, axis=axis, keepdims=keep) for axis in (None, 0, 1, (0, 1), -1) for keep in (False, True))
+    yield from (f(x, axis=axis, where=of(SOME)) for axis in (None, 0, 1))
+
+
+def losses(f, x, z, *arguments, **options):
+    for reduction in REDUCTIONS:
+        yield f(x, z, *arguments, reduction=reduction, **options)
+        yield from f(x, z, *arguments, reduction=reduction, return_grad=True, **options)
+        yield from f(x, z, *arguments, reduction=reduction, return_hess=True, **options)
+
+
+def _weighted(x, of):
+    for axis in (None, 0, 1):
+        for b in (of(Q), Q, of(ROW), 2, -1.5, True):
+            yield from fastlog.logsumexp(x, axis=axis, b=b, return_sign=True)
+        yield from fastlog.logsumexp(x, axis, of(Q), where=of(SOME), return_sign=True)
+        yield fastlog.logsumexp(x, axis, of(np.abs(Q)), keepdims=True)
+
+
+def _normalized(f, x, of):
+    yield from (f(x, axis=axis, temperature=t) for axis in (None, 0, 1, (0, 1), ()) for t in (1.0, 2.5))
+    yield from (f(x, axis, where=of(SOME)) for axis in (None, 0, 1))
+
+
+def _logcumsumexp(x, of):
+    for axis in (None, 0, 1):
+        for reverse in (False, True):
+            yield from (fastlog.logcumsumexp(x, axis, reverse=reverse, exclusive=e) for e in (False, True))
+
+
+def _cross_entropy(x, of):
+    for targets in (LABELS, P):
+        yield from losses(fastlog.cross_entropy, x, of(targets))
+        yield from losses(fastlog.cross_entropy, x, of(targets), of(ROW), label_smoothing=0.2)
+    yield from losses(fastlog.cross_entropy, x, of(COLUMN_LABELS), axis=0)
+    yield from losses(fastlog.cross_entropy, x, of(np.full(15, -100)))
+
+
+def _kl_divergence(x, of):
+    for reduction in (*REDUCTIONS, "batchmean"):
+        yield from (fastlog.kl_divergence(x, of(P), axis=axis, reduction=reduction) for axis in (-1, 0, (0, 1), ()))
+        yield fastlog.kl_divergence(x, of(np.log(P)), log_target=True, reduction=reduction)
+
+
+# Name -> results for an array of the library in question, given also what makes such arrays.
+CALLS = {
+    "logsumexp": lambda x, of: reductions(fastlog.logsumexp, x, of),
+    "logsumexp, weighted": _weighted,
+    "logmeanexp": lambda x, of: [*reductions(fastlog.logmeanexp, x, of), fastlog.logmeanexp(x, 1, of(Q * Q))],
+    "logcumsumexp": _logcumsumexp,
+    "softmax": lambda x, of: [*_normalized(fastlog.softmax, x, of), *fastlog.softmax(x, 1, return_lse=True)],
+    "log_softmax": lambda x, of: _normalized(fastlog.log_softmax, x, of),
+    "binary cross-entropy": lambda x, of: [
+        *losses(fastlog.binary_cross_entropy_with_logits, x, of(P)),
+        *losses(fastlog.binary_cross_entropy_with_logits, x, of(P), of(ROW), of(ROW[::-1].copy()), label_smoothing=0.1),
+        *losses(fastlog.binary_cross_entropy_with_logits, x, of((P > 0.5).astype(int))),
+    ],
+    "focal": lambda x, of: [
+        *losses(fastlog.focal_loss, x, of(P), 0.3, 1.7, weight=of(ROW)),
+        *losses(fastlog.focal_loss, x, of((P > 0.5) * 1.0)),
+    ],
+    "KL divergence": _kl_divergence,
+    "cross-entropy": _cross_entropy,
+    "negative log-likelihood": lambda x, of: [
+        fastlog.nll_loss(x, of(LABELS), w, reduction=r) for r in REDUCTIONS for w in (None, of(ROW))
+    ],
+}
