@@ -22,6 +22,18 @@ class Parts(NamedTuple):
     elements: np.ndarray
 
 
+def exp_of_difference(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Return exp(x - y) with the digits that the rounding of x - y would cost; exp(0) for equal infinities.
+
+    What the rounding of d = x - y leaves, e = (x - y) - d, is exactly a double (Moller's sum): exp(d) (1 + e).
+    """
+    with np.errstate(all="ignore"):
+        d = np.where(x == y, 0.0, x - y)
+        back = d - x
+        e = (x - (d - back)) - (y + back)
+        return np.exp(d) * (1 + np.where(np.isfinite(e), e, 0.0))
+
+
 def merged(one: Parts, other: Parts) -> Parts:
     """Return the sums of two sums each."""
     with np.errstate(all="ignore"):
@@ -29,10 +41,9 @@ def merged(one: Parts, other: Parts) -> Parts:
         top, low = np.where(first, one.max, other.max), np.where(first, other.max, one.max)
         rest, low_rest = np.where(first, one.rest, other.rest), np.where(first, other.rest, one.rest)
         sign = np.where(first, one.sign, other.sign)
-        gap = np.where(low == top, 0.0, low - top)
-        rest = rest + one.sign * other.sign * (1 + low_rest) * np.exp(gap)
+        rest = rest + one.sign * other.sign * (1 + low_rest) * exp_of_difference(low, top)
         turned = rest < -1
-        gone = rest == -1  # what cancels altogether is no sum that others can be measured by
+        gone = (rest == -1) & (top < np.inf)  # what cancels altogether is no sum that others can be measured by
         return Parts(
             np.where(gone, -np.inf, top),
             np.where(turned, -2 - rest, rest),

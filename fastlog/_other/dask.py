@@ -17,7 +17,7 @@ import numpy as np
 
 from fastlog._arrays import REDUCTIONS, as_axes, cast, check_reduction, working_dtype
 from fastlog._other import public
-from fastlog._running import LogSumExp, Parts, finished, merged
+from fastlog._running import LogSumExp, Parts, exp_of_difference, finished, merged
 
 _Function = Callable[..., Any]
 
@@ -51,9 +51,13 @@ def _floating(name: str, a: Any, dtype: Any = None) -> Any:
 
 
 def _alike(x: Any, *others: Any) -> list[Any]:
-    """Return arrays broadcast together and cut into the same blocks; None stays None."""
+    """Return arrays broadcast together and cut into the same blocks; None stays None.
+
+    Blocks of unknown sizes are taken to fit where there are as many.
+    """
     given = [x, *[_as_dask(a) for a in others if a is not None]]
-    if len(given) > 1:
+    layouts = [(a.numblocks, tuple(-1 if math.isnan(n) else n for n in a.shape)) for a in given]
+    if layouts != layouts[:1] * len(given) or any(a.chunks != given[0].chunks for a in given if not math.isnan(a.size)):
         given = da.broadcast_arrays(*given)
         axes = tuple(range(given[0].ndim))
         _, given = da.core.unify_chunks(*[part for a in given for part in (a, axes)])
@@ -228,7 +232,7 @@ def _share_of_block(
             empty = -np.inf
         else:
             own = LogSumExp(axes, keepdims=True).update(x, where=where).parts
-            share = np.exp(own.max - top) * ((1 + own.rest) / (1 + rest))
+            share = exp_of_difference(own.max, top) * ((1 + own.rest) / (1 + rest))
             share = np.where(top == np.inf, np.nan, share)
             y = np.empty(x.shape, working)
             function(x if x.dtype == working else x.astype(working), axes, where=where, out=y)

@@ -1,0 +1,159 @@
+"""Dask arrays: lazy, over any chunks, with NumPy's values; sums over chunks as exact as over one array."""
+
+import calls
+import dask
+import dask.array as da
+import numpy as np
+import pytest
+
+import fastlog
+from fastlog import nn, special
+
+dask.config.set(scheduler="synchronous")
+CASES = [("f8", (4, 5)), ("f8", (15, 16)), ("f8", (15, 3)), ("f8", (2, 16)), ("f4", (4, 5)), ("f2", (15, 3))]
+
+
+def in_chunks(chunks):
+    def of(a):
+        return da.from_array(a, chunks=chunks if a.ndim == 2 else 4)
+
+    return of
+
+
+@pytest.mark.parametrize(("dtype", "chunks"), CASES)
+@pytest.mark.parametrize("name", calls.CALLS)
+def test_same_values(name, dtype, chunks):
+    x, of = calls.X.astype(dtype), in_chunks(chunks)
+    close = {"f8": 1e-13, "f4": 4e-6, "f2": 6e-3}[dtype]
+    expected = list(calls.CALLS[name](x, lambda a: a))
+    lazy = list(calls.CALLS[name](of(x), of))
+    assert all(isinstance(y, da.Array) for y in lazy)
+    for got, computed, numpys in zip(lazy, dask.compute(*lazy), expected, strict=True):
+        assert got.dtype == computed.dtype == np.asarray(numpys).dtype
+        assert got.shape == computed.shape == np.shape(numpys)
+        np.testing.assert_allclose(computed, numpys, rtol=close, atol=close)
+
+
+SPECIAL = np.array(
+    [
+        [0, 1, -np.inf, -np.inf, 2, 3],
+        [np.inf, 1, 2, 3, 4, 5],
+        [1, 2, 3, np.inf, 4, np.inf],
+        [np.nan, 1, 2, 3, 4, 5],
+        [1, 2, 3, 4, np.nan, np.inf],
+        [-np.inf] * 6,
+        [0, -800, 0, 0, 0, 0],
+        [-40, -40, -40, 0, -50, -50],
+        [0, -800, -800, -900, -745, -746],
+        [-800, -900, -1000, -800, 0, 0],
+    ]
+)
+
+
+@pytest.mark.parametrize("f", [fastlog.logsumexp, fastlog.logmeanexp, fastlog.softmax, fastlog.log_softmax])
+def test_special_values_across_chunks(f):
+    y = f(da.from_array(SPECIAL, chunks=(10, 2)), axis=1)
+    with np.errstate(all="raise"):
+        computed = y.compute()
+    np.testing.assert_allclose(computed, f(SPECIAL, axis=1), rtol=1e-15, atol=0)
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+def test_accuracy_across_chunks(dtype):
+    """Within the claims for whole rows, or half an ulp more: the dominant entry, far entries, sums of many chunks."""
+    rng = np.random.default_rng(0)
+    x = np.concatenate([rng.normal(0, 10, (300, 200)), rng.normal(0, 1, (300, 200)) - np.eye(300, 200) * -60])
+    x = x.astype(dtype)
+    lazy, wide = da.from_array(x, chunks=(100, 7)), x.astype("g")
+    top = wide.max(axis=1, keepdims=True)
+    log1p_rest = np.log1p(np.sort(np.exp(wide - top), axis=1)[:, :-1].sum(axis=1, keepdims=True))
+    log_p = (wide - top) - log1p_rest
+    for f, exact, bound in (
+        (fastlog.logsumexp, (top + log1p_rest)[:, 0], 1.5),
+        (fastlog.log_softmax, log_p, 2.5),
+        (fastlog.softmax, np.exp(log_p), 4.5),
+    ):
+        got = f(lazy, axis=1).compute()
+        size = np.maximum(1, np.abs(exact)) if f is fastlog.logsumexp else np.abs(exact)
+        ulp = np.spacing(size.astype(dtype)).astype("g")
+        assert np.max(np.abs(got - exact) / ulp) <= bound, f.__name__
+
+
+def test_float32_does_not_drift():
+    x = da.zeros((20_000_000, 2), chunks=(250_000, 2), dtype=np.float32)
+    np.testing.assert_array_equal(fastlog.logsumexp(x, axis=0).compute(), np.float32(np.log(2e7)))
+
+
+def test_nothing_is_computed_before_its_time():
+    def fail(block):
+        raise AssertionError("computed")
+
+    x = da.map_blocks(fail, da.zeros((6, 4), chunks=2), dtype=np.float64, meta=np.empty((0, 0)))
+    y = da.zeros(6, chunks=2, dtype=int)
+    for f in (
+        lambda: fastlog.logsumexp(x, 0),
+        lambda: fastlog.softmax(x, 1),
+        lambda: fastlog.cross_entropy(x, y, return_grad=True)[1],
+        lambda: fastlog.softplus(x),
+        lambda: np.logaddexp(x, x),
+    ):
+        assert isinstance(f(), da.Array)
+    with pytest.raises(AssertionError, match="computed"):
+        fastlog.logsumexp(x).compute()
+
+
+def test_elementwise_by_block():
+    x = da.from_array(calls.X, chunks=(4, 5))
+    for f in (fastlog.softplus, fastlog.log_sigmoid, fastlog.logit, special.expit):
+        y = f(x)
+        assert y.chunks == x.chunks
+        with np.errstate(all="ignore"):
+            np.testing.assert_array_equal(y.compute(), f(calls.X))
+    np.testing.assert_array_equal(nn.functional.silu(x).compute(), fastlog.silu(calls.X))
+
+
+def test_unknown_chunks():
+    x = da.from_array(calls.X, chunks=(4, 16))
+    some = x[x[:, 0] > 0]
+    assert np.isnan(some.shape[0])
+    expected = calls.X[calls.X[:, 0] > 0]
+    np.testing.assert_allclose(fastlog.logsumexp(some, 0).compute(), fastlog.logsumexp(expected, 0), rtol=1e-15)
+    np.testing.assert_allclose(fastlog.logmeanexp(some).compute(), fastlog.logmeanexp(expected), rtol=1e-15)
+    np.testing.assert_array_equal(fastlog.softmax(some, 1).compute(), fastlog.softmax(expected, 1))
+    z = (some > 0) * 1.0
+    got = fastlog.binary_cross_entropy_with_logits(some, z).compute()
+    np.testing.assert_allclose(got, fastlog.binary_cross_entropy_with_logits(expected, (expected > 0) * 1.0))
+
+
+def test_frames():
+    dataframe = pytest.importorskip("dask.dataframe")
+    import pandas as pd
+
+    frame = dataframe.from_pandas(pd.DataFrame(calls.X), npartitions=3)
+    np.testing.assert_allclose(fastlog.logsumexp(frame, 1).compute(), fastlog.logsumexp(calls.X, 1), rtol=1e-15)
+
+
+def test_errors():
+    x = da.from_array(calls.X, chunks=4)
+    with pytest.raises(ValueError, match=r"is 16, but labels run from 0 to 15"):
+        fastlog.cross_entropy(x, np.full(15, 16)).compute()
+    with pytest.raises(ValueError, match="one axis less"):
+        fastlog.cross_entropy(x, calls.X.astype(int))
+    with pytest.raises(ValueError, match="differ"):
+        fastlog.binary_cross_entropy_with_logits(x, calls.X[:3])
+    with pytest.raises(ValueError, match="'median'"):
+        fastlog.cross_entropy(x, calls.LABELS, reduction="median")
+    with pytest.raises(TypeError, match="out="):
+        fastlog.softmax(x, 1, out=np.empty((15, 16)))
+    with pytest.raises(TypeError, match="complex"):
+        fastlog.logsumexp(x + 1j)
+    with pytest.raises(ValueError, match="temperature"):
+        fastlog.log_softmax(x, 1, temperature=-1.0)
+    with pytest.raises(np.exceptions.AxisError):
+        fastlog.logsumexp(x, 2)
+
+
+def test_integers_become_float64():
+    x = da.arange(12, chunks=5)
+    assert fastlog.logsumexp(x).dtype == np.float64
+    np.testing.assert_allclose(fastlog.logsumexp(x).compute(), fastlog.logsumexp(np.arange(12)))

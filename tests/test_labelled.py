@@ -1,0 +1,145 @@
+"""pandas and xarray: labels are kept, and arguments with other labels refused."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+
+import fastlog
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(0, 3, (4, 3))
+INDEX, COLUMNS = pd.Index(list("abcd"), name="row"), pd.Index([10, 20, 30], name="class")
+FRAME = pd.DataFrame(X, INDEX, COLUMNS)
+SERIES = pd.Series(X[:, 0], INDEX, name="first")
+ARRAY = xr.DataArray(X, dims=("row", "class"), coords={"row": list("abcd"), "class": [10, 20, 30]}, name="x",
+                     attrs={"units": "nats"})  # fmt: skip
+NORMALIZATIONS = [fastlog.softmax, fastlog.log_softmax]
+REDUCTIONS = [fastlog.logsumexp, fastlog.logmeanexp]
+
+
+@pytest.mark.parametrize("f", [*NORMALIZATIONS, fastlog.logcumsumexp])
+def test_frames_remain_frames(f):
+    for axis in (0, 1, -1):
+        pd.testing.assert_frame_equal(f(FRAME, axis=axis), pd.DataFrame(f(X, axis=axis), INDEX, COLUMNS))
+    pd.testing.assert_series_equal(f(SERIES), pd.Series(f(X[:, 0]), INDEX, name="first"))
+    if f is not fastlog.logcumsumexp:
+        pd.testing.assert_frame_equal(f(FRAME), pd.DataFrame(f(X), INDEX, COLUMNS))
+        pd.testing.assert_frame_equal(f(FRAME, temperature=2.0), pd.DataFrame(f(X, temperature=2.0), INDEX, COLUMNS))
+    else:
+        np.testing.assert_array_equal(f(FRAME), f(X))  # flat: there are no labels for it
+    assert f(FRAME.astype("f4"), axis=1).dtypes.eq(np.float32).all()
+
+
+@pytest.mark.parametrize("f", REDUCTIONS)
+def test_reductions_of_frames(f):
+    pd.testing.assert_series_equal(f(FRAME, axis=1), pd.Series(f(X, axis=1), INDEX))
+    pd.testing.assert_series_equal(f(FRAME, 0), pd.Series(f(X, 0), COLUMNS))
+    assert f(FRAME) == f(X)
+    assert isinstance(f(FRAME), np.float64)
+    assert f(SERIES) == f(X[:, 0])
+    kept = f(FRAME, axis=1, keepdims=True)
+    assert kept.index is not None
+    assert kept.index.equals(INDEX)
+    assert kept.shape == (4, 1)
+
+
+def test_several_results():
+    y, sign = fastlog.logsumexp(FRAME, 1, b=FRAME, return_sign=True)
+    expected = fastlog.logsumexp(X, 1, b=X, return_sign=True)
+    pd.testing.assert_series_equal(y, pd.Series(expected[0], INDEX))
+    pd.testing.assert_series_equal(sign, pd.Series(expected[1], INDEX))
+    p, lse = fastlog.softmax(FRAME, 1, return_lse=True)
+    assert p.columns.equals(COLUMNS)
+    assert lse.index.equals(INDEX)
+
+
+def test_losses_of_frames():
+    labels = pd.Series([0, 1, 2, 0], INDEX)
+    weight = pd.Series([1.0, 2, 3], COLUMNS)
+    each, grad = fastlog.cross_entropy(FRAME, labels, weight, reduction="none", return_grad=True)
+    expected = fastlog.cross_entropy(X, labels.to_numpy(), weight.to_numpy(), reduction="none", return_grad=True)
+    pd.testing.assert_series_equal(each, pd.Series(expected[0], INDEX))
+    pd.testing.assert_frame_equal(grad, pd.DataFrame(expected[1], INDEX, COLUMNS))
+    assert isinstance(fastlog.cross_entropy(FRAME, labels), float)
+    assert fastlog.cross_entropy(FRAME, [0, 1, 2, 0]) == fastlog.cross_entropy(X, [0, 1, 2, 0])
+    loss, grad = fastlog.binary_cross_entropy_with_logits(SERIES, SERIES > 0, return_grad=True)
+    assert isinstance(loss, float)
+    assert grad.index.equals(INDEX)
+
+
+def test_nullable_columns_and_what_is_no_number():
+    frame = pd.DataFrame({"a": pd.array([1, None, 3], "Int64"), "b": pd.array([1.0, 2, 3], "Float64"), "c": [1, 2, 3]})
+    y = fastlog.softmax(frame, axis=1)
+    assert y.loc[1].isna().all()
+    np.testing.assert_allclose(y.loc[[0, 2]], 1 / 3)
+    with pytest.raises(TypeError, match="select_dtypes"):
+        fastlog.softmax(pd.DataFrame({"a": ["x"], "b": [1.0]}))
+
+
+def test_other_labels_are_refused():
+    labels = pd.Series([0, 1, 2, 0], INDEX)
+    with pytest.raises(ValueError, match=r"the labels of targets are not those .* targets\.to_numpy\(\)"):
+        fastlog.cross_entropy(FRAME, labels[::-1])
+    with pytest.raises(ValueError, match="the labels of b"):
+        fastlog.logsumexp(FRAME, 1, b=FRAME[[30, 20, 10]])
+    with pytest.raises(ValueError, match="the labels of where"):
+        fastlog.logsumexp(SERIES, where=pd.Series([True] * 4))
+
+
+def test_ufuncs_keep_labels_by_themselves():
+    pd.testing.assert_frame_equal(fastlog.softplus(FRAME), pd.DataFrame(fastlog.softplus(X), INDEX, COLUMNS))
+    xr.testing.assert_identical(fastlog.softplus(ARRAY), ARRAY.copy(data=fastlog.softplus(X)))
+
+
+@pytest.mark.parametrize("f", NORMALIZATIONS)
+def test_data_arrays(f):
+    for axis in (0, "class", ("row", "class"), None):
+        by_number = {"class": 1, ("row", "class"): (0, 1)}.get(axis, axis)
+        xr.testing.assert_identical(f(ARRAY, axis=axis), ARRAY.copy(data=f(X, by_number)))
+
+
+@pytest.mark.parametrize("f", REDUCTIONS)
+def test_reductions_of_data_arrays(f):
+    xr.testing.assert_allclose(f(ARRAY, "class"), ARRAY.reduce(lambda x, axis: f(x, axis), "class"), rtol=1e-15)
+    assert f(ARRAY, "class").coords["row"].to_numpy().tolist() == list("abcd")
+    assert f(ARRAY).shape == ()
+    assert isinstance(f(ARRAY), xr.DataArray)
+    assert f(ARRAY, 0, keepdims=True).dims == ("row", "class")
+    with pytest.raises(ValueError, match="zzz"):
+        f(ARRAY, "zzz")
+
+
+def test_weights_and_targets_by_the_names_of_dimensions():
+    b = xr.DataArray([1.0, 2, 3, 4], dims="row", coords={"row": list("abcd")})
+    np.testing.assert_allclose(
+        fastlog.logsumexp(ARRAY, "row", b=b), fastlog.logsumexp(X, 0, np.arange(1.0, 5)[:, None])
+    )
+    labels = xr.DataArray([0, 1, 2, 0], dims="row")
+    weight = xr.DataArray([1.0, 2, 3], dims="class")
+    each = fastlog.cross_entropy(ARRAY, labels, weight, axis="class", reduction="none")
+    assert each.dims == ("row",)
+    np.testing.assert_array_equal(each, fastlog.cross_entropy(X, [0, 1, 2, 0], [1, 2, 3], reduction="none"))
+    loss, grad = fastlog.binary_cross_entropy_with_logits(ARRAY.T, ARRAY > 0, return_grad=True)
+    assert grad.dims == ("class", "row")
+    assert loss == fastlog.binary_cross_entropy_with_logits(X.T, X.T > 0)
+    with pytest.raises(ValueError, match="lacks"):
+        fastlog.logsumexp(ARRAY, "row", b=b.rename(row="other"))
+    with pytest.raises(ValueError, match="align"):
+        fastlog.logsumexp(ARRAY, "row", b=b.assign_coords(row=list("abcx")))
+
+
+def test_chunked_data_arrays_stay_lazy():
+    lazy = ARRAY.chunk({"row": 2, "class": 2})
+    for f in (fastlog.logsumexp, fastlog.softmax):
+        y = f(lazy, "class")
+        assert y.chunks is not None
+        np.testing.assert_allclose(y.compute(), f(X, 1), rtol=1e-15)
+
+
+def test_masks():
+    masked = np.ma.array(X, mask=X > 2)
+    y = fastlog.softmax(masked, axis=1)
+    np.testing.assert_array_equal(y.mask, masked.mask)
+    np.testing.assert_allclose(y.sum(axis=1), 1)
+    np.testing.assert_allclose(fastlog.logsumexp(masked, 1), fastlog.logsumexp(np.where(X > 2, -np.inf, X), 1))
