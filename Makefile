@@ -12,7 +12,7 @@ SOURCES := pyproject.toml CMakeLists.txt fastlog/_core.pyx fastlog/_losses.pxi $
 
 .NOTPARALLEL:
 
-.PHONY: bench test check exhaustive accuracy vec-neon peers clean help
+.PHONY: bench test check exhaustive accuracy vec-neon peers upstream clean help
 help:
 	@sed -n 's/^# make/make/p' Makefile
 
@@ -60,9 +60,13 @@ vec-neon: $(VENV)/test.stamp
 	$(BIN)/cmake --build build/neon --parallel 2
 	$(BIN)/ctest --test-dir build/neon --output-on-failure
 
-# make peers   fastlog.nn and fastlog.tf beside torch and TensorFlow, which it installs; tests/doors.json has their values
+# make peers   fastlog beside torch and TensorFlow, which it installs, and on torch's tensors; else recorded values serve
 peers: $(VENV)/test.stamp $(VENV)/peers.stamp
-	$(BIN)/pytest tests/test_doors.py tests/test_seeds.py
+	$(BIN)/pytest tests/test_doors.py tests/test_seeds.py tests/test_other_arrays.py
+
+# make upstream   SciPy's and scikit-learn's own tests, plainly and on fastlog: none may fail on fastlog alone
+upstream: $(VENV)/test.stamp
+	$(BIN)/python tests/upstream.py
 
 clean:
 	rm -rf build dist $(VENV) .pytest_cache .hypothesis .mypy_cache .ruff_cache

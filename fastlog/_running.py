@@ -31,7 +31,7 @@ def exp_of_difference(x: np.ndarray, y: np.ndarray) -> np.ndarray:
         d = np.where(x == y, 0.0, x - y)
         back = d - x
         e = (x - (d - back)) - (y + back)
-        return np.exp(d) * (1 + np.where(np.isfinite(e), e, 0.0))
+        return np.asarray(np.exp(d) * (1 + np.where(np.isfinite(e), e, 0.0)))
 
 
 def merged(one: Parts, other: Parts) -> Parts:

@@ -219,8 +219,9 @@ def _share_of_block(
 ) -> np.ndarray:
     """Softmax or log_softmax of a part of longer rows, given the sums over all of them, exp(max) (1 + rest).
 
-    log_softmax is (x - max) - log1p(rest), where the maximum is exact. softmax is that of the block, times the block's
-    share of the row: exp(m - max) (1 + r) / (1 + rest) with the block's own m and r.
+    log_softmax is (x - max) - log1p(rest), where the maximum is exact: it has the error of these two roundings. softmax
+    is that of the block, times the block's share of the row, exp(m - max) (1 + r) / (1 + rest) with the block's own m
+    and r: 2 ulp of the former and up to 4 of the latter.
     """
     working = working_dtype(x.dtype)
     top, rest = parts["max"], parts["rest"]
