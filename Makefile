@@ -8,7 +8,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 # The install is editable: only what is compiled needs another one.
-SOURCES := pyproject.toml CMakeLists.txt fastlog/_core.pyx fastlog/_losses.pxi $(shell find csrc -type f -not -name '*.py*')
+SOURCES := pyproject.toml CMakeLists.txt $(wildcard fastlog/*.p[yx][xid]) $(shell find csrc -type f -not -name '*.py*')
 
 .NOTPARALLEL:
 
