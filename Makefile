@@ -41,6 +41,9 @@ check: $(VENV)/dev.stamp $(VENV)/test.stamp
 	$(BIN)/ruff format --check .
 	$(BIN)/clang-format --dry-run --Werror $$(find csrc tests/c -name '*.[ch]' -not -path 'csrc/coefficients/*')
 	$(BIN)/mypy
+	$(BIN)/mypy --strict tests/typing
+	$(BIN)/python -m mypy.stubtest fastlog --mypy-config-file pyproject.toml
+	$(BIN)/basedpyright
 
 # make exhaustive   float32 functions of one argument at all 2^32 inputs, the others at millions of points
 exhaustive: $(VENV)/test.stamp

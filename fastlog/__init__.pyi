@@ -79,10 +79,12 @@ _A = TypeVar("_A", bound=_Array)
 
 # ---- elementwise: ufuncs ----
 
-@type_check_only
+@type_check_only  # pyright: ignore[reportIncompatibleMethodOverride]
 class _Unary(np.ufunc):  # type: ignore[misc]  # pyright: ignore[reportGeneralTypeIssues]
-    @overload
-    def __call__(self, x: _C, /, out: None = None, *, where: _Mask = True, **kwargs: Any) -> _C: ...
+    @overload  # np.float64 is a float, and then both agree
+    def __call__(  # pyright: ignore[reportOverlappingOverload]
+        self, x: _C, /, out: None = None, *, where: _Mask = True, **kwargs: Any
+    ) -> _C: ...
     @overload
     def __call__(self, x: _Number, /, out: None = None, *, where: _Mask = True, **kwargs: Any) -> np.float64: ...
     @overload
@@ -96,10 +98,12 @@ class _Unary(np.ufunc):  # type: ignore[misc]  # pyright: ignore[reportGeneralTy
     @overload
     def __call__(self, x: _A, /, **kwargs: Any) -> _A: ...
 
-@type_check_only
+@type_check_only  # pyright: ignore[reportIncompatibleMethodOverride]
 class _Binary(np.ufunc):  # type: ignore[misc]  # pyright: ignore[reportGeneralTypeIssues]
     @overload
-    def __call__(self, x1: _C, x2: _C, /, out: None = None, *, where: _Mask = True, **kwargs: Any) -> _C: ...
+    def __call__(  # pyright: ignore[reportOverlappingOverload]
+        self, x1: _C, x2: _C, /, out: None = None, *, where: _Mask = True, **kwargs: Any
+    ) -> _C: ...
     @overload
     def __call__(
         self, x1: _Number, x2: _Number, /, out: None = None, *, where: _Mask = True, **kwargs: Any
