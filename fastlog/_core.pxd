@@ -6,10 +6,10 @@ Cython finds these functions by name and signature when a module is imported, no
 from cython cimport floating
 from libc.stdint cimport intptr_t
 
-# NumPy's inner loop: addresses of the arguments, their number of elements, their strides in bytes.
+# NumPy's inner loop: addresses of the arguments, numbers of elements, strides in bytes.
 ctypedef void fl_loop(char **args, const intptr_t *dims, const intptr_t *steps, void *data) noexcept nogil
 
-cdef fl_loop *loop(const char *name, char type) noexcept nogil
+cdef fl_loop *loop(const char *name, char type, int arguments) noexcept nogil
 
 cdef floating softplus(floating x) noexcept nogil
 cdef floating log_sigmoid(floating x) noexcept nogil

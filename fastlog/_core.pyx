@@ -1,6 +1,7 @@
 """The C table as NumPy ufuncs, and the short way of plain arrays into the row loops.
 
-C decides the values; this module only makes objects of them. Nothing here knows a function by its name.
+C decides the values; this module only makes objects of them. Nothing here knows a function by its name, but for what
+_cython.pxi offers to other extensions under it.
 """
 
 cimport numpy as cnp

@@ -3,11 +3,14 @@
 from libc.string cimport strcmp
 
 
-cdef fl_loop *loop(const char *name, char type) noexcept nogil:
-    """The loop of a function of the table on float ('f') or double ('d'); NULL where there is none."""
+cdef fl_loop *loop(const char *name, char type, int arguments) noexcept nogil:
+    """The loop of a function of the table on float ('f') or double ('d') that has so many inputs and outputs together;
+    NULL where there is none."""
     cdef int i
+    cdef const fl_shape_info *shape
     for i in range(FL_FUNCTIONS):
-        if strcmp(fl_rows[i].name, name) == 0 and fl_shapes[fl_rows[i].shape].types != NULL:
+        shape = &fl_shapes[fl_rows[i].shape]
+        if strcmp(fl_rows[i].name, name) == 0 and shape.types != NULL and shape.nin + shape.nout == arguments:
             return float_loop(active, i) if type == c"f" else active.f64.loop[i] if type == c"d" else NULL
     return NULL
 
