@@ -12,7 +12,7 @@ SOURCES := pyproject.toml CMakeLists.txt fastlog/_core.pyx fastlog/_losses.pxi $
 
 .NOTPARALLEL:
 
-.PHONY: bench test check exhaustive accuracy vec-neon peers upstream clean help
+.PHONY: bench test check docs exhaustive accuracy vec-neon peers upstream clean help
 help:
 	@sed -n 's/^# make/make/p' Makefile
 
@@ -46,7 +46,12 @@ check: $(VENV)/dev.stamp $(VENV)/test.stamp
 exhaustive: $(VENV)/test.stamp
 	$(BIN)/python tests/accuracy.py --exhaustive
 
-# make accuracy     errors of fastlog beside SciPy, NumPy and PyTorch, for the README's table and pictures
+# make docs         the pages of docs/ as a site, in build/docs; warnings are errors
+docs: $(VENV)/docs.stamp
+	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going --jobs auto docs build/docs
+	@echo "Open build/docs/index.html"
+
+# make accuracy     errors of fastlog beside SciPy, NumPy and PyTorch, for docs/accuracy.md and its pictures
 accuracy: $(VENV)/bench.stamp $(VENV)/test.stamp
 	$(BIN)/python -m bench --accuracy
 
