@@ -13,10 +13,9 @@ author = "The fastlog authors"
 copyright = author
 version = release = fastlog.__version__
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.autosummary", "numpydoc"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "numpydoc"]
 myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 3
-autosummary_generate = False  # the entries stand on the pages themselves
 autodoc_typehints = "none"  # docstrings say more
 autodoc_member_order = "bysource"
 numpydoc_show_class_members = False
@@ -64,8 +63,14 @@ def plain_docstring(app: Any, what: str, name: str, obj: Any, options: Any, line
     lines[:] = [re.sub(r"(?<!`)`fastlog\.(\w+)`", r":obj:`~fastlog.\1`", line) for line in lines]
 
 
+def without_last_lines(app: Any, name: str, source: list[str]) -> None:
+    """Take away the empty lines that end examples: doctest needs them, readers do not."""
+    source[0] = source[0].replace("\n\n```\n", "\n```\n")
+
+
 def setup(app: Any) -> None:
     """Register the above."""
     app.add_html_math_renderer("mathml", (inline_formula, None), (displayed_formula, None))
+    app.connect("source-read", without_last_lines)
     app.connect("missing-reference", link_elsewhere)
     app.connect("autodoc-process-docstring", plain_docstring)
