@@ -1,6 +1,6 @@
 # make bench   the main job: fastlog beside SciPy and the other peers, then real pipelines (QUICK=1: under a minute)
 # make test    all tests, on every instruction set that this CPU supports
-# make check   style, formatting, types, and the direction of includes and imports
+# make check   style, formatting, types, the direction of includes and imports, and whether the pages build
 #
 # The first two need only python3 with venv and headers, a C compiler and make; they install the rest into .venv.
 
@@ -9,6 +9,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 # The install is editable: only what is compiled needs another one.
 SOURCES := pyproject.toml CMakeLists.txt fastlog/_core.pyx fastlog/_losses.pxi $(shell find csrc -type f -not -name '*.py*')
+
+SITE := $(BIN)/sphinx-build --quiet --fail-on-warning --keep-going docs build/docs
 
 .NOTPARALLEL:
 
@@ -41,6 +43,7 @@ check: $(VENV)/dev.stamp $(VENV)/test.stamp
 	$(BIN)/ruff format --check .
 	$(BIN)/clang-format --dry-run --Werror $$(find csrc tests/c -name '*.[ch]' -not -path 'csrc/coefficients/*')
 	$(BIN)/mypy
+	$(SITE)
 
 # make exhaustive   float32 functions of one argument at all 2^32 inputs, the others at millions of points
 exhaustive: $(VENV)/test.stamp
@@ -48,7 +51,7 @@ exhaustive: $(VENV)/test.stamp
 
 # make docs         the pages of docs/ as a site, in build/docs; warnings are errors
 docs: $(VENV)/docs.stamp
-	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going --jobs auto docs build/docs
+	$(SITE)
 	@echo "Open build/docs/index.html"
 
 # make accuracy     errors of fastlog beside SciPy, NumPy and PyTorch, for docs/accuracy.md and its pictures

@@ -1,4 +1,4 @@
-"""How Sphinx makes the pages: Markdown by MyST, docstrings by numpydoc, formulas as MathML, so that nothing is fetched."""
+"""How Sphinx makes the pages: Markdown by MyST, docstrings by numpydoc, formulas as MathML: nothing is fetched."""
 
 import re
 from typing import Any
@@ -58,9 +58,16 @@ def displayed_formula(writer: Any, node: Any) -> None:
     raise nodes.SkipNode
 
 
-def plain_docstring(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
-    """Turn what a docstring of one line names with one backquote, a public function, into a link to it."""
+def link_functions(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
+    """Make links of the functions that docstrings of the doors name, as `fastlog.softmax`."""
     lines[:] = [re.sub(r"(?<!`)`fastlog\.(\w+)`", r":obj:`~fastlog.\1`", line) for line in lines]
+
+
+def short_labels(app: Any, document: Any) -> None:
+    """Show references to the literature as [1], for which numpydoc has a name that is unique among all pages."""
+    for text in list(document.findall(nodes.Text)):
+        if found := re.fullmatch(r"\[R[0-9a-f]{12}-(\w+)\]", text):
+            text.parent.replace(text, nodes.Text(f"[{found[1]}]"))
 
 
 def without_last_lines(app: Any, name: str, source: list[str]) -> None:
@@ -71,6 +78,7 @@ def without_last_lines(app: Any, name: str, source: list[str]) -> None:
 def setup(app: Any) -> None:
     """Register the above."""
     app.add_html_math_renderer("mathml", (inline_formula, None), (displayed_formula, None))
+    app.connect("doctree-read", short_labels)
     app.connect("source-read", without_last_lines)
     app.connect("missing-reference", link_elsewhere)
-    app.connect("autodoc-process-docstring", plain_docstring)
+    app.connect("autodoc-process-docstring", link_functions)

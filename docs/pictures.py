@@ -49,7 +49,7 @@ def largest(x: np.ndarray, error: np.ndarray, bins: int = 300) -> tuple[np.ndarr
 
 
 def softplus() -> None:
-    """Errors of the two formulas that everybody knows, and of fastlog, in float32."""
+    """Draw the errors of two formulas that everybody knows, and of fastlog, in float32."""
     x = np.linspace(-40, 40, 600_001).astype(np.float32)
     exact = fastlog.softplus(x.astype(np.float64))
     with np.errstate(over="ignore", divide="ignore"):
@@ -72,7 +72,7 @@ def softplus() -> None:
 
 
 def octaves() -> None:
-    """The functions that one polynomial stands for in each octave, and what is expanded around points."""
+    """Draw the functions that are polynomials, one in each octave, and what is left beside tabulated points."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.4))
     s = np.linspace(-LN2 / 2, LN2 / 2, 100)
     for n in range(9):
@@ -101,7 +101,7 @@ def octaves() -> None:
 
 
 def sums() -> None:
-    """Errors of float32 sums of exponentials by their length, as a part of the sum."""
+    """Draw the errors of float32 sums of exponentials by their length."""
     generator = np.random.default_rng(1)
     sizes = np.unique(np.geomspace(10, 3e6, 23).astype(int))
     found: dict[str, list[float]] = {"one after the other": [], "scipy.special.logsumexp": [], "fastlog.logsumexp": []}
@@ -129,7 +129,7 @@ def sums() -> None:
 
 
 def dominant() -> None:
-    """How many digits of the dominant entry of a log-softmax are right, by its distance from the other one."""
+    """Draw how many digits of the dominant entry of a log-softmax are right, by its distance from the other."""
     distance = np.linspace(0, 60, 241)
     with mpmath.workdps(60):
         exact = [-mpmath.log1p(mpmath.exp(-mpmath.mpf(float(d)))) for d in distance]
@@ -147,7 +147,7 @@ def dominant() -> None:
 
 
 def lanes() -> None:
-    """The three ways in which the lanes of a vector lie in a matrix."""
+    """Draw the three ways in which the lanes of a vector lie in a matrix."""
     figure, panels = plt.subplots(1, 3, figsize=(9, 3.1))
     tints = [SKY, YELLOW, GREEN, ORANGE]
     ways = (
