@@ -8,7 +8,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 # The install is editable: only what is compiled needs another one.
-SOURCES := pyproject.toml CMakeLists.txt fastlog/_core.pyx fastlog/_losses.pxi $(shell find csrc -type f -not -name '*.py*')
+SOURCES := pyproject.toml CMakeLists.txt $(wildcard fastlog/*.p[yx][xid]) $(shell find csrc -type f -not -name '*.py*')
 
 SITE := $(BIN)/sphinx-build --quiet --fail-on-warning --keep-going docs build/docs
 
@@ -43,6 +43,9 @@ check: $(VENV)/dev.stamp $(VENV)/test.stamp
 	$(BIN)/ruff format --check .
 	$(BIN)/clang-format --dry-run --Werror $$(find csrc tests/c -name '*.[ch]' -not -path 'csrc/coefficients/*')
 	$(BIN)/mypy
+	$(BIN)/mypy --strict tests/typing
+	$(BIN)/python -m mypy.stubtest fastlog --mypy-config-file pyproject.toml
+	$(BIN)/basedpyright
 	$(SITE)
 
 # make exhaustive   float32 functions of one argument at all 2^32 inputs, the others at millions of points

@@ -1,4 +1,4 @@
-"""``python -m bench`` (QUICK=1 for a short one), and with ``--readme``, ``--accuracy`` or ``--patterns``."""
+"""``python -m bench`` (QUICK=1 for a short one); --readme, --accuracy, --patterns and --cluster do other things."""
 
 from __future__ import annotations
 
@@ -151,6 +151,22 @@ def run_patterns() -> None:
         patterns.show(status.update)
 
 
+def run_cluster(quick: bool) -> None:
+    """Measure and show sums over a cluster of processes."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from bench import cluster
+
+    console = Console()
+    with console.status("") as status:
+        rows = cluster.run(quick, status.update)
+    table = Table("logsumexp of an array on disk", "seconds", "million rows/s", "peak MiB per process", "difference")
+    for row in rows:
+        table.add_row(*row)
+    console.print(table)
+
+
 def main() -> None:
     """Read the command line."""
     parser = argparse.ArgumentParser(prog="python -m bench", description="Measure fastlog beside other libraries.")
@@ -160,7 +176,13 @@ def main() -> None:
     )
     parser.add_argument("--accuracy", action="store_true", help="measure errors, not times, for docs/")
     parser.add_argument("--patterns", action="store_true", help="how far the time depends on the data")
+    parser.add_argument("--cluster", action="store_true", help="a Dask cluster of processes, one of which is killed")
     arguments = parser.parse_args()
+    quick = arguments.quick or os.environ.get("QUICK", "0") not in ("", "0")
+    if arguments.cluster:  # on all cores
+        require_packages("bench,test", "distributed", "rich")
+        run_cluster(quick)
+        return
     use_one_thread()
     if arguments.patterns:
         require_packages("bench", "rich")
@@ -172,7 +194,7 @@ def main() -> None:
         return
     require_packages("bench", "matplotlib", "rich", "scipy", "sklearn")
     if not arguments.readme:
-        run(arguments.quick or os.environ.get("QUICK", "0") not in ("", "0"))
+        run(quick)
         return
     from bench import cases, picture, report
 

@@ -25,7 +25,6 @@ cnp.import_ufunc()
 
 
 cdef extern from "fastlog.h":
-    ctypedef void fl_loop(char **args, const intptr_t *dims, const intptr_t *steps, void *data) noexcept nogil
     ctypedef enum fl_shape:
         reduce
         normalize
@@ -73,6 +72,9 @@ cdef extern from "fastlog.h":
         const fl_table *f64
         int (*supported)() noexcept
     const int FL_FUNCTIONS
+    const int FL_softplus, FL_log_sigmoid, FL_sigmoid, FL_silu, FL_mish, FL_logit
+    const int FL_log1mexp, FL_logexpm1, FL_entr, FL_logaddexp, FL_logsubexp, FL_xlogy
+    const int FL_xlog1py, FL_rel_entr, FL_logsumexp, FL_softmax, FL_log_softmax
     const fl_row fl_rows[1]
     const fl_shape_info fl_shapes[1]
     const fl_target fl_targets[1]
@@ -182,7 +184,7 @@ cdef int promote(PyObject *ufunc, PyArray_DTypeMeta **given, PyArray_DTypeMeta *
     return 0
 
 
-cdef fl_loop *float_loop(const fl_target *target, int function) noexcept:
+cdef fl_loop *float_loop(const fl_target *target, int function) noexcept nogil:
     if fl_rows[function].shape == reduce_weighted:
         return target.f64.narrow[function]
     return target.f32.loop[function]
@@ -662,6 +664,7 @@ def short_way_for_normalization(int function):
 
 
 include "_losses.pxi"
+include "_cython.pxi"
 
 
 cdef choose_target(requested):

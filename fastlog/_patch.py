@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import inspect
 import sys
@@ -190,16 +191,24 @@ def _is_default(targets: Iterable[str]) -> bool:
     return targets is patch.__defaults__[0]  # type: ignore[index]
 
 
-def _is_known(target: str, explicit: bool) -> bool:
-    """Whether the package is there, of a version that is known."""
+@functools.cache
+def _version(package: str) -> str | None:
+    """Version of a package, if it is installed."""
     from importlib.metadata import PackageNotFoundError, version  # half as slow to import as all of fastlog
 
-    package, first, last = _KNOWN[target]
     try:
-        installed = version(package)
+        return version(package)
     except PackageNotFoundError:
+        return None
+
+
+def _is_known(target: str, explicit: bool) -> bool:
+    """Whether the package is there, of a version that is known."""
+    package, first, last = _KNOWN[target]
+    installed = _version(package)
+    if installed is None:
         if explicit:
-            raise ImportError(f"patch: {package} is not installed; leave {target!r} out of targets") from None
+            raise ImportError(f"patch: {package} is not installed; leave {target!r} out of targets")
         return False
     number = tuple(int(part) for part in installed.split(".")[:2])
     if not first <= number <= last:

@@ -621,11 +621,11 @@ def _class_parts(
     expected = tuple(x.shape[:k]) + tuple(x.shape[k + 1 :])
     if tuple(z.shape) != expected:
         raise ValueError(f"{name}: labels must have the shape {expected}, not {tuple(z.shape)}")
-    z = xp.astype(z, xp.int64)
+    z = xp.astype(z, xp.asarray(0).dtype)  # bool and unsigned labels can be compared with -100 then
     counts = xp.ones_like(z, dtype=xp.bool) if ignore_index is None else z != ignore_index
     wrong = counts & ((z < 0) | (z >= classes))
     if lib.is_known(xp.any(wrong)):
-        at = int(xp.argmax(xp.astype(xp.reshape(wrong, (-1,)), xp.int64)))
+        at = int(xp.argmax(xp.astype(xp.reshape(wrong, (-1,)), z.dtype)))
         where = tuple(int(i) for i in np.unravel_index(at, expected))
         raise label_error(name, where, int(xp.reshape(z, (-1,))[at]), classes)
     z, counts, wrong = (xp.expand_dims(part, axis=k) for part in (z, counts, wrong))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from fastlog.nn import functional
 
@@ -141,7 +141,7 @@ class BCEWithLogitsLoss(_Module):
         weight: Any = None,
         size_average: bool | None = None,
         reduce: bool | None = None,
-        reduction: str = "mean",
+        reduction: Literal["mean", "sum", "none"] = "mean",
         pos_weight: Any = None,
     ) -> None:
         self.weight = weight
@@ -164,7 +164,7 @@ class NLLLoss(_Module):
         size_average: bool | None = None,
         ignore_index: int = -100,
         reduce: bool | None = None,
-        reduction: str = "mean",
+        reduction: Literal["mean", "sum", "none"] = "mean",
     ) -> None:
         self.weight = weight
         self.ignore_index = ignore_index
@@ -184,7 +184,7 @@ class CrossEntropyLoss(_Module):
         size_average: bool | None = None,
         ignore_index: int = -100,
         reduce: bool | None = None,
-        reduction: str = "mean",
+        reduction: Literal["mean", "sum", "none"] = "mean",
         label_smoothing: float = 0.0,
     ) -> None:
         self.weight = weight
@@ -211,7 +211,7 @@ class KLDivLoss(_Module):
         self,
         size_average: bool | None = None,
         reduce: bool | None = None,
-        reduction: str = "mean",
+        reduction: Literal["mean", "sum", "none", "batchmean"] = "mean",
         log_target: bool = False,
     ) -> None:
         self.reduction = functional.legacy_reduction(size_average, reduce, reduction)

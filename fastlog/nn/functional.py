@@ -6,13 +6,15 @@ The class axis is 1, or 0 for one-dimensional input, as torch has it. Each funct
 from __future__ import annotations
 
 import warnings
-from typing import Any
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 
 import fastlog as _fastlog
 from fastlog._other import elementwise as _elementwise
 from fastlog._other import library_of as _library_of
+
+_R = TypeVar("_R", bound=str)
 
 __all__ = [
     "binary_cross_entropy_with_logits",
@@ -94,7 +96,7 @@ def binary_cross_entropy_with_logits(
     weight: Any = None,
     size_average: bool | None = None,
     reduce: bool | None = None,
-    reduction: str = "mean",
+    reduction: Literal["mean", "sum", "none"] = "mean",
     pos_weight: Any = None,
 ) -> Any:
     """Binary cross-entropy of logits and targets; see `fastlog.binary_cross_entropy_with_logits`."""
@@ -109,7 +111,7 @@ def cross_entropy(
     size_average: bool | None = None,
     ignore_index: int = -100,
     reduce: bool | None = None,
-    reduction: str = "mean",
+    reduction: Literal["mean", "sum", "none"] = "mean",
     label_smoothing: float = 0.0,
 ) -> Any:
     """Cross-entropy of logits with class labels or class probabilities; see `fastlog.cross_entropy`."""
@@ -125,7 +127,7 @@ def nll_loss(
     size_average: bool | None = None,
     ignore_index: int = -100,
     reduce: bool | None = None,
-    reduction: str = "mean",
+    reduction: Literal["mean", "sum", "none"] = "mean",
 ) -> Any:
     """Negative log-likelihood of class labels, given log-probabilities; see `fastlog.nll_loss`."""
     reduction = legacy_reduction(size_average, reduce, reduction)
@@ -137,7 +139,7 @@ def kl_div(
     target: Any,
     size_average: bool | None = None,
     reduce: bool | None = None,
-    reduction: str = "mean",
+    reduction: Literal["mean", "sum", "none", "batchmean"] = "mean",
     log_target: bool = False,
 ) -> Any:
     """Kullback-Leibler divergence of target probabilities (or their logarithms) from log-probabilities.
@@ -161,12 +163,14 @@ def kl_div(
     return total / total.dtype.type(rows)
 
 
-def legacy_reduction(size_average: bool | None, reduce: bool | None, reduction: str) -> str:
+def legacy_reduction(
+    size_average: bool | None, reduce: bool | None, reduction: _R
+) -> _R | Literal["mean", "sum", "none"]:
     """Return the reduction that the two deprecated arguments mean, or `reduction` when neither is given."""
     if size_average is None and reduce is None:
         return reduction
     mean = size_average is None or size_average
-    meant = "none" if reduce is not None and not reduce else "mean" if mean else "sum"
+    meant: Literal["mean", "sum", "none"] = "none" if reduce is not None and not reduce else "mean" if mean else "sum"
     warnings.warn(f"size_average and reduce are deprecated; give reduction={meant!r}", UserWarning, stacklevel=3)
     return meant
 

@@ -1,0 +1,133 @@
+"""What _core.pxd offers to other extensions, a part of _core.pyx: the table's functions by name, on the active target."""
+
+from libc.string cimport strcmp
+
+
+cdef fl_loop *loop(const char *name, char type) noexcept nogil:
+    """The loop of a function of the table on float ('f') or double ('d'); NULL where there is none."""
+    cdef int i
+    for i in range(FL_FUNCTIONS):
+        if strcmp(fl_rows[i].name, name) == 0 and fl_shapes[fl_rows[i].shape].types != NULL:
+            return float_loop(active, i) if type == c"f" else active.f64.loop[i] if type == c"d" else NULL
+    return NULL
+
+
+cdef void run(int function, char **args, Py_ssize_t rows, Py_ssize_t n, const intptr_t *steps,
+              bint single) noexcept nogil:
+    cdef intptr_t dims[2]
+    dims[0], dims[1] = rows, n
+    (float_loop(active, function) if single else active.f64.loop[function])(args, dims, steps, NULL)
+
+
+cdef floating of_one(int function, floating x) noexcept nogil:
+    cdef floating y
+    cdef char *args[2]
+    cdef intptr_t steps[2]
+    args[0], args[1] = <char *>&x, <char *>&y
+    steps[0] = steps[1] = sizeof(floating)
+    run(function, args, 1, 1, steps, floating is float)
+    return y
+
+
+cdef floating of_two(int function, floating x, floating y) noexcept nogil:
+    cdef floating z
+    cdef char *args[3]
+    cdef intptr_t steps[3]
+    args[0], args[1], args[2] = <char *>&x, <char *>&y, <char *>&z
+    steps[0] = steps[1] = steps[2] = sizeof(floating)
+    run(function, args, 1, 1, steps, floating is float)
+    return z
+
+
+cdef floating softplus(floating x) noexcept nogil:
+    return of_one(FL_softplus, x)
+
+
+cdef floating log_sigmoid(floating x) noexcept nogil:
+    return of_one(FL_log_sigmoid, x)
+
+
+cdef floating log_expit(floating x) noexcept nogil:
+    return of_one(FL_log_sigmoid, x)
+
+
+cdef floating sigmoid(floating x) noexcept nogil:
+    return of_one(FL_sigmoid, x)
+
+
+cdef floating expit(floating x) noexcept nogil:
+    return of_one(FL_sigmoid, x)
+
+
+cdef floating silu(floating x) noexcept nogil:
+    return of_one(FL_silu, x)
+
+
+cdef floating mish(floating x) noexcept nogil:
+    return of_one(FL_mish, x)
+
+
+cdef floating logit(floating x) noexcept nogil:
+    return of_one(FL_logit, x)
+
+
+cdef floating log1mexp(floating x) noexcept nogil:
+    return of_one(FL_log1mexp, x)
+
+
+cdef floating logexpm1(floating x) noexcept nogil:
+    return of_one(FL_logexpm1, x)
+
+
+cdef floating entr(floating x) noexcept nogil:
+    return of_one(FL_entr, x)
+
+
+cdef floating logaddexp(floating x, floating y) noexcept nogil:
+    return of_two(FL_logaddexp, x, y)
+
+
+cdef floating logsubexp(floating x, floating y) noexcept nogil:
+    return of_two(FL_logsubexp, x, y)
+
+
+cdef floating xlogy(floating x, floating y) noexcept nogil:
+    return of_two(FL_xlogy, x, y)
+
+
+cdef floating xlog1py(floating x, floating y) noexcept nogil:
+    return of_two(FL_xlog1py, x, y)
+
+
+cdef floating rel_entr(floating x, floating y) noexcept nogil:
+    return of_two(FL_rel_entr, x, y)
+
+
+cdef floating logsumexp(const floating *x, Py_ssize_t n) noexcept nogil:
+    """Of n contiguous elements; -inf for none."""
+    cdef floating y
+    cdef char *args[2]
+    cdef intptr_t steps[3]
+    args[0], args[1] = <char *>x, <char *>&y
+    steps[0], steps[1], steps[2] = 0, 0, sizeof(floating)
+    run(FL_logsumexp, args, 1, n, steps, floating is float)
+    return y
+
+
+cdef void normalize_rows(int function, const floating *x, floating *y, Py_ssize_t rows, Py_ssize_t n) noexcept nogil:
+    cdef char *args[2]
+    cdef intptr_t steps[4]
+    args[0], args[1] = <char *>x, <char *>y
+    steps[0] = steps[1] = n * sizeof(floating)
+    steps[2] = steps[3] = sizeof(floating)
+    run(function, args, rows, n, steps, floating is float)
+
+
+cdef void softmax(const floating *x, floating *y, Py_ssize_t rows, Py_ssize_t n) noexcept nogil:
+    """Of each of some contiguous rows of n elements; y may be x, or apart from it."""
+    normalize_rows(FL_softmax, x, y, rows, n)
+
+
+cdef void log_softmax(const floating *x, floating *y, Py_ssize_t rows, Py_ssize_t n) noexcept nogil:
+    """Of each of some contiguous rows of n elements; y may be x, or apart from it."""
+    normalize_rows(FL_log_softmax, x, y, rows, n)

@@ -1,0 +1,165 @@
+"""A package that cimports fastlog, built by setuptools: the one of docs/c-api.md, and one that uses everything."""
+
+import re
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import fastlog
+from fastlog._core import functions, supported_targets
+
+PAGE = (Path(__file__).parents[1] / "docs" / "c-api.md").read_text()
+EXAMPLE, SETUP = (re.search(rf"```{kind}\n(.*?)```", PAGE, re.S).group(1) for kind in ("cython", "python"))
+UNARY = [name for name, f in functions().items() if f.signature is None and f.nin == 1]
+BINARY = [name for name in ("logaddexp", "logsubexp", "xlogy", "xlog1py", "rel_entr")]
+
+
+def everything():
+    """The source of a module that calls every function on every element of arrays, on both types."""
+    lines = ["# cython: language_level=3", "from cython cimport floating", "from fastlog cimport ("]
+    lines += [f"    {name}," for name in (*UNARY, *BINARY, "expit", "log_expit", "logsumexp", "softmax", "log_softmax")]
+    lines += [")", ""]
+    for name in (*UNARY, "expit", "log_expit"):
+        lines += [
+            f"def run_{name}(const floating[::1] x, floating[::1] z):",
+            "    cdef Py_ssize_t i",
+            "    with nogil:",
+        ]
+        lines += ["        for i in range(x.shape[0]):", f"            z[i] = {name}(x[i])", ""]
+    for name in BINARY:
+        lines += [f"def run_{name}(const floating[::1] x, const floating[::1] y, floating[::1] z):"]
+        lines += ["    cdef Py_ssize_t i", "    with nogil:", "        for i in range(x.shape[0]):"]
+        lines += [f"            z[i] = {name}(x[i], y[i])", ""]
+    lines += [
+        "def run_logsumexp(const floating[::1] x):",
+        "    return logsumexp(&x[0] if x.shape[0] else NULL, x.shape[0])",
+    ]
+    for name in ("softmax", "log_softmax"):
+        lines += [f"def run_{name}(const floating[:, ::1] x, floating[:, ::1] y):", "    with nogil:"]
+        lines += [f"        {name}(&x[0, 0], &y[0, 0], x.shape[0], x.shape[1])"]
+    return "\n".join(lines) + "\n"
+
+
+def run(folder, *command, **environment):
+    import os
+
+    done = subprocess.run(
+        [sys.executable, *command],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, **environment},
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Where both modules have been built."""
+    folder = tmp_path_factory.mktemp("downstream")
+    # An editable install has its .pxd files in the source tree, where Cython looks if it is told to.
+    setup = SETUP.replace("cythonize([", "cythonize([Extension('everything', ['everything.pyx']), ")
+    setup = setup.replace("])]))", f"])], include_path=[{str(Path(fastlog.__file__).parents[1])!r}]))")
+    assert setup.count("include_path") == 1
+    (folder / "setup.py").write_text(setup)
+    (folder / "mixture.pyx").write_text(EXAMPLE)
+    (folder / "everything.pyx").write_text(everything())
+    run(folder, "setup.py", "-q", "build_ext", "--inplace")
+    return folder
+
+
+CHECK_EVERYTHING = """
+    import itertools, threading
+    import numpy as np
+    import everything, fastlog
+    from fastlog import _core
+
+    edges = [0.0, -0.0, 1.0, -1.0, 0.5, 1e-300, -1e-300, 88.0, -88.0, 710.0, -745.0, np.inf, -np.inf, np.nan]
+    ours = _core.functions()
+    rng = np.random.default_rng(0)
+    for dtype in "fd":
+        with np.errstate(all="ignore"):
+            x = np.concatenate([edges, rng.normal(0, 9, 300), rng.random(300)]).astype(dtype)
+            pairs = np.array(list(itertools.product(x[:40], x[-40:]))).T.copy()
+            pairs = [np.ascontiguousarray(p) for p in np.concatenate([pairs, [x, x[::-1]]], axis=1)]
+            for name in {unary}:
+                z = np.empty_like(x)
+                getattr(everything, "run_" + name)(x, z)
+                expected = ours[dict(expit="sigmoid", log_expit="log_sigmoid").get(name, name)](x)
+                assert z.tobytes() == expected.tobytes(), (name, dtype)
+            for name in {binary}:
+                z = np.empty_like(pairs[0])
+                getattr(everything, "run_" + name)(*pairs, z)
+                np.testing.assert_array_equal(z, ours[name](*pairs), err_msg=name)
+        for n in (0, 1, 2, 3, 7, 8, 16, 17, 33, 64, 65, 500):
+            row = rng.normal(0, 9, n).astype(dtype)
+            assert everything.run_logsumexp(row) == fastlog.logsumexp(row), n
+            if n:
+                rows = rng.normal(0, 9, (5, n)).astype(dtype)
+                for name in ("softmax", "log_softmax"):
+                    y, f = np.empty_like(rows), getattr(everything, "run_" + name)
+                    f(rows, y)
+                    assert (y == getattr(fastlog, name)(rows, 1)).all()
+                    f(y, y)
+
+    x = rng.normal(0, 9, 200_000)
+    results = [np.empty_like(x) for _ in range(4)]
+    threads = [threading.Thread(target=everything.run_softplus, args=(x, z)) for z in results]
+    [t.start() for t in threads], [t.join() for t in threads]
+    assert all((z == fastlog.softplus(x)).all() for z in results)
+    print(_core.active_target())
+"""
+
+
+@pytest.mark.parametrize("target", supported_targets())
+def test_every_function(folder, target):
+    code = textwrap.dedent(CHECK_EVERYTHING.format(unary=[*UNARY, "expit", "log_expit"], binary=BINARY))
+    assert run(folder, "-c", code, FASTLOG_TARGET=target) == f"{target}\n"
+
+
+CHECK_EXAMPLE = """
+    import numpy as np
+    import mixture, fastlog
+
+    x = np.random.default_rng(1).normal(0, 5, (100, 7))
+    assert np.isclose(mixture.log_likelihood(x), fastlog.logsumexp(x, axis=1).sum(), rtol=1e-14)
+    expected = fastlog.softmax(x, axis=1)
+    mixture.responsibilities(x)
+    assert (x == expected).all()
+    assert mixture.hinge(2.0) == fastlog.softplus(np.float32(-2))
+    y = np.zeros(50)
+    mixture.every_second(b"log_sigmoid", x[:50, 3], y)
+    assert (y == fastlog.log_sigmoid(x[:50, 3])).all()
+    for name in (b"no_such_function", b"cross_entropy"):
+        try:
+            mixture.every_second(name, y, y)
+        except ValueError as error:
+            print(error)
+"""
+
+
+def test_the_example_of_the_page(folder):
+    printed = run(folder, "-c", textwrap.dedent(CHECK_EXAMPLE))
+    assert printed.splitlines() == [
+        f"fastlog has no function {name!r}" for name in ("no_such_function", "cross_entropy")
+    ]
+
+
+def test_the_page_names_every_function():
+    for name in (*UNARY, *BINARY, "logsumexp", "softmax", "log_softmax"):
+        assert f"`{name}`" in PAGE.split("```")[0], name
+
+
+def test_the_table_is_complete():
+    """A function of the table is offered to other extensions, too."""
+    declared = (Path(fastlog.__file__).parent / "__init__.pxd").read_text()
+    for name, f in functions().items():
+        if f.signature is None and name != "binary_cross_entropy_with_logits":
+            assert re.search(rf"^    {name},$", declared, re.M), name
+    assert np.all([name in functions() for name in BINARY])

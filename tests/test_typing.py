@@ -1,0 +1,49 @@
+"""What the stubs say is what is returned: tests/typing/public.py, run, and every value held to the type it asserts."""
+
+import runpy
+import typing
+from pathlib import Path
+
+import numpy as np
+
+PUBLIC = Path(__file__).parent / "typing" / "public.py"
+
+
+def holds(value, kind):
+    """Whether the value is of a type as stubs write it."""
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if kind is typing.Any:
+        return True
+    if origin is np.ndarray:
+        (scalar,) = typing.get_args(arguments[1])
+        return type(value) is np.ndarray and value.dtype.type is scalar
+    if origin is tuple and arguments[-1] is ...:
+        return isinstance(value, tuple) and all(holds(part, arguments[0]) for part in value)
+    if origin is tuple:
+        fits = isinstance(value, tuple) and len(value) == len(arguments)
+        return fits and all(holds(part, one) for part, one in zip(value, arguments, strict=True))
+    if origin is dict:
+        return isinstance(value, dict)
+    return type(value) is kind
+
+
+def test_values_have_the_declared_types(monkeypatch):
+    wrong = []
+
+    def assert_type(value, kind):
+        wrong.extend([] if holds(value, kind) else [(value, kind)])
+        checked.append(kind)
+        return value
+
+    checked = []
+    monkeypatch.setattr(typing, "assert_type", assert_type)
+    runpy.run_path(str(PUBLIC))
+    assert not wrong
+    assert len(checked) == PUBLIC.read_text().count("assert_type(")
+
+
+def test_what_holds():
+    assert holds(np.ones(2, "f"), np.ndarray[typing.Any, np.dtype[np.float32]])
+    assert not holds(np.ones(2), np.ndarray[typing.Any, np.dtype[np.float32]])
+    assert not holds((1.0,), tuple[float, float])
+    assert not holds(1.0, np.float64)
