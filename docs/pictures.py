@@ -1,4 +1,4 @@
-"""Draw the pictures of docs/kernels.md: ``python docs/pictures.py`` in an environment with fastlog, SciPy, matplotlib.
+"""Draw the pictures of docs/kernels.md: ``python docs/pictures.py``, after `make bench test`.
 
 Curves are computed here and now, from the installed fastlog; references are float64 for float32 and mpmath otherwise.
 """

@@ -46,7 +46,9 @@ def test_the_site_documents_every_public_name_once():
     pages = "".join(page.read_text() for page in (ROOT / "docs").glob("*.md"))
     documented = re.findall(r"^\.\. auto(?:function|class):: (\w+)$", pages, re.M)
     aliases = {"log1pexp", "log_expit", "expit", "softplus_inverse"}
-    assert sorted(documented) == sorted(set(fastlog.__all__) - aliases - {"__version__"})
+    public = sorted(set(fastlog.__all__) - aliases - {"__version__"})
+    assert sorted(documented) == public
+    assert sorted(re.findall(r"`~fastlog\.(\w+)`", (ROOT / "docs" / "functions.md").read_text())) == public
 
 
 def test_links_between_pages_lead_somewhere():
