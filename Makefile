@@ -1,6 +1,6 @@
 # make bench   the main job: fastlog beside SciPy and the other peers, then real pipelines (QUICK=1: under a minute)
 # make test    all tests, on every instruction set that this CPU supports
-# make check   style, formatting, types, and the direction of includes and imports
+# make check   style, formatting, types, the direction of includes and imports, and whether the pages build
 #
 # The first two need only python3 with venv and headers, a C compiler and make; they install the rest into .venv.
 
@@ -10,9 +10,11 @@ BIN := $(VENV)/bin
 # The install is editable: only what is compiled needs another one.
 SOURCES := pyproject.toml CMakeLists.txt $(wildcard fastlog/*.p[yx][xid]) $(shell find csrc -type f -not -name '*.py*')
 
+SITE := $(BIN)/sphinx-build --quiet --fail-on-warning --keep-going docs build/docs
+
 .NOTPARALLEL:
 
-.PHONY: bench test check exhaustive accuracy vec-neon peers upstream clean help
+.PHONY: bench test check docs exhaustive accuracy vec-neon peers upstream clean help
 help:
 	@sed -n 's/^# make/make/p' Makefile
 
@@ -44,12 +46,18 @@ check: $(VENV)/dev.stamp $(VENV)/test.stamp
 	$(BIN)/mypy --strict tests/typing
 	$(BIN)/python -m mypy.stubtest fastlog --mypy-config-file pyproject.toml
 	$(BIN)/basedpyright
+	$(SITE)
 
 # make exhaustive   float32 functions of one argument at all 2^32 inputs, the others at millions of points
 exhaustive: $(VENV)/test.stamp
 	$(BIN)/python tests/accuracy.py --exhaustive
 
-# make accuracy     errors of fastlog beside SciPy, NumPy and PyTorch, for the README's table and pictures
+# make docs         the pages of docs/ as a site, in build/docs; warnings are errors
+docs: $(VENV)/docs.stamp
+	$(SITE)
+	@echo "Open build/docs/index.html"
+
+# make accuracy     errors of fastlog beside SciPy, NumPy and PyTorch, for docs/accuracy.md and its pictures
 accuracy: $(VENV)/bench.stamp $(VENV)/test.stamp
 	$(BIN)/python -m bench --accuracy
 

@@ -124,7 +124,7 @@ def run(quick: bool) -> None:
 
 
 def run_accuracy() -> None:
-    """Measure the errors of all libraries; draw them into docs/ and write the README's table."""
+    """Measure the errors of all libraries; draw them, and write the table, into docs/."""
     from rich.console import Console
 
     sys.path.append(str(Path(__file__).resolve().parent.parent / "tests"))  # the references
@@ -135,10 +135,10 @@ def run_accuracy() -> None:
     with Console().status("") as status:
         results |= accuracy.measure_all(libraries, status.update)
     for dtype, path in report.ACCURACY_PICTURES.items():
-        picture.draw_accuracy(results, dtype, report.ROOT / path)
+        picture.draw_accuracy(results, dtype, path)
     report.save_accuracy(results)
-    report.write_readme({"accuracy": report.accuracy_markdown()})
-    print("README.md and docs/ hold the errors of", ", ".join(libraries))
+    report.write_pages({report.ERRORS: report.accuracy_markdown()})
+    print("docs/ holds the errors of", ", ".join(libraries))
 
 
 def run_patterns() -> None:
@@ -174,7 +174,7 @@ def main() -> None:
     parser.add_argument(
         "--readme", action="store_true", help="measure nothing: put the last results into README.md and docs/"
     )
-    parser.add_argument("--accuracy", action="store_true", help="measure errors, not times, for README.md and docs/")
+    parser.add_argument("--accuracy", action="store_true", help="measure errors, not times, for docs/")
     parser.add_argument("--patterns", action="store_true", help="how far the time depends on the data")
     parser.add_argument("--cluster", action="store_true", help="a Dask cluster of processes, one of which is killed")
     arguments = parser.parse_args()
@@ -196,16 +196,18 @@ def main() -> None:
     if not arguments.readme:
         run(quick)
         return
-    from bench import picture, report
+    from bench import cases, picture, report
 
     try:
-        report.write_readme({"accuracy": report.accuracy_markdown()})  # of docs/accuracy.json: always there
+        report.write_pages({report.ERRORS: report.accuracy_markdown()})  # of docs/accuracy.json: always there
         results = report.load_last()
-        report.write_readme({"bench": report.markdown(results)})
+        report.write_pages({report.SUMMARY: report.summary_markdown(results)})
+        report.write_pages({report.SPEED: report.speed_markdown(results)})
     except (FileNotFoundError, ValueError) as error:
         sys.exit(f"bench: {error}")
-    picture.draw(results, report.ROOT / report.PICTURE)
-    print(f"README.md and {report.PICTURE} hold the results of {results['started']}")
+    picture.draw(results, report.PICTURES[report.SUMMARY], cases.MAIN)
+    picture.draw(results, report.PICTURES[report.SPEED])
+    print(f"README.md and docs/ hold the results of {results['started']}")
 
 
 if __name__ == "__main__":

@@ -278,6 +278,13 @@ BEYOND_CACHE = "10000 × 1000, axis 0"
 CALL = "call of 10"
 HEADLINE = ("10 000", "1000 × 1000")  # sizes of the summary and the picture: in cache, and where calls no longer count
 QUICK = (CALL, *HEADLINE, "1 million", "1000 × 1000, axis 0")
+# The README's short table and picture.
+MAIN = (
+    "softplus", "log_sigmoid", "sigmoid", "silu", "logaddexp", "logit", "logsumexp", "softmax", "log_softmax",
+    "binary_cross_entropy_with_logits, mean", "binary_cross_entropy_with_logits, loss and gradient",
+    "cross_entropy, mean",
+)  # fmt: skip
+MAIN_LIBRARIES = ("SciPy", "NumPy", "PyTorch")
 LONGEST = 10_000_000
 
 

@@ -26,9 +26,18 @@ GAP = 1.1  # lines between functions
 FLOOR, TOP, STEP = 0.4, 20.0, 1.45
 
 
-def draw(results: dict[str, Any], path: Path) -> None:
-    """Draw the headline sizes of `results` as a PNG: a bar from 1 to the ratio for each library."""
+def draw(results: dict[str, Any], path: Path, functions: tuple[str, ...] | None = None) -> None:
+    """Draw the headline sizes of `results` as a PNG: a bar from 1 to the ratio for each library.
+
+    Parameters
+    ----------
+    results : dict
+    path : Path
+    functions : tuple of str, optional
+        Which of them; by default all.
+    """
     cases = [case for case in results["cases"] if case["size"] in HEADLINE]
+    cases = [case for case in cases if functions is None or case["function"] in functions]
     names = peers(results)
     top = {}  # function -> its first line; each has a line for every library that has the function
     height = 0.0

@@ -1,4 +1,4 @@
-"""Results as tables: for the terminal, for the README, and as JSON."""
+"""Results as tables: for the terminal, for the README and the pages on speed and accuracy, and as JSON."""
 
 from __future__ import annotations
 
@@ -11,15 +11,18 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from bench.cases import CALL, HEADLINE, LIBRARIES
+from bench.cases import CALL, HEADLINE, LIBRARIES, MAIN, MAIN_LIBRARIES
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "bench" / "results"
-README = ROOT / "README.md"
-PICTURE = "docs/speed.png"
 DTYPES = ("float32", "float64")
-ACCURACY = "docs/accuracy.json"
-ACCURACY_PICTURES = {dtype: f"docs/accuracy-{dtype}.png" for dtype in DTYPES}
+DOCS = ROOT / "docs"
+ACCURACY = DOCS / "accuracy.json"
+# Parts of pages, between marker comments of these names, and the pictures in them.
+SUMMARY, SPEED, ERRORS = "bench", "speed", "accuracy"
+PAGES = {SUMMARY: ROOT / "README.md", SPEED: DOCS / "speed.md", ERRORS: DOCS / "accuracy.md"}
+PICTURES = {SUMMARY: DOCS / "speed-main.png", SPEED: DOCS / "speed.png"}
+ACCURACY_PICTURES = {dtype: DOCS / f"accuracy-{dtype}.png" for dtype in DTYPES}
 DIFFERS = "≠"
 BEGIN, END = "<!-- {}:begin -->", "<!-- {}:end -->"
 
@@ -167,13 +170,49 @@ def markdown_table(headings: list[str], rows: list[list[str]], left: int) -> lis
     return ["| " + " | ".join(cells) + " |" for cells in (headings, rule, *rows)]
 
 
-def markdown(results: dict[str, Any]) -> str:
-    """Return the README's part about speed: picture, summary, calls, pipelines, and all sizes folded away."""
+def picture(text: str, path: Path, part: str) -> str:
+    """Write a picture as the page of a part links to it."""
+    return f"![{text}]({path.relative_to(PAGES[part].parent)})"
+
+
+def shown(case: dict[str, Any]) -> str:
+    """Write a function's name in Markdown; what follows a comma is no part of it."""
+    name, comma, rest = case["function"].partition(",")
+    return f"`{name}`{comma}{rest}"
+
+
+def summary_markdown(results: dict[str, Any]) -> str:
+    """Return the README's part about speed: the picture and a table of the main functions, a row for both dtypes."""
+    cases = {(c["function"], c["dtype"]): c for c in results["cases"] if c["size"] in HEADLINE}
+    columns = [(dtype, name) for dtype in DTYPES for name in ("ns", *MAIN_LIBRARIES)]
+    rows = [
+        [shown(cases[function, DTYPES[0]])]
+        + [
+            own_time(cases[function, dtype]) if name == "ns" else cell(cases[function, dtype], name)
+            for dtype, name in columns
+        ]
+        for function in MAIN
+    ]
+    lines = [
+        picture("How many times faster fastlog is than other libraries", PICTURES[SUMMARY], SUMMARY),
+        "",
+        f"Arrays of {' elements, or '.join(HEADLINE)} along the last axis: fastlog's nanoseconds per element, and how "
+        "many times faster it is than the others (`make bench`):",
+        "",
+        *markdown_table(["function", *(f"{dtype} {name}" for dtype, name in columns)], rows, 1),
+        "",
+        machine(results),
+    ]
+    return "\n".join(lines)
+
+
+def speed_markdown(results: dict[str, Any]) -> str:
+    """Return the tables of the page on speed: headline sizes, calls, pipelines, all sizes."""
     names = peers(results)
 
     def rows(sizes: tuple[str, ...] | None, with_size: bool) -> list[list[str]]:
         return [
-            [f"`{case['function']}`".replace(", mean`", "`, mean"), case["dtype"]]
+            [shown(case), case["dtype"]]
             + ([case["size"]] if with_size else [])
             + [own_time(case)]
             + [cell(case, name) for name in names]
@@ -181,49 +220,52 @@ def markdown(results: dict[str, Any]) -> str:
             if (case["size"] != CALL if sizes is None else case["size"] in sizes)
         ]
 
-    summary = " elements, or ".join(HEADLINE)
     lines = [
-        f"![How many times faster fastlog is than other libraries]({PICTURE})",
+        f"{machine(results)} An empty place: the library has no such function; {DIFFERS}: its answer differs by more "
+        "than a thousandth.",
         "",
-        f"Arrays of {summary} along the last axis: fastlog's nanoseconds per element, and how many times faster it is "
-        "than the others:",
+        f"## Arrays of {' elements, or '.join(HEADLINE)}",
+        "",
+        "Along the last axis: fastlog's nanoseconds per element, and how many times faster it is than the others.",
+        "",
+        picture("How many times faster fastlog is than other libraries", PICTURES[SPEED], SPEED),
         "",
         *markdown_table(["function", "dtype", "ns", *names], rows(HEADLINE, False), 2),
         "",
-        "A call with 10 elements: fastlog's nanoseconds, and how many times faster it is than the others:",
+        "## A call with 10 elements",
+        "",
+        "fastlog's nanoseconds per call, and how many times faster it is than the others.",
         "",
         *markdown_table(["function", "dtype", "ns", *names], rows((CALL,), False), 2),
         "",
-        "Whole computations on scikit-learn's digits, as they are and with fastlog's functions in place:",
+        "## Whole computations",
+        "",
+        "On scikit-learn's digits, as they are and with fastlog's functions in place.",
         "",
         *markdown_table(
             ["pipeline", "replaced", "without", "with", "times faster", "largest difference"], pipeline_rows(results), 2
         ),
         "",
-        "<details><summary>All sizes</summary>",
+        "## All sizes",
+        "",
+        "fastlog's nanoseconds per element, and how many times faster it is than the others.",
         "",
         *markdown_table(["function", "dtype", "size", "ns", *names], rows(None, True), 3),
-        "",
-        "</details>",
-        "",
-        f"{machine(results)} Calls of all libraries take turns in one process; the minimum of many short repetitions "
-        "counts. An empty place: the library has no such function; "
-        f"{DIFFERS}: its answer differs by more than a thousandth.",
     ]
     return "\n".join(lines)
 
 
 def save_accuracy(results: dict[str, Any]) -> None:
-    """Write what the README's table needs into docs/."""
+    """Write what the table of errors needs into docs/."""
     kept = [{k: v for k, v in one.items() if k not in ("edges", "curve")} for one in results["functions"]]
-    (ROOT / ACCURACY).write_text(json.dumps(results | {"functions": kept}, indent=1) + "\n")
+    ACCURACY.write_text(json.dumps(results | {"functions": kept}, indent=1) + "\n")
 
 
 def accuracy_markdown() -> str:
-    """Return the README's part about accuracy: the claims of csrc/functions.def, beside what other libraries showed."""
+    """Return the tables of the page on accuracy: the claims of csrc/functions.def, beside what others showed."""
     from fastlog._core import claims
 
-    results = json.loads((ROOT / ACCURACY).read_text())
+    results = json.loads(ACCURACY.read_text())
     measured = {(one["row"], one["dtype"]): one["ulp"] for one in results["functions"]}
     names = [name for name in LIBRARIES if name != "fastlog" and any(name in ulp for ulp in measured.values())]
     points = {dtype: max(one["points"] for one in results["functions"] if one["dtype"] == dtype) for dtype in DTYPES}
@@ -237,13 +279,7 @@ def accuracy_markdown() -> str:
         for name, claim in sorted(claims().items())
     ]
     lines = [
-        *(f"![Largest errors over the first argument, {dtype}]({path})" for dtype, path in ACCURACY_PICTURES.items()),
-        "",
-        "The largest error in units in the last place (ulp) of the exact result; for `logsumexp` in ulp of max(1, "
-        "abs(result)); for `logsubexp` where abs(result) > max(abs(x1), abs(x2))/16, elsewhere fastlog's is below 0.6 "
-        "ulp of max(1, abs(result)). Subnormal results count in units of the smallest subnormal number. fastlog's "
-        "figures hold on every instruction set: `make test` checks them, `make exhaustive` measures them anew, float32 "
-        "functions of one argument at all 2³² inputs.",
+        f"{machine(results)}",
         "",
         *markdown_table(["function", *(f"{d} {n}" for d in DTYPES for n in ("fastlog", *names))], rows, 1),
         "",
@@ -251,31 +287,31 @@ def accuracy_markdown() -> str:
         f"{points['float64'] / 1e6:g} million in float64, or over the rows of `tests/rows.py` (`make accuracy`). "
         "Millions and more mean that a result has lost all its digits, or is 0 where it should be a small number. "
         "Where a library lacks a function, the short formula in `bench/cases.py` stands for it; an empty place: there "
-        "is none. "
-        f"{machine(results)}",
+        "is none.",
     ]
+    for dtype, path in ACCURACY_PICTURES.items():
+        lines += ["", f"## Where the errors are, in {dtype}", ""]
+        lines += [picture(f"Largest errors over the first argument, {dtype}", path, ERRORS)]
     return "\n".join(lines)
 
 
-def write_readme(parts: dict[str, str]) -> None:
-    """Put text between the README's marker comments.
+def write_pages(parts: dict[str, str]) -> None:
+    """Put text between the marker comments of pages.
 
     Parameters
     ----------
     parts : dict
-        What comes between the markers of each name.
+        What comes between the markers of each part of `PAGES`.
 
     Raises
     ------
     ValueError
-        If the README does not hold the markers of a part, once each and in order.
+        If a page does not hold the markers of its part, once each and in order.
     """
-    text = README.read_text()
     for part, content in parts.items():
-        begin, end = BEGIN.format(part), END.format(part)
-        before, found_begin, rest = text.partition(begin)
+        page, begin, end = PAGES[part], BEGIN.format(part), END.format(part)
+        before, found_begin, rest = page.read_text().partition(begin)
         _, found_end, after = rest.partition(end)
         if not found_begin or not found_end or begin in rest or end in after:
-            raise ValueError(f"{README.name} needs the lines {begin} and {end}, once each and in this order")
-        text = f"{before}{begin}\n{content}\n{end}{after}"
-    README.write_text(text)
+            raise ValueError(f"{page.name} needs the lines {begin} and {end}, once each and in this order")
+        page.write_text(f"{before}{begin}\n\n{content}\n\n{end}{after}")

@@ -356,7 +356,7 @@ are correct subnormals.
 
 References
 ----------
-.. [1] M. Maechler, "Accurately computing log(1 - exp(-|a|))", vignette of the R package Rmpfr, 2012.
+.. [1] M. Maechler, "Accurately computing ``log(1 - exp(-|a|))``", vignette of the R package Rmpfr, 2012.
 
 Examples
 --------

@@ -4,6 +4,7 @@ import doctest
 import importlib
 import inspect
 import pkgutil
+import re
 from pathlib import Path
 
 import numpy as np
@@ -31,11 +32,29 @@ def test_ufunc_examples(name):
     assert doctest.DocTestRunner().run(examples).failed == 0
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/objectives.md"])
+PAGES = [page for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))) if ">>> " in page.read_text()]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_pages(page):
-    results = doctest.testfile(str(ROOT / page), module_relative=False)
-    assert results.attempted > 5
+    results = doctest.testfile(str(page), module_relative=False)
+    assert results.attempted == len(re.findall("^>>> ", page.read_text(), re.M))
     assert results.failed == 0
+
+
+def test_the_site_documents_every_public_name_once():
+    pages = "".join(page.read_text() for page in (ROOT / "docs").glob("*.md"))
+    documented = re.findall(r"^\.\. auto(?:function|class):: (\w+)$", pages, re.M)
+    aliases = {"log1pexp", "log_expit", "expit", "softplus_inverse"}
+    public = sorted(set(fastlog.__all__) - aliases - {"__version__"})
+    assert sorted(documented) == public
+    assert sorted(re.findall(r"`~fastlog\.(\w+)`", (ROOT / "docs" / "functions.md").read_text())) == public
+
+
+def test_links_between_pages_lead_somewhere():
+    for page in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")):
+        for link in re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text()):
+            assert (page.parent / link).exists(), f"{page.name} links to {link}"
 
 
 @pytest.mark.parametrize("name", fastlog.__all__)

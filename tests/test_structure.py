@@ -48,10 +48,10 @@ def test_docstrings_state_the_claims_of_the_table():
                 assert f"{ulp:g} ulp" in public.__doc__, f"{name} does not state its error of {ulp:g} ulp"
 
 
-def test_readme_states_the_claims_of_the_table():
-    readme = (ROOT / "README.md").read_text()
+def test_the_page_on_accuracy_states_the_claims_of_the_table():
+    page = (ROOT / "docs" / "accuracy.md").read_text()
     for name, claim in claims().items():
-        rows = re.findall(rf"^\| `{name}` \|(.*\*\*.*)$", readme, re.M)
+        rows = re.findall(rf"^\| `{name}` \|(.*\*\*.*)$", page, re.M)
         stated = [re.findall(r"\*\*(.*?)\*\*", row) for row in rows]
         assert stated == [[f"{ulp:g}" for ulp, _ in claim.values()]], f"{name}: run python -m bench --readme"
 
