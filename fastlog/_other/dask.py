@@ -70,7 +70,9 @@ def _by_block(function: _Function, *arrays: Any, dtype: Any, **options: Any) -> 
     present = [a is not None for a in arrays]
     meta = np.empty((0,) * arrays[0].ndim, dtype)
     given = [a for a in arrays if a is not None]
-    return da.map_blocks(_with_gaps, *given, function=function, present=present, dtype=dtype, meta=meta, **options)
+    token = getattr(function, "func", function).__name__.strip("_")  # what dashboards show
+    options |= {"token": token, "dtype": dtype, "meta": meta}
+    return da.map_blocks(_with_gaps, *given, function=function, present=present, **options)
 
 
 def _with_gaps(*blocks: Any, function: _Function, present: list[bool], **options: Any) -> Any:
