@@ -185,7 +185,7 @@ def make_pipelines() -> list[Pipeline]:
     return [
         in_sklearn("GaussianMixture.fit", fit),
         in_sklearn("GaussianMixture.score_samples", lambda: mixture.score_samples(x)),
-        in_sklearn("GaussianMixture.fit, 100 000 x 10, 10 steps", fit_many),
+        in_sklearn("GaussianMixture.fit, 100 000 x 10, 5 steps", fit_many),
         in_sklearn("MultinomialNB.predict_proba", lambda: multinomial.predict_proba(images)),
         in_sklearn("MultinomialNB.predict_proba, 100 000 x 10", lambda: of_counts.predict_proba(counts).ravel()),
         in_sklearn("GaussianNB.predict_proba", lambda: gaussian.predict_proba(images)),
