@@ -110,7 +110,8 @@ def test_imports_point_down():
                 imported = ["" for alias in node.names if alias.name == "fastlog"]
             for one in imported:
                 other = one if one in PYTHON else (one + ".__init__").lstrip(".")
-                assert PYTHON[other] < PYTHON[name], f"{name} imports {other}"
+                # Code that runs among another module's globals imports its own module.
+                assert other == name or PYTHON[other] < PYTHON[name], f"{name} imports {other}"
 
 
 def test_the_c_core_knows_no_python():
