@@ -38,6 +38,9 @@ def test_hardest_inputs(name, dtype):
     hold(name, dtype, tuple(np.array(x, dtype) for x in zip(*points, strict=True)))
 
 
+MEASURED = {"avx512", "avx2", "portable"}  # targets whose largest errors the claims are; one of them has it
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", ELEMENTWISE)
 def test_witness_reaches_the_claim(name, dtype):
@@ -45,6 +48,8 @@ def test_witness_reaches_the_claim(name, dtype):
     point = tuple(np.array([x], dtype) for x in witness)
     assert all(float(p[0]) == x for p, x in zip(point, witness, strict=True)), "the witness is not of this dtype"
     worst = max(e.largest for e in measure(name, dtype, point, on_targets(name, TARGETS)).values())
+    if worst <= claim - 0.01 and not set(TARGETS) >= MEASURED:
+        pytest.skip("the target that shows the error does not run on this CPU")
     assert worst > claim - 0.01
 
 
