@@ -143,6 +143,10 @@ def test_errors():
         fastlog.binary_cross_entropy_with_logits(x, calls.X[:3])
     with pytest.raises(ValueError, match="'median'"):
         fastlog.cross_entropy(x, calls.LABELS, reduction="median")
+    with pytest.raises(ValueError, match=r"weight must have the shape \(16,\)"):
+        fastlog.cross_entropy(x, calls.LABELS, np.ones(3))
+    with pytest.raises(ValueError, match="do not broadcast"):
+        fastlog.logsumexp(x, 0, np.ones(7))
     with pytest.raises(TypeError, match="out="):
         fastlog.softmax(x, 1, out=np.empty((15, 16)))
     with pytest.raises(TypeError, match="complex"):
@@ -151,6 +155,16 @@ def test_errors():
         fastlog.log_softmax(x, 1, temperature=-1.0)
     with pytest.raises(np.exceptions.AxisError):
         fastlog.logsumexp(x, 2)
+
+
+def test_masks_are_kept():
+    masked = np.ma.array(calls.X, mask=calls.X > 1)
+    lazy = da.ma.masked_array(da.from_array(calls.X, chunks=(4, 5)), da.from_array(calls.X > 1, chunks=(4, 5)))
+    for f in (fastlog.softmax, fastlog.log_softmax):
+        got, expected = f(lazy, 1).compute(), f(masked, 1)
+        np.testing.assert_array_equal(np.ma.getmaskarray(got), masked.mask)
+        np.testing.assert_allclose(got.filled(0), expected.filled(0), rtol=1e-14)
+    np.testing.assert_allclose(fastlog.logsumexp(lazy, 1).compute(), fastlog.logsumexp(masked, 1), rtol=1e-15)
 
 
 def test_integers_become_float64():

@@ -109,6 +109,9 @@ def test_limits(of):
     assert numbers(fastlog.logsumexp(of(np.zeros((0, 3))))) == -np.inf
     assert fastlog.softmax(of(np.zeros((0, 3)))).shape == (0, 3)
     assert numbers(fastlog.logsumexp(of(x[2]))) == -np.inf
+    loss, gradient = fastlog.cross_entropy(of(np.zeros((0, 3))), of(np.zeros(0, int)), return_grad=True)
+    assert np.isnan(numbers(loss))
+    assert gradient.shape == (0, 3)
     weighted = fastlog.logsumexp(of(np.array([np.inf, np.nan, 1.0])), b=of(np.array([0.0, 0.0, 2.0])))
     np.testing.assert_allclose(numbers(weighted), 1 + np.log(2))
     infinite, z = of(np.array([np.inf, -np.inf, np.inf, -np.inf])), of(np.array([1.0, 0, 0, 1]))

@@ -25,6 +25,7 @@ from fastlog import _patch
 special, extmath, array_api = scipy.special, sklearn.utils.extmath, sklearn.utils._array_api
 HELD = [(special, "logsumexp"), (special, "softmax"), (special, "log_softmax"), (special, "softplus"),
         (extmath, "softmax"), (array_api, "_logsumexp")]  # fmt: skip
+HELD = [(module, name) for module, name in HELD if hasattr(module, name)]  # earlier versions lack two of them
 FUNCTIONS = [getattr(module, name) for module, name in HELD]
 CODES = [function.__code__ for function in FUNCTIONS]
 

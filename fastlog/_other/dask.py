@@ -58,7 +58,11 @@ def _alike(x: Any, *others: Any) -> list[Any]:
     given = [x, *[_as_dask(a) for a in others if a is not None]]
     layouts = [(a.numblocks, tuple(-1 if math.isnan(n) else n for n in a.shape)) for a in given]
     if layouts != layouts[:1] * len(given) or any(a.chunks != given[0].chunks for a in given if not math.isnan(a.size)):
-        given = da.broadcast_arrays(*given)
+        try:
+            given = da.broadcast_arrays(*given)
+        except ValueError:
+            shapes = " and ".join(str(a.shape) for a in given)
+            raise ValueError(f"the shapes {shapes} of Dask arrays do not broadcast together") from None
         axes = tuple(range(given[0].ndim))
         _, given = da.core.unify_chunks(*[part for a in given for part in (a, axes)])
     rest = iter(given)
@@ -246,7 +250,7 @@ def _share_of_block(
         y = cast(y, x.dtype)
     if where is not None:
         np.copyto(y, empty, where=~where)
-    return y
+    return np.ma.array(y, mask=np.ma.getmaskarray(x)) if isinstance(x, np.ma.MaskedArray) else y
 
 
 # ---- losses ----
@@ -408,7 +412,12 @@ def _of_rows(
     inner = tuple(range(x.ndim))
     outer = tuple(i for i in inner if i != k)
     _, (x, z) = da.core.unify_chunks(x, inner, z, outer if of_labels else inner)
-    weight = None if weight is None else _as_dask(weight).rechunk(-1)
+    if weight is not None:
+        weight = _as_dask(weight).rechunk(-1)
+        if weight.shape != (x.shape[k],):
+            raise ValueError(
+                f"{function.__name__}: weight must have the shape ({x.shape[k]},), one per class, not {weight.shape}"
+            )
     if label_smoothing is not None:
         options["label_smoothing"] = label_smoothing
     count = None

@@ -604,11 +604,10 @@ def _class_parts(
     xp, classes = lib.xp, x.shape[k]
     z = lib.array(targets, x)
     along: tuple[int, ...] = tuple([classes if i == k else 1 for i in range(x.ndim)])
-    w = xp.ones_like(x[tuple([slice(None) if i == k else 0 for i in range(x.ndim)])]) if weight is None else weight
-    w = lib.floating(name, w, like=x)
+    w = lib.floating(name, np.ones(classes, np.float32) if weight is None else weight, like=x)
     if tuple(w.shape) != (classes,):
         raise ValueError(f"{name}: weight must have the shape ({classes},), one per class, not {tuple(w.shape)}")
-    w = xp.reshape(w, along)
+    w = xp.reshape(xp.astype(w, x.dtype), along)
     if not 0 <= smoothing <= 1:
         raise ValueError(f"{name}: label_smoothing must be between 0 and 1, not {smoothing}")
     if xp.isdtype(z.dtype, "real floating"):
@@ -617,7 +616,9 @@ def _class_parts(
                 f"{name}: class probabilities must have the shape of the logits, {tuple(x.shape)}, "
                 f"not {tuple(z.shape)}; class labels must be integers"
             )
-        return w * ((1 - smoothing) * xp.astype(z, x.dtype) + smoothing / classes), math.prod(x.shape) // classes
+        return w * ((1 - smoothing) * xp.astype(z, x.dtype) + smoothing / classes), math.prod(x.shape) // max(
+            classes, 1
+        )
     expected = tuple(x.shape[:k]) + tuple(x.shape[k + 1 :])
     if tuple(z.shape) != expected:
         raise ValueError(f"{name}: labels must have the shape {expected}, not {tuple(z.shape)}")
