@@ -201,23 +201,20 @@ def _normalized(
         raise ValueError(f"{name}: temperature must be a positive number, not {temperature!r}")
     if where is not None:
         x, where = _alike(x, da.broadcast_to(_as_dask(where), x.shape))
+    x = x if temperature == 1 else x / x.dtype.type(temperature)
+    parts, _, _ = _sum(x, axis, None, where, True)
     if all(x.numblocks[k] == 1 for k in axes):
-        one_block = partial(_normalized_block, function, axes=axes, temperature=temperature)
-        y = _by_block(one_block, x, where, dtype=x.dtype)
-        if not return_lse:
-            return y
-    divided = x if temperature == 1 else x / x.dtype.type(temperature)
-    parts, _, _ = _sum(divided, axis, None, where, True)
-    if not all(x.numblocks[k] == 1 for k in axes):
-        y = _by_block(partial(_share_of_block, function, axes=axes), divided, parts, where, dtype=x.dtype)
+        y = _by_block(partial(_normalized_block, function, axes=axes), x, where, dtype=x.dtype)
+    else:
+        y = _by_block(partial(_share_of_block, function, axes=axes), x, parts, where, dtype=x.dtype)
     if not return_lse:
         return y
     lse = _finished(parts, "value", x.dtype)
     return y, lse.squeeze(axes) if axes else lse
 
 
-def _normalized_block(function: _Function, x: Any, where: Any, axes: tuple[int, ...], temperature: float) -> Any:
-    return function(x, axes, where=where, temperature=temperature)
+def _normalized_block(function: _Function, x: Any, where: Any, axes: tuple[int, ...]) -> Any:
+    return function(x, axes, where=where)
 
 
 def _share_of_block(
