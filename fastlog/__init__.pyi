@@ -1,6 +1,6 @@
 from collections.abc import Iterable, Sequence
 from types import TracebackType
-from typing import Any, Literal, Protocol, Self, TypeAlias, TypeVar, overload, type_check_only
+from typing import Any, Literal, Protocol, Self, SupportsIndex, TypeAlias, TypeVar, overload, type_check_only
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
@@ -60,7 +60,7 @@ _Number: TypeAlias = float | _Whole
 _Numbers: TypeAlias = (
     NDArray[_Whole] | Sequence[_Number] | Sequence[Sequence[_Number]] | Sequence[Sequence[Sequence[_Number]]]
 )
-_Axes: TypeAlias = int | tuple[int, ...]
+_Axes: TypeAlias = SupportsIndex | tuple[SupportsIndex, ...]
 _Mask: TypeAlias = ArrayLike
 _DType: TypeAlias = type[_D] | np.dtype[_D]
 _Reduced: TypeAlias = Literal["mean", "sum"]
@@ -693,7 +693,7 @@ class _Patch(Protocol):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
 
-def patch(targets: Iterable[_Target] = ("numpy", "scipy", "sklearn"), *, verbose: bool = False) -> _Patch: ...
+def patch(targets: _Target | Iterable[_Target] = ("numpy", "scipy", "sklearn"), *, verbose: bool = False) -> _Patch: ...
 def unpatch() -> None: ...
 def is_patched(target: _Target | None = None) -> bool: ...
 @overload

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import importlib
 import inspect
 import sys
@@ -50,18 +49,24 @@ class Patch:
         The packages that this call has patched; those that were patched already are left to whoever did it.
     """
 
-    def __init__(self, targets: tuple[str, ...]) -> None:
-        self.targets = targets
+    def __init__(self, done: dict[str, list[_Undo]]) -> None:
+        self.targets = tuple(done)
+        self._done = done
 
     def __enter__(self) -> Patch:
+        with _lock:
+            gone = [target for target, done in self._done.items() if _undo.get(target) is not done]
+        if gone:
+            raise RuntimeError(f"what this call of patch did to {', '.join(gone)} has been undone; call patch again")
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         with _lock:
-            for target in reversed(self.targets):
-                _restore(target)
+            for target, done in reversed(self._done.items()):
+                if _undo.get(target) is done:
+                    _restore(target)
 
     def __repr__(self) -> str:
         return f"<fastlog.patch of {', '.join(self.targets) or 'nothing more'}>"
@@ -104,6 +109,8 @@ def patch(targets: Iterable[str] = ("numpy", "scipy", "sklearn"), *, verbose: bo
     the objects that they were: whoever holds one, under whatever name, calls fastlog from then on. Arrays of other
     libraries, masked arrays and other subclasses of ndarray still go to the original code.
 
+    SciPy's ufuncs stay silent at poles and invalid points; fastlog's loops do not ask `scipy.special.errstate`.
+
     Out of reach are compiled copies (SciPy's ``cython_special``, scikit-learn's losses), and other processes, until
     they call `patch` themselves.
 
@@ -139,7 +146,7 @@ def patch(targets: Iterable[str] = ("numpy", "scipy", "sklearn"), *, verbose: bo
             for target in new:
                 _restore(target)
             raise
-    return Patch(new)
+        return Patch({target: _undo[target] for target in new})
 
 
 def unpatch() -> None:
@@ -191,15 +198,19 @@ def _is_default(targets: Iterable[str]) -> bool:
     return targets is patch.__defaults__[0]  # type: ignore[index]
 
 
-@functools.cache
+_versions: dict[str, str | None] = {}  # of packages that have been looked up
+
+
 def _version(package: str) -> str | None:
     """Version of a package, if it is installed."""
     from importlib.metadata import PackageNotFoundError, version  # half as slow to import as all of fastlog
 
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
+    if package not in _versions:
+        try:
+            _versions[package] = version(package)
+        except PackageNotFoundError:
+            _versions[package] = None
+    return _versions[package]
 
 
 def _is_known(target: str, explicit: bool) -> bool:

@@ -133,6 +133,10 @@ def test_errors(of):
         fastlog.cross_entropy(x, of(calls.LABELS), reduction="median")
     with pytest.raises(ValueError, match="temperature"):
         fastlog.softmax(x, temperature=0.0)
+    with pytest.raises(ValueError, match="label_smoothing"):
+        fastlog.binary_cross_entropy_with_logits(x, of(calls.P), label_smoothing=3.0)
+    with pytest.raises(ValueError, match="weight has the shape"):
+        fastlog.binary_cross_entropy_with_logits(x, of(calls.P), of(np.ones((2, 1, 1))))
     with pytest.raises(np.exceptions.AxisError):
         fastlog.logsumexp(x, axis=2)
 
@@ -183,6 +187,34 @@ def test_gradients_of_jax_and_torch(name, x):
         pytest.skip("neither torch nor a gradient of our own to compare with")
     for one in found[1:]:
         np.testing.assert_allclose(one, found[0], rtol=1e-10, atol=1e-13)
+
+
+SATURATED = {
+    "focal": lambda x, of: fastlog.focal_loss(x, of(np.array([[1.0, 0.0], [1.0, 0.0]])), gamma=0.5),
+    "ignored row": lambda x, of: fastlog.cross_entropy(x, of(np.array([-100, 1]))),
+    "row of no weight": lambda x, of: fastlog.cross_entropy(x, of(np.array([0, 1])), of(np.array([0.0, 1.0]))),
+}
+
+
+@pytest.mark.parametrize("name", SATURATED)
+def test_gradients_are_numbers_where_losses_are_0(name):
+    rows = {"focal": [[1000.0, -1000.0], [0.0, 1.0]]}.get(name, [[-np.inf, -np.inf], [0.0, 1.0]])
+    jnp, torch = library("jax"), importlib.util.find_spec("torch") and library("torch")
+    gradient = sys.modules["jax"].grad(lambda a: SATURATED[name](a, jnp.asarray))(jnp.asarray(rows))
+    assert np.isfinite(gradient).all()
+    assert (np.asarray(gradient)[0] == 0).all()
+    if torch:
+        a = torch.asarray(rows, dtype=torch.float64).requires_grad_()
+        SATURATED[name](a, torch.asarray).backward()
+        np.testing.assert_allclose(a.grad, gradient, rtol=1e-12)
+
+
+def test_elements_alone(of):
+    x, some = of(np.array([0.0, -np.inf, np.nan])), of(np.array([True, True, False]))
+    np.testing.assert_array_equal(numbers(fastlog.softmax(x, axis=(), where=some)), [1, np.nan, 0])
+    _, sign = fastlog.logsumexp(x, axis=(), return_sign=True)
+    np.testing.assert_array_equal(numbers(sign), [1, 0, np.nan])
+    np.testing.assert_array_equal(numbers(fastlog.logcumsumexp(of(np.array(2.0)), axis=0)), [2])
 
 
 def test_jax_compiles_and_maps():

@@ -223,9 +223,12 @@ def test_nested_and_repeated():
     handle = fastlog.patch("scipy")
     assert repr(handle) == "<fastlog.patch of scipy>"
     fastlog.unpatch()
-    with handle:  # there is nothing left to put back
+    with pytest.raises(RuntimeError, match="has been undone; call patch again"), handle:
         pass
     assert special.expit(-740.0) == 0
+    with fastlog.patch("scipy"):  # is not the handle's
+        handle.__exit__(None, None, None)
+        assert fastlog.is_patched("scipy")
 
 
 def test_an_exception_inside():
@@ -361,6 +364,39 @@ def test_commands_and_what_cannot_run():
     assert "there is no file 'no_such_script.py'" in missing.stderr
     assert missing.returncode == 1
     assert run("--version").stdout == f"fastlog {fastlog.__version__}\n"
+
+
+LATE = """
+    import atexit, os, pickle, threading, time
+    class A: pass
+    def later():
+        time.sleep(0.2)
+        print(len(pickle.dumps(A())) > 0, flush=True)
+    atexit.register(later)
+    threading.Thread(target=later).start()
+    print(os.path.isabs(__file__), __spec__ is None, "patch" in globals())
+"""
+
+
+def test_the_main_module_stays(tmp_path):
+    (tmp_path / "late.py").write_text(textwrap.dedent(LATE))
+    assert run("late.py", cwd=tmp_path).stdout == "True True False\nTrue\nTrue\n"
+    assert run("-m", "late", cwd=tmp_path).stdout == "True False False\nTrue\nTrue\n"
+    command = "def f(x: int): pass\nprint(f.__annotations__, 'patch' in globals(), __name__)"
+    assert run("-c", command).stdout == "{'x': <class 'int'>} False __main__\n"
+
+
+def test_ways_to_write_it(tmp_path):
+    (tmp_path / "script.py").write_text(textwrap.dedent(SCRIPT))
+    (tmp_path / "beside.py").write_text("here = True")
+    assert run("-mscript", "x", cwd=tmp_path).stdout == "__main__ ['x'] True True True\n"
+    assert run("--", "script.py", "x", cwd=tmp_path).stdout == "__main__ ['x'] True True True\n"
+    assert run("-v", "-cprint(1)").stdout == "1\n"
+    done = subprocess.run([sys.executable, "-m", "fastlog", "-", "a"], input="import sys; print(sys.argv)",
+                          capture_output=True, text=True, check=False)  # fmt: skip
+    assert done.stdout == "['-', 'a']\n"
+    assert run("-m", "no_such.module").stderr == "fastlog: there is no module 'no_such.module' to run\n"
+    assert "unknown option --fast" in run("--fast", "script.py").stderr
 
 
 def test_nothing_is_imported_or_patched_by_itself():

@@ -69,6 +69,17 @@ def _alike(x: Any, *others: Any) -> list[Any]:
     return [next(rest), *[None if a is None else next(rest) for a in others]]
 
 
+def _fitting(where: Any, x: Any) -> Any:
+    """Return `where` if it fits, or as it is broadcast to, the shape of `x`."""
+    where = _as_dask(where)
+    if where.numblocks == x.numblocks and any(map(math.isnan, x.shape)):
+        return where
+    try:
+        return da.broadcast_to(where, x.shape)
+    except ValueError:
+        raise ValueError(f"where has the shape {where.shape}, which does not fit {x.shape}") from None
+
+
 def _by_block(function: _Function, *arrays: Any, dtype: Any, **options: Any) -> Any:
     """Map blocks to blocks of the same shape, or of `chunks`; arguments that are None are passed on as such."""
     present = [a is not None for a in arrays]
@@ -98,6 +109,7 @@ def _sum(x: Any, axis: Any, b: Any, where: Any, keepdims: bool) -> tuple[Any, tu
     number = b if isinstance(b, (int, float)) else None
     weight = None if b is None or number is not None else _as_dask(b)
     dtype = np.result_type(x, *[w for w in (number, weight) if w is not None])
+    where = None if where is None else _fitting(where, x)
     x, weight, where = _alike(x, weight, where)
     axes = as_axes(axis, x.ndim)
     options = {"axes": axes, "number": number, "chunks": _one_per_block(x, axes)}
@@ -150,30 +162,34 @@ def _merge(blocks: Any, axis: Any, keepdims: bool) -> np.ndarray:
     return packed if keepdims else packed.squeeze(axis)
 
 
-def _finished(parts: Any, what: str, dtype: np.dtype[Any]) -> Any:
-    return _by_block(partial(_finished_block, what=what, of=dtype), parts, dtype=dtype)
+def _finished(parts: Any, what: str, dtype: np.dtype[Any], x: Any) -> Any:
+    """Return what is asked of sums; sums of nothing but masked elements of `x` are masked."""
+    masked = isinstance(x._meta, np.ma.MaskedArray)
+    return _by_block(partial(_finished_block, what=what, of=dtype, masked=masked), parts, dtype=dtype)
 
 
-def _finished_block(packed: np.ndarray, what: str, of: np.dtype[Any]) -> np.ndarray:
-    return finished(_unpacked(packed), what, of)
+def _finished_block(packed: np.ndarray, what: str, of: np.dtype[Any], masked: bool) -> np.ndarray:
+    y = finished(_unpacked(packed), what, of)
+    return np.ma.array(y, mask=packed["elements"] == 0) if masked else y
 
 
 def _logsumexp(function: _Function, x: Any, axis: Any, b: Any, keepdims: bool, return_sign: bool, where: Any) -> Any:
     parts, _, dtype = _sum(x, axis, b, where, keepdims)
     if not return_sign:
-        return _finished(parts, "value", dtype)
-    return _finished(parts, "size", dtype), _finished(parts, "sign", dtype)
+        return _finished(parts, "value", dtype, x)
+    return _finished(parts, "size", dtype, x), _finished(parts, "sign", dtype, x)
 
 
 def _logmeanexp(function: _Function, x: Any, axis: Any, b: Any, keepdims: bool, where: Any) -> Any:
     parts, _, dtype = _sum(x, axis, b, where, keepdims)
-    return _finished(parts, "mean", dtype)
+    return _finished(parts, "mean", dtype, x)
 
 
 def _logcumsumexp(function: _Function, x: Any, axis: Any, reverse: bool, exclusive: bool) -> Any:
     if axis is None:
         x, axis = x.reshape(-1), 0
-    (k,) = as_axes((axis,), x.ndim)
+    (k,) = as_axes((axis,), max(x.ndim, 1))
+    x = da.atleast_1d(x)
     x = da.flip(x, k) if reverse else x
     y = da.reductions.cumreduction(_cumulative, public("logaddexp"), -np.inf, x, k, x.dtype)
     if exclusive:
@@ -200,7 +216,7 @@ def _normalized(
     if not 0 < temperature < math.inf:
         raise ValueError(f"{name}: temperature must be a positive number, not {temperature!r}")
     if where is not None:
-        x, where = _alike(x, da.broadcast_to(_as_dask(where), x.shape))
+        x, where = _alike(x, _fitting(where, x))
     x = x if temperature == 1 else x / x.dtype.type(temperature)
     parts, _, _ = _sum(x, axis, None, where, True)
     if all(x.numblocks[k] == 1 for k in axes):
@@ -209,7 +225,7 @@ def _normalized(
         y = _by_block(partial(_share_of_block, function, axes=axes), x, parts, where, dtype=x.dtype)
     if not return_lse:
         return y
-    lse = _finished(parts, "value", x.dtype)
+    lse = _finished(parts, "value", x.dtype, x)
     return y, lse.squeeze(axes) if axes else lse
 
 
@@ -241,7 +257,7 @@ def _share_of_block(
             y = np.empty(x.shape, working)
             function(x if x.dtype == working else x.astype(working), axes, where=where, out=y)
             y *= share.astype(working)
-            nothing = (own.max == -np.inf) & (top > -np.inf) & ~np.isnan(rest)
+            nothing = (own.max == -np.inf) & np.isfinite(top) & ~np.isnan(rest)
             np.copyto(y, 0, where=nothing)
             empty = 0.0
         y = cast(y, x.dtype)
@@ -264,6 +280,7 @@ def _loss(
     arrays: dict[str, Any] | None = None,
     axis: int | None = None,
     count: Any = None,
+    choices: tuple[str, ...] = REDUCTIONS,
     **options: Any,
 ) -> Any:
     """Return a loss and its derivatives, from blocks that hold whole rows.
@@ -277,7 +294,9 @@ def _loss(
     count : Dask array or number, optional
         What a mean divides by: the number of elements by default.
     """
-    check_reduction(function.__name__, reduction, (*REDUCTIONS, "batchmean"))
+    check_reduction(function.__name__, reduction, choices)
+    if not 0 <= options.get("label_smoothing", 0.0) <= 1:
+        raise ValueError(f"{function.__name__}: label_smoothing must be between 0 and 1")
     inner = tuple(range(x.ndim))
     outer = tuple(k for k in inner if k != axis)
     labels = outer if targets.ndim < x.ndim else inner
@@ -374,14 +393,15 @@ def _focal_loss(
 
 
 def _kl_divergence(function: _Function, x: Any, p: Any, log_target: bool, axis: Any, reduction: str) -> Any:
-    check_reduction("kl_divergence", reduction, (*REDUCTIONS, "batchmean"))
+    choices = (*REDUCTIONS, "batchmean")
+    check_reduction("kl_divergence", reduction, choices)
     axes = as_axes(axis, x.ndim)
     if reduction == "none":
         z = _alike(x, _as_dask(p))[1]
         each = _by_block(partial(function, log_target=log_target, axis=(), reduction="none"), x, z, dtype=x.dtype)
         return each.sum(axis=axes, dtype=np.float64).astype(x.dtype) if axes else each
     count = next((n for k, n in enumerate(x.shape) if k not in axes), 1) if reduction == "batchmean" else None
-    return _of_elements(function, x, p, reduction, {}, log_target=log_target, count=count)
+    return _of_elements(function, x, p, reduction, {}, log_target=log_target, count=count, choices=choices)
 
 
 def _of_rows(
@@ -419,7 +439,7 @@ def _of_rows(
         options["label_smoothing"] = label_smoothing
     count = None
     if reduction == "mean":
-        count = _size(x[(slice(None),) * k + (0,)])
+        count = _size(x) / max(x.shape[k], 1)
         if of_labels:
             of_block = partial(_weight_of_block, ignore_index=ignore_index)
             ones = {i: (1,) * x.numblocks[i] for i in outer}

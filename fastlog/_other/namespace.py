@@ -55,7 +55,9 @@ class _Library:
             return xp.full_like(like, float(a))
         x = self.array(a, like)
         if dtype is not None:
-            return xp.astype(x, getattr(xp, np.dtype(dtype).name) if isinstance(dtype, (str, type)) else dtype)
+            return xp.astype(
+                x, getattr(xp, np.dtype(dtype).name) if isinstance(dtype, (str, type, np.dtype)) else dtype
+            )
         if xp.isdtype(x.dtype, ("bool", "integral")):
             return xp.astype(x, xp.asarray(0.0).dtype if like is None else like.dtype)
         if not xp.isdtype(x.dtype, "real floating"):
@@ -147,6 +149,8 @@ class _Torch(_Library):
         try:
             args, kwargs = tuple(map(numpy, args)), {key: numpy(a) for key, a in kwargs.items()}
         except (TypeError, RuntimeError):  # bfloat16, and tensors that torch's transformations have wrapped
+            return None
+        if kwargs.get("dtype") is torch.bfloat16:
             return None
         if isinstance(kwargs.get("dtype"), torch.dtype):
             kwargs["dtype"] = str(kwargs["dtype"]).removeprefix("torch.")
@@ -341,8 +345,12 @@ def _weighted_sum(lib: _Library, x: Any, weights: Any, axes: tuple[int, ...], ke
     size = xp.log(xp.abs(xp.where(none, xp.ones_like(weights), weights)))
     term = xp.where(none, xp.full_like(x, -math.inf), xp.where(none, xp.zeros_like(x), x) + size)
     if not axes or 0 in [x.shape[k] for k in axes]:
-        total = xp.sign(weights) if not axes else xp.sum(x, axis=axes, keepdims=keepdims)
-        return term if not axes else total - math.inf, total
+        if axes:
+            total = xp.sum(x, axis=axes, keepdims=keepdims)
+            return total - math.inf, total
+        nothing = term == -math.inf
+        sign = xp.where(nothing, xp.zeros_like(term), xp.sign(weights))
+        return term, xp.where(xp.isnan(term), xp.full_like(term, math.nan), sign)
     top = xp.max(term, axis=axes, keepdims=True)
     top = xp.where(xp.isfinite(top), top, xp.zeros_like(top))
     total = xp.sum(xp.sign(weights) * xp.exp(term - top), axis=axes, keepdims=keepdims)
@@ -385,7 +393,8 @@ def logcumsumexp(
     xp, x = lib.xp, lib.floating("logcumsumexp", a, dtype)
     if axis is None:
         x, axis = xp.reshape(x, (-1,)), 0
-    (k,) = as_axes((axis,), x.ndim)
+    (k,) = as_axes((axis,), max(x.ndim, 1))
+    x = xp.reshape(x, (1,)) if x.ndim == 0 else x
     y = lib.logcumsumexp(xp.flip(x, axis=k) if reverse else x, k)
     if exclusive and y.shape[k]:
         before: tuple[slice, ...] = (slice(None),) * k
@@ -437,12 +446,14 @@ def _normalize(
     empty = 0.0 if name == "softmax" else -math.inf
     if math.prod(x.shape) == 0:
         return x
-    if not axes:
-        return xp.exp(x - x) if name == "softmax" else x - x
     include = None if where is None else xp.broadcast_to(lib.array(where, x), x.shape)
     if include is not None:
         x = xp.where(include, x, xp.full_like(x, -math.inf))
-    y = getattr(lib, name)(x, axes)
+    if not axes:  # each element is all there is
+        x, axes = xp.expand_dims(x, axis=-1), (x.ndim,)
+        y = xp.squeeze(getattr(lib, name)(x, axes), axis=-1)
+    else:
+        y = getattr(lib, name)(x, axes)
     return y if include is None else xp.where(include, y, xp.full_like(y, empty))
 
 
@@ -465,12 +476,14 @@ def binary_cross_entropy_with_logits(
     name = "binary_cross_entropy_with_logits"
     _no_output(name, out)
     x, z = _elements(lib, name, logits, targets)
+    if not 0 <= label_smoothing <= 1:
+        raise ValueError(f"{name}: label_smoothing must be between 0 and 1, not {label_smoothing}")
     z = z if label_smoothing == 0 else (1 - label_smoothing) * z + label_smoothing / 2
     yes, no = z, 1 - z
     if pos_weight is not None:
-        yes = yes * lib.floating(name, pos_weight, like=x)
+        yes = yes * _fitting(lib, name, "pos_weight", pos_weight, x)
     if weight is not None:
-        w = lib.floating(name, weight, like=x)
+        w = _fitting(lib, name, "weight", weight, x)
         yes, no = yes * w, no * w
     # One softplus for each side, instead of |x| and one: so the derivative is right at 0.
     loss = _product(lib, yes, lib.softplus(-x)) + _product(lib, no, lib.softplus(x))
@@ -498,24 +511,25 @@ def focal_loss(
         raise ValueError(f"focal_loss: gamma must be at least 0 and alpha in [0, 1], not {gamma} and {alpha}")
     factor = xp.ones_like(x) if alpha is None else z * alpha + (1 - z) * (1 - alpha)
     if weight is not None:
-        factor = factor * lib.floating("focal_loss", weight, like=x)
+        factor = factor * _fitting(lib, "focal_loss", "weight", weight, x)
     p, q = lib.sigmoid(x), lib.sigmoid(-x)
     entropy = _product(lib, z, lib.softplus(-x)) + _product(lib, 1 - z, lib.softplus(x))
     missed = z * q + (1 - z) * p
-    power = missed**gamma
+    # Powers of m and their derivatives are 0 where m is, which the derivative of a power would not be.
+    none = (missed == 0) if gamma else (missed != missed)
+    base = xp.where(none, xp.ones_like(missed), missed)
+    power = xp.where(none, xp.zeros_like(missed), base**gamma)
     loss = factor * _product(lib, power, entropy)
     if not (return_grad or return_hess):
         return _reduced(lib, loss, reduction)
     # m' = (1 - 2z) p q, m'' = m' (q - p); the entropy's derivatives are p - z and p q. Powers of m below 0 come with a
     # factor m' of the order of m.
-    slope = (1 - 2 * z) * p * q
-    base = xp.where(missed == 0, xp.ones_like(missed), missed)
-    of_slope = slope / base
-    grad = factor * power * (gamma * of_slope * entropy + p - z)
+    slope = (1 - 2 * z) * p * q / base
+    grad = factor * power * (_product(lib, gamma * slope, entropy) + p - z)
     hess = None
     if return_hess:
-        curved = gamma * of_slope * ((gamma - 1) * of_slope + q - p) * entropy
-        hess = factor * power * (curved + 2 * gamma * of_slope * (p - z) + p * q)
+        curved = _product(lib, gamma * slope * ((gamma - 1) * slope + q - p), entropy)
+        hess = factor * power * (curved + 2 * gamma * slope * (p - z) + p * q)
     return _with_derivatives(lib, loss, reduction, grad, hess)
 
 
@@ -552,8 +566,10 @@ def cross_entropy(
 ) -> Any:
     x = lib.floating("cross_entropy", logits)
     (k,) = as_axes((axis,), x.ndim)
-    log_p = lib.log_softmax(x, (k,))
     parts, count = _class_parts(lib, "cross_entropy", x, targets, weight, ignore_index, label_smoothing, k)
+    # Rows that do not count have no derivatives, whatever they hold.
+    counts = lib.xp.sum(lib.xp.abs(parts), axis=k, keepdims=True) != 0
+    log_p = lib.log_softmax(lib.xp.where(counts, x, lib.xp.zeros_like(x)), (k,))
     loss = _row_loss(lib, parts, log_p, k)
     if not (return_grad or return_hess):
         return _reduced(lib, loss, reduction, count)
@@ -584,12 +600,20 @@ def _elements(
     lib: _Library, name: str, x: Any, z: Any, first: str = "logits", second: str = "targets"
 ) -> tuple[Any, Any]:
     x = lib.floating(name, x)
-    z = lib.floating(name, z, like=x)
+    z = lib.xp.astype(lib.floating(name, z, like=x), x.dtype)
     if x.shape != z.shape:
         raise ValueError(
             f"{name}: {first} and {second} must have the same shape, not {tuple(x.shape)} and {tuple(z.shape)}"
         )
     return x, z
+
+
+def _fitting(lib: _Library, name: str, argument: str, a: Any, x: Any) -> Any:
+    """Return a weight, which must broadcast to the shape of the logits, in their dtype."""
+    w = lib.xp.astype(lib.floating(name, a, like=x), x.dtype)
+    if tuple(lib.xp.broadcast_arrays(w, x)[0].shape) != tuple(x.shape):
+        raise ValueError(f"{name}: {argument} has the shape {tuple(w.shape)}, which does not fit {tuple(x.shape)}")
+    return w
 
 
 def _product(lib: _Library, weight: Any, x: Any) -> Any:
@@ -616,7 +640,7 @@ def _class_parts(
                 f"{name}: class probabilities must have the shape of the logits, {tuple(x.shape)}, "
                 f"not {tuple(z.shape)}; class labels must be integers"
             )
-        return w * ((1 - smoothing) * xp.astype(z, x.dtype) + smoothing / classes), math.prod(x.shape) // max(
+        return w * ((1 - smoothing) * xp.astype(z, x.dtype) + smoothing / max(classes, 1)), math.prod(x.shape) // max(
             classes, 1
         )
     expected = tuple(x.shape[:k]) + tuple(x.shape[k + 1 :])
@@ -633,7 +657,7 @@ def _class_parts(
     is_label = xp.astype(xp.reshape(lib.array(np.arange(classes), x), along) == z, x.dtype)
     of_label = w * is_label
     total = xp.sum(xp.where(counts, of_label, xp.zeros_like(of_label)))
-    parts = of_label if smoothing == 0 else (1 - smoothing) * of_label + smoothing / classes * w
+    parts = of_label if smoothing == 0 else (1 - smoothing) * of_label + smoothing / max(classes, 1) * w
     parts = xp.where(counts, parts, xp.zeros_like(parts))
     return xp.where(wrong, xp.full_like(parts, math.nan), parts), total
 
