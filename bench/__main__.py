@@ -107,7 +107,7 @@ def run(quick: bool) -> None:
 
         for_functions, for_pipelines = BUDGET[quick]
         measured = measure.measure_all(chosen, libraries, for_functions, tell)
-        measured_pipelines = pipelines.run_pipelines(for_pipelines, tell)
+        measured_pipelines = pipelines.run_pipelines(for_pipelines, tell, quick)
     results |= {
         "seconds": time.perf_counter() - begin,
         "quick": quick,

@@ -151,6 +151,22 @@ def evidence(
     return np.concatenate([growth, [np.mean(log_z), np.std(log_z)], posterior])
 
 
+def large_pipelines() -> list[Pipeline]:
+    """Make data of the size that mixtures and classifiers are slow for, and return the pipelines."""
+    rng = np.random.default_rng(2)
+    many = rng.normal(size=(LARGE, 10)) + 4 * rng.normal(size=(20, 10))[rng.integers(0, 20, LARGE)]
+    counts, classes = rng.poisson(3, (LARGE, 10)), rng.integers(0, 20, LARGE)
+    of_counts = MultinomialNB().fit(counts, classes)
+    settings = dict(covariance_type="diag", init_params="random_from_data", random_state=0, max_iter=5)
+    return [
+        in_sklearn(
+            "GaussianMixture.fit, 100 000 x 10, 5 steps",
+            lambda: GaussianMixture(20, **settings).fit(many).means_.ravel(),
+        ),
+        in_sklearn("MultinomialNB.predict_proba, 100 000 x 10", lambda: of_counts.predict_proba(counts).ravel()),
+    ]
+
+
 def make_pipelines() -> list[Pipeline]:
     """Read the data, run the sampler, and return the pipelines."""
     images, labels = load_digits(return_X_y=True)
@@ -170,24 +186,11 @@ def make_pipelines() -> list[Pipeline]:
         refit = GaussianMixture(10, **settings).fit(x)
         return np.concatenate([refit.means_.ravel(), refit.covariances_.ravel(), refit.weights_])
 
-    rng = np.random.default_rng(2)
-    many = rng.normal(size=(LARGE, 10)) + 4 * rng.normal(size=(20, 10))[rng.integers(0, 20, LARGE)]
-    counts, classes = rng.poisson(3, (LARGE, 10)), rng.integers(0, 20, LARGE)
-    of_counts = MultinomialNB().fit(counts, classes)
-
-    def fit_many() -> np.ndarray:
-        of_many = GaussianMixture(
-            20, covariance_type="diag", init_params="random_from_data", random_state=0, max_iter=10
-        )
-        return of_many.fit(many).means_.ravel()
-
     special = scipy.special
     return [
         in_sklearn("GaussianMixture.fit", fit),
         in_sklearn("GaussianMixture.score_samples", lambda: mixture.score_samples(x)),
-        in_sklearn("GaussianMixture.fit, 100 000 x 10, 5 steps", fit_many),
         in_sklearn("MultinomialNB.predict_proba", lambda: multinomial.predict_proba(images)),
-        in_sklearn("MultinomialNB.predict_proba, 100 000 x 10", lambda: of_counts.predict_proba(counts).ravel()),
         in_sklearn("GaussianNB.predict_proba", lambda: gaussian.predict_proba(images)),
         Pipeline(
             "logistic regression of the digits, L-BFGS",
@@ -212,7 +215,7 @@ def make_pipelines() -> list[Pipeline]:
     ]
 
 
-def run_pipelines(seconds: float, report: Callable[[str], None]) -> list[dict[str, Any]]:
+def run_pipelines(seconds: float, report: Callable[[str], None], quick: bool) -> list[dict[str, Any]]:
     """Time every pipeline both ways, interleaved, and compare the answers.
 
     Parameters
@@ -221,6 +224,8 @@ def run_pipelines(seconds: float, report: Callable[[str], None]) -> list[dict[st
         For all pipelines together; each runs a few times at least.
     report : callable
         Called with the name of the pipeline before it.
+    quick : bool
+        Whether to leave out the large ones.
 
     Returns
     -------
@@ -232,7 +237,7 @@ def run_pipelines(seconds: float, report: Callable[[str], None]) -> list[dict[st
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", sklearn.exceptions.ConvergenceWarning)
         report("pipelines: reading the digits, nested sampling")
-        pipelines = make_pipelines()
+        pipelines = make_pipelines() + ([] if quick else large_pipelines())
         for pipeline in pipelines:
             report(f"pipeline: {pipeline.name}")
             usual, ours = pipeline.usual(), pipeline.ours()
