@@ -1,4 +1,4 @@
-# make bench   the main job: fastlog beside SciPy and the other peers, then real pipelines (QUICK=1: under a minute)
+# make bench   the main job: fastlog beside SciPy and the other peers, then real pipelines (QUICK=1: about a minute)
 # make test    all tests, on every instruction set that this CPU supports
 # make check   style, formatting, types, the direction of includes and imports, and whether the pages build
 #

@@ -170,7 +170,7 @@ def run_cluster(quick: bool) -> None:
 def main() -> None:
     """Read the command line."""
     parser = argparse.ArgumentParser(prog="python -m bench", description="Measure fastlog beside other libraries.")
-    parser.add_argument("--quick", action="store_true", help="fewer sizes, under a minute; QUICK=1 does the same")
+    parser.add_argument("--quick", action="store_true", help="fewer sizes, about a minute; QUICK=1 does the same")
     parser.add_argument(
         "--readme", action="store_true", help="measure nothing: put the last results into README.md and docs/"
     )
