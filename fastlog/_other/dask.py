@@ -43,9 +43,7 @@ def _as_dask(a: Any) -> Any:
 def _floating(name: str, a: Any, dtype: Any = None) -> Any:
     x = _as_dask(a)
     wanted = np.dtype(np.float64 if dtype is None and x.dtype.kind in "biu" else dtype or x.dtype)
-    if wanted.kind != "f" and wanted.name != "bfloat16":
-        raise TypeError(f"{name}: Dask arrays are computed for real numbers up to float64, not for {wanted}")
-    if working_dtype(wanted) is None:
+    if (wanted.kind != "f" and wanted.name != "bfloat16") or working_dtype(wanted) is None:
         raise TypeError(f"{name}: Dask arrays are computed for real numbers up to float64, not for {wanted}")
     return x.astype(wanted)
 
@@ -104,8 +102,8 @@ def _one_per_block(x: Any, axes: tuple[int, ...]) -> tuple[tuple[int, ...], ...]
 _PARTS = np.dtype([(part, np.float64) for part in Parts._fields])
 
 
-def _sum(x: Any, axis: Any, b: Any, where: Any, keepdims: bool) -> tuple[Any, tuple[int, ...], np.dtype[Any]]:
-    """Return the parts of the sums over the axes, as an array of structures; the axes; the dtype of results."""
+def _sum(x: Any, axis: Any, b: Any, where: Any, keepdims: bool) -> tuple[Any, np.dtype[Any]]:
+    """Return the parts of the sums over the axes, as an array of structures, and the dtype of results."""
     number = b if isinstance(b, (int, float)) else None
     weight = None if b is None or number is not None else _as_dask(b)
     dtype = np.result_type(x, *[w for w in (number, weight) if w is not None])
@@ -126,7 +124,7 @@ def _sum(x: Any, axis: Any, b: Any, where: Any, keepdims: bool) -> tuple[Any, tu
             concatenate=False,
             meta=np.empty((0,) * (x.ndim if keepdims else x.ndim - len(axes)), _PARTS),
         )
-    return parts, axes, dtype
+    return parts, dtype
 
 
 def _sum_of_block(x: Any, weight: Any, where: Any, axes: tuple[int, ...], number: float | None) -> np.ndarray:
@@ -174,14 +172,14 @@ def _finished_block(packed: np.ndarray, what: str, of: np.dtype[Any], masked: bo
 
 
 def _logsumexp(function: _Function, x: Any, axis: Any, b: Any, keepdims: bool, return_sign: bool, where: Any) -> Any:
-    parts, _, dtype = _sum(x, axis, b, where, keepdims)
+    parts, dtype = _sum(x, axis, b, where, keepdims)
     if not return_sign:
         return _finished(parts, "value", dtype, x)
     return _finished(parts, "size", dtype, x), _finished(parts, "sign", dtype, x)
 
 
 def _logmeanexp(function: _Function, x: Any, axis: Any, b: Any, keepdims: bool, where: Any) -> Any:
-    parts, _, dtype = _sum(x, axis, b, where, keepdims)
+    parts, dtype = _sum(x, axis, b, where, keepdims)
     return _finished(parts, "mean", dtype, x)
 
 
@@ -218,7 +216,7 @@ def _normalized(
     if where is not None:
         x, where = _alike(x, _fitting(where, x))
     x = x if temperature == 1 else x / x.dtype.type(temperature)
-    parts, _, _ = _sum(x, axis, None, where, True)
+    parts, _ = _sum(x, axis, None, where, True)
     if all(x.numblocks[k] == 1 for k in axes):
         y = _by_block(partial(_normalized_block, function, axes=axes), x, where, dtype=x.dtype)
     else:
@@ -299,25 +297,24 @@ def _loss(
         raise ValueError(f"{function.__name__}: label_smoothing must be between 0 and 1")
     inner = tuple(range(x.ndim))
     outer = tuple(k for k in inner if k != axis)
-    labels = outer if targets.ndim < x.ndim else inner
-    operands: list[Any] = [x, inner, targets, labels]
+    count_of_derivatives = max(int(return_grad), 2 * int(return_hess))
+    derivatives = range(1, 1 + count_of_derivatives)
+    operands: list[Any] = [x, inner, targets, outer if targets.ndim < x.ndim else inner]
     for a in (arrays or {}).values():
         operands += [a, None if a is None else inner if a.ndim == x.ndim else (axis,)]
     of_block = partial(_loss_of_block, function, tuple(arrays or ()), {} if axis is None else {"axis": axis}, options)
 
     def blocks(part: int, reduction: str, axes: tuple[int, ...], dtype: Any, **adjusted: Any) -> Any:
-        run = partial(of_block, part, reduction, max(int(return_grad), 2 * int(return_hess)))
+        run = partial(of_block, part, reduction, count_of_derivatives)
         meta = np.empty((0,) * len(axes), dtype)
         return da.blockwise(run, axes, *operands, dtype=dtype, meta=meta, concatenate=True, **adjusted)
 
-    derivatives = range(1, 1 + max(int(return_grad), 2 * int(return_hess)))
     if reduction == "none":
-        results = [blocks(0, reduction, outer if axis is not None else inner, x.dtype)]
+        results = [blocks(0, reduction, outer, x.dtype)]
         results += [blocks(k, reduction, inner, x.dtype) for k in derivatives]
     else:
-        axes = outer if axis is not None else inner
-        ones = {"adjust_chunks": {k: (1,) * x.numblocks[k] for k in axes}}
-        total = blocks(0, "sum", axes, np.float64, **ones).sum()
+        ones = {"adjust_chunks": {k: (1,) * x.numblocks[k] for k in outer}}
+        total = blocks(0, "sum", outer, np.float64, **ones).sum()
         scale = 1.0
         if reduction != "sum":
             scale = _size(x) if count is None else count

@@ -544,11 +544,11 @@ def kl_divergence(
     none = mass == 0
     log_p = p if log_target else xp.log(xp.where(none, xp.ones_like(p), p))
     each = xp.where(none, xp.zeros_like(p), mass * (log_p - xp.where(none, xp.zeros_like(p), log_q)))
-    if reduction == "none":
-        return xp.sum(each, axis=axes) if axes else each
+    if reduction == "none" and axes:
+        return xp.sum(each, axis=axes)
     if reduction == "batchmean":
         return xp.sum(each) / next((n for k, n in enumerate(each.shape) if k not in axes), 1)
-    return xp.sum(each) if reduction == "sum" else xp.sum(each) / math.prod(each.shape)
+    return _reduced(lib, each, reduction)
 
 
 def cross_entropy(
@@ -634,15 +634,14 @@ def _class_parts(
     w = xp.reshape(xp.astype(w, x.dtype), along)
     if not 0 <= smoothing <= 1:
         raise ValueError(f"{name}: label_smoothing must be between 0 and 1, not {smoothing}")
+    even = smoothing / max(classes, 1)
     if xp.isdtype(z.dtype, "real floating"):
         if z.shape != x.shape:
             raise ValueError(
                 f"{name}: class probabilities must have the shape of the logits, {tuple(x.shape)}, "
                 f"not {tuple(z.shape)}; class labels must be integers"
             )
-        return w * ((1 - smoothing) * xp.astype(z, x.dtype) + smoothing / max(classes, 1)), math.prod(x.shape) // max(
-            classes, 1
-        )
+        return w * ((1 - smoothing) * xp.astype(z, x.dtype) + even), math.prod(x.shape) // max(classes, 1)
     expected = tuple(x.shape[:k]) + tuple(x.shape[k + 1 :])
     if tuple(z.shape) != expected:
         raise ValueError(f"{name}: labels must have the shape {expected}, not {tuple(z.shape)}")
@@ -657,7 +656,7 @@ def _class_parts(
     is_label = xp.astype(xp.reshape(lib.array(np.arange(classes), x), along) == z, x.dtype)
     of_label = w * is_label
     total = xp.sum(xp.where(counts, of_label, xp.zeros_like(of_label)))
-    parts = of_label if smoothing == 0 else (1 - smoothing) * of_label + smoothing / max(classes, 1) * w
+    parts = of_label if smoothing == 0 else (1 - smoothing) * of_label + even * w
     parts = xp.where(counts, parts, xp.zeros_like(parts))
     return xp.where(wrong, xp.full_like(parts, math.nan), parts), total
 
