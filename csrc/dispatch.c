@@ -2,6 +2,10 @@
 
 #include "fastlog.h"
 
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+
 const fl_row fl_rows[FL_FUNCTIONS] = {
 #define FL_FUNCTION(name, ufunc, shape, identity, ...) [FL_##name] = {#name, ufunc, shape, identity, __VA_ARGS__},
 #include "functions.def"
@@ -28,11 +32,17 @@ const fl_shape_info fl_shapes[] = {
 static int always(void) { return 1; }
 
 #if defined(__x86_64__)
+/* Clang before version 17 does not know "f16c" in __builtin_cpu_supports, so cpuid is asked directly. */
+static int has_f16c(void) {
+    unsigned eax, ebx, ecx, edx;
+    return __get_cpuid(1, &eax, &ebx, &ecx, &edx) && (ecx & bit_F16C);
+}
+
 /* The compiler's run-time test covers both cpuid and the operating system's part (XCR0): whether it saves the
    registers. */
 static int has_avx2(void) {
     __builtin_cpu_init();
-    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && has_f16c();
 }
 static int has_avx512(void) {
     __builtin_cpu_init();

@@ -90,7 +90,7 @@ cdef extern from "numpy/ufuncobject.h":
     int PyUFunc_AddPromoter(object ufunc, object dtypes, object promoter) except -1
     int PyUFunc_IdentityValue
     int PyUFunc_ReplaceLoopBySignature(
-        object ufunc, cnp.PyUFuncGenericFunction loop, const int *signature, cnp.PyUFuncGenericFunction *old)
+        cnp.ufunc ufunc, cnp.PyUFuncGenericFunction loop, const int *signature, cnp.PyUFuncGenericFunction *old)
     object PyUFunc_FromFuncAndDataAndSignatureAndIdentity(
         cnp.PyUFuncGenericFunction *functions, void **data, const char *types, int ntypes, int nin, int nout,
         int identity, const char *name, const char *doc, int unused, const char *signature, object identity_value)
@@ -313,7 +313,7 @@ def replace_loop(ufunc, str type, loop):
         raise ValueError(f"{ufunc!r} is no ufunc of at most {MAX_ARGUMENTS} arguments")
     for k in range(ufunc.nargs):
         signature[k] = np.dtype(type).num
-    if PyUFunc_ReplaceLoopBySignature(ufunc, new, signature, &old) != 0 or old == NULL:
+    if PyUFunc_ReplaceLoopBySignature(<cnp.ufunc>ufunc, new, signature, &old) != 0 or old == NULL:
         raise ValueError(f"{ufunc.__name__} has no loop on {type!r}")
     return PyCapsule_New(<void *>old, "loop", NULL)
 
