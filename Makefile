@@ -14,7 +14,7 @@ SITE := $(BIN)/sphinx-build --quiet --fail-on-warning --keep-going docs build/do
 
 .NOTPARALLEL:
 
-.PHONY: bench test check docs exhaustive accuracy vec-neon peers upstream clean help
+.PHONY: bench test check docs exhaustive long accuracy vec-neon peers upstream clean help
 help:
 	@sed -n 's/^# make/make/p' Makefile
 
@@ -51,6 +51,10 @@ check: $(VENV)/dev.stamp $(VENV)/test.stamp
 # make exhaustive   float32 functions of one argument at all 2^32 inputs, the others at millions of points
 exhaustive: $(VENV)/test.stamp
 	$(BIN)/python tests/accuracy.py --exhaustive
+
+# make long         tests that need 10 GiB of memory: rows of 2^31 elements
+long: $(VENV)/test.stamp
+	$(BIN)/pytest -m slow
 
 # make docs         the pages of docs/ as a site, in build/docs; warnings are errors
 docs: $(VENV)/docs.stamp

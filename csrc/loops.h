@@ -16,6 +16,7 @@
 
 #define STAGE 256 /* elements of a staging block: a few KiB of stack, and a multiple of every LANES */
 #define WIDTH ((intptr_t)sizeof(real))
+#define NOINLINE __attribute__((noinline)) /* a function with arrays that its callers' stack frames shall not hold */
 
 typedef vec kernel1(vec);
 typedef vec kernel2(vec, vec);
@@ -162,10 +163,13 @@ INLINE void loop_map2(kernel2 *k, pole2 *pole, char **args, const intptr_t *dims
 #if FL_WIDTH == 32
 /* binary16 in, binary16 out; in between the vector is float. */
 INLINE void half_gather(real *block, const char *p, intptr_t step, intptr_t n) {
-    uint16_t h[STAGE];
-    for (intptr_t i = 0; i < n; i++) memcpy(h + i, p + i * step, sizeof *h);
-    for (intptr_t i = n; i % LANES; i++) h[i] = h[n - 1];
-    for (intptr_t i = 0; i < n; i += LANES) v_store(block + i, v_load_half(h + i));
+    for (; n > 0; block += STAGE, p += STAGE * step, n -= STAGE) {
+        uint16_t h[STAGE];
+        intptr_t count = smaller(n, STAGE);
+        for (intptr_t i = 0; i < count; i++) memcpy(h + i, p + i * step, sizeof *h);
+        for (intptr_t i = count; i % LANES; i++) h[i] = h[count - 1];
+        for (intptr_t i = 0; i < count; i += LANES) v_store(block + i, v_load_half(h + i));
+    }
 }
 
 INLINE void half_scatter(char *p, intptr_t step, const real *block, intptr_t n) {

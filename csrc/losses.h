@@ -73,17 +73,13 @@ static void empty_lanes(loss_sum *s) {
     dw sum = dw_sum_of_lanes(s->lanes);
     s->all = total_add(s->all, first_lane(sum.hi));
     s->all.lo += first_lane(sum.lo);
+    s->all = total_settled(s->all);
     s->lanes = (dw){v_set(0), v_set(0)}, s->pending = 0;
-}
-
-INLINE dw joined(dw sum, dw x) {
-    dw s = dw_two_sum(sum.hi, x.hi);
-    return (dw){s.hi, v_add(sum.lo, v_add(s.lo, x.lo))};
 }
 
 INLINE void add_losses(loss_sum *s, dw y) {
     if (all_finite(v_mul(y.hi, v_set(HEADROOM)))) {
-        s->lanes = joined(s->lanes, y);
+        s->lanes = dw_join(s->lanes, y);
         if (++s->pending == PENDING) empty_lanes(s);
         return;
     }
@@ -98,7 +94,9 @@ INLINE void add_losses(loss_sum *s, dw y) {
 
 static void add_total(double sum[2], total t) {
     total all = total_add((total){sum[0], sum[1]}, t.hi);
-    sum[0] = all.hi, sum[1] = all.lo + t.lo;
+    all.lo += t.lo;
+    all = total_settled(all);
+    sum[0] = all.hi, sum[1] = all.lo;
 }
 
 /* Empties the sum into the result. */
@@ -110,7 +108,7 @@ static void give_total(loss_sum *s, fl_loss *f) {
 
 /* ---- of elements ---- */
 
-#define LOSS_GROUPS 15 /* whose products are multiplied before a logarithm is taken: 2^120 at most */
+#define LOSS_GROUPS 12 /* whose products are multiplied before a logarithm is taken: 2^96 at most */
 #define LOSS_BLOCK (LOSS_GROUPS * GROUP * LANES)
 
 typedef element element_kernel(element_input, settings);
@@ -161,11 +159,11 @@ INLINE void run_groups(element_function f, const element_block *b, settings c, l
         group_sum g = k_binary_cross_entropy_group(b->x + i, b->z + i, f.derivatives > 0 ? b->gradient + i : 0,
                                                    f.derivatives > 1 ? b->hessian + i : 0, c.scale);
         q[groups++] = g.q;
-        sum = joined(sum, (dw){g.linear, v_set(0)});
+        sum = dw_join(sum, (dw){g.linear, v_set(0)});
     }
     for (intptr_t step = 1; step < groups; step *= 2)
         for (intptr_t k = 0; k + step < groups; k += 2 * step) q[k] = p_join_products(q[k], q[k + step]);
-    if (groups) sum = joined(sum, m_log1p((dw){q[0], v_set(0)}));
+    if (groups) sum = dw_join(sum, m_log1p((dw){q[0], v_set(0)}));
     element_function only_sum = f;
     only_sum.derivatives = 0;
     if (all_finite(sum.hi) && !m_any(v_lt(sum.hi, v_set(TINY)))) add_losses(s, sum);
@@ -185,12 +183,22 @@ static void smooth(real *z, intptr_t n, double smoothing) {
 
 enum { LOGITS, TARGETS, WEIGHTS, POS_WEIGHTS, EACH, GRADIENT, HESSIAN, ROW_SUMS, ELEMENT_ARGUMENTS };
 
-/* Elements i .. i+n <= i+LOSS_BLOCK of a row. */
+/* How many elements there are in a block: the stages of all arguments, four of a grouped sum and at most seven of others,
+   fit into four times LOSS_BLOCK. */
+static inline intptr_t block_length(element_function f, char **args) {
+    return f.grouped && !args[EACH] ? LOSS_BLOCK : LOSS_BLOCK / 2;
+}
+
+/* Elements i .. i+n <= i+block_length of a row. */
 INLINE void run_element_block(element_function f, const fl_loss *options, char **row, const intptr_t *core, intptr_t i,
                               intptr_t n, settings c, loss_sum *s) {
-    real stage[HESSIAN + 1][LOSS_BLOCK];
+    real room[4 * LOSS_BLOCK], *stage[HESSIAN + 1], *next = room;
     char *at[HESSIAN + 1];
-    for (int k = 0; k <= HESSIAN; k++) at[k] = row[k] ? row[k] + i * core[k] : 0;
+    for (int k = 0; k <= HESSIAN; k++) {
+        at[k] = row[k] ? row[k] + i * core[k] : 0;
+        stage[k] = next;
+        if (at[k]) next += n;
+    }
     element_block b = {
         numbers(stage[LOGITS], at[LOGITS], core[LOGITS], n, REAL_TYPE),
         numbers(stage[TARGETS], at[TARGETS], core[TARGETS], n, options->target_type),
@@ -220,11 +228,12 @@ INLINE void run_elements(element_function f, char **args, const intptr_t *dims, 
     settings c = {v_set((real)options->scale), v_set((real)options->positive), v_set((real)options->negative),
                   v_set((real)options->gamma)};
     loss_sum s = no_losses();
+    intptr_t length = block_length(f, args);
     for (intptr_t r = 0; r < dims[0]; r++) {
         char *row[ELEMENT_ARGUMENTS];
         for (int k = 0; k < ELEMENT_ARGUMENTS; k++) row[k] = args[k] ? args[k] + r * steps[k] : 0;
-        for (intptr_t i = 0; i < dims[1]; i += LOSS_BLOCK)
-            run_element_block(f, options, row, core, i, smaller(dims[1] - i, LOSS_BLOCK), c, &s);
+        for (intptr_t i = 0; i < dims[1]; i += length)
+            run_element_block(f, options, row, core, i, smaller(dims[1] - i, length), c, &s);
         if (!row[ROW_SUMS]) continue;
         options->total[0] = options->total[1] = 0;
         give_total(&s, options);

@@ -10,12 +10,16 @@
 
 #include "losses.h"
 
-/* Of LANES rows: labels, the sums A in two words and whether one of the a_c is not 0, the factor of softmax where it
-   stands for the gradient, and the probability of all classes but the largest one. */
+/* What is known of LANES rows between their sums and their gradients. */
 typedef struct {
-    int64_t label[LANES], counts[LANES];
-    real label_weight[LANES], a[LANES], a_lo[LANES], weighs[LANES], factor[LANES], other[LANES], max[LANES];
+    int64_t label[LANES];       /* NO_LABEL where it does not count */
+    real a[LANES], a_lo[LANES]; /* A in two words */
+    real factor[LANES];         /* what softmax is multiplied by where it stands for the gradient */
+    real other[LANES];          /* the probability of all classes but the largest one */
+    real max[LANES];            /* the largest logit */
 } row_info;
+
+#define NO_LABEL -1
 
 enum { ROW_LOGITS, ROW_TARGETS, ROW_EACH, ROW_GRADIENT, ROW_HESSIAN, ROW_ARGUMENTS };
 
@@ -25,17 +29,17 @@ typedef struct {
     intptr_t n;
     loss_sum sum;
     total weight;
-    row_info info[PANEL]; /* of the last rows */
+    row_info info[HOOKED_PANEL]; /* of the last rows */
 } row_losses;
 
-static row_info *info_of(row_losses *l, intptr_t r) { return l->info + r / LANES % PANEL; }
+static row_info *info_of(row_losses *l, intptr_t r) { return l->info + r / LANES % HOOKED_PANEL; }
 
 static char *row_at(row_losses *l, int argument, intptr_t r) {
     const matrix *m = l->argument + argument;
     return (char *)m->x + r * m->outer;
 }
 
-/* Which labels count; the others become 0. Returns how many are out of range. Options are copied, as labels could be
+/* The labels that do not count become NO_LABEL. Returns how many are out of range. Options are copied, as labels could be
    theirs for all that the compiler knows, and the loop would not become one of vectors. */
 INLINE int64_t check_labels(row_info *info, const fl_loss *f, intptr_t classes, intptr_t rows) {
     int64_t wrong = 0, ignores = f->ignores, ignored_label = f->ignored;
@@ -43,36 +47,43 @@ INLINE int64_t check_labels(row_info *info, const fl_loss *f, intptr_t classes, 
         int64_t label = info->label[k], right = (uint64_t)label < (uint64_t)classes;
         int64_t ignored = ignores & (label == ignored_label), counts = right & (ignored ^ 1);
         wrong += (right | ignored) ^ 1;
-        info->counts[k] = counts;
-        info->label[k] = label & -counts;
+        info->label[k] = label | -(counts ^ 1);
     }
     return wrong;
 }
 
-/* The labels of rows r .. r+rows; those that do not count, and lanes without a row, are 0 and weigh nothing. */
-static void read_labels(row_losses *l, row_info *info, intptr_t r, intptr_t rows) {
+/* The labels of rows r .. r+rows and their weights; those that do not count, and lanes without a row, weigh nothing. */
+static void read_labels(row_losses *l, row_info *info, intptr_t r, intptr_t rows, real *weights) {
     fl_loss *f = l->options;
     const matrix *labels = l->argument + ROW_TARGETS;
     const char *p = row_at(l, ROW_TARGETS, r);
     int64_t counted = 0;
     int in_place = labels->outer == sizeof(int64_t) && f->target_type == (sizeof(long) == sizeof(int64_t) ? 'l' : 'q');
-    for (intptr_t k = rows; k < LANES; k++) info->label[k] = info->counts[k] = 0;
+    for (intptr_t k = rows; k < LANES; k++) info->label[k] = NO_LABEL;
     if (in_place && rows == LANES) memcpy(info->label, p, sizeof info->label);
     else fetch_labels(info->label, p, labels->outer, rows, f->target_type);
     f->wrong += rows == LANES ? check_labels(info, f, l->n, LANES) : check_labels(info, f, l->n, rows);
     for (intptr_t k = 0; k < LANES; k++) {
-        counted += info->counts[k];
-        info->label_weight[k] = (real)info->counts[k];
+        int64_t counts = info->label[k] >= 0;
+        counted += counts;
+        weights[k] = (real)counts;
     }
     if (!f->class_weight) {
         l->weight.hi += (double)counted;
         return;
     }
     for (intptr_t k = 0; k < rows; k++) {
-        double weight = info->counts[k] ? f->class_weight[info->label[k]] : 0;
-        info->label_weight[k] = (real)weight;
+        double weight = info->label[k] >= 0 ? f->class_weight[info->label[k]] : 0;
+        weights[k] = (real)weight;
         l->weight = total_add(l->weight, weight);
     }
+    l->weight = total_settled(l->weight);
+}
+
+/* Where the label's element of row r + k is; that of the first class where there is no label. */
+static char *label_at(row_losses *l, const row_info *info, int argument, intptr_t r, intptr_t k) {
+    intptr_t label = (intptr_t)info->label[k];
+    return row_at(l, argument, r + k) + (label < 0 ? 0 : label) * l->argument[argument].core;
 }
 
 /* a_c for n <= STAGE classes from c on, and 0 up to a full vector. */
@@ -87,70 +98,65 @@ static void class_weights(row_losses *l, const row_info *info, intptr_t r, intpt
             for (intptr_t i = 0; i < n; i++) a[i] = a[i] * kept + even;
     } else {
         intptr_t at = (intptr_t)info->label[k] - c;
-        for (intptr_t i = 0; i < n; i++) a[i] = info->counts[k] ? even : 0;
-        if (info->counts[k] && at >= 0 && at < n) a[at] += kept;
+        for (intptr_t i = 0; i < n; i++) a[i] = info->label[k] >= 0 ? even : 0;
+        if (at >= 0 && at < n) a[at] += kept;
     }
     for (intptr_t i = 0; i < n && f->class_weight; i++) {
         real weight = (real)f->class_weight[c + i];
-        a[i] = weight == 0 ? 0 : a[i] * weight;
+        int drops = weight == 0 || (a[i] == 0 && weight == weight); /* an infinite weight, too */
+        a[i] = drops ? 0 : a[i] * weight;
     }
     for (intptr_t i = n; i % LANES; i++) a[i] = 0;
 }
 
-/* hi and lo without overlap, where hi is finite. */
-static dw dw_normal(dw x) {
-    dw sum = dw_fast_two_sum(x.hi, x.lo);
-    mask finite = is_finite(sum.hi);
-    return (dw){v_select(finite, sum.hi, x.hi), v_select(finite, sum.lo, v_set(0))};
+/* A sum of numbers that may be infinite, as a double word. */
+static dw dw_of_total(total t) {
+    double sum = t.hi + t.lo;
+    if (sum - sum != 0) return (dw){v_set((real)t.hi), v_set(0)};
+    real hi = (real)sum;
+    double lo = hi - hi == 0 ? (t.hi - (double)hi) + t.lo : 0;
+    return (dw){v_set(hi), v_set((real)lo)};
 }
 
-/* A sum of numbers that may be infinite, in all lanes. */
-static dw finished(dw sum) {
-    sum = dw_sum_of_lanes(sum);
-    return (dw){sum.hi, v_select(is_finite(sum.hi), sum.lo, v_set(0))};
-}
-
-/* Sums over the classes of row r + k, of a_c and of a_c (max - x_c); a class that weighs nothing does not count. */
-static dw gap_of_row(row_losses *l, row_info *info, intptr_t r, intptr_t k) {
+/* Sums over the classes of row r + k, of a_c and of a_c (max - x_c); a class that weighs nothing does not count. *weighs
+   becomes 0 if no class does. */
+static NOINLINE dw gap_of_row(row_losses *l, row_info *info, intptr_t r, intptr_t k, real *weighs) {
     const matrix *logits = l->argument + ROW_LOGITS;
-    vec zero = v_set(0), max = v_set(info->max[k]), weighs = zero;
-    dw gap = {zero, zero}, weight = {zero, zero};
+    vec zero = v_set(0), max = v_set(info->max[k]), any = zero;
+    loss_sum gap = no_losses(), weight = no_losses();
     for (intptr_t c = 0; c < l->n; c += STAGE) {
         real x[STAGE], a[STAGE];
         intptr_t n = smaller(l->n - c, STAGE);
         gather(x, row_at(l, ROW_LOGITS, r + k) + c * logits->core, logits->core, n);
         class_weights(l, info, r, k, c, n, a);
         for (intptr_t i = 0; i < n; i += LANES) {
-            vec logit = v_load(x + i), of_class = v_load(a + i), below = v_sub(max, logit);
-            below = v_select(m_or(v_eq(of_class, zero), v_eq(logit, max)), zero, below);
-            gap = joined(gap, (dw){v_mul(of_class, below), zero});
-            weight = joined(weight, (dw){of_class, zero});
-            weighs = v_max(v_abs(of_class), weighs);
+            vec logit = v_load(x + i), of_class = v_load(a + i), term = v_mul(of_class, v_sub(max, logit));
+            term = v_select(m_or(v_eq(of_class, zero), v_eq(logit, max)), zero, term);
+            add_losses(&gap, (dw){term, zero});
+            add_losses(&weight, (dw){of_class, zero});
+            any = v_select(v_ne(of_class, zero), v_set(1), any); /* nan is not 0 */
         }
-        gap = dw_normal(gap), weight = dw_normal(weight);
     }
-    weight = dw_normal(finished(weight));
-    info->a[k] = first_lane(weight.hi), info->a_lo[k] = first_lane(weight.lo);
-    info->weighs[k] = first_lane(largest_lane(weighs));
-    return finished(gap);
+    empty_lanes(&gap);
+    empty_lanes(&weight);
+    dw a = dw_of_total(weight.all);
+    info->a[k] = first_lane(a.hi), info->a_lo[k] = first_lane(a.lo);
+    *weighs = first_lane(largest_lane(any));
+    return dw_of_total(gap.all);
 }
 
 /* Labels alone: the sum is a single term. */
-static dw gap_of_labels(row_losses *l, row_info *info, intptr_t r, intptr_t rows, vec max) {
-    const matrix *logits = l->argument + ROW_LOGITS;
+static dw gap_of_labels(row_losses *l, row_info *info, intptr_t r, intptr_t rows, vec max, vec weight) {
     real picked[LANES];
-    for (intptr_t k = 0; k < LANES; k++) {
-        intptr_t row = smaller(k, rows - 1), label = (intptr_t)info->label[k];
-        memcpy(picked + k, row_at(l, ROW_LOGITS, r + row) + label * logits->core, sizeof(real));
-    }
-    vec x = v_load(picked), weight = v_load(info->label_weight), zero = v_set(0);
-    v_store(info->a, weight), v_store(info->a_lo, zero), v_store(info->weighs, weight);
+    for (intptr_t k = 0; k < LANES; k++)
+        memcpy(picked + k, label_at(l, info, ROW_LOGITS, r, smaller(k, rows - 1)), sizeof(real));
+    vec x = v_load(picked), zero = v_set(0);
+    v_store(info->a, weight), v_store(info->a_lo, zero);
     dw below = dw_two_sum(max, v_neg(x));
-    mask none = m_or(v_eq(x, max), v_eq(weight, zero));
-    below =
-        (dw){v_select(none, zero, v_sub(max, x)), v_select(m_and(is_finite(below.hi), is_finite(x)), below.lo, zero)};
-    dw gap = dw_mul(weight, below.hi);
-    return (dw){gap.hi, v_select(is_finite(gap.hi), v_fma(weight, below.lo, gap.lo), zero)};
+    mask none = m_or(v_eq(x, max), v_eq(weight, zero)), exact = m_and(is_finite(below.hi), is_finite(x));
+    dw gap = dw_mul(weight, v_sub(max, x));
+    vec lo = v_fma(weight, v_select(exact, below.lo, zero), gap.lo);
+    return (dw){v_select(none, zero, gap.hi), v_select(m_or(none, v_ne(v_sub(gap.hi, gap.hi), zero)), zero, lo)};
 }
 
 #define LARGEST_FACTOR REAL(0x1p30) /* of softmax: its terms are lifted, and would overflow */
@@ -175,30 +181,31 @@ INLINE void put_losses(row_losses *l, intptr_t r, intptr_t rows, dw y) {
     scatter(row_at(l, ROW_EACH, r), each->outer, lanes, rows);
 }
 
-INLINE void take_losses(void *context, partition p, norm *z, intptr_t r, intptr_t rows) {
+static NOINLINE void take_losses(void *context, partition p, norm *z, intptr_t r, intptr_t rows) {
     row_losses *l = context;
     row_info *info = info_of(l, r);
     int labels = !l->options->are_probabilities, spread = !labels || l->options->smoothing != 0;
     vec zero = v_set(0);
     dw gap = {zero, zero};
-    if (labels) read_labels(l, info, r, rows);
+    real weighs[LANES] = {0}; /* of rows: not 0 if one of the a_c is not 0 */
+    if (labels) read_labels(l, info, r, rows, weighs);
     else l->weight.hi += (double)rows;
     if (l->n == 0) return;
     v_store(info->max, p.max);
     if (spread) {
         real hi[LANES] = {0}, lo[LANES] = {0};
-        for (intptr_t k = rows; k < LANES; k++) info->a[k] = info->weighs[k] = 0;
+        for (intptr_t k = rows; k < LANES; k++) info->a[k] = 0;
         for (intptr_t k = 0; k < rows; k++) {
-            dw of_row = gap_of_row(l, info, r, k);
+            dw of_row = gap_of_row(l, info, r, k, weighs + k);
             hi[k] = first_lane(of_row.hi), lo[k] = first_lane(of_row.lo);
         }
         gap = (dw){v_load(hi), v_load(lo)};
     } else {
-        gap = gap_of_labels(l, info, r, rows, p.max);
+        gap = gap_of_labels(l, info, r, rows, p.max, v_load(weighs));
     }
     vec a = v_load(info->a);
     dw y = k_cross_entropy(gap, a, p);
-    mask nothing = v_eq(v_load(info->weighs), zero);
+    mask nothing = v_eq(v_load(weighs), zero);
     y = (dw){v_select(nothing, zero, y.hi), v_select(nothing, zero, y.lo)};
     put_losses(l, r, rows, y);
     if (!z) return;
@@ -228,7 +235,7 @@ INLINE probability p_probability(vec product, real factor, vec x, real max, real
 }
 
 /* Makes the gradient, and the Hessian, of row r + k from A p_c, in blocks. */
-static void finish_row(row_losses *l, const row_info *info, intptr_t r, intptr_t k) {
+static NOINLINE void finish_row(row_losses *l, const row_info *info, intptr_t r, intptr_t k) {
     const matrix *logits = l->argument + ROW_LOGITS, *gradient = l->argument + ROW_GRADIENT;
     const matrix *hessian = l->argument + ROW_HESSIAN;
     real scale = (real)l->options->scale;
@@ -256,11 +263,10 @@ static void finish_row(row_losses *l, const row_info *info, intptr_t r, intptr_t
 }
 
 /* The gradients of rows r .. r+rows, where A p_c stands: of labels alone, only the label's is another. */
-INLINE void finish_gradients(void *context, intptr_t r, intptr_t rows) {
+static NOINLINE void finish_gradients(void *context, intptr_t r, intptr_t rows) {
     row_losses *l = context;
     const row_info *info = info_of(l, r);
     const fl_loss *f = l->options;
-    const matrix *gradient = l->argument + ROW_GRADIENT;
     if (l->n == 0) return;
     int spread = f->are_probabilities || f->smoothing != 0 || l->argument[ROW_HESSIAN].x;
     for (intptr_t k = 0; k < rows; k++) {
@@ -269,9 +275,8 @@ INLINE void finish_gradients(void *context, intptr_t r, intptr_t rows) {
             finish_row(l, info, r, k);
             continue;
         }
-        intptr_t label = (intptr_t)info->label[k];
-        char *at = row_at(l, ROW_GRADIENT, r + k) + label * gradient->core;
-        memcpy(&x, row_at(l, ROW_LOGITS, r + k) + label * l->argument[ROW_LOGITS].core, sizeof x);
+        char *at = label_at(l, info, ROW_GRADIENT, r, k);
+        memcpy(&x, label_at(l, info, ROW_LOGITS, r, k), sizeof x);
         memcpy(&g, at, sizeof g);
         g = x == info->max[k] ? -factor * info->other[k] : g - factor;
         memcpy(at, &g, sizeof g);
@@ -292,20 +297,24 @@ static void give_results(row_losses *l) {
 }
 
 INLINE void only_labels(row_losses *l) {
+    real weights[LANES];
     for (intptr_t r = 0; r < l->argument->rows; r += LANES)
-        read_labels(l, info_of(l, r), r, smaller(l->argument->rows - r, LANES));
+        read_labels(l, info_of(l, r), r, smaller(l->argument->rows - r, LANES), weights);
+}
+
+static NOINLINE void sum_rows(row_losses *l) {
+    run_reduction((reduction){.hooks = {take_losses, 0, l}, .a = l->argument[ROW_LOGITS]});
 }
 
 static void loop_cross_entropy_loss(char **args, const intptr_t *dims, const intptr_t *steps, void *data) {
     fl_status status = status_save();
     row_losses l;
     begin_rows(&l, args, dims, steps, data);
-    hooks finish = {take_losses, finish_gradients, &l};
     if (l.options->only_weights) only_labels(&l);
-    else if (!args[ROW_GRADIENT]) run_reduction((reduction){0, finish, l.argument[ROW_LOGITS], 0, 0});
+    else if (!args[ROW_GRADIENT]) sum_rows(&l);
     else
-        normalize_matrix((normalization){n_softmax, k_softmax, 1, finish}, l.argument[ROW_LOGITS],
-                         l.argument[ROW_GRADIENT]);
+        normalize_matrix((normalization){n_softmax, k_softmax, 1, {take_losses, finish_gradients, &l}},
+                         l.argument[ROW_LOGITS], l.argument[ROW_GRADIENT]);
     give_results(&l);
     status_restore(status);
 }
@@ -319,11 +328,10 @@ static void loop_negative_log_likelihood_loss(char **args, const intptr_t *dims,
     for (intptr_t r = 0; r < x->rows; r += LANES) {
         intptr_t rows = smaller(x->rows - r, LANES);
         row_info *info = info_of(&l, r);
-        real y[LANES] = {0};
-        read_labels(&l, info, r, rows);
-        for (intptr_t k = 0; k < rows && l.n; k++)
-            memcpy(y + k, row_at(&l, ROW_LOGITS, r + k) + (intptr_t)info->label[k] * x->core, sizeof(real));
-        vec weight = v_load(info->label_weight), loss = v_fnma(weight, v_load(y), v_set(0)); /* not -0 */
+        real y[LANES] = {0}, weights[LANES];
+        read_labels(&l, info, r, rows, weights);
+        for (intptr_t k = 0; k < rows && l.n; k++) memcpy(y + k, label_at(&l, info, ROW_LOGITS, r, k), sizeof(real));
+        vec weight = v_load(weights), loss = v_fnma(weight, v_load(y), v_set(0)); /* not -0 */
         loss = v_select(v_eq(weight, v_set(0)), v_set(0), loss);
         put_losses(&l, r, rows, (dw){loss, v_set(0)});
     }

@@ -24,6 +24,8 @@
 #define LANE_BLOCK 32               /* elements per lane whose maximum, then sum is taken */
 #define PANEL 64                    /* vectors side by side: at most 4 KiB of every row of the matrix */
 
+_Static_assert(SPAN % LANE_BLOCK == 0 && LONGEST_STRIP / LANES <= SPAN, "sums are settled between blocks and strips");
+
 typedef struct {
     const char *x;
     intptr_t rows, n;     /* how many, how long */
@@ -44,7 +46,8 @@ INLINE real first_lane(vec x) {
     return lanes[0];
 }
 
-/* A running sum in two doubles. */
+/* A running sum in two doubles. The low one is not renormalised by an addition, but when the sum is settled: at least once
+   in some thousand additions, for sums of any length to be right. */
 typedef struct {
     double hi, lo;
 } total;
@@ -52,6 +55,11 @@ typedef struct {
 static inline total total_add(total t, double x) {
     double s = t.hi + x, x_part = s - t.hi, t_part = s - x_part;
     return (total){s, t.lo + ((t.hi - t_part) + (x - x_part))};
+}
+
+static inline total total_settled(total t) {
+    double s = t.hi + t.lo;
+    return s - s == 0 ? (total){s, t.lo - (s - t.hi)} : t;
 }
 
 /* Of all lanes, in every lane. */
@@ -141,48 +149,64 @@ INLINE dw dw_sum_across(vec *hi, vec *lo) {
     return sum;
 }
 
-/* The same sum in every lane. */
-INLINE tally tally_strip(const strip *s, real floor, summation how) {
-    real maxima[GROUPS * LANES];
+/* Every lane of the result holds the sum. */
+INLINE tally tally_strip(const strip *s, real *maxima, real floor, summation how) {
     vec max = strip_max(s, maxima);
     window w = p_window(max, floor);
     how.far = p_is_far(w);
     term_sum t = strip_terms(s, maxima, max, w, how);
-    return (tally){max, w, {dw_sum_of_lanes(t.sum), sum_of_lanes(t.maxima)}};
+    return (tally){max, {dw_sum_of_lanes(t.sum), sum_of_lanes(t.maxima)}, {v_set(0), v_set(0)}};
 }
 
 /* One strip per lane; unused lanes repeat the first. While the terms of one strip are summed, the maximum of the next
-   is already looked for: it has to pass all lanes, which takes its time. */
+   is already looked for: it has to pass all lanes, which takes its time. For long strips that does not matter, and the
+   maxima of their groups need all of the room. */
 static tally tally_strips(const strip *s, intptr_t count, real floor, summation how) {
-    if (count == 1) return tally_strip(s, floor, how);
-    real maxima[2][GROUPS * LANES], max[LANES];
+    real maxima[GROUPS * LANES], max[LANES];
+    if (count == 1) return tally_strip(s, maxima, floor, how);
     vec hi[LANES], lo[LANES], left_out[LANES];
-    vec next = strip_max(s, maxima[0]);
+    intptr_t ahead = s->n <= LONGEST_STRIP / 2, half = ahead * (GROUPS / 2 * LANES);
+    vec next = strip_max(s, maxima);
     for (intptr_t k = 0; k < LANES; k++) {
         if (k > 0 && k >= count) {
             hi[k] = hi[0], lo[k] = lo[0], left_out[k] = left_out[0], max[k] = max[0];
             continue;
         }
-        vec of_strip = next;
-        if (k + 1 < count) next = strip_max(s + k + 1, maxima[(k + 1) % 2]);
+        vec of_strip = k == 0 || ahead ? next : strip_max(s + k, maxima);
+        if (ahead && k + 1 < count) next = strip_max(s + k + 1, maxima + (k + 1) % 2 * half);
         window w = p_window(of_strip, floor);
         how.far = p_is_far(w);
-        term_sum t = strip_terms(s + k, maxima[k % 2], of_strip, w, how);
+        term_sum t = strip_terms(s + k, maxima + k % 2 * half, of_strip, w, how);
         hi[k] = t.sum.hi, lo[k] = t.sum.lo, left_out[k] = t.maxima, max[k] = first_lane(of_strip);
     }
-    vec all = v_load(max);
-    return (tally){all, p_window(all, floor), {dw_sum_across(hi, lo), sum_across(left_out)}};
+    return (tally){v_load(max), {dw_sum_across(hi, lo), sum_across(left_out)}, {v_set(0), v_set(0)}};
 }
 
-/* The sum of two tallies. */
+/* Counts of maxima stay exact: all but one of many become terms. */
+#define MANY_MAXIMA REAL(0x1p20)
+INLINE void p_count_as_terms(tally *t, real floor) {
+    mask many = v_lt(v_set(MANY_MAXIMA), t->terms.maxima);
+    if (!m_any(many)) return;
+    vec others = v_select(many, v_sub(t->terms.maxima, v_set(1)), v_set(0));
+    t->terms = p_join(t->terms, v_mul(others, p_term(p_finite(t->max), p_window(t->max, floor), 1)));
+    t->terms.maxima = v_select(many, v_set(1), t->terms.maxima);
+}
+
+/* What has to be done now and then for sums of any length to be right. */
+INLINE void settle_tally(tally *t, real floor) {
+    p_settle(t);
+    p_count_as_terms(t, floor);
+}
+
+/* Adds b to a. */
 static void tally_join(tally *a, tally *b, real floor) {
     vec max = v_max(a->max, b->max);
     p_raise(a, max, floor);
     p_raise(b, max, floor);
+    p_settle(b);
     a->terms.maxima = v_add(a->terms.maxima, b->terms.maxima);
-    a->terms = p_join(a->terms, b->terms.sum.hi);
-    a->terms.sum.lo = v_add(a->terms.sum.lo, b->terms.sum.lo);
-    p_count_as_terms(a);
+    settle_tally(a, floor);
+    a->settled = dw_add(a->settled, b->settled);
 }
 
 /* Those from n on. */
@@ -205,7 +229,7 @@ static tally tally_fetched(gather_function *get, const char *x, intptr_t step, i
     int in_place = get == gather && step == WIDTH;
     intptr_t longest = in_place ? LONGEST_STRIP : GATHERED;
     intptr_t length = n <= longest ? longest : in_place ? STRIP : GATHERED / LANES;
-    tally all = p_empty(floor);
+    tally all = p_empty();
     for (intptr_t i = 0; i < n;) {
         strip s[LANES] = {{0, 0, 0}};
         intptr_t count = 0, first = i;
@@ -223,7 +247,7 @@ static tally tally_fetched(gather_function *get, const char *x, intptr_t step, i
     return all;
 }
 
-INLINE tally tally_along(const char *x, intptr_t step, intptr_t n, real floor, summation how) {
+static NOINLINE tally tally_along(const char *x, intptr_t step, intptr_t n, real floor, summation how) {
     return tally_fetched(gather, x, step, n, floor, how);
 }
 
@@ -234,7 +258,7 @@ static inline intptr_t strips_at_once(intptr_t n) {
 
 /* Rows r .. r+count, contiguous, at most LONGEST_STRIP long: one per lane, or a single one in all. */
 static tally tally_rows(const matrix *a, intptr_t r, intptr_t count, const matrix *kept, real floor, summation how) {
-    strip s[LANES];
+    strip s[LANES] = {{0, 0, 0}};
     for (intptr_t k = 0; k < count; k++) {
         s[k] = (strip){(const real *)(a->x + (r + k) * a->outer), 0, a->n};
         if (how.keeps) s[k].kept = (real *)((char *)kept->x + (r + k) * kept->outer);
@@ -288,18 +312,19 @@ static void store_tile(const real *tile, const matrix *out, intptr_t r, intptr_t
 
 /* Rows r .. r+rows <= r+LANES by tiles; the last tile, or its terms, stays in `tile`, which has room for four rows. */
 INLINE tally sum_tiles(const matrix *a, intptr_t r, intptr_t rows, real *tile, real floor, summation how) {
-    if (a->n == 0) return p_empty(floor);
+    if (a->n == 0) return p_empty();
     intptr_t n = smaller(a->n, LANE_BLOCK);
     load_tile(tile, a, r, rows, 0, n);
     vectors v = {tile, LANES, n, tile, LANES};
-    vec max = p_max(v_set(-REAL_INFINITY), v);
-    tally t = {max, p_window(max, floor), p_no_terms()};
-    if (p_is_far(t.window)) p_tally_terms(&t, &v, how);
-    else t = p_tally_vectors(t, v, how);
+    tally t = p_of_maximum(p_max(v_set(-REAL_INFINITY), v));
+    window w = p_window(t.max, floor);
+    if (p_is_far(w)) p_tally_terms(&t, &v, floor, how);
+    else t = p_tally_vectors(t, v, w, how);
     for (intptr_t k = n; k < a->n; k += n) {
         n = smaller(a->n - k, LANE_BLOCK);
         load_tile(tile, a, r, rows, k, n);
         p_tally_more(&t, (vectors){tile, LANES, n, 0, 0}, floor, how);
+        if (k % SPAN == 0) settle_tally(&t, floor);
     }
     return t;
 }
@@ -316,13 +341,14 @@ static tally tally_tiles(const matrix *a, intptr_t r, intptr_t rows, real *tile,
 
 /* `panel` groups of LANES neighbouring rows from row r on. */
 static void tally_columns(tally *t, const matrix *a, intptr_t r, intptr_t panel, real floor, summation how) {
-    for (intptr_t v = 0; v < panel && a->n == 0; v++) t[v] = p_empty(floor);
+    for (intptr_t v = 0; v < panel && a->n == 0; v++) t[v] = p_empty();
     for (intptr_t k = 0; k < a->n; k += LANE_BLOCK) {
         vectors x = {(const real *)(a->x + k * a->core) + r, a->core / WIDTH, smaller(a->n - k, LANE_BLOCK), 0, 0};
         for (intptr_t v = 0; v < panel; v++, x.x += LANES) {
             prefetch_block(x);
             if (k) p_tally_more(t + v, x, floor, how);
             else t[v] = p_tally(x, floor, how);
+            if (k && k % SPAN == 0) settle_tally(t + v, floor);
         }
     }
 }

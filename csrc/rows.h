@@ -6,6 +6,9 @@
 
 #include "row_sums.h"
 
+/* Vectors side by side, of which less or more has to be known meanwhile: no frame on the stack is above 32 KiB. */
+#define NORMALIZED_PANEL (PANEL / 2)
+#define HOOKED_PANEL (PANEL / 4)
 #define TILES_AT_ONCE 8 /* that are summed before any result is computed from the sums */
 
 typedef vec reduce_kernel(partition);
@@ -227,9 +230,37 @@ typedef struct {
     hooks hooks;
 } normalization;
 
+/* Is any element of row r neither its maximum nor -inf? */
+static int has_others(const matrix *a, intptr_t r, real max) {
+    vec none = v_set(-REAL_INFINITY);
+    for (intptr_t i = 0; i < a->n; i += STAGE) {
+        real x[STAGE];
+        intptr_t n = smaller(a->n - i, STAGE);
+        gather(x, a->x + r * a->outer + i * a->core, a->core, n);
+        for (intptr_t j = 0; j < n; j += LANES)
+            if (m_any(m_and(v_lt(none, v_load(x + j)), v_ne(v_load(x + j), v_set(max))))) return 1;
+    }
+    return 0;
+}
+
+/* log Z is the maximum itself where all other terms underflow. Then log_softmax of the maximum is -0, a negative number
+   that underflows, too; but log(1) = +0 where there are no other terms at all. */
+static NOINLINE void sign_zeros(norm *z, vec max, const matrix *a, intptr_t r, intptr_t rows) {
+    mask vanish = m_and(m_and(v_eq(z->value.hi, max), v_eq(z->value.lo, v_set(0))), is_finite(max));
+    if (!m_any(vanish)) return;
+    real maxima[LANES], low[LANES], vanished[LANES];
+    v_store(maxima, max), v_store(low, z->value.lo), v_store(vanished, v_select(vanish, v_set(1), v_set(0)));
+    for (intptr_t k = 0; k < LANES; k++) { /* lanes without a row are those of the last one */
+        if (k >= rows) low[k] = low[rows - 1];
+        else if (vanished[k] && !(a->n > 1 && has_others(a, r + k, maxima[k]))) low[k] = 0;
+    }
+    z->value.lo = v_load(low);
+}
+
 /* The norms of rows r .. r+rows. */
-INLINE norm norm_of_rows(normalization f, tally t, intptr_t r, intptr_t rows) {
+INLINE norm norm_of_rows(normalization f, tally t, const matrix *a, intptr_t r, intptr_t rows) {
     norm z = f.norm_of(t);
+    if (!f.of_terms) sign_zeros(&z, t.max, a, r, rows);
     if (f.hooks.partitioned) f.hooks.partitioned(f.hooks.context, p_partition(&t, 0), &z, r, rows);
     return z;
 }
@@ -241,17 +272,18 @@ INLINE void after_rows(normalization f, intptr_t r, intptr_t rows) {
 }
 
 /* Elements whose terms have not been kept. */
-INLINE vec normalized(normalization f, vec x, norm z, int far) {
-    return f.kernel(f.of_terms ? p_term(x, z.window, far) : x, z);
+INLINE vec normalized(normalization f, vec x, norm z, window w, int far) {
+    return f.kernel(f.of_terms ? p_term(x, w, far) : x, z);
 }
 
 /* n vectors at x, x_step elements apart, to y. */
 INLINE void normalize_vectors(normalization f, norm z, const real *x, intptr_t x_step, real *y, intptr_t y_step,
                               intptr_t n) {
-    if (f.of_terms && p_is_far(z.window))
-        for (intptr_t i = 0; i < n; i++) v_store(y + i * y_step, normalized(f, v_load(x + i * x_step), z, 1));
+    window w = p_window(z.max, floor_of(f));
+    if (f.of_terms && p_is_far(w))
+        for (intptr_t i = 0; i < n; i++) v_store(y + i * y_step, normalized(f, v_load(x + i * x_step), z, w, 1));
     else
-        for (intptr_t i = 0; i < n; i++) v_store(y + i * y_step, normalized(f, v_load(x + i * x_step), z, 0));
+        for (intptr_t i = 0; i < n; i++) v_store(y + i * y_step, normalized(f, v_load(x + i * x_step), z, w, 0));
 }
 
 /* A row of any strides, by way of blocks. */
@@ -285,7 +317,7 @@ INLINE void normalize_strips(normalization f, matrix a, matrix out) {
     intptr_t at_once = strips_at_once(a.n), whole = whole_vectors(a.n), part = a.n - whole;
     for (intptr_t r = 0; r < a.rows; r += at_once) {
         intptr_t rows = smaller(a.rows - r, at_once);
-        norm z = norm_of_rows(f, tally_rows(&a, r, rows, &out, floor_of(f), how), r, rows);
+        norm z = norm_of_rows(f, tally_rows(&a, r, rows, &out, floor_of(f), how), &a, r, rows);
         for (intptr_t k = 0; k < rows; k++) {
             norm of_row = norm_of_lane(z, k);
             real *y = (real *)((char *)out.x + (r + k) * out.outer);
@@ -297,14 +329,23 @@ INLINE void normalize_strips(normalization f, matrix a, matrix out) {
     }
 }
 
-INLINE void normalize_columns(normalization f, const norm *z, matrix a, matrix out, intptr_t r, intptr_t panel) {
+/* The sum of LANES neighbouring rows, then their norm in its place. */
+typedef union {
+    tally sum;
+    norm norm;
+} column_state;
+
+_Static_assert(sizeof(column_state) == sizeof(tally), "an array of tallies is one of states");
+
+INLINE void normalize_columns(normalization f, const column_state *state, matrix a, matrix out, intptr_t r,
+                              intptr_t panel) {
     for (intptr_t k = 0; k < a.n; k += LANE_BLOCK) {
         const real *x = (const real *)(a.x + k * a.core) + r;
         real *y = (real *)((char *)out.x + k * out.core) + r;
         intptr_t n = smaller(a.n - k, LANE_BLOCK);
         for (intptr_t v = 0; v < panel; v++) {
             prefetch_block((vectors){x + v * LANES, a.core / WIDTH, n, 0, 0});
-            normalize_vectors(f, z[v], x + v * LANES, a.core / WIDTH, y + v * LANES, out.core / WIDTH, n);
+            normalize_vectors(f, state[v].norm, x + v * LANES, a.core / WIDTH, y + v * LANES, out.core / WIDTH, n);
         }
     }
 }
@@ -312,7 +353,7 @@ INLINE void normalize_columns(normalization f, const norm *z, matrix a, matrix o
 INLINE void normalize_tiles(normalization f, matrix a, matrix out, intptr_t r, intptr_t rows) {
     real tile[LANE_BLOCK * LANES];
     summation how = {.keeps = f.of_terms && a.n <= LANE_BLOCK};
-    norm z = norm_of_rows(f, tally_tiles(&a, r, rows, tile, floor_of(f), how), r, rows);
+    norm z = norm_of_rows(f, tally_tiles(&a, r, rows, tile, floor_of(f), how), &a, r, rows);
     if (a.n <= LANE_BLOCK) {
         for (intptr_t i = 0; i < a.n; i++) v_store(tile + i * LANES, f.kernel(v_load(tile + i * LANES), z));
         store_tile(tile, &out, r, rows, 0, a.n);
@@ -336,18 +377,18 @@ INLINE void normalize_matrix(normalization f, matrix a, matrix out) {
     } else if (way == ALONG) {
         for (; r < a.rows; r++) {
             const char *x = a.x + r * a.outer;
-            norm z = norm_of_rows(f, tally_along(x, a.core, a.n, floor_of(f), (summation){0}), r, 1);
+            norm z = norm_of_rows(f, tally_along(x, a.core, a.n, floor_of(f), (summation){0}), &a, r, 1);
             normalize_along(f, z, x, a.core, (char *)out.x + r * out.outer, out.core, a.n);
             after_rows(f, r, 1);
         }
     } else if (way == COLUMNS && out.outer == WIDTH) {
         while (r < whole_vectors(a.rows)) {
-            tally t[PANEL];
-            norm z[PANEL];
-            intptr_t panel = smaller((a.rows - r) / LANES, PANEL);
-            tally_columns(t, &a, r, panel, floor_of(f), (summation){0});
-            for (intptr_t v = 0; v < panel; v++) z[v] = norm_of_rows(f, t[v], r + v * LANES, LANES);
-            normalize_columns(f, z, a, out, r, panel);
+            column_state state[NORMALIZED_PANEL];
+            intptr_t panel = smaller((a.rows - r) / LANES, f.hooks.partitioned ? HOOKED_PANEL : NORMALIZED_PANEL);
+            tally_columns(&state->sum, &a, r, panel, floor_of(f), (summation){0});
+            for (intptr_t v = 0; v < panel; v++)
+                state[v].norm = norm_of_rows(f, state[v].sum, &a, r + v * LANES, LANES);
+            normalize_columns(f, state, a, out, r, panel);
             for (intptr_t v = 0; v < panel; v++) after_rows(f, r + v * LANES, LANES);
             r += panel * LANES;
         }

@@ -83,8 +83,7 @@ INLINE total scan_sums(dw_block *y, const dw_block *terms, const dw_block *facto
         y->hi[i] = (real)(hi[i] * UNLIFT);
         y->lo[i] = (real)(hi[i] * UNLIFT - y->hi[i] + lo[i] * UNLIFT);
     }
-    double sum_hi = sum.hi + sum.lo;
-    return (total){sum_hi, sum.lo - (sum_hi - sum.hi)};
+    return total_settled(sum);
 }
 
 /* From x to the smaller elements, to the maxima and the bases after each, and the bases before each. */
@@ -205,16 +204,15 @@ INLINE void half_map2_logaddexp(kernel2 *k, char **args, const intptr_t *dims, c
         return;
     }
     fl_status status = status_save();
-    real y[STAGE], row[STAGE];
+    real y[LANES];
     half_gather(y, args[0], 0, LANES);
     if (accumulates) {
         scan_along(scan_start(y[0]), half_gather, half_scatter, args[1], steps[1], args[2], steps[2], dims[0]);
     } else {
-        for (intptr_t i = 0; i < dims[0]; i += STAGE) {
-            intptr_t count = smaller(dims[0] - i, STAGE);
-            half_gather(row, args[1] + i * steps[1], steps[1], count);
-            v_store(y, k(v_load(y), v_set(logsumexp_along((const char *)row, WIDTH, count))));
-        }
+        summation how = {.rough = 1};
+        tally t = tally_fetched(half_gather, args[1], steps[1], dims[0], FLOOR, how);
+        p_tally_more(&t, (vectors){y, 0, 1, 0, 0}, FLOOR, how);
+        v_store(y, k_logsumexp(p_partition(&t, how.rough)));
         half_scatter(args[2], 0, y, 1);
     }
     status_restore(status);

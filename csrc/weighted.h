@@ -125,20 +125,24 @@ static largest_term find_largest(const weighted_row *row, infinities *found) {
 static dw sum_weighted(const weighted_row *row, double base, double unit) {
     weighted_block block;
     infinities found;
-    term_sum t = p_no_terms();
+    dw sum = {v_set(0), v_set(0)};
     for (intptr_t i = 0; i < row->n; i += STAGE) {
         intptr_t count = smaller(row->n - i, STAGE);
+        dw of_block = {v_set(0), v_set(0)};
         load_weighted(&block, row, i, count, &found);
         for (intptr_t j = 0; j < count; j += LANES) {
             vec x = v_sub(v_load(block.x + j), v_set(base)), m = v_load(block.m + j), zero = v_set(0);
             vec p = v_sub(v_load(block.p + j), v_set(unit));
             mask counts = m_and(v_lt(v_set(-1100), v_fma(x, v_set(log2_e), p)), v_ne(m, zero));
             x = v_select(counts, x, zero), p = v_select(counts, p, zero);
-            vec term = v_mul(m, m_exp_word(x, m_word_rounder(v_add(p, v_set(TERM_LIFT)))));
-            t = p_join(t, v_select(counts, term, zero));
+            exp_parts e = m_exp_parts(x, m_word_rounder(v_add(p, v_set(TERM_LIFT))), 0);
+            dw product = dw_mul(v_select(counts, m, zero), e.power);
+            dw term = dw_fast_two_sum(product.hi, v_fma(product.hi, e.rest, product.lo));
+            of_block = dw_join(of_block, term);
         }
+        sum = dw_add(sum, of_block);
     }
-    return dw_sum_of_lanes(t.sum);
+    return dw_sum_of_lanes(sum);
 }
 
 /* base + log(2^power sum) for sum > 0. */

@@ -83,7 +83,8 @@ INLINE vec k_logexpm1(vec x) {
 
 /* logsubexp(a, b) = log(e^a - e^b) = a + log(1 - e^(b-a)), with the rounding error of b - a kept.
    -inf where a = b, be they infinite, nan where a < b. Far below 0 the logarithm is -e^(b-a), which shows beside an a
-   that is as small, and down to the subnormals.
+   that is as small, and down to the subnormals; where it underflows, the result of a = +-0 is -0, but with b = -inf it is
+   log(1) = +0.
    Error: near e^a - e^b = 1 the terms cancel; what remains is the error of the logarithm, 2^-4 of its ulp. */
 INLINE vec k_logsubexp(vec a, vec b) {
     dw d = dw_two_sum(b, v_neg(a));
@@ -96,7 +97,11 @@ INLINE vec k_logsubexp(vec a, vec b) {
     }
     vec y = dw_add_to(a, log);
     mask shows = m_and(is_far, v_lt(v_abs(a), v_set(1)));
-    if (m_any(shows)) y = v_select(shows, v_sub(a, m_exp_rounded(v_min(d.hi, v_set(far_below_0)))), y);
+    if (m_any(shows)) {
+        vec difference = v_neg(v_sub(m_exp_rounded(v_min(d.hi, v_set(far_below_0))), a));
+        mask alone = v_eq(b, v_set(-REAL_INFINITY));
+        y = v_select(shows, v_select(alone, v_add(a, v_set(0)), difference), y);
+    }
     return v_select(less, y, v_select(v_eq(a, b), v_set(-REAL_INFINITY), v_set(REAL_NAN)));
 }
 INLINE mask pole_logsubexp(vec a, vec b) { return v_eq(a, b); }

@@ -96,13 +96,20 @@ INLINE element p_weighing(element e, mask nothing) {
                      v_select(nothing, zero, e.hessian)};
 }
 
+/* weight times a target's share, which may be 0 where the weight is infinite: then it is 0, too; but nan remains. */
+INLINE vec p_share(vec weight, vec share) {
+    mask none = m_and(v_eq(share, v_set(0)), v_eq(weight, weight));
+    return v_select(none, v_set(0), v_mul(weight, share));
+}
+
 INLINE element k_binary_cross_entropy_weighted(element_input in, settings c) {
     vec x = in.x, zero = v_set(0), magnitude = v_abs(x);
-    vec positive = v_mul(v_mul(in.weight, in.pos_weight), in.z);
-    sides s = p_sides(x, positive, v_mul(in.weight, v_sub(v_set(1), in.z)));
+    vec positive = p_share(v_mul(in.weight, in.pos_weight), in.z);
+    sides s = p_sides(x, positive, p_share(in.weight, v_sub(v_set(1), in.z)));
     decay d = p_decay(p_exp_minus(magnitude));
-    vec factor = v_select(v_eq(s.wrong, zero), zero, magnitude);
-    vec loss = v_fma(factor, s.wrong, v_mul(v_add(s.wrong, s.right), p_tail(magnitude)));
+    mask agrees = m_or(v_eq(s.wrong, zero), v_eq(magnitude, zero));
+    vec factor = v_select(agrees, zero, magnitude), wrong = v_select(agrees, zero, s.wrong);
+    vec loss = v_fma(factor, wrong, v_mul(v_add(s.wrong, s.right), p_tail(magnitude)));
     element e = {v_select(v_eq(x, x), loss, x), k_bce_gradient(x, s, d, c.scale), k_bce_hessian(s, d, c.scale)};
     mask both = m_and(v_eq(s.wrong, zero), v_eq(s.right, zero));
     return p_weighing(e, m_or(v_eq(in.weight, zero), both));

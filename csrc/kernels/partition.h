@@ -18,7 +18,7 @@ typedef struct {
 
 /* The partition of a sum that leaves the maxima out. */
 static partition p_partition(const tally *t, int rough) {
-    dw others = p_in_units_of_max(t->terms.sum, t->window, rough);
+    dw others = p_in_units_of_max(dw_add(t->settled, t->terms.sum), t->max, rough);
     dw rest = dw_two_sum(v_sub(t->terms.maxima, v_set(1)), others.hi);
     return (partition){t->max, dw_fast_two_sum(rest.hi, v_add(rest.lo, others.lo))}; /* lo may be many ulps of hi */
 }
@@ -41,7 +41,7 @@ INLINE vec k_logsumexp_segments(partition p) { return k_logsumexp(p); }
 
 /* What a whole row is normalised by. */
 typedef struct {
-    window window; /* for functions of terms */
+    vec max; /* for functions of terms, of whose window it tells */
     dw value;
     vec max_term, of_max; /* softmax's term and result of the maximum */
 } norm;
@@ -50,16 +50,18 @@ typedef struct {
    once, and so does the scaling to a subnormal. Of the maximum, whose term is known as a double word, the result is
    rounded correctly: 1 where nothing else is visible. An infinite maximum makes the row nan, as it is inf/inf. */
 INLINE norm n_softmax(tally t) {
-    dw unit = m_exp_dw(t.window.top, v_set(0), v_set(ROUNDER)).mantissa;
+    window w = p_window(t.max, FLOOR);
+    dw unit = m_exp_dw(w.top, v_set(0), v_set(ROUNDER)).mantissa;
     vec lift = v_set(REAL(1.0) / TERM_UNLIFT), lifted = v_mul(t.terms.maxima, lift);
-    dw maxima = dw_mul(unit.hi, lifted), sum = dw_two_sum(maxima.hi, t.terms.sum.hi);
-    sum.lo = v_add(v_add(sum.lo, t.terms.sum.lo), v_fma(unit.lo, lifted, maxima.lo));
+    dw maxima = dw_mul(unit.hi, lifted), others = dw_add(t.settled, t.terms.sum);
+    dw sum = dw_two_sum(maxima.hi, others.hi);
+    sum.lo = v_add(v_add(sum.lo, others.lo), v_fma(unit.lo, lifted, maxima.lo));
     dw inverse = dw_div((dw){lift, v_set(0)}, sum);
     mask finite = v_lt(v_abs(t.max), v_set(REAL_INFINITY));
     inverse.hi = v_select(finite, inverse.hi, v_set(REAL_NAN));
     dw of_max = dw_mul(unit.hi, inverse.hi);
     vec low = v_fma(unit.hi, inverse.lo, v_fma(unit.lo, inverse.hi, of_max.lo));
-    return (norm){t.window, inverse, p_term(t.max, t.window, 1), v_add(of_max.hi, low)};
+    return (norm){t.max, inverse, p_term(t.max, w, 1), v_add(of_max.hi, low)};
 }
 INLINE vec k_softmax(vec term, norm z) {
     vec lifted = v_fma(term, z.value.hi, v_mul(term, z.value.lo));
@@ -76,16 +78,17 @@ INLINE vec k_softmax(vec term, norm z) {
     return v_select(is_max, z.of_max, v_select(small, v_real(subnormal), ordinary));
 }
 
-/* log_softmax = x - log Z, each part of log Z subtracted in turn. Where x is the maximum and dominates, the first
-   difference is exact, and what remains is -log1p(rest) with all its digits. Infinite and nan differences remain. */
+/* log_softmax = x - log Z = -(hi - x) - lo, each part of log Z subtracted in turn. Where x is the maximum and dominates, the
+   first difference is exact, and what remains is -log1p(rest) with all its digits; where that underflows, -lo is -0, and
+   so is the result. Infinite and nan differences remain. The norm's value is hi and -lo. */
 INLINE norm n_log_softmax(tally t) {
     partition p = p_partition(&t, 0);
     dw log_z = p_log(p);
     mask finite = v_lt(v_abs(log_z.hi), v_set(REAL_INFINITY));
     vec hi = v_select(v_eq(p.rest.hi, p.rest.hi), log_z.hi, p.rest.hi);
-    return (norm){.value = {hi, v_select(finite, log_z.lo, v_set(0))}};
+    return (norm){.value = {hi, v_neg(v_select(finite, log_z.lo, v_set(0)))}};
 }
-INLINE vec k_log_softmax(vec x, norm z) { return v_sub(v_sub(x, z.value.hi), z.value.lo); }
+INLINE vec k_log_softmax(vec x, norm z) { return v_sub(z.value.lo, v_sub(z.value.hi, x)); }
 
 /* Cross-entropy of a row with the weights a_c of its classes, sum of a_c (log Z - x_c): given gap, the sum of
    a_c (max - x_c), and `weight`, that of the a_c, it is gap + weight log1p(rest), where no term is negative. With a

@@ -23,10 +23,16 @@ INLINE dw dw_fast_two_sum(vec a, vec b) {
     return (dw){s, v_sub(b, v_sub(s, a))};
 }
 
-/* x + (a word). The low parts meet in one rounding. */
-INLINE dw dw_add(dw x, vec y) {
-    dw s = dw_two_sum(x.hi, y);
-    return dw_fast_two_sum(s.hi, v_add(s.lo, x.lo));
+/* sum + x. The low word is not renormalised: after n such sums its error is n^2/8 2^-2p of the sum, or less. */
+INLINE dw dw_join(dw sum, dw x) {
+    dw s = dw_two_sum(sum.hi, x.hi);
+    return (dw){s.hi, v_add(sum.lo, v_add(s.lo, x.lo))};
+}
+
+/* x + y, renormalised. Where both have the same sign, the error is below 2^(1-2p) of the sum. */
+INLINE dw dw_add(dw x, dw y) {
+    dw s = dw_two_sum(x.hi, y.hi);
+    return dw_fast_two_sum(s.hi, v_add(s.lo, v_add(x.lo, y.lo)));
 }
 
 /* a b exactly. Doubles without fused operations: a factor of 2^900 and more, whose halves could overflow, is scaled

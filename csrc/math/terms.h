@@ -143,12 +143,24 @@ INLINE term_sum p_add_group(term_sum t, vectors v, vec max, window w, summation 
     return t;
 }
 
-/* A row per lane, so far. */
+/* A row per lane, so far; its terms count in the unit of the window of max. The error of terms.sum grows with the square
+   of the number of terms, as its low word is not renormalised (see dw_join). Therefore the sum is settled, that is added
+   to `settled` and emptied, at least once in SPAN terms. Each time costs another 2^(1-2p) of the sum: in all at most
+   2^-25 for 2^33 floats. */
 typedef struct {
     vec max;
-    window window;
     term_sum terms;
+    dw settled;
 } tally;
+
+#define SPAN 2048
+
+INLINE tally p_of_maximum(vec max) { return (tally){max, p_no_terms(), {v_set(0), v_set(0)}}; }
+
+INLINE void p_settle(tally *t) {
+    t->settled = dw_add(t->settled, t->terms.sum);
+    t->terms.sum = (dw){v_set(0), v_set(0)};
+}
 
 /* The largest of each lane, and of max; nan counts for nothing. Two chains hide half of the latency. */
 INLINE vec p_max(vec max, vectors v) {
@@ -162,79 +174,69 @@ INLINE vec p_max(vec max, vectors v) {
     return v_max(max, other);
 }
 
-INLINE tally p_tally_vectors(tally t, vectors v, summation how) {
+INLINE tally p_tally_vectors(tally t, vectors v, window w, summation how) {
     /* Of few terms, none is rounded in a sum of two. */
-    for (; how.rough && v.n >= GROUP; v = p_from(v, GROUP)) t.terms = p_add_group(t.terms, v, t.max, t.window, how);
-    for (; v.n > 0; v = p_from(v, 1)) t.terms = p_add_one(t.terms, v, t.max, t.window, how);
+    for (; how.rough && v.n >= GROUP; v = p_from(v, GROUP)) t.terms = p_add_group(t.terms, v, t.max, w, how);
+    for (; v.n > 0; v = p_from(v, 1)) t.terms = p_add_one(t.terms, v, t.max, w, how);
     return t;
+}
+
+/* A sum times a mantissa and two powers of two. */
+INLINE dw p_scaled(dw sum, dw mantissa, vec power, vec other_power) {
+    vec hi = v_mul(sum.hi, mantissa.hi), lo = v_fma(sum.hi, mantissa.lo, v_mul(sum.lo, mantissa.hi));
+    lo = v_add(v_mul_error(sum.hi, mantissa.hi, hi), lo);
+    return (dw){v_mul(v_mul(hi, power), other_power), v_mul(v_mul(lo, power), other_power)};
 }
 
 /* The tally when the maxima become `max`: the sum changes its unit, and former maxima become terms. */
 static void p_raise(tally *t, vec max, real floor) {
-    window w = p_window(max, floor);
-    dw d = dw_two_sum(t->window.base, v_neg(w.base));
+    window former_window = p_window(t->max, floor), w = p_window(max, floor);
+    dw d = dw_two_sum(former_window.base, v_neg(w.base));
     mask nothing = v_eq(t->max, v_set(-REAL_INFINITY)); /* and -inf is no element of the size of -REAL_MAX */
     mask gone = m_or(nothing, v_lt(v_sub(p_finite(t->max), p_finite(max)), v_set(FLOOR)));
     scaled e = m_exp_dw(v_select(gone, v_set(0), d.hi), v_select(gone, v_set(0), d.lo), v_set(ROUNDER));
     /* 2^shift in two steps, none of which is out of range. */
-    vec shift = v_select(gone, v_set(0), v_add(v_sub(t->window.n, w.n), e.n));
+    vec shift = v_select(gone, v_set(0), v_add(v_sub(former_window.n, w.n), e.n));
     vec half = v_max(v_set(1 - EXPONENT_BIAS), shift), rounder = v_set(ROUNDER);
     vec power = v_select(gone, v_set(0), m_power_of_two(v_bits(v_add(half, rounder))));
     vec rest = m_power_of_two(v_bits(v_add(v_sub(shift, half), rounder)));
-    vec hi = v_mul(t->terms.sum.hi, e.mantissa.hi);
-    vec lo = v_fma(t->terms.sum.hi, e.mantissa.lo, v_mul(t->terms.sum.lo, e.mantissa.hi));
-    lo = v_add(v_mul_error(t->terms.sum.hi, e.mantissa.hi, hi), lo);
     mask grew = v_lt(t->max, max);
     vec former = v_select(grew, v_select(nothing, v_set(0), t->terms.maxima), v_set(0));
     former = v_mul(former, p_term(p_finite(t->max), w, 1));
-    term_sum rescaled = {{v_mul(v_mul(hi, power), rest), v_mul(v_mul(lo, power), rest)},
-                         v_select(grew, v_set(0), t->terms.maxima)};
-    *t = (tally){max, w, p_join(rescaled, former)};
+    term_sum rescaled = {p_scaled(t->terms.sum, e.mantissa, power, rest), v_select(grew, v_set(0), t->terms.maxima)};
+    *t = (tally){max, p_join(rescaled, former), p_scaled(t->settled, e.mantissa, power, rest)};
 }
 
-static void p_tally_terms(tally *t, const vectors *v, summation how) {
-    how.far = p_is_far(t->window);
-    *t = SPECIALIZED(p_tally_vectors, how, *t, *v);
+static void p_tally_terms(tally *t, const vectors *v, real floor, summation how) {
+    window w = p_window(t->max, floor);
+    how.far = p_is_far(w);
+    *t = SPECIALIZED(p_tally_vectors, how, *t, *v, w);
 }
 
 /* The first vectors of rows. */
 INLINE tally p_tally(vectors v, real floor, summation how) {
     vec max = p_max(v_set(-REAL_INFINITY), v);
-    tally t = {max, p_window(max, floor), p_no_terms()};
-    p_tally_terms(&t, &v, how);
+    tally t = p_of_maximum(max);
+    p_tally_terms(&t, &v, floor, how);
     return t;
-}
-
-/* Counts of maxima stay exact: all but one of many become terms. */
-#define MANY_MAXIMA REAL(0x1p20)
-INLINE void p_count_as_terms(tally *t) {
-    mask many = v_lt(v_set(MANY_MAXIMA), t->terms.maxima);
-    if (!m_any(many)) return;
-    vec others = v_select(many, v_sub(t->terms.maxima, v_set(1)), v_set(0));
-    t->terms = p_join(t->terms, v_mul(others, p_term(p_finite(t->max), t->window, 1)));
-    t->terms.maxima = v_select(many, v_set(1), t->terms.maxima);
 }
 
 /* More of them. */
 INLINE void p_tally_more(tally *t, vectors v, real floor, summation how) {
     vec max = p_max(t->max, v);
     if (m_any(v_lt(t->max, max))) p_raise(t, max, floor);
-    p_tally_terms(t, &v, how);
-    p_count_as_terms(t);
+    p_tally_terms(t, &v, floor, how);
 }
 
 /* A lifted sum in units of e^max. A rough unit has the same relative error as the terms. */
-INLINE dw p_in_units_of_max(dw sum, window w, int rough) {
-    vec error = rough ? m_rough_error(w.top) : v_set(0);
-    dw quotient = dw_div(sum, m_exp_dw(w.top, error, v_set(ROUNDER)).mantissa);
+INLINE dw p_in_units_of_max(dw sum, vec max, int rough) {
+    vec top = p_window(max, FLOOR).top, error = rough ? m_rough_error(top) : v_set(0);
+    dw quotient = dw_div(sum, m_exp_dw(top, error, v_set(ROUNDER)).mantissa);
     vec unlift = v_set(TERM_UNLIFT);
     return (dw){v_mul(quotient.hi, unlift), v_mul(quotient.lo, unlift)};
 }
 
 /* Before the first element. */
-INLINE tally p_empty(real floor) {
-    vec max = v_set(-REAL_INFINITY);
-    return (tally){max, p_window(max, floor), p_no_terms()};
-}
+INLINE tally p_empty(void) { return p_of_maximum(v_set(-REAL_INFINITY)); }
 
 #endif
