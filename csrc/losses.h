@@ -183,8 +183,8 @@ static void smooth(real *z, intptr_t n, double smoothing) {
 
 enum { LOGITS, TARGETS, WEIGHTS, POS_WEIGHTS, EACH, GRADIENT, HESSIAN, ROW_SUMS, ELEMENT_ARGUMENTS };
 
-/* How many elements there are in a block: the stages of all arguments, four of a grouped sum and at most seven of others,
-   fit into four times LOSS_BLOCK. */
+/* How many elements there are in a block: the stages of all arguments, four of a grouped sum and at most seven of
+   others, fit into four times LOSS_BLOCK. */
 static inline intptr_t block_length(element_function f, char **args) {
     return f.grouped && !args[EACH] ? LOSS_BLOCK : LOSS_BLOCK / 2;
 }

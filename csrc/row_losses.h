@@ -39,8 +39,8 @@ static char *row_at(row_losses *l, int argument, intptr_t r) {
     return (char *)m->x + r * m->outer;
 }
 
-/* The labels that do not count become NO_LABEL. Returns how many are out of range. Options are copied, as labels could be
-   theirs for all that the compiler knows, and the loop would not become one of vectors. */
+/* The labels that do not count become NO_LABEL. Returns how many are out of range. Options are copied, as labels could
+   be theirs for all that the compiler knows, and the loop would not become one of vectors. */
 INLINE int64_t check_labels(row_info *info, const fl_loss *f, intptr_t classes, intptr_t rows) {
     int64_t wrong = 0, ignores = f->ignores, ignored_label = f->ignored;
     for (intptr_t k = 0; k < rows; k++) {
@@ -118,8 +118,8 @@ static dw dw_of_total(total t) {
     return (dw){v_set(hi), v_set((real)lo)};
 }
 
-/* Sums over the classes of row r + k, of a_c and of a_c (max - x_c); a class that weighs nothing does not count. *weighs
-   becomes 0 if no class does. */
+/* Sums over the classes of row r + k, of a_c and of a_c (max - x_c); a class that weighs nothing does not count.
+   *weighs becomes 0 if no class does. */
 static NOINLINE dw gap_of_row(row_losses *l, row_info *info, intptr_t r, intptr_t k, real *weighs) {
     const matrix *logits = l->argument + ROW_LOGITS;
     vec zero = v_set(0), max = v_set(info->max[k]), any = zero;
@@ -306,15 +306,21 @@ static NOINLINE void sum_rows(row_losses *l) {
     run_reduction((reduction){.hooks = {take_losses, 0, l}, .a = l->argument[ROW_LOGITS]});
 }
 
+INLINE normalization gradient_of(row_losses *l) {
+    return (normalization){n_softmax, k_softmax, 1, {take_losses, finish_gradients, l}};
+}
+
+static NOINLINE intptr_t gradients_of_panels(row_losses *l) {
+    return normalize_panels(gradient_of(l), l->argument[ROW_LOGITS], l->argument[ROW_GRADIENT]);
+}
+
 static void loop_cross_entropy_loss(char **args, const intptr_t *dims, const intptr_t *steps, void *data) {
     fl_status status = status_save();
     row_losses l;
     begin_rows(&l, args, dims, steps, data);
     if (l.options->only_weights) only_labels(&l);
     else if (!args[ROW_GRADIENT]) sum_rows(&l);
-    else
-        normalize_matrix((normalization){n_softmax, k_softmax, 1, {take_losses, finish_gradients, &l}},
-                         l.argument[ROW_LOGITS], l.argument[ROW_GRADIENT]);
+    else normalize_rows(gradient_of(&l), l.argument[ROW_LOGITS], l.argument[ROW_GRADIENT], gradients_of_panels(&l));
     give_results(&l);
     status_restore(status);
 }

@@ -16,9 +16,10 @@
 #define LONG_ROW (4 * LANES) /* from here on a row is worth vectors of its own */
 /* Elements of a row whose maximum, then sum is taken: no more than 8 KiB, in the innermost cache. */
 #define STRIP (16 * GROUP * LANES)
-#define GROUPS 256 /* of a whole row in one strip, whose maxima are kept meanwhile: at most 16 KiB */
+#define GROUPS 256               /* of a whole row in one strip, whose maxima are kept meanwhile, */
+#define KEPT_MAXIMA (GROUPS / 2) /* vectors of them: at most 8 KiB, one for two groups of the longest strips */
 #define LONGEST_STRIP (GROUPS * GROUP * LANES)
-#define GATHERED 2048               /* elements that are not neighbours, at a time */
+#define GATHERED (8192 / WIDTH)     /* elements that are not neighbours, at a time */
 #define ROWS_AT_ONCE (2048 * LANES) /* elements whose terms stay in cache until they are needed again: 128 KiB */
 #define PREFETCH (2 * STRIP)        /* elements ahead: reading memory goes on while terms are computed */
 #define LANE_BLOCK 32               /* elements per lane whose maximum, then sum is taken */
@@ -46,8 +47,8 @@ INLINE real first_lane(vec x) {
     return lanes[0];
 }
 
-/* A running sum in two doubles. The low one is not renormalised by an addition, but when the sum is settled: at least once
-   in some thousand additions, for sums of any length to be right. */
+/* A running sum in two doubles. The low one is not renormalised by an addition, but when the sum is settled: at least
+   once in some thousand additions, for sums of any length to be right. */
 typedef struct {
     double hi, lo;
 } total;
@@ -91,13 +92,16 @@ typedef struct {
     intptr_t n;
 } strip;
 
-/* Of all of a strip, in every lane; `maxima` gets those of each group of vectors. */
+/* How many groups of a strip have their maxima in one vector: 2^shift. */
+INLINE int shift_of(const strip *s) { return s->n > KEPT_MAXIMA * GROUP * LANES; }
+
+/* The maximum of a strip, in every lane; `maxima` gets those of its groups of vectors. */
 static vec strip_max(const strip *s, real *maxima) {
-    vec none = v_set(-REAL_INFINITY), top = none;
-    intptr_t i = 0, g = 0;
-    for (; i + GROUP * LANES <= s->n; i += GROUP * LANES, g++) {
-        vec max = p_max(none, (vectors){s->x + i, LANES, GROUP, 0, 0});
-        v_store(maxima + g * LANES, max);
+    vec none = v_set(-REAL_INFINITY), top = none, max = none;
+    intptr_t i = 0, shift = shift_of(s);
+    for (intptr_t g = 0; i + GROUP * LANES <= s->n; i += GROUP * LANES, g++) {
+        max = p_max(g & shift ? max : none, (vectors){s->x + i, LANES, GROUP, 0, 0});
+        v_store(maxima + (g >> shift) * LANES, max);
         top = v_max(max, top);
     }
     intptr_t whole = whole_vectors(s->n - i);
@@ -111,9 +115,10 @@ INLINE term_sum sum_strip(const strip *s, const real *maxima, vec max, window w,
     ordinary.has_max = 0;
     term_sum t = p_no_terms();
     vectors v = {s->x, LANES, s->n / LANES, s->kept, LANES};
-    for (; v.n >= GROUP; v = p_from(v, GROUP), maxima += LANES) {
+    int shift = shift_of(s);
+    for (intptr_t g = 0; v.n >= GROUP; v = p_from(v, GROUP), g++) {
         for (intptr_t j = 0; j < GROUP * LANES; j += 64 / WIDTH) __builtin_prefetch(v.x + j + PREFETCH);
-        if (how.far || m_any(v_eq(v_load(maxima), max))) t = p_add_group(t, v, max, w, how);
+        if (how.far || m_any(v_eq(v_load(maxima + (g >> shift) * LANES), max))) t = p_add_group(t, v, max, w, how);
         else t = p_add_group(t, v, max, w, ordinary);
     }
     for (; v.n > 0; v = p_from(v, 1)) t = p_add_one(t, v, max, w, how);
@@ -162,10 +167,10 @@ INLINE tally tally_strip(const strip *s, real *maxima, real floor, summation how
    is already looked for: it has to pass all lanes, which takes its time. For long strips that does not matter, and the
    maxima of their groups need all of the room. */
 static tally tally_strips(const strip *s, intptr_t count, real floor, summation how) {
-    real maxima[GROUPS * LANES], max[LANES];
+    real maxima[KEPT_MAXIMA * LANES], max[LANES];
     if (count == 1) return tally_strip(s, maxima, floor, how);
     vec hi[LANES], lo[LANES], left_out[LANES];
-    intptr_t ahead = s->n <= LONGEST_STRIP / 2, half = ahead * (GROUPS / 2 * LANES);
+    intptr_t ahead = s->n <= KEPT_MAXIMA / 2 * GROUP * LANES, half = ahead * (KEPT_MAXIMA / 2 * LANES);
     vec next = strip_max(s, maxima);
     for (intptr_t k = 0; k < LANES; k++) {
         if (k > 0 && k >= count) {

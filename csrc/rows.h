@@ -67,23 +67,12 @@ INLINE void finish_rows(reduction f, partition p, intptr_t r, intptr_t rows) {
     else scatter(f.out + r * f.out_step, f.out_step, y, rows);
 }
 
-INLINE void run_reduction(reduction f) {
-    fl_status status = status_save();
+/* A row per lane. This is a function of its own, as its tallies fill most of a frame. */
+static NOINLINE void reduce_lanes(reduction f, enum way way) {
     matrix a = f.a;
     intptr_t r = 0;
     real tile[LANE_BLOCK * LANES];
     summation how = {.rough = 1};
-    enum way way = choose_way(a);
-    if (way == ALONG) {
-        intptr_t at_once = a.core == WIDTH ? strips_at_once(a.n) : 1;
-        int one_strip = a.core == WIDTH && a.n <= LONGEST_STRIP && a.n > 0;
-        for (; r < a.rows; r += at_once) {
-            intptr_t rows = smaller(a.rows - r, at_once);
-            tally t = one_strip ? tally_rows(&a, r, rows, NULL, FLOOR, how)
-                                : tally_along(a.x + r * a.outer, a.core, a.n, FLOOR, how);
-            finish_rows(f, p_partition(&t, how.rough), r, rows);
-        }
-    }
     while (r < a.rows) {
         tally t[PANEL];
         intptr_t rows = smaller(a.rows - r, (way == COLUMNS ? PANEL : TILES_AT_ONCE) * LANES), first = r;
@@ -96,6 +85,25 @@ INLINE void run_reduction(reduction f) {
         }
         for (; r < first + rows; r += LANES)
             finish_rows(f, p_partition(t + (r - first) / LANES, how.rough), r, smaller(first + rows - r, LANES));
+    }
+}
+
+INLINE void run_reduction(reduction f) {
+    fl_status status = status_save();
+    matrix a = f.a;
+    enum way way = choose_way(a);
+    if (way == ALONG) {
+        summation how = {.rough = 1};
+        intptr_t at_once = a.core == WIDTH ? strips_at_once(a.n) : 1;
+        int one_strip = a.core == WIDTH && a.n <= LONGEST_STRIP && a.n > 0;
+        for (intptr_t r = 0; r < a.rows; r += at_once) {
+            intptr_t rows = smaller(a.rows - r, at_once);
+            tally t = one_strip ? tally_rows(&a, r, rows, NULL, FLOOR, how)
+                                : tally_along(a.x + r * a.outer, a.core, a.n, FLOOR, how);
+            finish_rows(f, p_partition(&t, how.rough), r, rows);
+        }
+    } else {
+        reduce_lanes(f, way);
     }
     status_restore(status);
 }
@@ -367,36 +375,44 @@ INLINE void normalize_tiles(normalization f, matrix a, matrix out, intptr_t r, i
     }
 }
 
-INLINE void normalize_matrix(normalization f, matrix a, matrix out) {
-    fl_status status = status_save();
+/* The rows that are neighbours in memory, as many as fill whole vectors; returns how many these are. */
+INLINE intptr_t normalize_panels(normalization f, matrix a, matrix out) {
     intptr_t r = 0;
-    enum way way = a.n ? choose_way(a) : TILES;
-    if (way == ALONG && a.core == WIDTH && out.core == WIDTH && a.n <= LONGEST_STRIP) {
+    if (!a.n || choose_way(a) != COLUMNS || out.outer != WIDTH) return 0;
+    while (r < whole_vectors(a.rows)) {
+        column_state state[NORMALIZED_PANEL];
+        intptr_t panel = smaller((a.rows - r) / LANES, f.hooks.partitioned ? HOOKED_PANEL : NORMALIZED_PANEL);
+        tally_columns(&state->sum, &a, r, panel, floor_of(f), (summation){0});
+        for (intptr_t v = 0; v < panel; v++) state[v].norm = norm_of_rows(f, state[v].sum, &a, r + v * LANES, LANES);
+        normalize_columns(f, state, a, out, r, panel);
+        for (intptr_t v = 0; v < panel; v++) after_rows(f, r + v * LANES, LANES);
+        r += panel * LANES;
+    }
+    return r;
+}
+
+/* The rows from r on. */
+INLINE void normalize_rows(normalization f, matrix a, matrix out, intptr_t r) {
+    int along = a.n && choose_way(a) == ALONG;
+    if (along && a.core == WIDTH && out.core == WIDTH && a.n <= LONGEST_STRIP) {
         normalize_strips(f, a, out);
-        r = a.rows;
-    } else if (way == ALONG) {
-        for (; r < a.rows; r++) {
-            const char *x = a.x + r * a.outer;
-            norm z = norm_of_rows(f, tally_along(x, a.core, a.n, floor_of(f), (summation){0}), &a, r, 1);
-            normalize_along(f, z, x, a.core, (char *)out.x + r * out.outer, out.core, a.n);
-            after_rows(f, r, 1);
-        }
-    } else if (way == COLUMNS && out.outer == WIDTH) {
-        while (r < whole_vectors(a.rows)) {
-            column_state state[NORMALIZED_PANEL];
-            intptr_t panel = smaller((a.rows - r) / LANES, f.hooks.partitioned ? HOOKED_PANEL : NORMALIZED_PANEL);
-            tally_columns(&state->sum, &a, r, panel, floor_of(f), (summation){0});
-            for (intptr_t v = 0; v < panel; v++)
-                state[v].norm = norm_of_rows(f, state[v].sum, &a, r + v * LANES, LANES);
-            normalize_columns(f, state, a, out, r, panel);
-            for (intptr_t v = 0; v < panel; v++) after_rows(f, r + v * LANES, LANES);
-            r += panel * LANES;
-        }
+        return;
+    }
+    for (; along && r < a.rows; r++) {
+        const char *x = a.x + r * a.outer;
+        norm z = norm_of_rows(f, tally_along(x, a.core, a.n, floor_of(f), (summation){0}), &a, r, 1);
+        normalize_along(f, z, x, a.core, (char *)out.x + r * out.outer, out.core, a.n);
+        after_rows(f, r, 1);
     }
     for (; r < a.rows; r += LANES) {
         normalize_tiles(f, a, out, r, smaller(a.rows - r, LANES));
         after_rows(f, r, smaller(a.rows - r, LANES));
     }
+}
+
+INLINE void normalize_matrix(normalization f, matrix a, matrix out) {
+    fl_status status = status_save();
+    normalize_rows(f, a, out, normalize_panels(f, a, out));
     status_restore(status);
 }
 

@@ -506,3 +506,67 @@ def test_means_do_not_depend_on_the_unit_of_class_weights():
             for got, other in zip(cross_entropy(a, labels, [unit] * 3, return_hess=True), expected, strict=True):
                 np.testing.assert_allclose(got, other, rtol=1e-6)
     assert np.isnan(cross_entropy(x, labels, [0, 0, 0]))
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+@pytest.mark.parametrize("derivatives", [{}, {"return_grad": True}, {"return_hess": True}])
+def test_nan_costs_nan(dtype, derivatives):
+    """A nan among targets and weights shows, also where the loss would be 0 otherwise."""
+
+    def loss(function, *args, **options):
+        with np.errstate(all="raise"):
+            y = function(*args, **options, **derivatives)
+        return y[0] if derivatives else y
+
+    zeros, one_class = np.zeros((2, 3), dtype), np.zeros((2, 1), dtype)
+    one_hot, labels = np.eye(3, dtype=dtype)[:2], np.array([0, 1])
+    soft = np.full((2, 3), 1 / 3, dtype)
+    soft[1, 2] = np.nan
+    assert np.isnan(loss(cross_entropy, zeros, np.full((2, 3), np.nan)))
+    assert np.isnan(loss(cross_entropy, one_class, np.full((2, 1), np.nan)))
+    assert np.isnan(loss(cross_entropy, zeros, soft, reduction="none")).tolist() == [False, True]
+    for targets in (one_hot, labels):
+        for weight in ([np.nan] * 3, [np.nan, 1, 1]):
+            assert np.isnan(loss(cross_entropy, zeros, targets, weight, reduction="sum"))
+        dominant = np.array([[1000, 0, 0], [0, 1000, 0]], dtype)
+        assert np.isnan(loss(cross_entropy, dominant, targets, [np.nan] * 3, reduction="none")).all()
+    x, z = np.array([1000, INF, -INF, 0, 3], dtype), np.array([1, 1, 0, 1, 0], dtype)
+    for function in (bce, focal_loss):
+        assert np.isnan(loss(function, x, np.full(5, np.nan, dtype), reduction="none")).all()
+        assert np.isnan(loss(function, x, z, weight=np.nan, reduction="none")).all()
+    nans = loss(bce, x, z, pos_weight=np.nan, reduction="none")
+    assert np.isnan(nans)[z == 1].all()
+    if not derivatives:
+        assert np.isnan(nll_loss(zeros, labels, [np.nan] * 3, reduction="none")).all()
+        assert np.isnan(kl_divergence(zeros, np.full((2, 3), np.nan), reduction="none")).all()
+        assert np.isnan(kl_divergence(np.full(2, np.nan, dtype), np.zeros(2), reduction="none")).all()
+
+
+@pytest.mark.parametrize("target", supported_targets())
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+def test_infinite_weights(target, dtype):
+    """A loss above 0 times an infinite weight is infinite; classes and sides that a target excludes do not count."""
+
+    def total(name, *args, **options):
+        return run_loss(INDEX[name], args, target=target, **options)[0]
+
+    infinite = np.full(3, INF)
+    for x in (np.zeros((1, 3), dtype), np.array([[0, 3, 1]], dtype), np.array([[0, -3, 1]], dtype)):
+        for weight in (infinite, np.array([1, INF, 1])):
+            labels, one_hot = np.array([1]), np.array([[0, 1, 0]], dtype)
+            assert total("cross_entropy", x, labels, *[None] * 3, axis=1, class_weight=weight) == INF
+            assert (
+                total("cross_entropy", x, one_hot, *[None] * 3, axis=1, class_weight=weight, probabilities=True) == INF
+            )
+            assert total("cross_entropy", x, labels, *[None] * 3, axis=1, class_weight=weight, smoothing=0.1) == INF
+        log_probs = x - 4
+        assert total("negative_log_likelihood", log_probs, labels, *[None] * 3, axis=1, class_weight=infinite) == INF
+    x, z, weight = np.array([0, 1, -2, 5], dtype), np.array([0, 1, 0.5, 1], dtype), np.full(4, INF, dtype)
+    for name in ("binary_cross_entropy", "focal"):
+        assert total(name, x, z, weight, *[None] * 5) == INF
+        each = np.empty(4, dtype)
+        total(name, x, z, weight, None, each, *[None] * 3)
+        assert (each == INF).all()
+    total("binary_cross_entropy", x, z, None, weight, each, *[None] * 3)
+    np.testing.assert_array_equal(each == INF, z > 0)
+    assert bce(x, z, weight=INF) == bce(x, z, pos_weight=INF) == INF

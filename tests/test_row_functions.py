@@ -12,7 +12,7 @@ import pytest
 from reference import exact_logsumexp
 
 import fastlog
-from fastlog import log_softmax, logcumsumexp, logmeanexp, logsumexp, softmax
+from fastlog import _core, log_softmax, logcumsumexp, logmeanexp, logsumexp, softmax
 from fastlog._core import INDEX, functions, run_over, supported_targets
 
 INF = np.inf
@@ -452,3 +452,73 @@ def test_arguments_that_no_loop_may_see():
         softmax(x.astype("f4"), temperature=1e-50)
     y = logcumsumexp(np.ma.array([1.0, 2, 3], mask=[0, 1, 0]))
     np.testing.assert_allclose(np.asarray(y), [1, 1, 3 + np.log1p(np.exp(-2))])
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+@pytest.mark.parametrize("others", [1, 2, 40, 5000])
+def test_log_softmax_of_what_dominates_is_a_negative_zero(target, dtype, others):
+    """Where the exact result underflows; but it is log(1) = +0 where no other element is above -inf."""
+    log_softmax = functions(target)["log_softmax"]
+    for rows, maximum in ((1, 0), (3, -0.0), (40, 5), (400, -1e5)):
+        x = np.full((rows, others + 1), maximum - 2000, dtype)
+        x[:, 0] = maximum
+        x[rows // 2, 1:] = -np.inf
+        for a, axis in ((x, 1), (np.asfortranarray(x), 1), (x.T.copy(), 0), (np.repeat(x, 2, axis=1)[:, ::2], 1)):
+            with np.errstate(all="raise"):
+                y = np.moveaxis(log_softmax(a, axis=axis), axis, 1)[:, 0]
+            assert (y == 0).all()
+            assert (~np.signbit(y)).nonzero()[0].tolist() == [rows // 2]
+    assert not np.signbit(log_softmax(np.full((5, 1), 3, dtype))).any()
+
+
+def test_one_element_of_negative_zero_has_the_sum_one():
+    """log(e^-0) is +0."""
+    for y in (fastlog.logsumexp([-0.0]), fastlog.logmeanexp([-0.0]), fastlog.logsumexp([-0.0, -np.inf], b=1)):
+        assert y == 0
+        assert not np.signbit(y)
+
+
+def test_weighted_sums_are_as_exact_as_plain_ones(target):
+    """Found where the product of weight and exponential was rounded: 1.32 and 1.42 ulp."""
+    bound = _core.claims()["logsumexp"]["float64"][0]
+    rng = np.random.default_rng(21)
+    x, b = rng.uniform(0, 4, (400, 3)), rng.uniform(0.5, 2, (400, 3))
+    x[0], b[0] = [2.0803492877442658, -np.inf, -np.inf], 0.6711004262469047
+    x[1], b[1] = [-0.46193252568513077, 2.776653846079428, -0.23931010779973894], 1 / 3
+    y, _ = run_over(INDEX["logsumexp_weighted"], (x, b, np.ones((), bool)), (1,), target=target)
+    for row, weights, got in zip(x, b, y, strict=True):
+        with gmpy2.context(precision=200):
+            terms = [gmpy2.mpfr(float(w)) * gmpy2.exp(gmpy2.mpfr(float(v))) for v, w in zip(row, weights, strict=True)]
+            exact = gmpy2.log(gmpy2.fsum(terms))
+            error = float(gmpy2.mpfr(float(got)) - exact)
+        assert abs(error) <= bound * np.spacing(max(1.0, abs(float(exact))))
+
+
+def run_with_little_stack():
+    """Run the rows of every way through memory; on failure the process dies."""
+    rng = np.random.default_rng(0)
+    shapes = [((300, 400), 0), ((300, 400), 1), ((5000, 10), 1), ((10, 5000), 0), ((2, 100_000), 1), ((3, 70_000), 1)]
+    for dtype, (shape, axis) in itertools.product("fd", shapes):
+        whole = rng.normal(size=shape).astype(dtype)
+        for x in (whole, whole[::2, ::2]):
+            fastlog.logsumexp(x, axis=axis)
+            fastlog.logsumexp(x, axis=axis, b=x)
+            fastlog.logcumsumexp(x, axis=axis)
+            fastlog.log_softmax(x, axis=axis)
+            fastlog.softmax(x, axis=axis, return_lse=True)
+            fastlog.logaddexp.reduce(x.astype("e"), axis=axis)
+            for targets in (np.zeros(x.shape[1 - axis], int), np.abs(x)):
+                fastlog.cross_entropy(x, targets, axis=axis)
+                fastlog.cross_entropy(x, targets, axis=axis, return_hess=True)
+            for loss in (fastlog.binary_cross_entropy_with_logits, fastlog.focal_loss):
+                loss(x, np.abs(x), return_hess=True)
+            fastlog.kl_divergence(x, np.abs(x))
+
+
+def test_threads_with_little_stack(target):
+    code = (
+        "import threading; from test_row_functions import run_with_little_stack as work;"
+        "threading.stack_size(65536); t = threading.Thread(target=work); t.start(); t.join()"
+    )
+    env = os.environ | {"FASTLOG_TARGET": target}
+    subprocess.run([sys.executable, "-c", code], check=True, env=env, cwd=os.path.dirname(__file__))

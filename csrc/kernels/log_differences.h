@@ -83,8 +83,8 @@ INLINE vec k_logexpm1(vec x) {
 
 /* logsubexp(a, b) = log(e^a - e^b) = a + log(1 - e^(b-a)), with the rounding error of b - a kept.
    -inf where a = b, be they infinite, nan where a < b. Far below 0 the logarithm is -e^(b-a), which shows beside an a
-   that is as small, and down to the subnormals; where it underflows, the result of a = +-0 is -0, but with b = -inf it is
-   log(1) = +0.
+   that is as small, and down to the subnormals; where it underflows, the result of a = +-0 is -0, but with b = -inf it
+   is log(1) = +0.
    Error: near e^a - e^b = 1 the terms cancel; what remains is the error of the logarithm, 2^-4 of its ulp. */
 INLINE vec k_logsubexp(vec a, vec b) {
     dw d = dw_two_sum(b, v_neg(a));

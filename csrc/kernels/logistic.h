@@ -26,8 +26,8 @@ INLINE vec k_silu(vec x) {
 }
 
 /* logaddexp(a, b) = log(e^a + e^b) = max(a, b) + log1p(e^-|a-b|), with the rounding error of a - b kept.
-   Where an argument is infinite the result is the maximum, where one is nan it is nan; the difference tells. The result 0
-   is +0, even of -0 and -inf, as it is log(1).
+   Where an argument is infinite the result is the maximum, where one is nan it is nan; the difference tells. The result
+   0 is +0, even of -0 and -inf, as it is log(1).
    Error: 1/2 ulp from the sum, and the error of log1p, a small part of its ulp, times how much the two terms cancel: in
    all below 2 ulp; nearer to e^a + e^b = 1, max and log1p are not used. */
 INLINE vec k_logaddexp(vec a, vec b) {

@@ -78,9 +78,9 @@ INLINE vec k_softmax(vec term, norm z) {
     return v_select(is_max, z.of_max, v_select(small, v_real(subnormal), ordinary));
 }
 
-/* log_softmax = x - log Z = -(hi - x) - lo, each part of log Z subtracted in turn. Where x is the maximum and dominates, the
-   first difference is exact, and what remains is -log1p(rest) with all its digits; where that underflows, -lo is -0, and
-   so is the result. Infinite and nan differences remain. The norm's value is hi and -lo. */
+/* log_softmax = x - log Z = -(hi - x) - lo, each part of log Z subtracted in turn. Where x is the maximum and
+   dominates, the first difference is exact, and what remains is -log1p(rest) with all its digits; where that
+   underflows, -lo is -0, and so is the result. Infinite and nan differences remain. The norm's value is hi and -lo. */
 INLINE norm n_log_softmax(tally t) {
     partition p = p_partition(&t, 0);
     dw log_z = p_log(p);

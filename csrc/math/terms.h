@@ -143,10 +143,10 @@ INLINE term_sum p_add_group(term_sum t, vectors v, vec max, window w, summation 
     return t;
 }
 
-/* A row per lane, so far; its terms count in the unit of the window of max. The error of terms.sum grows with the square
-   of the number of terms, as its low word is not renormalised (see dw_join). Therefore the sum is settled, that is added
-   to `settled` and emptied, at least once in SPAN terms. Each time costs another 2^(1-2p) of the sum: in all at most
-   2^-25 for 2^33 floats. */
+/* A row per lane, so far; its terms count in the unit of the window of max. The error of terms.sum grows with the
+   square of the number of terms, as its low word is not renormalised (see dw_join). Therefore the sum is settled, that
+   is added to `settled` and emptied, at least once in SPAN terms. Each time costs another 2^(1-2p) of the sum: in all
+   at most 2^-25 for 2^33 floats. */
 typedef struct {
     vec max;
     term_sum terms;

@@ -9,10 +9,11 @@
 
 #include "fastlog.h"
 
-/* e^(a - b), with the rounding error of a - b kept: up to |a - b| 2^-64, it would show in a double's last place. */
+/* e^(a - b), with the rounding error of a - b kept: up to |a - b| 2^-64, it would show in a double's last place. For
+   finite a and b it is not 0, so that a difference that underflows keeps its sign. */
 static inline long double exp_of_difference(long double a, long double b) {
     long double d = a - b;
-    if (!(fabsl(d) < 1e4L)) return expl(d); /* 0, infinity or nan in double */
+    if (!(fabsl(d) < 1e4L)) return isfinite(a) && isfinite(b) && d < 0 ? LDBL_TRUE_MIN : expl(d);
     long double b_part = a - d, a_part = d + b_part;
     return expl(d) * (1 + ((a - a_part) - (b - b_part)));
 }
