@@ -287,6 +287,7 @@ def test_cupy_is_asked_by_the_names_of_its_documentation(monkeypatch):
 
     cupy = types.ModuleType("cupy")
     cupy.isdtype = lambda dtype, kind: kind == "real floating"
+    cupy.finfo = np.finfo
     special = types.ModuleType("cupyx.scipy.special")
     for name in ("logsumexp", "softmax", "log_softmax", "expit", "log_expit"):
         setattr(special, name, record(name))
