@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from fastlog import _elementwise
+from fastlog._arrays import as_array, rectangular
 from fastlog._other import library_of
 
 
@@ -48,10 +49,10 @@ def _with_beta(name: str, scaled: Callable[[Any, np.float64], Any]) -> Any:
             return plain(x)
         if library_of(x) == "namespace":
             return plain(x, beta)
-        x = floating(x)
+        x = floating(name, x)
         with np.errstate(divide="ignore", over="ignore"):
             y = scaled(x, np.float64(beta))  # whose dtype counts: float64 at least
-            return y.astype(getattr(x, "dtypes", x.dtype))  # a DataFrame has many
+            return y.astype(x.dtypes if hasattr(x, "dtypes") else x.dtype)  # a DataFrame has many
 
     return anyhow
 
@@ -63,9 +64,11 @@ def _bounded(x: Any, beta: np.float64) -> Any:
 
 
 def _softplus(x: Any, beta: np.float64) -> Any:
+    if beta < 0:
+        return np.negative(_softplus(np.negative(x), -beta))
     # What is linear stands apart, so that it is exact.
-    linear = np.maximum(x, 0) if beta > 0 else np.minimum(x, 0)
-    return np.add(linear, np.divide(_elementwise.softplus(np.negative(_bounded(x, beta))), beta))
+    rest = _elementwise.softplus(np.negative(_bounded(x, beta)))
+    return np.add(np.maximum(x, 0), np.divide(rest, beta))
 
 
 def _silu(x: Any, beta: np.float64) -> Any:
@@ -91,17 +94,21 @@ def broadcast(name: str, x: Any, other: Any) -> tuple[Any, Any]:
     """Return two arrays in the shape that they have together; masks are kept."""
     library = library_of(x)
     if library == "namespace":
-        return _namespace().broadcast(name, x, other)
-    if library == "labelled":
+        one, two = _namespace().broadcast(name, x, other)
+    elif library == "labelled":
         raise ValueError(f"{name}: the shapes {x.shape} and {np.shape(other)} differ; labels are not broadcast")
-    return np.broadcast_arrays(x, other, subok=True)
+    else:
+        one, two = np.broadcast_arrays(x, other, subok=True)
+    return one, two
 
 
-def floating(x: Any) -> Any:
+def floating(name: str, x: Any) -> Any:
     """Return integers and booleans as real numbers, for arithmetic with them; other arrays as they are."""
     library = library_of(x)
     if library == "namespace":
-        return _namespace().floating(x)
-    x = x if library else np.asanyarray(x)
+        return _namespace().floating(name, x)
+    if library is None:
+        x = x if isinstance(x, np.ndarray) else rectangular(name, x)
+        as_array(name, x)  # what holds no numbers is refused
     dtype = getattr(x, "dtype", None)  # which a DataFrame has not
     return x if isinstance(dtype, np.dtype) and dtype.kind not in "biu" else np.multiply(x, 1.0)

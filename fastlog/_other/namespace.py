@@ -19,7 +19,6 @@ import numpy as np
 from fastlog._arrays import as_axes, check_reduction, label_error
 from fastlog._other import elementwise, public
 
-
 _LOSSES = ("binary_cross_entropy_with_logits", "cross_entropy", "focal_loss", "kl_divergence", "nll_loss")
 _OF_TWO = ("logmeanexp", "logsumexp", "xlog1py", "xlogy")  # the second argument counts for the dtype of the result
 
@@ -43,9 +42,9 @@ def overwrite(name: str, a: Any) -> Any:
     return _library(a).overwrite(name, a)
 
 
-def floating(a: Any) -> Any:
+def floating(name: str, a: Any) -> Any:
     """Return integers and booleans as real numbers, in the library's default dtype; other arrays as they are."""
-    return _library(a).floating("the function", a, wide=False)
+    return _library(a).floating(name, a, wide=False)
 
 
 def broadcast(name: str, a: Any, other: Any) -> tuple[Any, Any]:
@@ -123,7 +122,8 @@ class _Library:
         if not self.is_narrow(dtype):
             return y
         if name in _OF_TWO:
-            others = [self.array(name, a, args[0]).dtype for a in (*args[1:], *kwargs.values()) if hasattr(a, "dtype")]
+            operands = (*args[1:], *[a for key, a in kwargs.items() if key != "dtype"])
+            others = [self.array(name, a, args[0]).dtype for a in operands if hasattr(a, "dtype")]
             if any(other != dtype and self.xp.isdtype(other, "real floating") for other in others):
                 return y
         return tuple([self.xp.astype(part, dtype) for part in y]) if isinstance(y, tuple) else self.xp.astype(y, dtype)
@@ -202,6 +202,11 @@ class _Differentiable(_Library):
     place of what is -inf, and the results are put in afterwards.
     """
 
+    own_logsumexp: Callable[..., Any]  # keeps the axes
+    own_softmax: Callable[..., Any]
+    own_log_softmax: Callable[..., Any]
+    own_logcumsumexp: Callable[..., Any]
+
     def _emptied(self, x: Any, axes: tuple[int, ...]) -> tuple[Any, Any]:
         """Return `x` with 0 in rows of nothing but -inf, and which rows these are."""
         empty = self.xp.max(x, axis=axes, keepdims=True) == -math.inf
@@ -229,18 +234,6 @@ class _Differentiable(_Library):
         lowest = xp.full_like(x, float(xp.finfo(x.dtype).min))
         y = self.own_logcumsumexp(xp.where(x == -math.inf, lowest, x), axis)
         return xp.where(empty, xp.full_like(y, -math.inf), y)
-
-    def own_logsumexp(self, x: Any, axes: tuple[int, ...]) -> Any:
-        raise AssertionError
-
-    def own_softmax(self, x: Any, axes: tuple[int, ...]) -> Any:
-        raise AssertionError
-
-    def own_log_softmax(self, x: Any, axes: tuple[int, ...]) -> Any:
-        raise AssertionError
-
-    def own_logcumsumexp(self, x: Any, axis: int) -> Any:
-        raise AssertionError
 
 
 class _Torch(_Differentiable):
@@ -272,7 +265,10 @@ class _Torch(_Differentiable):
             return None
 
         def numpy(a: Any) -> Any:
-            return a.detach().numpy() if isinstance(a, torch.Tensor) else a
+            a = a.detach().numpy() if isinstance(a, torch.Tensor) else a
+            # Integers beside a tensor of real numbers do not widen it.
+            integers = name in _OF_TWO and isinstance(a, np.ndarray) and a.dtype.kind in "iu"
+            return a.astype(args[0].detach().numpy().dtype) if integers else a
 
         def tensor(y: Any) -> Any:
             return tuple(map(tensor, y)) if isinstance(y, tuple) else torch.from_numpy(np.asarray(y))
@@ -314,7 +310,7 @@ class _Torch(_Differentiable):
         order = [k for k in range(x.ndim) if k not in axes] + list(axes)
         moved = x.permute(order)
         y = function(moved.flatten(x.ndim - len(axes)), -1)
-        return y.reshape(moved.shape).permute(np.argsort(order).tolist())
+        return y.reshape(moved.shape).permute([order.index(k) for k in range(x.ndim)])
 
     def own_logcumsumexp(self, x: Any, axis: int) -> Any:
         return self.torch.logcumsumexp(x, axis)
@@ -447,7 +443,7 @@ def softplus(lib: _Library, x: Any, beta: Any = 1.0) -> Any:
     if _is(beta, 1):
         return lib.softplus(x)
     xp, beta = lib.xp, _number(lib, "softplus", "beta", beta, x)
-    scaled = x * _finite(lib, beta, x)
+    scaled = _clipped(lib, x) * _finite(lib, beta, x)
     far = scaled > 800  # softplus(scaled) is scaled itself there, to the last bit, and so are its derivatives
     return xp.where(far, x, lib.softplus(xp.where(far, xp.zeros_like(x), scaled)) / beta)
 
@@ -472,10 +468,15 @@ def mish(lib: _Library, x: Any) -> Any:
 
 def _gated(lib: _Library, x: Any, gate: Callable[[Any], Any]) -> Any:
     """Return x gate(x), by the limit at both infinities, where a gate is either 0 or 1."""
-    xp, largest = lib.xp, float(lib.xp.finfo(x.dtype).max)
-    finite = xp.clip(x, -largest, largest)
+    finite = _clipped(lib, x)
     share = gate(finite)
-    return xp.where(xp.isinf(x) & (share != 0), x, finite * share)
+    return lib.xp.where(lib.xp.isinf(x) & (share != 0), x, finite * share)
+
+
+def _clipped(lib: _Library, x: Any) -> Any:
+    """Return `x` with the largest numbers in place of infinities, for 0 times them to be 0."""
+    largest = float(lib.xp.finfo(x.dtype).max)
+    return lib.xp.clip(x, -largest, largest)
 
 
 def _finite(lib: _Library, beta: Any, x: Any) -> Any:
@@ -629,7 +630,9 @@ def softmax(
     y = _normalize(lib, "softmax", x, axis, where, out, dtype, temperature)
     if not return_lse:
         return y
-    return y, logsumexp(lib, _tempered(lib, "softmax", lib.floating("softmax", x, dtype), temperature), axis, where=where)
+    return y, logsumexp(
+        lib, _tempered(lib, "softmax", lib.floating("softmax", x, dtype), temperature), axis, where=where
+    )
 
 
 def log_softmax(
@@ -722,9 +725,7 @@ def focal_loss(
 ) -> Any:
     xp, name = lib.xp, "focal_loss"
     x, z = _elements(lib, name, logits, targets)
-    gamma = _number(
-        lib, name, "gamma", gamma, x, "a finite number of at least 0", lambda v: (v >= 0) & (v < math.inf)
-    )
+    gamma = _number(lib, name, "gamma", gamma, x, "a finite number of at least 0", lambda v: (v >= 0) & (v < math.inf))
     w = None if weight is None else _fitting(lib, name, "weight", weight, x)
     if alpha is not None:
         alpha = _in_unit_interval(lib, name, "alpha", alpha, x)
@@ -764,7 +765,7 @@ def kl_divergence(
     # Where p is 0, p log p has an infinite derivative by p, or that of 0 by log p: it is left out.
     given = xp.where(none, xp.zeros_like(p) if log_target else xp.ones_like(p), p)
     mass, log_p = (xp.where(none, xp.zeros_like(p), xp.exp(given)), given) if log_target else (p, xp.log(given))
-    each = _product(lib, mass, log_p - log_q)
+    each = _joint(lib, mass, log_p - log_q)
     if reduction == "none" and axes:
         return xp.sum(each, axis=axes)
     if reduction == "batchmean":
@@ -847,7 +848,7 @@ def _product(lib: _Library, weight: Any, x: Any) -> Any:
 
 
 def _joint(lib: _Library, weight: Any, other: Any) -> Any:
-    """Return the product of two weights: 0 times an infinite one is 0, but what is nan stays nan."""
+    """Return the product of two factors: 0 times an infinite one is 0, but what is nan stays nan."""
     xp = lib.xp
     weight, other = xp.broadcast_arrays(weight, other)
     one = xp.where((other == 0) & xp.isinf(weight), xp.zeros_like(weight), weight)
@@ -892,15 +893,17 @@ def _class_parts(
     expected = tuple(x.shape[:k]) + tuple(x.shape[k + 1 :])
     if tuple(z.shape) != expected:
         raise ValueError(f"{name}: labels must have the shape {expected}, not {tuple(z.shape)}")
-    given, z = z, xp.astype(z, xp.asarray(0).dtype)  # bool and unsigned labels can be compared with -100 then
+    unsigned = xp.isdtype(z.dtype, "unsigned integer")
+    z = xp.astype(z, xp.asarray(0).dtype)  # bool and unsigned labels can be compared with -100 then
     counts = xp.ones_like(z, dtype=xp.bool) if ignore_index is None else z != ignore_index
-    if xp.isdtype(given.dtype, "unsigned integer"):
+    if unsigned:
         counts = counts | (z < 0)  # a label that was too large to stay positive
     wrong = counts & ((z < 0) | (z >= classes))
     if lib.known(xp.any(wrong)):
         at = int(xp.argmax(xp.astype(xp.reshape(wrong, (-1,)), z.dtype)))
         where = tuple(int(i) for i in np.unravel_index(at, expected))
-        raise label_error(name, where, int(xp.reshape(given, (-1,))[at]), classes)
+        label = int(xp.reshape(z, (-1,))[at])
+        raise label_error(name, where, label % 2 ** xp.iinfo(z.dtype).bits if unsigned else label, classes)
     z, counts, wrong = (xp.expand_dims(part, axis=k) for part in (z, counts, wrong))
     is_label = xp.reshape(lib.array(name, np.arange(classes), x), along) == z
     of_label = xp.where(is_label & counts, w, xp.zeros_like(x))
@@ -908,7 +911,9 @@ def _class_parts(
     total = lib.count(counts & ~wrong) if weight is None else xp.sum(of_label)
     parts = of_label
     if smooth:
-        parts = _joint(lib, xp.where(counts, w, xp.zeros_like(x)), (1 - smoothing) * xp.astype(is_label, x.dtype) + even)
+        parts = _joint(
+            lib, xp.where(counts, w, xp.zeros_like(x)), (1 - smoothing) * xp.astype(is_label, x.dtype) + even
+        )
     return xp.where(wrong, xp.full_like(parts, math.nan), parts), total
 
 

@@ -68,7 +68,7 @@ def softmax(input: Any, dim: int | None = None, _stacklevel: int = 3, dtype: Any
 
 def softmin(input: Any, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Any:
     """Softmax of -x over the axis `dim`, computed in `dtype` if given; see `fastlog.softmax`."""
-    return softmax(-_elementwise.floating(input), dim, _stacklevel + 1, dtype)
+    return softmax(-_elementwise.floating("softmin", input), dim, _stacklevel + 1, dtype)
 
 
 def log_softmax(input: Any, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Any:

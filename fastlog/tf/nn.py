@@ -66,7 +66,9 @@ def softmax_cross_entropy_with_logits(labels: Any, logits: Any, axis: int = -1, 
     Labels are broadcast to the shape of the logits.
     """
     labels, logits = _both(labels, logits)
-    probabilities = _elementwise.floating(labels)  # which keeps masks: they are refused
+    probabilities = _elementwise.floating(
+        "softmax_cross_entropy_with_logits", labels
+    )  # which keeps masks: they are refused
     if _library_of(logits):
         return _fastlog.cross_entropy(logits, probabilities, None, None, "none", axis=axis)
     if probabilities.ndim == np.ndim(logits) and probabilities.shape != np.shape(logits):
