@@ -607,7 +607,9 @@ def test_divergence_of_shapes_that_broadcast(shapes, reduction, of):
 
 
 def test_the_first_argument_may_be_named_last(of):
-    assert numbers(fastlog.logsumexp(axis=0, a=of(np.zeros(1)))) == 0
+    x, z = of(calls.X), of(calls.P)
+    assert numbers(fastlog.logmeanexp(axis=0, a=of(np.zeros(1)))) == 0
+    assert numbers(focal(targets=z, gamma=1, logits=x)) == numbers(focal(x, z, gamma=1))
 
 
 def test_elements_alone(of):

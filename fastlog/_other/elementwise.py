@@ -28,7 +28,7 @@ def _anyhow(name: str) -> Any:
     @functools.wraps(ufunc)
     def anyhow(x: Any, *args: Any) -> Any:
         if library_of(x) == "namespace":
-            return _namespace().call(name, (x, *args), {})
+            return _namespace().call(name, (x, *args), {}, globals().__getitem__)
         return ufunc(x, *args)
 
     return anyhow

@@ -17,20 +17,21 @@ from typing import Any
 import numpy as np
 
 from fastlog._arrays import as_axes, check_reduction, label_error
-from fastlog._other import elementwise, public
+from fastlog._other import public
 
 _LOSSES = ("binary_cross_entropy_with_logits", "cross_entropy", "focal_loss", "kl_divergence", "nll_loss")
 _OF_TWO = ("logmeanexp", "logsumexp", "xlog1py", "xlogy")  # the second argument counts for the dtype of the result
 
 
-def call(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def call(name: str, args: tuple[Any, ...], kwargs: dict[str, Any], of_numpy: Callable[[str], Any] = public) -> Any:
     """Compute a function of fastlog's with the library of the first argument.
 
-    What is narrower than float32 is computed in float32, sums and counts too, and the result is rounded in the end.
+    What is narrower than float32 is computed in float32, sums too, and the result is rounded in the end. Where NumPy's
+    arrays will do, `of_numpy` tells which function computes with them.
     """
     library = _library(args[0])
     args = (library.admitted(name, args[0], kwargs.get("dtype")), *args[1:])
-    with_numpy = library.by_numpy(name, args, kwargs)
+    with_numpy = library.by_numpy(name, args, kwargs, of_numpy)
     if with_numpy is not None:
         return with_numpy
     with np.errstate(all="ignore"):  # some libraries are NumPy underneath
@@ -63,7 +64,7 @@ class _Library:
     def __init__(self, xp: Any) -> None:
         self.xp = xp
 
-    def by_numpy(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def by_numpy(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any], of_numpy: Callable[[str], Any]) -> Any:
         """Return the result of fastlog's kernels on the memory of the arguments; None where that is not possible."""
         return None
 
@@ -251,7 +252,7 @@ class _Torch(_Differentiable):
             return x.float() if torch.is_autocast_enabled(device) else x
         return x
 
-    def by_numpy(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def by_numpy(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any], of_numpy: Callable[[str], Any]) -> Any:
         torch = self.torch
         tensors = [a for a in (*args, *kwargs.values()) if isinstance(a, torch.Tensor)]
         plain = {torch.Tensor, torch.nn.Parameter}
@@ -281,7 +282,7 @@ class _Torch(_Differentiable):
             return None
         if isinstance(kwargs.get("dtype"), torch.dtype):
             kwargs["dtype"] = str(kwargs["dtype"]).removeprefix("torch.")
-        return tensor((getattr(elementwise, name, None) or public(name))(*args, **kwargs))
+        return tensor(of_numpy(name)(*args, **kwargs))
 
     def own_array(self, a: Any, like: Any) -> Any:
         return a if isinstance(a, self.torch.Tensor) else self.torch.asarray(a, device=like.device)
