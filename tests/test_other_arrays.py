@@ -49,15 +49,14 @@ bce, focal = fastlog.binary_cross_entropy_with_logits, fastlog.focal_loss
 
 
 def gradients(f, *arguments):
-    """Yield the derivatives of the sum of f by each argument, as JAX and torch find them, with what makes their arrays.
+    """Yield the derivatives of the sum of f by each argument, as JAX finds them, and torch where it is installed.
 
     f is called with what makes arrays of the library, and the arguments.
     """
     jnp, jax = library("jax"), sys.modules["jax"]
     arguments = [np.asarray(a, float) for a in arguments]
-    for transform in (jax.jit, lambda g: g):
-        g = jax.grad(lambda *a: f(lambda b: jnp.asarray(np.asarray(b)), *a).sum(), tuple(range(len(arguments))))
-        yield [np.asarray(part) for part in transform(g)(*map(jnp.asarray, arguments))]
+    g = jax.jit(jax.grad(lambda *a: f(jnp.asarray, *a).sum(), tuple(range(len(arguments)))))
+    yield [np.asarray(part) for part in g(*map(jnp.asarray, arguments))]
     if importlib.util.find_spec("torch"):
         torch = library("torch")
         tensors = [torch.asarray(a).requires_grad_() for a in arguments]
@@ -255,12 +254,12 @@ LINEAR = {
     "weight of NLL": (lambda of, w: fastlog.nll_loss(of(-(X4**2)[None]), of([2]), w, reduction="none"), [0, 0, 0, 1]),
     "x of xlogy": (lambda of, x: tf.math.xlogy(x, of([2.0, 0.5, 3, 1])), [0, -0.0, 0, 1]),
     "x of xlog1py": (lambda of, x: tf.math.xlog1py(x, of([2.0, -0.5, 3, 0])), [0, -0.0, 0, 1]),
-    "weight of logsumexp": (lambda of, b: tf_exp(fastlog.logsumexp(of(X4), b=b)), [0, 1, 0, 2]),
-    "weight of logmeanexp": (lambda of, b: tf_exp(fastlog.logmeanexp(of(X4), b=b)), [0, 1, 0, 2]),
+    "weight of logsumexp": (lambda of, b: exponential(fastlog.logsumexp(of(X4), b=b)), [0, 1, 0, 2]),
+    "weight of logmeanexp": (lambda of, b: exponential(fastlog.logmeanexp(of(X4), b=b)), [0, 1, 0, 2]),
 }
 
 
-def tf_exp(a):
+def exponential(a):
     return (sys.modules["torch"] if type(a).__module__ == "torch" else sys.modules["jax"].numpy).exp(a)
 
 
@@ -476,6 +475,14 @@ def test_no_beta_overflows(beta, dtype, of):
             tiny = max(np.finfo(dtype).tiny, 1e-305)  # JAX has no subnormal numbers
             np.testing.assert_allclose(got, expected, rtol=4 * np.finfo(dtype).eps, atol=tiny)
             np.testing.assert_array_equal(np.signbit(got[:8]), np.signbit(expected[:8]))
+
+
+def test_beta_that_is_no_finite_number(of):
+    x = np.array([-1.0, 0, 2, INF, -INF])
+    for a in (x, of(x)):
+        for f in (F.softplus, tf.nn.silu):
+            np.testing.assert_array_equal(numbers(f(a, beta=INF)), [0, 0, 2, INF, 0])
+            assert np.isnan(numbers(f(a, beta=NAN))).all()
 
 
 def test_a_result_is_another_array(of):

@@ -59,7 +59,7 @@ def _with_beta(name: str, scaled: Callable[[Any, np.float64], Any]) -> Any:
 
 def _bounded(x: Any, beta: np.float64) -> Any:
     """Return |beta x|, or 10000 if that is less, which is as good as infinity to exp."""
-    size = np.abs(beta)
+    size = np.minimum(np.abs(beta), np.finfo(np.float64).max)  # 0 times it is 0
     return np.multiply(np.minimum(np.abs(x), 1e4 / size), size)
 
 

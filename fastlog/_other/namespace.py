@@ -471,7 +471,7 @@ def _gated(lib: _Library, x: Any, gate: Callable[[Any], Any]) -> Any:
     """Return x gate(x), by the limit at both infinities, where a gate is either 0 or 1."""
     finite = _clipped(lib, x)
     share = gate(finite)
-    return lib.xp.where(lib.xp.isinf(x) & (share != 0), x, finite * share)
+    return lib.xp.where(lib.xp.isinf(x) & (share > 0), x, finite * share)
 
 
 def _clipped(lib: _Library, x: Any) -> Any:
@@ -483,7 +483,7 @@ def _clipped(lib: _Library, x: Any) -> Any:
 def _finite(lib: _Library, beta: Any, x: Any) -> Any:
     """Return a factor that is no infinity in the dtype of `x`, for 0 times it to be 0."""
     largest = float(lib.xp.finfo(x.dtype).max)
-    return max(-largest, min(beta, largest)) if isinstance(beta, (int, float)) else beta
+    return math.copysign(largest, beta) if isinstance(beta, (int, float)) and abs(beta) > largest else beta
 
 
 def xlogy(lib: _Library, x: Any, y: Any) -> Any:
