@@ -887,7 +887,7 @@ def _class_parts(
                 f"{name}: class probabilities must have the shape of the logits, {tuple(x.shape)}, "
                 f"not {tuple(z.shape)}; class labels must be integers"
             )
-        if ignore_index is not None and ignore_index >= 0:
+        if ignore_index is not None and lib.known(ignore_index >= 0):
             raise ValueError(f"{name}: ignore_index is for labels; the targets are probabilities")
         z = xp.astype(z, x.dtype)
         return _joint(lib, w, (1 - smoothing) * z + even if smooth else z), math.prod(x.shape) // max(classes, 1)
