@@ -31,7 +31,7 @@ def of(request):
     xp = library(request.param.removesuffix(" with gradient"))
 
     def array(a):
-        y = xp.asarray(a)
+        y = xp.asarray(np.asarray(a))
         return y.requires_grad_() if "gradient" in request.param and y.dtype.is_floating_point else y
 
     array.package = LIBRARIES[request.param]
@@ -40,6 +40,28 @@ def of(request):
 
 def numbers(a):
     return np.asarray(a.detach() if hasattr(a, "detach") else a)
+
+
+# The libraries whose own functions compute: other tensors of torch are given to fastlog's kernels.
+COMPUTED = [name for name in LIBRARIES if name != "torch"]
+INF, NAN, F = np.inf, np.nan, nn.functional
+bce, focal = fastlog.binary_cross_entropy_with_logits, fastlog.focal_loss
+
+
+def gradients(f, *arguments):
+    """Yield the derivatives of the sum of f by each argument, as JAX finds them, and torch where it is installed.
+
+    f is called with what makes arrays of the library, and the arguments.
+    """
+    jnp, jax = library("jax"), sys.modules["jax"]
+    arguments = [np.asarray(a, float) for a in arguments]
+    g = jax.jit(jax.grad(lambda *a: f(jnp.asarray, *a).sum(), tuple(range(len(arguments)))))
+    yield [np.asarray(part) for part in g(*map(jnp.asarray, arguments))]
+    if importlib.util.find_spec("torch"):
+        torch = library("torch")
+        tensors = [torch.asarray(a).requires_grad_() for a in arguments]
+        found = torch.autograd.grad(f(lambda b: torch.asarray(np.asarray(b)), *tensors).sum(), tensors)
+        yield [part.numpy() for part in found]
 
 
 @pytest.mark.parametrize("name", calls.CALLS)
@@ -209,6 +231,394 @@ def test_gradients_are_numbers_where_losses_are_0(name):
         np.testing.assert_allclose(a.grad, gradient, rtol=1e-12)
 
 
+# A function of the argument named first in the ID, linear in it, and values of this argument: many are 0 or 1.
+Z, X4 = np.array([0.0, 1, 1, 0]), np.array([1.0, -2, 3, 0.5])
+LABELED = np.array([[0.0, 1, 2], [1, 2, 1], [NAN, 1, 1]])
+LINEAR = {
+    "targets of BCE": (lambda of, z: bce(of(X4), z, of(X4**2), of(X4**2), reduction="sum"), Z),
+    "weight of BCE": (lambda of, w: bce(of(X4), of(Z), w, reduction="none"), [0, 0, 1, 1]),
+    "pos_weight of BCE": (lambda of, w: bce(of(X4), of(Z), None, w, reduction="none"), [0, 0, 1, 1]),
+    "label_smoothing of BCE": (lambda of, e: bce(of(X4), of(Z), label_smoothing=e), 0.0),
+    "weight of focal": (lambda of, w: focal(of(X4), of(Z), weight=w, reduction="sum"), [0, 0, 1, 1]),
+    "alpha of focal": (lambda of, a: focal(of(X4), of(Z), a), 0.0),
+    "probabilities": (lambda of, z: fastlog.cross_entropy(of(X4[None]), z, reduction="sum"), [[0, 1, 0, 0]]),
+    "weight of probabilities": (
+        lambda of, w: fastlog.cross_entropy(of(X4[None]), of(Z[None] / 2), w, reduction="sum"),
+        [0, 0, 1, 0],
+    ),
+    "weight of labels": (
+        lambda of, w: fastlog.cross_entropy(of(LABELED), of([0, 1, -100]), w, reduction="none"),
+        [0, 0, 1],
+    ),
+    "label_smoothing": (lambda of, e: fastlog.cross_entropy(of(X4[None]), of([2]), label_smoothing=e), 0.0),
+    "weight of NLL": (lambda of, w: fastlog.nll_loss(of(-(X4**2)[None]), of([2]), w, reduction="none"), [0, 0, 0, 1]),
+    "x of xlogy": (lambda of, x: tf.math.xlogy(x, of([2.0, 0.5, 3, 1])), [0, -0.0, 0, 1]),
+    "x of xlog1py": (lambda of, x: tf.math.xlog1py(x, of([2.0, -0.5, 3, 0])), [0, -0.0, 0, 1]),
+    "weight of logsumexp": (lambda of, b: exponential(fastlog.logsumexp(of(X4), b=b)), [0, 1, 0, 2]),
+    "weight of logmeanexp": (lambda of, b: exponential(fastlog.logmeanexp(of(X4), b=b)), [0, 1, 0, 2]),
+}
+
+
+def exponential(a):
+    return (sys.modules["torch"] if type(a).__module__ == "torch" else sys.modules["jax"].numpy).exp(a)
+
+
+@pytest.mark.parametrize("name", LINEAR)
+def test_derivatives_by_what_is_0(name):
+    f, start = LINEAR[name]
+    start, jnp = np.asarray(start, float), library("jax")
+    values = [np.asarray(f(jnp.asarray, jnp.asarray(start + step))).sum() for step in units(start.shape)]
+    expected = np.reshape(values, start.shape) - np.asarray(f(jnp.asarray, jnp.asarray(start))).sum()
+    for (found,) in gradients(f, start):
+        np.testing.assert_allclose(found, expected, rtol=1e-10, atol=1e-12)
+
+
+def units(shape):
+    return np.eye(int(np.prod(shape))).reshape(-1, *shape)
+
+
+ENDS = [INF, -INF, 0.0, 1000, -1000]
+DERIVATIVES = {  # derivatives by each argument that are known, where those of the usual formulas are lost or nan
+    "xlogy": (lambda of, x, y: tf.math.xlogy(x, y), [[0, 0, 0], [2, 0, -1]], [[np.log(2), 0, 0], [0, 0, 0]]),
+    "xlog1py": (lambda of, x, y: tf.math.xlog1py(x, y), [[0, 0, 0], [2, -1, -2]], [[np.log(3), 0, 0], [0, 0, 0]]),
+    "temperature": (lambda of, t: fastlog.log_softmax(of([0.0, 1]), temperature=t)[0], [1], [1 / (1 + np.exp(-1))]),
+    "gamma": (
+        lambda of, gamma: focal(of([1.0, 2]), of([1.0, 0]), gamma=gamma, reduction="sum"),
+        [0],
+        [-np.sum(np.log1p(np.exp([-1, 2])) * np.log1p(np.exp([1, -2])))],
+    ),
+    "KL by p": (
+        lambda of, q, p: fastlog.kl_divergence(q, p, reduction="sum"),
+        [[-1, -2, -INF], [0.5, 0, 0]],
+        [[-0.5, 0, 0], [np.log(0.5) + 2, 2, 0]],
+    ),
+    "KL by log p": (
+        lambda of, q, p: fastlog.kl_divergence(q, p, log_target=True, reduction="sum"),
+        [[-1, -2, -INF], [-0.5, -INF, -INF]],
+        [[-np.exp(-0.5), 0, 0], [1.5 * np.exp(-0.5), 0, 0]],
+    ),
+    "focal loss": (
+        lambda of, x: focal(x, of([1.0, 0, 1, 0, 1]), gamma=0, reduction="sum"),
+        [[1000, -1000, 740, 0, -1000]],
+        [[0, 0, 0, 0.5, -1]],
+    ),
+    "nan that weighs 0": (
+        lambda of, x: bce(x, of([0.0, 1, 1, 0]), of([0.0, 0, 0, 1]), reduction="sum"),
+        [[NAN, INF, -INF, 0]],
+        [[0, 0, 0, 0.5]],
+    ),
+    "nan that weighs 0 in focal loss": (
+        lambda of, x: focal(x, of([0.0, 1, 1, 0]), gamma=0, weight=of([0.0, 0, 0, 1]), reduction="sum"),
+        [[NAN, INF, -INF, 0]],
+        [[0, 0, 0, 0.5]],
+    ),
+    "nan that is ignored": (
+        lambda of, x: fastlog.cross_entropy(x, of([-100, 0, 1]), of([0.0, 1]), reduction="sum"),
+        [[[NAN, 0], [INF, NAN], [0, 0]]],
+        [[[0, 0], [0, 0], [0.5, -0.5]]],
+    ),
+    "nan of another class": (lambda of, x: fastlog.nll_loss(x, of([0])), [[[-1, NAN]]], [[[-1, 0]]]),
+    "logsumexp": (lambda of, x: fastlog.logsumexp(x, 1), [[[-INF, -INF], [0, -INF]]], [[[0, 0], [1, 0]]]),
+    "logmeanexp": (lambda of, x: fastlog.logmeanexp(x, 1), [[[-INF, -INF], [0, -INF]]], [[[0, 0], [1, 0]]]),
+    "logsumexp of nothing": (lambda of, x: fastlog.logsumexp(x, where=of([False, False])), [[NAN, 1]], [[0, 0]]),
+    "weighted": (
+        lambda of, x, b: fastlog.logsumexp(x, b=b),
+        [[0, 1, NAN, INF, 1000], [1, 0, 0, 0, 0]],
+        [[1, 0, 0, 0, 0], [1, np.e, 0, 0, 0]],
+    ),
+    "weights of 0": (lambda of, x, b: fastlog.logsumexp(x, b=b), [[0, 1], [0, 0]], [[0, 0], [0, 0]]),
+    "softmax": (lambda of, x: fastlog.softmax(x, 1)[:, 0], [[[-INF, -INF], [0, 0]]], [[[0, 0], [0.25, -0.25]]]),
+    "softmax of some": (
+        lambda of, x: fastlog.softmax(x, 1, where=of([[False, False], [True, False]]))[:, 0],
+        [[[NAN, 1], [0, NAN]]],
+        [[[0, 0], [0, 0]]],
+    ),
+    "log_softmax": (lambda of, x: fastlog.log_softmax(x, 1)[:, 0], [[[-INF, -INF], [0, 0]]], [[[0, 0], [0.5, -0.5]]]),
+    "logcumsumexp": (lambda of, x: fastlog.logcumsumexp(x), [[-INF, -INF, 0, -INF]], [[0, 0, 2, 0]]),
+    "logcumsumexp of nothing": (lambda of, x: fastlog.logcumsumexp(x), [[-INF, -INF]], [[0, 0]]),
+    "softplus": (lambda of, x: F.softplus(x), [ENDS], [[1, 0, 0.5, 1, 0]]),
+    "softplus, beta": (lambda of, x: F.softplus(x, 1e3), [ENDS], [[1, 0, 0.5, 1, 0]]),
+    "softplus by beta": (
+        lambda of, beta: F.softplus(of([*ENDS, 1]), beta),
+        [1],
+        [-np.log(2) + 1 / (1 + np.exp(-1)) - np.log1p(np.exp(1))],
+    ),
+    "silu": (lambda of, x: F.silu(x), [ENDS], [[1, 0, 0.5, 1, 0]]),
+    "silu, beta": (lambda of, x, beta: tf.nn.silu(x, beta), [ENDS, 1], [[1, 0, 0.5, 1, 0], 0]),
+    "mish": (lambda of, x: F.mish(x), [ENDS], [[1, 0, 0.6, 1, 0]]),
+}
+
+
+@pytest.mark.parametrize("name", DERIVATIVES)
+def test_known_derivatives(name):
+    f, arguments, expected = DERIVATIVES[name]
+    for found in gradients(f, *arguments):
+        for one, other in zip(found, expected, strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-15)
+
+
+NONE = {"reduction": "none"}
+WEIGHTS = {  # a weight of 0 drops its element; what is nan makes its loss nan; infinity times a loss is infinity
+    "probabilities": (lambda of: fastlog.cross_entropy(of(np.zeros((1, 3))), of([[NAN] * 3])), NAN),
+    "nan times 0": (lambda of: fastlog.cross_entropy(of(np.zeros((1, 2))), of([[0.0, 1]]), of([NAN, 1.0])), NAN),
+    "inf times 0": (
+        lambda of: fastlog.cross_entropy(of(np.zeros((2, 2))), of([[1.0, 0], [0, 1]]), of([INF, 1.0]), **NONE),
+        [INF, np.log(2)],
+    ),
+    "labels": (
+        lambda of: fastlog.cross_entropy(of(np.zeros((2, 2))), of([0, 1]), of([INF, 1.0]), **NONE),
+        [INF, np.log(2)],
+    ),
+    "nan of a label": (
+        lambda of: fastlog.cross_entropy(of(np.zeros((2, 2))), of([0, 1]), of([NAN, 1.0]), **NONE),
+        [NAN, np.log(2)],
+    ),
+    "nan and smoothing": (
+        lambda of: fastlog.cross_entropy(of(np.zeros((1, 2))), of([1]), of([NAN, 1.0]), label_smoothing=0.1, **NONE),
+        [NAN],
+    ),
+    "BCE": (
+        lambda of: bce(of([0.0, 0, 0, 1e4]), of([1.0, 0, 0.5, 1]), of([INF, INF, NAN, INF]), **NONE),
+        [INF, INF, NAN, NAN],
+    ),
+    "pos_weight": (
+        lambda of: bce(of([0.0, 0, 0, 1e4]), of([1.0, 0, 0, 1]), None, of([INF, INF, NAN, INF]), **NONE),
+        [INF, np.log(2), NAN, NAN],
+    ),
+    "BCE that weighs 0": (lambda of: bce(of([NAN, INF, -INF]), of([1.0, 0, 1]), of([0.0, 0, 0]), **NONE), [0, 0, 0]),
+    "focal loss": (
+        lambda of: focal(of([NAN, INF, 0, 1]), of([1.0, 0, 1, 1]), gamma=0, weight=of([0.0, 0, INF, NAN]), **NONE),
+        [0, 0, INF, NAN],
+    ),
+    "NLL": (
+        lambda of: fastlog.nll_loss(of([[0.0, -1], [-1, NAN], [-1, NAN]]), of([0, 0, 1]), of([INF, 0.0]), **NONE),
+        [NAN, INF, 0],
+    ),
+    "KL": (
+        lambda of: fastlog.kl_divergence(of([0.0, -INF, NAN]), of([NAN, 0.0, 0.0]), axis=(), **NONE),
+        [NAN, 0, NAN],
+    ),
+    "sigmoid of tf": (
+        lambda of: tf.nn.weighted_cross_entropy_with_logits(of([0.0, 1]), of([0.0, 0]), of([INF, NAN])),
+        [np.log(2), NAN],
+    ),
+    "cross_entropy of nn": (lambda of: F.cross_entropy(of(np.zeros((1, 2))), of([[NAN, NAN]])), NAN),
+    "softmax of tf": (lambda of: tf.nn.softmax_cross_entropy_with_logits(of([[NAN, NAN]]), of([[0.0, 0]])), [NAN]),
+}
+
+
+@pytest.mark.parametrize("of", COMPUTED, indirect=True)
+@pytest.mark.parametrize("name", WEIGHTS)
+def test_weights_that_are_no_finite_numbers(name, of):
+    f, expected = WEIGHTS[name]
+    np.testing.assert_allclose(numbers(f(of)), expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("of", COMPUTED, indirect=True)
+def test_focal_loss_without_a_power_is_binary_cross_entropy(of):
+    x, z = of(np.array([NAN, 1000, -1000, 0, 1000, 740])), of(np.array([1.0, 1, 1, 0.5, 0, 1]))
+    found, expected = (
+        f(x, z, return_hess=True, reduction="none") for f in (lambda *a, **k: focal(*a, gamma=0, **k), bce)
+    )
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_allclose(numbers(one), numbers(other), rtol=1e-12, atol=1e-300)
+
+
+INTEGERS = {
+    "softmin": lambda x: F.softmin(x, dim=0),
+    "softplus": lambda x: F.softplus(x, beta=2),
+    "silu": lambda x: tf.nn.silu(x, beta=2),
+    "silu, beta 1": F.silu,
+    "xlogy": lambda x: tf.math.xlogy(x, x + x * 0),
+    "softmax_cross_entropy": lambda x: tf.nn.softmax_cross_entropy_with_logits(x, x, axis=0),
+    "weighted_cross_entropy": lambda x: tf.nn.weighted_cross_entropy_with_logits(x, x, 2),
+    "BCE": lambda x: F.binary_cross_entropy_with_logits(x, x, x),
+    "KL": lambda x: F.kl_div(x, x, reduction="sum"),
+}
+
+
+@pytest.mark.parametrize("dtype", ["?", "u1", "i1", "i8"])
+@pytest.mark.parametrize("name", INTEGERS)
+def test_integers_are_real_numbers_before_arithmetic(name, dtype, of):
+    if (name, dtype) == ("xlogy", "?"):
+        pytest.skip("bools cannot be added")
+    x = np.array([0, 1] if dtype == "?" else [0, 1, 100], dtype)
+    expected = INTEGERS[name](x.astype(float))
+    got = numbers(INTEGERS[name](of(x)))
+    default = np.float32 if of.package == "torch" else np.float64
+    assert got.dtype == default
+    np.testing.assert_allclose(got, expected, rtol=4 * np.finfo(default).eps, atol=1e-37)
+    np.testing.assert_allclose(INTEGERS[name](x), expected, rtol=1e-15)
+
+
+def test_labels_too_large_for_signed_integers_are_wrong(of):
+    with pytest.raises(ValueError, match=r"targets\[0\] is 18446744073709551516, but"):
+        fastlog.cross_entropy(of(np.zeros((1, 3))), of(np.array([2**64 - 100], np.uint64)))
+    with pytest.raises(ValueError, match="ignore_index is for labels"):
+        fastlog.cross_entropy(of(np.zeros((1, 3))), of(np.full((1, 3), 1 / 3)), ignore_index=1)
+
+
+@pytest.mark.parametrize("beta", [1e-3, 2.5, 100.0, 1e30, 1e300, -2.5, -1e300])
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_no_beta_overflows(beta, dtype, of):
+    if dtype == np.float16 and of.package == "array_api_strict":
+        pytest.skip("the standard has no float16")
+    x = np.array([1000.0, -1000, 7, -0.5, 1e-3, 0, INF, -INF, NAN], dtype)
+    wide = x.astype(np.longdouble)
+    with np.errstate(all="ignore"):
+        softplus = (np.logaddexp(0, beta * wide) / beta).astype(dtype)
+        silu = (wide * np.exp(-np.logaddexp(0, -beta * wide))).astype(dtype)
+    silu[7 if beta > 0 else 6] = np.copysign(0, -beta)
+    for f, expected in ((F.softplus, softplus), (tf.nn.silu, silu)):
+        for got in (numbers(f(of(x), beta=beta)), f(x, beta=beta)):
+            assert got.dtype == dtype
+            tiny = max(np.finfo(dtype).tiny, 1e-305)  # JAX has no subnormal numbers
+            np.testing.assert_allclose(got, expected, rtol=4 * np.finfo(dtype).eps, atol=tiny)
+            np.testing.assert_array_equal(np.signbit(got[:8]), np.signbit(expected[:8]))
+
+
+def test_beta_that_is_no_finite_number(of):
+    x = np.array([-1.0, 0, 2, INF, -INF])
+    for a in (x, of(x)):
+        for f in (F.softplus, tf.nn.silu):
+            np.testing.assert_array_equal(numbers(f(a, beta=INF)), [0, 0, 2, INF, 0])
+            assert np.isnan(numbers(f(a, beta=NAN))).all()
+
+
+def test_a_result_is_another_array(of):
+    x = of(np.array([1.0]))
+    for y in (
+        fastlog.logsumexp(x, axis=()),
+        fastlog.logsumexp(x, axis=(), where=of(np.array([True]))),
+        fastlog.logcumsumexp(x),
+        fastlog.logcumsumexp(x, 0),
+    ):
+        assert y is not x
+        assert numbers(y) == 1
+        if of.package != "jaxlib":
+            assert not np.shares_memory(numbers(y), numbers(x))
+    empty = of(np.zeros((0, 3)))
+    assert fastlog.softmax(empty) is not empty
+
+
+def test_signs_of_zero(of):
+    x = of(np.array([-1000.0, -INF, 1000, INF]))
+    for f, expected in (
+        (F.softplus, [False] * 4),
+        (F.sigmoid, [False] * 4),
+        (F.logsigmoid, [True] * 4),
+        (F.silu, [True, True, False, False]),
+        (F.mish, [True, True, False, False]),
+        (lambda a: F.softplus(a, -3.0), [True] * 4),
+    ):
+        np.testing.assert_array_equal(np.signbit(numbers(f(x))), expected)
+    np.testing.assert_array_equal(numbers(F.silu(x)), [0, 0, 1000, INF])
+    zero, y = of(np.array([0.0, -0.0, 0, 0])), of(np.array([0.5, 2, 0, -1]))
+    for got in (tf.math.xlogy(zero, y), tf.math.xlog1py(zero, y - 1)):
+        assert not np.signbit(numbers(got)).any()
+
+
+HALVES = {
+    "BCE": (lambda of: bce(of(np.full(10000, 8.0)), of(np.zeros(10000))), 8.000335),
+    "sum of BCE": (lambda of: bce(of(np.full(100, 8.0)), of(np.zeros(100)), reduction="sum"), 800.03354),
+    "focal": (lambda of: focal(of(np.full(70000, 8.0)), of(np.zeros(70000)), gamma=0), 8.000335),
+    "cross_entropy": (lambda of: F.cross_entropy(of(np.zeros((70000, 2))), of(np.zeros(70000, int))), np.log(2)),
+    "weighted": (
+        lambda of: F.cross_entropy(of(np.zeros((70000, 2))), of(np.zeros(70000, int)), of(np.ones(2))),
+        np.log(2),
+    ),
+    "probabilities": (
+        lambda of: fastlog.cross_entropy(of(np.zeros((70000, 2))), of(np.full((70000, 2), 0.5))),
+        np.log(2),
+    ),
+    "nll_loss": (lambda of: fastlog.nll_loss(of(np.full((70000, 2), -2.0)), of(np.zeros(70000, int))), 2),
+    "kl": (lambda of: fastlog.kl_divergence(of(np.full((70000, 1), -2.0)), of(np.ones((70000, 1)))), 2),
+    "kl_div": (lambda of: F.kl_div(of(np.full((70000, 1), -2.0)), of(np.ones(1)), reduction="batchmean"), 2),
+    "logsumexp": (lambda of: fastlog.logsumexp(of(np.zeros(70000))), np.log(70000)),
+    "logsumexp, where": (lambda of: fastlog.logsumexp(of(np.zeros(70000)), b=of(np.ones(1))), np.log(70000)),
+    "logmeanexp": (lambda of: fastlog.logmeanexp(of(np.zeros(70000))), 0),
+    "logcumsumexp": (lambda of: fastlog.logcumsumexp(of(np.zeros(70000)))[-1], np.log(70000)),
+    "softmax": (lambda of: fastlog.softmax(of(np.zeros(3000)))[0], 1 / 3000),
+    "softmin": (lambda of: F.softmin(of(np.zeros(3000)), 0)[0], 1 / 3000),
+    "log_softmax": (lambda of: fastlog.log_softmax(of(np.zeros(70000)))[0], -np.log(70000)),
+    "softplus": (lambda of: F.softplus(of(np.array([1000.0])), beta=100)[0], 1000),
+}
+
+
+@pytest.mark.parametrize("kind", ["float16", "bfloat16"])
+@pytest.mark.parametrize("of", COMPUTED[1:] + ["torch"], indirect=True)
+@pytest.mark.parametrize("name", HALVES)
+def test_halves_are_summed_and_counted_in_more_digits(name, of, kind):
+    f, expected = HALVES[name]
+    half = getattr(library("jax" if of.package == "jaxlib" else "torch"), kind)
+
+    def narrow(a):
+        y = of(a)
+        return y if numbers(y).dtype.kind == "i" else y.astype(half) if of.package == "jaxlib" else y.to(half)
+
+    got = f(narrow)
+    assert got.dtype == half
+    value = float(got.detach() if of.package == "torch" else got)
+    np.testing.assert_allclose(value, expected, rtol={"float16": 2**-11, "bfloat16": 2**-8}[kind], atol=1e-7)
+
+
+def test_weights_of_more_digits_widen_halves():
+    jnp = library("jax")
+    assert fastlog.logsumexp(jnp.zeros(3, jnp.float16), b=jnp.ones(3)).dtype == jnp.float64
+    assert tf.math.xlogy(jnp.zeros(3, jnp.float16), jnp.ones(3, jnp.float32)).dtype == jnp.float32
+    assert tf.math.xlogy(jnp.zeros(3, jnp.float16), 2).dtype == jnp.float16
+    assert fastlog.logsumexp(jnp.zeros(3), dtype=jnp.bfloat16).dtype == jnp.bfloat16
+    assert fastlog.softmax(jnp.zeros(3, jnp.float16), dtype="float32").dtype == jnp.float32
+
+
+def test_other_arguments_have_no_mask(of):
+    masked, x = np.ma.array([1.0, 2, 3], mask=[False, True, False]), of(np.zeros((2, 3)))
+    for f in (
+        lambda: fastlog.cross_entropy(x, of(np.array([0, 1])), masked),
+        lambda: fastlog.cross_entropy(x, np.ma.array([0, 1], mask=[True, False])),
+        lambda: bce(x, of(np.zeros((2, 3))), masked),
+        lambda: bce(x, np.ma.array(np.zeros((2, 3)), mask=np.eye(2, 3))),
+        lambda: F.kl_div(x, masked, reduction="sum"),
+        lambda: F.cross_entropy(x, np.ma.array([0, 1], mask=[True, False])),
+        lambda: tf.nn.softmax_cross_entropy_with_logits(np.ma.array(np.eye(2, 3), mask=np.eye(2, 3)), x),
+    ):
+        with pytest.raises(TypeError, match="masked"):
+            f()
+    whole = np.ma.array([1.0, 2, 3])
+    np.testing.assert_allclose(numbers(fastlog.cross_entropy(x, of(np.array([0, 1])), whole)), np.log(3), rtol=1e-12)
+
+
+@pytest.mark.parametrize("of", COMPUTED, indirect=True)
+def test_where_is_bool(of):
+    for f in (fastlog.logsumexp, fastlog.logmeanexp, fastlog.softmax, fastlog.log_softmax):
+        with pytest.raises(TypeError, match="where must be an array of bool"):
+            f(of(np.zeros(3)), where=of(np.array([0, 1, 1])))
+        with pytest.raises(TypeError, match="masked"):
+            f(of(np.zeros(3)), where=np.ma.array([True, True, False], mask=[True, False, False]))
+
+
+@pytest.mark.parametrize("reduction", ["sum", "batchmean", "none", "mean"])
+@pytest.mark.parametrize("shapes", [((2, 3), (3,)), ((3,), (2, 3)), ((1, 3), (2, 3)), ((2, 1), (2, 3)), ((2, 3), ())])
+@pytest.mark.filterwarnings("ignore:reduction:UserWarning")
+def test_divergence_of_shapes_that_broadcast(shapes, reduction, of):
+    rng = np.random.default_rng(3)
+    q, p = (rng.random(shape) for shape in shapes)
+    expected = F.kl_div(q, p, reduction=reduction)
+    got = F.kl_div(of(q), of(np.asarray(p)), reduction=reduction)
+    assert got.shape == np.shape(expected)
+    np.testing.assert_allclose(numbers(got), expected, rtol=1e-12)
+    if importlib.util.find_spec("torch"):
+        torch = library("torch")
+        theirs = torch.nn.functional.kl_div(torch.asarray(q), torch.asarray(p), reduction=reduction)
+        np.testing.assert_allclose(expected, theirs, rtol=1e-12)
+
+
+def test_the_first_argument_may_be_named_last(of):
+    x, z = of(calls.X), of(calls.P)
+    assert numbers(fastlog.logmeanexp(axis=0, a=of(np.zeros(1)))) == 0
+    assert numbers(focal(targets=z, gamma=1, logits=x)) == numbers(focal(x, z, gamma=1))
+
+
 def test_elements_alone(of):
     x, some = of(np.array([0.0, -np.inf, np.nan])), of(np.array([True, True, False]))
     np.testing.assert_array_equal(numbers(fastlog.softmax(x, axis=(), where=some)), [1, np.nan, 0])
@@ -224,6 +634,38 @@ def test_jax_compiles_and_maps():
     np.testing.assert_allclose(jax.vmap(fastlog.logsumexp)(x), fastlog.logsumexp(calls.X, axis=1))
     wrong = jax.jit(lambda a, b: fastlog.cross_entropy(a, b, reduction="none"))(x, y.at[3].set(16))
     np.testing.assert_array_equal(np.isnan(wrong), np.arange(15) == 3)  # which nothing can raise there
+
+
+OPTIONS = {  # of numbers that a compiler does not know: the value, one that does not fit, and a function
+    "temperature": (2.5, -1.0, lambda x, t: fastlog.softmax(x, temperature=t)),
+    "temperature of log_softmax": (2.5, 0.0, lambda x, t: fastlog.log_softmax(x, temperature=t)),
+    "gamma": (1.7, -1.0, lambda x, g: focal(x, x * 0, gamma=g)),
+    "gamma of saturated": (0.0, -1.0, lambda x, g: focal(x + 1000, x * 0, gamma=g)),
+    "alpha": (0.25, 2.0, lambda x, a: focal(x, x * 0, a)),
+    "label_smoothing": (0.1, 1.5, lambda x, e: fastlog.cross_entropy(x, LABELS_OF_X, label_smoothing=e)),
+    "label_smoothing of BCE": (0.1, -0.5, lambda x, e: bce(x, x * 0, label_smoothing=e)),
+    "beta of softplus": (3.0, NAN, F.softplus),
+    "beta of silu": (3.0, NAN, tf.nn.silu),
+}
+LABELS_OF_X = np.abs(calls.LABELS) % 16
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_jax_traces_options(name):
+    jnp, jax = library("jax"), sys.modules["jax"]
+    value, wrong, f = OPTIONS[name]
+    x = jnp.asarray(calls.X, jnp.float32)
+    expected, got = f(calls.X, value), jax.jit(f)(x, value)
+    assert got.dtype == jnp.float32
+    assert jax.jit(f)(x, jnp.float64(value)).dtype == jnp.float32
+    np.testing.assert_allclose(got, expected, rtol=2e-4)
+    assert np.isnan(jax.jit(f)(x, wrong)).all()  # which nothing can raise there
+    if not np.isnan(wrong):
+        for number in (wrong, jnp.asarray(wrong)):
+            with pytest.raises(ValueError, match=name.partition(" ")[0]):
+                f(x, number)
+    with pytest.raises(TypeError, match="must be a number"):
+        f(x, jnp.ones(2))
 
 
 def test_torch_runs_on_our_kernels_where_it_can():
@@ -262,6 +704,83 @@ def test_torch_keeps_what_numpy_lacks():
     assert second.shape == (2, 3, 2, 3)
 
 
+def test_integers_of_torch_have_its_default_dtype():
+    torch = library("torch")
+    x = torch.asarray([0, 1])
+    for default in (torch.float32, torch.float64):
+        torch.set_default_dtype(default)
+        try:
+            for f in (F.sigmoid, F.softplus, F.silu, fastlog.softmax, fastlog.logsumexp, lambda a: F.softmin(a, 0)):
+                assert f(x).dtype == f(x.to(torch.uint8)).dtype == f(x.to("meta")).dtype == default
+                assert torch.func.vmap(f)(x[None]).dtype == default
+        finally:
+            torch.set_default_dtype(torch.float32)
+    assert fastlog.softmax(x, dtype=torch.float64).dtype == torch.float64
+
+
+@pytest.mark.parametrize("gradient", [False, True])
+@pytest.mark.parametrize("name", ["float16", "bfloat16", "float32", "float64"])
+def test_autocast(name, gradient):
+    torch = library("torch")
+    x, p = (torch.zeros(4, 3, dtype=getattr(torch, name), requires_grad=gradient) for _ in range(2))
+    y = torch.asarray([0, 1, 2, 0])
+    losses = {
+        "cross_entropy": (x, y),
+        "nll_loss": (x, y),
+        "binary_cross_entropy_with_logits": (x, p.detach()),
+        "kl_div": (x, p.detach()),
+    }
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        for loss, arguments in losses.items():
+            ours, theirs = (getattr(door, loss)(*arguments, reduction="sum") for door in (F, torch.nn.functional))
+            assert ours.dtype == theirs.dtype
+            assert torch.allclose(ours, theirs)
+            if gradient:
+                assert torch.autograd.grad(ours, x)[0].dtype == x.dtype
+        assert focal(x, p.detach()).dtype == (x.dtype if name == "float64" else torch.float32)
+        assert F.softmax(x, 1).dtype == torch.nn.functional.softmax(x, 1).dtype
+
+
+@pytest.mark.parametrize("name", ["SiLU", "Mish"])
+def test_torch_in_place(name):
+    torch = library("torch")
+    ours, theirs = getattr(nn, name)(inplace=True), getattr(torch.nn, name)(inplace=True)
+    leaf = torch.ones(3, requires_grad=True)
+    for module in (ours, theirs):
+        with pytest.raises(RuntimeError, match="leaf Variable that requires grad"):
+            module(leaf)
+    found = []
+    for module in (ours, theirs):
+        x = torch.linspace(-3, 3, 7, dtype=torch.float64, requires_grad=True)
+        y = x * 1
+        assert module(y) is y
+        y.sum().backward()
+        found.append((y.detach(), x.grad))
+    torch.testing.assert_close(found[0], found[1], rtol=1e-12, atol=1e-15)
+    plain = torch.ones(2)
+    assert ours(plain) is plain
+    with pytest.raises(TypeError, match="int64"):
+        ours(torch.ones(2, dtype=torch.int64))
+    with pytest.raises(TypeError, match=r"inplace=True is for arrays of NumPy and tensors of torch, not for jax"):
+        ours(library("jax").ones(2))
+
+
+def test_torch_second_derivatives():
+    torch = library("torch")
+    x, z = torch.tensor([0.0, -2, 3, 50], dtype=torch.float64), torch.tensor([0.0, 1, 0.5, 1], dtype=torch.float64)
+    for f in (
+        lambda a: F.softplus(a).sum(),
+        lambda a: F.softplus(a, 2.5).sum(),
+        lambda a: F.silu(a).sum(),
+        lambda a: bce(a, z),
+        lambda a: focal(a, z, gamma=0),
+        lambda a: fastlog.softmax(a.reshape(2, 2), (0, 1))[0, 0],
+    ):
+        hessian = torch.func.hessian(f)(x)
+        rows = torch.stack([torch.func.grad(f)(x + h) - torch.func.grad(f)(x - h) for h in 1e-5 * torch.eye(4)]) / 2e-5
+        torch.testing.assert_close(hessian, rows.double(), rtol=1e-6, atol=1e-9)
+
+
 def test_what_is_not_installed_is_named(monkeypatch):
     torch = library("torch")
     monkeypatch.setitem(sys.modules, "array_api_compat", None)
@@ -287,6 +806,7 @@ def test_cupy_is_asked_by_the_names_of_its_documentation(monkeypatch):
 
     cupy = types.ModuleType("cupy")
     cupy.isdtype = lambda dtype, kind: kind == "real floating"
+    cupy.finfo = np.finfo
     special = types.ModuleType("cupyx.scipy.special")
     for name in ("logsumexp", "softmax", "log_softmax", "expit", "log_expit"):
         setattr(special, name, record(name))

@@ -54,6 +54,8 @@ def of_any_array(function: _F) -> _F:
         if type(a) is not np.ndarray:
             module = library_of(a)
             if module is not None:
+                if not args:
+                    args, kwargs = (a,), {key: value for key, value in kwargs.items() if key != first}
                 return import_module(f"fastlog._other.{module}").call(name, args, kwargs)
         return function(*args, **kwargs)
 

@@ -12,7 +12,6 @@ import numpy as np
 
 import fastlog as _fastlog
 from fastlog._other import elementwise as _elementwise
-from fastlog._other import library_of as _library_of
 
 _R = TypeVar("_R", bound=str)
 
@@ -45,12 +44,12 @@ def sigmoid(input: Any) -> Any:
 
 def silu(input: Any, inplace: bool = False) -> Any:
     """Return x sigmoid(x), elementwise; see `fastlog.silu`."""
-    return _elementwise.silu(input, out=input) if inplace else _elementwise.silu(input)
+    return _elementwise.in_place("silu", input) if inplace else _elementwise.silu(input)
 
 
 def mish(input: Any, inplace: bool = False) -> Any:
     """Return x tanh(softplus(x)), elementwise; see `fastlog.mish`."""
-    return _elementwise.mish(input, out=input) if inplace else _elementwise.mish(input)
+    return _elementwise.in_place("mish", input) if inplace else _elementwise.mish(input)
 
 
 def softplus(input: Any, beta: float = 1, threshold: float = 20) -> Any:
@@ -59,15 +58,7 @@ def softplus(input: Any, beta: float = 1, threshold: float = 20) -> Any:
     `threshold` is accepted for compatibility and not needed: the result is exact for every x, where torch returns x
     from beta x > threshold on.
     """
-    if beta == 1:
-        return _elementwise.softplus(input)
-    if _library_of(input):
-        return _elementwise.softplus(input * beta) / beta
-    # What is linear stands apart, so that an overflow of beta x does no harm.
-    with np.errstate(over="ignore"):
-        scaled = np.abs(np.multiply(input, beta))
-    linear = np.maximum(input, 0) if beta > 0 else np.minimum(input, 0)
-    return linear + _fastlog.softplus(-scaled) / beta
+    return _elementwise.softplus(input, beta)
 
 
 def softmax(input: Any, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Any:
@@ -77,7 +68,7 @@ def softmax(input: Any, dim: int | None = None, _stacklevel: int = 3, dtype: Any
 
 def softmin(input: Any, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Any:
     """Softmax of -x over the axis `dim`, computed in `dtype` if given; see `fastlog.softmax`."""
-    return softmax(-input if _library_of(input) else np.negative(input), dim, _stacklevel + 1, dtype)
+    return softmax(-_elementwise.floating("softmin", input), dim, _stacklevel + 1, dtype)
 
 
 def log_softmax(input: Any, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Any:
@@ -151,16 +142,14 @@ def kl_div(
     if reduction == "mean":
         message = "reduction='mean' divides by the number of elements; the divergence's own mean is 'batchmean'"
         warnings.warn(message, UserWarning, stacklevel=2)
-    if np.shape(input) == np.shape(target):
-        return _fastlog.kl_divergence(input, target, log_target=log_target, axis=(), reduction=reduction)
-    if _library_of(input):
-        raise ValueError(f"kl_div: the shapes {tuple(input.shape)} and {tuple(np.shape(target))} differ")
     rows = (*np.shape(input), 1)[0]
-    input, target = np.broadcast_arrays(input, target, subok=True)  # which keeps masks: they are refused
-    if reduction != "batchmean":
+    if np.shape(input) != np.shape(target):
+        input, target = _elementwise.broadcast("kl_div", input, target)
+    n = (*np.shape(input), 1)[0]
+    if reduction != "batchmean" or n == rows:
         return _fastlog.kl_divergence(input, target, log_target=log_target, axis=(), reduction=reduction)
-    total = _fastlog.kl_divergence(input, target, log_target=log_target, reduction="sum")
-    return total / total.dtype.type(rows)
+    mean = _fastlog.kl_divergence(input, target, log_target=log_target, axis=(), reduction=reduction if n else "sum")
+    return mean * (n / rows)
 
 
 def legacy_reduction(

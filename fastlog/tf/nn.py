@@ -30,10 +30,7 @@ __all__ = [
 
 def silu(features: Any, beta: float = 1.0) -> Any:
     """Return x sigmoid(beta x), elementwise; see `fastlog.silu`."""
-    if beta == 1:
-        return _elementwise.silu(features)
-    x = features if _library_of(features) else np.asanyarray(features)
-    return x * _elementwise.sigmoid(x * beta)
+    return _elementwise.silu(features, beta)
 
 
 swish = silu
@@ -69,11 +66,11 @@ def softmax_cross_entropy_with_logits(labels: Any, logits: Any, axis: int = -1, 
     Labels are broadcast to the shape of the logits.
     """
     labels, logits = _both(labels, logits)
+    probabilities = _elementwise.floating(
+        "softmax_cross_entropy_with_logits", labels
+    )  # which keeps masks: they are refused
     if _library_of(logits):
-        return _fastlog.cross_entropy(logits, labels * 1.0, None, None, "none", axis=axis)
-    probabilities = np.asanyarray(labels)  # which keeps masks: they are refused
-    if probabilities.dtype.kind in "biu":  # one-hot
-        probabilities = probabilities.astype(np.float64)
+        return _fastlog.cross_entropy(logits, probabilities, None, None, "none", axis=axis)
     if probabilities.ndim == np.ndim(logits) and probabilities.shape != np.shape(logits):
         try:
             probabilities = np.broadcast_to(probabilities, np.shape(logits), subok=True)
