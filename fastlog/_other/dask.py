@@ -17,7 +17,7 @@ import numpy as np
 
 from fastlog._arrays import REDUCTIONS, as_axes, cast, check_reduction, working_dtype
 from fastlog._other import public
-from fastlog._running import LogSumExp, Parts, exp_of_difference, finished, merged
+from fastlog._running import Sums, finished, log_of, merged, share_of, sums_of_chunk
 
 _Function = Callable[..., Any]
 
@@ -99,11 +99,11 @@ def _one_per_block(x: Any, axes: tuple[int, ...]) -> tuple[tuple[int, ...], ...]
 
 # ---- sums of exponentials ----
 
-_PARTS = np.dtype([(part, np.float64) for part in Parts._fields])
+_SUMS = np.dtype([(field, np.float64) for field in Sums._fields])
 
 
 def _sum(x: Any, axis: Any, b: Any, where: Any, keepdims: bool) -> tuple[Any, np.dtype[Any]]:
-    """Return the parts of the sums over the axes, as an array of structures, and the dtype of results."""
+    """Return the sums over the axes, as an array of structures, and the dtype of results."""
     number = b if isinstance(b, (int, float)) else None
     weight = None if b is None or number is not None else _as_dask(b)
     dtype = np.result_type(x, *[w for w in (number, weight) if w is not None])
@@ -111,36 +111,35 @@ def _sum(x: Any, axis: Any, b: Any, where: Any, keepdims: bool) -> tuple[Any, np
     x, weight, where = _alike(x, weight, where)
     axes = as_axes(axis, x.ndim)
     options = {"axes": axes, "number": number, "chunks": _one_per_block(x, axes)}
-    parts = _by_block(_sum_of_block, x, weight, where, dtype=_PARTS, **options)
+    sums = _by_block(_sum_of_block, x, weight, where, dtype=_SUMS, **options)
     if axes:
-        parts = da.reduction(
-            parts,
+        sums = da.reduction(
+            sums,
             chunk=_unchanged,
             combine=_merge,
             aggregate=_merge,
             axis=axes,
             keepdims=keepdims,
-            dtype=_PARTS,
+            dtype=_SUMS,
             concatenate=False,
-            meta=np.empty((0,) * (x.ndim if keepdims else x.ndim - len(axes)), _PARTS),
+            meta=np.empty((0,) * (x.ndim if keepdims else x.ndim - len(axes)), _SUMS),
         )
-    return parts, dtype
+    return sums, dtype
 
 
 def _sum_of_block(x: Any, weight: Any, where: Any, axes: tuple[int, ...], number: float | None) -> np.ndarray:
-    b = number if weight is None else weight
-    return _packed(LogSumExp(axes, keepdims=True).update(x, b, where=where).parts)
+    return _packed(sums_of_chunk("logsumexp", x, number if weight is None else weight, where, axes, True)[0])
 
 
-def _packed(parts: Parts) -> np.ndarray:
-    packed = np.empty(parts.max.shape, _PARTS)
-    for name, part in zip(Parts._fields, parts, strict=True):
+def _packed(sums: Sums) -> np.ndarray:
+    packed = np.empty(sums.max.shape, _SUMS)
+    for name, part in zip(Sums._fields, sums, strict=True):
         packed[name] = part
     return packed
 
 
-def _unpacked(packed: np.ndarray) -> Parts:
-    return Parts(*[packed[name] for name in Parts._fields])
+def _unpacked(packed: np.ndarray) -> Sums:
+    return Sums(*[packed[name] for name in Sums._fields])
 
 
 def _unchanged(block: np.ndarray, axis: Any, keepdims: bool) -> np.ndarray:
@@ -160,27 +159,27 @@ def _merge(blocks: Any, axis: Any, keepdims: bool) -> np.ndarray:
     return packed if keepdims else packed.squeeze(axis)
 
 
-def _finished(parts: Any, what: str, dtype: np.dtype[Any], x: Any) -> Any:
+def _finished(sums: Any, what: str, dtype: np.dtype[Any], x: Any) -> Any:
     """Return what is asked of sums; sums of nothing but masked elements of `x` are masked."""
     masked = isinstance(x._meta, np.ma.MaskedArray)
-    return _by_block(partial(_finished_block, what=what, of=dtype, masked=masked), parts, dtype=dtype)
+    return _by_block(partial(_finished_block, what=what, of=dtype, masked=masked), sums, dtype=dtype)
 
 
 def _finished_block(packed: np.ndarray, what: str, of: np.dtype[Any], masked: bool) -> np.ndarray:
-    y = finished(_unpacked(packed), what, of)
+    y = finished(_unpacked(packed), of, what)
     return np.ma.array(y, mask=packed["elements"] == 0) if masked else y
 
 
 def _logsumexp(function: _Function, x: Any, axis: Any, b: Any, keepdims: bool, return_sign: bool, where: Any) -> Any:
-    parts, dtype = _sum(x, axis, b, where, keepdims)
+    sums, dtype = _sum(x, axis, b, where, keepdims)
     if not return_sign:
-        return _finished(parts, "value", dtype, x)
-    return _finished(parts, "size", dtype, x), _finished(parts, "sign", dtype, x)
+        return _finished(sums, "value", dtype, x)
+    return _finished(sums, "size", dtype, x), _finished(sums, "sign", dtype, x)
 
 
 def _logmeanexp(function: _Function, x: Any, axis: Any, b: Any, keepdims: bool, where: Any) -> Any:
-    parts, dtype = _sum(x, axis, b, where, keepdims)
-    return _finished(parts, "mean", dtype, x)
+    sums, dtype = _sum(x, axis, b, where, keepdims)
+    return _finished(sums, "mean", dtype, x)
 
 
 def _logcumsumexp(function: _Function, x: Any, axis: Any, reverse: bool, exclusive: bool) -> Any:
@@ -216,14 +215,14 @@ def _normalized(
     if where is not None:
         x, where = _alike(x, _fitting(where, x))
     x = x if temperature == 1 else x / x.dtype.type(temperature)
-    parts, _ = _sum(x, axis, None, where, True)
+    sums, _ = _sum(x, axis, None, where, True)
     if all(x.numblocks[k] == 1 for k in axes):
         y = _by_block(partial(_normalized_block, function, axes=axes), x, where, dtype=x.dtype)
     else:
-        y = _by_block(partial(_share_of_block, function, axes=axes), x, parts, where, dtype=x.dtype)
+        y = _by_block(partial(_share_of_block, function, axes=axes), x, sums, where, dtype=x.dtype)
     if not return_lse:
         return y
-    lse = _finished(parts, "value", x.dtype, x)
+    lse = _finished(sums, "value", x.dtype, x)
     return y, lse.squeeze(axes) if axes else lse
 
 
@@ -232,30 +231,29 @@ def _normalized_block(function: _Function, x: Any, where: Any, axes: tuple[int, 
 
 
 def _share_of_block(
-    function: _Function, x: np.ndarray, parts: np.ndarray, where: Any, axes: tuple[int, ...]
+    function: _Function, x: np.ndarray, packed: np.ndarray, where: Any, axes: tuple[int, ...]
 ) -> np.ndarray:
-    """Softmax or log_softmax of a part of longer rows, given the sums over all of them, exp(max) (1 + rest).
+    """Softmax or log_softmax of a part of longer rows, given the sums over all of them.
 
-    log_softmax is (x - max) - log1p(rest), where the maximum is exact: it has the error of these two roundings. softmax
-    is that of the block, times the block's share of the row, exp(m - max) (1 + r) / (1 + rest) with the block's own m
-    and r: 2 ulp of the former and up to 4 of the latter.
+    log_softmax is (x - max) - log(sum / exp(max)), where the maximum is exact: it has the error of these two roundings.
+    softmax is that of the block, times the block's share of the row: 2 ulp of the former and up to 4 of the latter.
     """
     working = working_dtype(x.dtype)
-    top, rest = parts["max"], parts["rest"]
+    sums = _unpacked(packed)
     y: np.ndarray
     with np.errstate(all="ignore"):
         if function.__name__ == "log_softmax":
-            y = np.subtract(x, top.astype(working), dtype=working)
-            y -= np.log1p(rest).astype(working)
+            _, (log, correction), _ = log_of(sums)
+            y = np.subtract(x, sums.max.astype(working), dtype=working)
+            y -= (log + correction).astype(working)
             empty = -np.inf
         else:
-            own = LogSumExp(axes, keepdims=True).update(x, where=where).parts
-            share = exp_of_difference(own.max, top) * ((1 + own.rest) / (1 + rest))
-            share = np.where(top == np.inf, np.nan, share)
+            own = sums_of_chunk(function.__name__, x, None, where, axes, True)[0]
+            share = np.where(sums.max == np.inf, np.nan, share_of(own, sums))
             y = np.empty(x.shape, working)
             function(x if x.dtype == working else x.astype(working), axes, where=where, out=y)
             y *= share.astype(working)
-            nothing = (own.max == -np.inf) & np.isfinite(top) & ~np.isnan(rest)
+            nothing = (own.max == -np.inf) & np.isfinite(sums.max) & ~np.isnan(sums.high)
             np.copyto(y, 0, where=nothing)
             empty = 0.0
         y = cast(y, x.dtype)
