@@ -391,12 +391,14 @@ def logcumsumexp(
     (along,) = as_axes((axis,), max(x.ndim, 1))
     x = np.atleast_1d(x)
     if out is None:
-        out = np.empty(x.shape, x.dtype)
+        y = np.empty(x.shape, x.dtype)
     elif not isinstance(out, np.ndarray) or out.shape != x.shape or out.dtype != x.dtype:
         raise ValueError(f"logcumsumexp: out must be an ndarray of the shape {x.shape} and of {x.dtype}")
+    else:
+        y = np.ma.getdata(out)
     before = (slice(None),) * along
     step = -1 if reverse else 1
-    source, target = x[(*before, slice(None, None, step))], out[(*before, slice(None, None, step))]
+    source, target = x[(*before, slice(None, None, step))], y[(*before, slice(None, None, step))]
     first = target[(*before, slice(0, 1))]
     if exclusive:
         source, target = source[(*before, slice(None, -1))], target[(*before, slice(1, None))]
@@ -404,4 +406,9 @@ def logcumsumexp(
         _accumulate(source, axis=along, out=target)
     if exclusive:
         first[...] = -np.inf
-    return out
+    mask = np.ma.getmaskarray(a).reshape(x.shape) if isinstance(a, np.ma.MaskedArray) else None
+    if isinstance(out, np.ma.MaskedArray):
+        out.mask = False if mask is None else mask
+    if out is not None:
+        return out
+    return y if mask is None else np.ma.array(y, mask=mask)

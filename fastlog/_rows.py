@@ -7,7 +7,17 @@ from typing import Any
 
 import numpy as np
 
-from fastlog._arrays import as_array, as_axes, by_stride, cast, deliver, from_rows, to_rows, working_dtype
+from fastlog._arrays import (
+    as_array,
+    as_axes,
+    by_stride,
+    cast,
+    deliver,
+    from_rows,
+    refuse_mask,
+    to_rows,
+    working_dtype,
+)
 from fastlog._core import INDEX, run_over
 
 _ALL = np.ones((), np.bool)
@@ -32,7 +42,8 @@ def _as_dtype(name: str, x: np.ndarray, dtype: Any) -> np.ndarray:
     wanted = np.dtype(dtype)
     if wanted.kind not in "fc" and wanted.name != "bfloat16":
         raise TypeError(f"{name}: dtype must be a floating point or complex dtype, not {wanted}")
-    return cast(x, wanted)
+    with np.errstate(under="ignore"):
+        return x.astype(wanted, copy=False)
 
 
 def included(name: str, a: Any, where: Any, dtype: Any) -> tuple[np.ndarray, np.ndarray | None]:
@@ -40,6 +51,7 @@ def included(name: str, a: Any, where: Any, dtype: Any) -> tuple[np.ndarray, np.
     x = _as_dtype(name, as_array(name, a), dtype)
     include = np.asarray(~np.ma.getmaskarray(a)) if isinstance(a, np.ma.MaskedArray) else None
     if where is not None:
+        refuse_mask(name, "where", where)
         where = np.asarray(where)
         if where.dtype != bool:
             raise TypeError(f"{name}: where must be an array of bool, not of {where.dtype}")
@@ -84,10 +96,16 @@ def sum_of_exponentials(
     if return_sign:
         y = y.real
     if isinstance(a, np.ma.MaskedArray):
-        none = np.all(np.broadcast_to(np.ma.getmaskarray(a), shape), axis=axes, keepdims=keepdims)
-        y, sign = np.ma.array(y, mask=none), np.ma.array(sign, mask=none)
+        y, sign = (masked_sum(part, a, shape, axes, keepdims) for part in (y, sign))
     first = deliver(y, out)
     return (first, deliver(sign, None)) if return_sign else first
+
+
+def masked_sum(
+    y: np.ndarray, a: np.ma.MaskedArray[Any, Any], shape: tuple[int, ...], axes: tuple[int, ...], keepdims: bool
+) -> np.ma.MaskedArray[Any, Any]:
+    """Return results of sums over the axes of `a`, as it is broadcast, masked where all of their elements are."""
+    return np.ma.array(y, mask=np.all(np.broadcast_to(np.ma.getmaskarray(a), shape), axis=axes, keepdims=keepdims))
 
 
 def _shares(
@@ -115,6 +133,7 @@ def as_weights(name: str, b: Any, dtype: np.dtype) -> np.ndarray:
     if type(b) is float and dtype.char in "fd":
         with np.errstate(all="ignore"):
             return np.asarray(b, dtype)
+    refuse_mask(name, "b", b)
     weights = as_array(name, b)
     narrow = type(b) in (int, float) or np.asarray(b).dtype == bool
     return weights.astype(np.result_type(dtype, b if type(b) in (int, float) else bool)) if narrow else weights
@@ -217,6 +236,7 @@ def normalize(
     """Softmax or log_softmax in every case that the short way leaves."""
     x, include = included(name, a, where, dtype)
     axes = as_axes(axis, x.ndim)
+    refuse_mask(name, "temperature", temperature)
     try:
         with np.errstate(all="ignore"):
             divisor = float(x.real.dtype.type(temperature))
@@ -240,6 +260,7 @@ def normalize(
     result: Any = y
     if isinstance(a, np.ma.MaskedArray):
         result = np.ma.array(y, mask=np.ma.getmaskarray(a))
+        lse = masked_sum(lse, a, x.shape, axes, False) if return_lse else lse
     result = out if result is out else deliver(result, out)
     return (result, deliver(lse, None)) if return_lse else result
 
@@ -277,14 +298,15 @@ def _normalize_into(
         return np.concatenate(parts) if return_lse else None
     source = x
     if include is not None or divisor != 1:
+        # In the layout of x / divisor, so that its rows are summed in the same way, which shows in the last bits.
+        source = y if include is not None or x.flags.c_contiguous else np.empty_like(x)
         if divisor == 1:
-            np.copyto(y, x)
+            np.copyto(source, x)
         else:
             with np.errstate(all="ignore"):
-                np.divide(x, x.dtype.type(divisor), out=y)
+                np.divide(x, x.dtype.type(divisor), out=source)
         if include is not None:
-            np.copyto(y, -np.inf, where=~include)
-        source = y
+            np.copyto(source, -np.inf, where=~include)
     made = run_over(INDEX[function], (source, y), axes)
     if made is None:  # no single stride leads through the axes: a copy in which one does
         rows = np.array(to_rows(source, axes), order="C")

@@ -285,7 +285,7 @@ def finished(sums: Sums, dtype: np.dtype[Any], what: str) -> np.ndarray:
         return cast(np.asarray(np.where(sign < 0, np.nan, y) if what in ("value", "mean") else y), dtype)
 
 
-_NOTHING = Sums(np.array(-np.inf), *[np.array(0.0) for _ in range(4)])
+NOTHING = Sums(np.array(-np.inf), *[np.array(0.0) for _ in range(4)])
 
 # An update puts a new state in place of the old one; this lock is held for the moment in which it does.
 _exchange = threading.Lock()
@@ -414,7 +414,7 @@ class LogSumExp:
     @property
     def parts(self) -> Parts:
         """The sum so far as arrays of float64: ``sign * exp(max) * (1 + rest)``, and the number of elements."""
-        return parts_of(_NOTHING if self._state is None else self._state[0])
+        return parts_of(NOTHING if self._state is None else self._state[0])
 
     @property
     def value(self) -> Any:
@@ -433,4 +433,4 @@ class LogSumExp:
 
     def _finished(self, what: str) -> Any:
         state = self._state
-        return finished(*((_NOTHING, np.dtype(np.float64)) if state is None else state), what)[()]
+        return finished(*((NOTHING, np.dtype(np.float64)) if state is None else state), what)[()]
