@@ -631,36 +631,62 @@ def run_over(int function, tuple arrays, axes, bint keepdims=False, target=None)
     return made
 
 
-def short_way_for_reduction(int function):
-    """Decorator of a function with logsumexp's arguments: plain arrays go straight to the loop of a reduction."""
+# The decorators below make functions of the public names and arguments, as Cython names a function in its own messages.
+
+
+def short_way_for_logsumexp(int function):
+    """Decorator: plain arrays go straight to the loop of a reduction."""
     if not runs_rows(function):
         raise ValueError(f"function {function} is not a reduction of rows")
 
     def decorate(general):
-        def short(a, axis=None, b=None, keepdims=False, return_sign=False, *, where=None, out=None, dtype=None):
+        def logsumexp(a, axis=None, b=None, keepdims=False, return_sign=False, *, where=None, out=None, dtype=None):
             if (b is None and keepdims is False and return_sign is False and where is None and out is None
                     and dtype is None):
                 y = rows_of(function, as_plain(a), axis, None, active)
                 if y is not None:
                     return y
             return general(a, axis, b, keepdims, return_sign, where=where, out=out, dtype=dtype)
-        return wraps(general)(short)
+        return wraps(general)(logsumexp)
     return decorate
 
 
-def short_way_for_normalization(int function):
-    """Decorator of a function with softmax's arguments: plain arrays go straight to the loop of a normalisation."""
+cdef object plain_rows(int function, object x, object axis, object where, object out, object dtype,
+                       object temperature):
+    """Normalised rows of a plain array; None where a general function has to decide."""
+    if where is None and dtype is None and type(temperature) is float and <double>temperature == 1:
+        return rows_of(function, as_plain(x), axis, out, active)
+    return None
+
+
+def short_way_for_softmax(int function):
+    """Decorator: plain arrays go straight to the loop of a normalisation."""
     if not runs_rows(function):
         raise ValueError(f"function {function} is not a normalisation of rows")
 
     def decorate(general):
-        def short(x, axis=None, *, where=None, out=None, dtype=None, **others):
-            if where is None and dtype is None and not others:
-                y = rows_of(function, as_plain(x), axis, out, active)
+        def softmax(x, axis=None, *, where=None, out=None, dtype=None, temperature=1.0, return_lse=False):
+            if return_lse is False:
+                y = plain_rows(function, x, axis, where, out, dtype, temperature)
                 if y is not None:
                     return y
-            return general(x, axis, where=where, out=out, dtype=dtype, **others)
-        return wraps(general)(short)
+            return general(x, axis, where=where, out=out, dtype=dtype, temperature=temperature, return_lse=return_lse)
+        return wraps(general)(softmax)
+    return decorate
+
+
+def short_way_for_log_softmax(int function):
+    """Decorator: plain arrays go straight to the loop of a normalisation."""
+    if not runs_rows(function):
+        raise ValueError(f"function {function} is not a normalisation of rows")
+
+    def decorate(general):
+        def log_softmax(x, axis=None, *, where=None, out=None, dtype=None, temperature=1.0):
+            y = plain_rows(function, x, axis, where, out, dtype, temperature)
+            if y is not None:
+                return y
+            return general(x, axis, where=where, out=out, dtype=dtype, temperature=temperature)
+        return wraps(general)(log_softmax)
     return decorate
 
 

@@ -21,6 +21,7 @@ from fastlog._arrays import (
 from fastlog._core import INDEX, run_over
 
 _ALL = np.ones((), np.bool)
+_LEAST = np.finfo(np.float32).smallest_normal
 _CHUNK = 1 << 15  # elements that stay in the cache between being divided by a temperature and normalised
 
 
@@ -39,7 +40,7 @@ def _as_dtype(name: str, x: np.ndarray, dtype: Any) -> np.ndarray:
     """Convert to the dtype that the caller wants, if any."""
     if dtype is None:
         return x
-    wanted = np.dtype(dtype)
+    wanted = np.dtype(dtype).newbyteorder("=")
     if wanted.kind not in "fc" and wanted.name != "bfloat16":
         raise TypeError(f"{name}: dtype must be a floating point or complex dtype, not {wanted}")
     with np.errstate(under="ignore"):
@@ -74,12 +75,11 @@ def sum_of_exponentials(
     mean: bool,
 ) -> Any:
     """Compute logsumexp and logmeanexp in every case that the short way leaves."""
-    weights = None if b is None else as_weights(name, b, x.dtype)
+    weights, result = (None, x.dtype) if b is None else as_weights(name, b, x.dtype)
     shape = x.shape
     if weights is not None and weights.ndim:
         shape = broadcast_shape(name, x.shape, weights.shape)
     axes = as_axes(axis, len(shape))
-    result = x.dtype if weights is None else np.result_type(x.dtype, weights.dtype)
     if mean:
         weights, empty = _shares(weights, working_dtype(result) or result, include, shape, axes, keepdims)
     if weights is None and include is None and not return_sign:
@@ -90,7 +90,8 @@ def sum_of_exponentials(
             y[empty] = np.nan
         if not return_sign and y.dtype.kind != "c":
             if y.size != 1:
-                y[sign < 0] = np.nan
+                with np.errstate(invalid="ignore"):  # bfloat16 compares nan with a flag
+                    y[sign < 0] = np.nan
             elif sign.item() < 0:
                 y[...] = np.nan
     if return_sign:
@@ -117,26 +118,35 @@ def _shares(
     keepdims: bool,
 ) -> tuple[np.ndarray, Any]:
     """Weights, or ones, divided by how many elements are included; and where that is none."""
-    ones = np.ones((), dtype) if weights is None else weights.astype(dtype, copy=False)
+    ones = np.ones((), dtype) if weights is None else weights.astype(np.result_type(weights, dtype), copy=False)
     with np.errstate(all="ignore"):
         if include is None:
             number = math.prod([shape[k] for k in axes])
-            return np.asarray(ones / (number or math.nan), dtype), ... if number == 0 else None
+            return np.asarray(ones / (number or math.nan), ones.dtype), ... if number == 0 else None
         count = np.sum(np.broadcast_to(include, shape), axes, keepdims=True)
-        return np.asarray(ones / count, dtype), (count if keepdims else np.squeeze(count, axes)) == 0
+        return np.asarray(ones / count, ones.dtype), (count if keepdims else np.squeeze(count, axes)) == 0
 
 
-def as_weights(name: str, b: Any, dtype: np.dtype) -> np.ndarray:
-    """Weights as an array; Python's numbers and bools do not widen the dtype of the elements."""
+def as_weights(name: str, b: Any, dtype: np.dtype) -> tuple[np.ndarray, np.dtype]:
+    """Return weights as an array, and the dtype of sums with them, for elements of `dtype`.
+
+    Python's numbers and bools do not widen that; numbers beyond its range keep their own all the same.
+    """
     if type(b) is np.ndarray and b.dtype == dtype:
-        return b
-    if type(b) is float and dtype.char in "fd":
+        return b, dtype
+    if type(b) is float and dtype.char == "d":
+        return np.asarray(b), dtype
+    if type(b) in (int, float):
+        weights, working = np.asarray(b, np.float64), working_dtype(dtype) or dtype
         with np.errstate(all="ignore"):
-            return np.asarray(b, dtype)
+            narrow = weights.astype(working)
+        keeps = working.char != "f" or not b or not math.isfinite(b) or _LEAST <= abs(narrow) < math.inf
+        return (narrow if keeps else weights), dtype
     refuse_mask(name, "b", b)
     weights = as_array(name, b)
-    narrow = type(b) in (int, float) or np.asarray(b).dtype == bool
-    return weights.astype(np.result_type(dtype, b if type(b) in (int, float) else bool)) if narrow else weights
+    if np.asarray(b).dtype == bool:
+        weights = weights.astype(dtype)
+    return weights, np.result_type(dtype, weights)
 
 
 def run(name: str, arrays: tuple[np.ndarray, ...], axes: tuple[int, ...], keepdims: bool) -> tuple[np.ndarray, ...]:
@@ -178,7 +188,7 @@ def weighted_sum(
     keepdims: bool,
 ) -> tuple[np.ndarray, np.ndarray]:
     """log(abs(sum(weights * exp(x)))) over the axes and the sign of the sum, of the elements to be included."""
-    working = working_dtype(result)
+    working = working_dtype(result if weights is None else np.result_type(result, weights))
     if working is None:
         rows = to_rows(np.broadcast_to(x.astype(result, copy=False), shape), axes)
         if weights is None:
@@ -297,16 +307,14 @@ def _normalize_into(
             parts.append(_normalize_into(y[k : k + step], name, x[k : k + step], None, axes, divisor, return_lse))
         return np.concatenate(parts) if return_lse else None
     source = x
-    if include is not None or divisor != 1:
-        # In the layout of x / divisor, so that its rows are summed in the same way, which shows in the last bits.
-        source = y if include is not None or x.flags.c_contiguous else np.empty_like(x)
-        if divisor == 1:
-            np.copyto(source, x)
-        else:
-            with np.errstate(all="ignore"):
-                np.divide(x, x.dtype.type(divisor), out=source)
+    with np.errstate(all="ignore"):
         if include is not None:
-            np.copyto(source, -np.inf, where=~include)
+            source = y
+            np.divide(x, x.dtype.type(divisor), out=y) if divisor != 1 else np.copyto(y, x)
+            np.copyto(y, -np.inf, where=~include)
+        elif divisor != 1:
+            # NumPy chooses the layout, as for the caller's own quotient: the last bits of sums depend on it.
+            source = np.divide(x, x.dtype.type(divisor), out=y if x.flags.c_contiguous else None)
     made = run_over(INDEX[function], (source, y), axes)
     if made is None:  # no single stride leads through the axes: a copy in which one does
         rows = np.array(to_rows(source, axes), order="C")

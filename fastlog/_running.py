@@ -191,8 +191,7 @@ def _sums_of(top: Any, rest: Any, sign: Any, elements: Any) -> Sums:
 def sums_of_chunk(name: str, a: Any, b: Any, where: Any, axis: Any, keepdims: bool) -> tuple[Sums, np.dtype[Any]]:
     """Return the sums over the axes of a chunk, with logsumexp's arguments, and the dtype that results have."""
     x, include = included(name, a, where, None)
-    weights = None if b is None else as_weights(name, b, x.dtype)
-    dtype = x.dtype if weights is None else np.result_type(x, weights)
+    weights, dtype = (None, x.dtype) if b is None else as_weights(name, b, x.dtype)
     working = working_dtype(dtype)
     if working is None:
         raise TypeError(f"{name}: computed for real numbers up to float64, not for {dtype}")
@@ -432,5 +431,5 @@ class LogSumExp:
         return self._finished("sign")
 
     def _finished(self, what: str) -> Any:
-        state = self._state
-        return finished(*((NOTHING, np.dtype(np.float64)) if state is None else state), what)[()]
+        sums, dtype = (NOTHING, np.dtype(np.float64)) if self._state is None else self._state
+        return finished(sums, dtype, what)[()]

@@ -25,7 +25,10 @@ _Function = Callable[..., Any]
 def call(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Compute a function of fastlog's on a Dask array."""
     function = public(name)
-    bound = inspect.signature(function).bind(*args, **kwargs)
+    try:
+        bound = inspect.signature(function).bind(*args, **kwargs)
+    except TypeError as error:
+        raise TypeError(f"{name}() {error}") from None
     bound.apply_defaults()
     options = bound.arguments
     if options.pop("out", None) is not None:
