@@ -41,7 +41,8 @@ def logsumexp(
         Axes over which the sum is taken; all of them by default.
     b : array_like, optional
         Weights of the exponentials, of a shape that broadcasts with that of `a`; they may be negative. An element whose
-        weight is 0 does not count, even if it is infinite or nan. Python's numbers and bools do not widen float32.
+        weight is 0 does not count, even if it is infinite or nan. Python's numbers and bools do not widen float32, and
+        count in full where they are beyond its range.
     keepdims : bool, optional
         Whether the reduced axes stay as axes of length 1.
     return_sign : bool, optional
@@ -63,7 +64,8 @@ def logsumexp(
     Raises
     ------
     TypeError
-        If `a` is ragged or not numeric, or `axis` is neither None nor int nor tuple of ints.
+        If `a` is ragged or not numeric, another argument has masked elements, or `axis` is neither None nor int nor
+        tuple of ints.
     numpy.exceptions.AxisError
         If `axis` is out of range.
     ValueError
@@ -84,8 +86,14 @@ def logsumexp(
     The error is at most 1 ulp of max(1, abs(result)), in float32 and float64, on every target.
 
     Weighted sums, and those with `where`, are computed in float64. A weight's power of two joins the exponent of its
-    exponential, so weights of any size neither overflow nor lose digits. Where positive and negative terms cancel, the
-    digits that cancel are lost; a sum that cancels altogether is -inf with the sign 0.
+    exponential, so weights of any size neither overflow nor lose digits. Each term is rounded to a double before it is
+    added. So where positive and negative terms cancel, the digits that cancel are lost: equal elements with opposite
+    weights cancel exactly, and leave -inf with the sign 0; of three terms and more that ought to cancel, such as equal
+    elements with the weights 3, -1 and -2, some 1e-16 of the largest may be left. The sum of infinities of both signs
+    is nan, and so is its sign.
+
+    The masked elements of a masked array do not count, and the result is masked where all of them are. A masked `out`
+    gets that mask, too. Masks of other arguments are refused.
 
     Temporary arrays are needed, of the size of `a`, where its dtype is neither float32 nor float64, where `b` changes
     the dtype or `axis` names several axes that are not neighbours in memory (of `a`, or of `b` or `where` as they are
@@ -140,7 +148,8 @@ def softmax(
         The dtype to convert `x` to, and so of the result.
     temperature : float, optional
         A positive number that `x` is divided by, as in ``softmax(x / temperature)`` and to the same bits, but without
-        another array; for rows of up to some ten thousand elements also without another pass over memory.
+        another array where `x` is in C order; for rows of up to some ten thousand elements also without another pass
+        over memory.
     return_lse : bool, optional
         Whether to return ``logsumexp(x / temperature)`` too, of which softmax is the gradient: both from one pass over
         memory to sum and one to divide.
@@ -148,14 +157,15 @@ def softmax(
     Returns
     -------
     ndarray or scalar
-        Of the shape of `x`, in C order. nan in rows that hold nan or inf, or nothing but -inf.
+        Of the shape of `x`, in C order, and masked where `x` is. nan in rows that hold nan or inf, or nothing but -inf.
     lse : ndarray or scalar
         With `return_lse`: of the shape of `x` without the axes.
 
     Raises
     ------
     TypeError
-        If `x` is ragged or not numeric, or `axis` is neither None nor int nor tuple of ints.
+        If `x` is ragged or not numeric, another argument has masked elements, or `axis` is neither None nor int nor
+        tuple of ints.
     numpy.exceptions.AxisError
         If `axis` is out of range.
     ValueError
@@ -213,17 +223,19 @@ def log_softmax(
         The dtype to convert `x` to, and so of the result.
     temperature : float, optional
         A positive number that `x` is divided by, as in ``log_softmax(x / temperature)`` and to the same bits, but
-        without another array; for rows of up to some ten thousand elements also without another pass over memory.
+        without another array where `x` is in C order; for rows of up to some ten thousand elements also without another
+        pass over memory.
 
     Returns
     -------
     ndarray or scalar
-        Of the shape of `x`, in C order. nan in rows that hold nan or nothing but -inf.
+        Of the shape of `x`, in C order, and masked where `x` is. nan in rows that hold nan or nothing but -inf.
 
     Raises
     ------
     TypeError
-        If `x` is ragged or not numeric, or `axis` is neither None nor int nor tuple of ints.
+        If `x` is ragged or not numeric, another argument has masked elements, or `axis` is neither None nor int nor
+        tuple of ints.
     numpy.exceptions.AxisError
         If `axis` is out of range.
     ValueError
@@ -289,12 +301,14 @@ def logmeanexp(
     Returns
     -------
     ndarray or scalar
-        Of the shape of `a` without the reduced axes; nan for the mean of nothing, and where the mean is negative.
+        Of the shape of `a` without the reduced axes; nan for the mean of nothing, and where the mean is negative. The
+        masked elements of a masked array do not count.
 
     Raises
     ------
     TypeError
-        If `a` is ragged or not numeric, or `axis` is neither None nor int nor tuple of ints.
+        If `a` is ragged or not numeric, another argument has masked elements, or `axis` is neither None nor int nor
+        tuple of ints.
     numpy.exceptions.AxisError
         If `axis` is out of range.
     ValueError
@@ -352,7 +366,8 @@ def logcumsumexp(
     Returns
     -------
     ndarray
-        Of the shape of `a`, or flat where `axis` is None.
+        Of the shape of `a`, or flat where `axis` is None. The masked elements of a masked array add nothing, and stay
+        masked.
 
     Raises
     ------

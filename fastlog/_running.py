@@ -353,6 +353,7 @@ class LogSumExp:
         ----------
         a : array_like
             Real numbers, as for `logsumexp`; the chunk without the reduced axes must have the shape of the others.
+            Masked elements do not count.
         b : array_like, optional
             Weights of the exponentials, as for `logsumexp`.
         where : array_like of bool, optional
@@ -366,7 +367,7 @@ class LogSumExp:
         Raises
         ------
         TypeError
-            If `a` is ragged, not numeric, or longdouble or complex.
+            If `a` is ragged, not numeric, or longdouble or complex, or another argument has masked elements.
         ValueError
             If shapes do not fit.
         """

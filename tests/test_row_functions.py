@@ -240,6 +240,16 @@ def test_weights_at_the_ends_of_the_range():
         logsumexp(np.zeros(3), b=np.ones(2))
 
 
+@pytest.mark.parametrize("x", [0.0, 1.0, 0.3, -700.1, 1e5])
+def test_terms_that_cancel(x):
+    """Exactly in pairs; of more, what rounding leaves is small beside the largest."""
+    for b in ([1, -1], [0.1, -0.1], [3, -3], [1, 1, -1, -1], [0.7, -3, 3, -0.7], [1, -2, 1], [4, -2, -1, -1]):
+        assert logsumexp(np.full(len(b), x), b=b, return_sign=True) == (-INF, 0), b
+    for b in ([3, -1, -2], [0.1, 0.2, -0.3], [1 / 3, 1 / 3, 1 / 3, -1]):
+        size, _ = logsumexp(np.full(len(b), x), b=b, return_sign=True)
+        assert size <= x + np.log(max(np.abs(b))) - 35
+
+
 def test_where_is_a_weight_of_one():
     rng = np.random.default_rng(5)
     x, which = rng.normal(size=(7, 30)), rng.random((7, 30)) < 0.5
