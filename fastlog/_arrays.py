@@ -74,10 +74,10 @@ def working_dtype(dtype: np.dtype) -> np.dtype | None:
 
 
 def cast(y: np.ndarray, dtype: np.dtype) -> np.ndarray:
-    """Return `y` in another dtype; what becomes subnormal, 0 or infinite by that does so quietly."""
+    """Return `y` in another dtype; what becomes subnormal or 0 by that does so quietly."""
     if y.dtype == dtype:
         return y
-    with np.errstate(under="ignore", over="ignore"):
+    with np.errstate(under="ignore"):
         return y.astype(dtype, copy=False)
 
 

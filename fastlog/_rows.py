@@ -168,9 +168,15 @@ def _plain_sum(x: np.ndarray, axes: tuple[int, ...], keepdims: bool) -> np.ndarr
     """Logsumexp of all elements."""
     working = working_dtype(x.dtype)
     if working is not None:
-        return cast(run("logsumexp", (aligned(x, working),), axes, keepdims)[0], x.dtype)
+        return _rounded(run("logsumexp", (aligned(x, working),), axes, keepdims)[0], x.dtype)
     y = _plain_logsumexp(to_rows(x, axes), None)[0]
     return np.expand_dims(y, axes) if keepdims else np.asarray(y)
+
+
+def _rounded(y: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """Return results in another dtype; what is beyond its range is infinite, and raises nothing."""
+    with np.errstate(over="ignore"):
+        return cast(y, dtype)
 
 
 def aligned(x: np.ndarray, dtype: np.dtype) -> np.ndarray:
@@ -200,7 +206,7 @@ def weighted_sum(
     weights = np.ones((), working) if weights is None else aligned(weights, working)
     include = _ALL if include is None else include
     y, sign = run("logsumexp_weighted", (aligned(x, working), weights, include), axes, keepdims)
-    return cast(y, result), cast(sign, result)
+    return _rounded(y, result), _rounded(sign, result)
 
 
 def _plain_logsumexp(rows: np.ndarray, weights: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
@@ -264,7 +270,7 @@ def normalize(
         straight = _takes_rows(out, x, working)
         y = out if straight else np.empty(x.shape, working)
         lse = _normalize_into(y, name, aligned(x, working), include, axes, divisor, return_lse)
-        y, lse = cast(y, x.dtype), cast(lse, x.dtype) if return_lse else lse
+        y, lse = _rounded(y, x.dtype), _rounded(lse, x.dtype) if return_lse else lse
     if include is not None:
         np.copyto(y, 0 if name == "softmax" else -np.inf, where=~include)
     result: Any = y

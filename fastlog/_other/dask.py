@@ -242,9 +242,9 @@ def _merge_two(one: np.ndarray, other: np.ndarray) -> np.ndarray:
 def _cumulative(x: np.ndarray, before: np.ndarray, axis: int) -> np.ndarray:
     """Return the cumulative sums of a block, given the sum of all blocks before it."""
     y = public("logcumsumexp")(x, axis)
-    both: np.ndarray = cast(
-        public("logaddexp")(np.ma.getdata(y), finished(_unpacked(before), np.dtype(np.float64), "value")), x.dtype
-    )
+    total = finished(_unpacked(before), np.dtype(np.float64), "value")
+    with np.errstate(all="ignore"):
+        both: np.ndarray = cast(public("logaddexp")(np.ma.getdata(y), total), x.dtype)
     return np.ma.array(both, mask=np.ma.getmaskarray(x)) if isinstance(x, np.ma.MaskedArray) else both
 
 
