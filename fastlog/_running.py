@@ -17,7 +17,6 @@ from __future__ import annotations
 import os
 import threading
 from decimal import Context, Decimal
-from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -98,16 +97,20 @@ def _exp_words(exponents: Any) -> _Words:
     return np.array(high), np.array(low)
 
 
-@cache
+_made: list[tuple[_Words, _Words]] = []
+
+
 def _tables() -> tuple[_Words, _Words]:
-    """Return exp(k / 64) for k = -32 to 32, and exp(-k) for k = 0 to 746."""
-    half = _STEPS // 2
-    fractions = _exp_words([Decimal(k) / _STEPS for k in range(-half, half + 1)])
-    ones, far = _exp_words([Decimal(-k) for k in range(32)]), _exp_words([Decimal(-32 * k) for k in range(24)])
-    k = np.arange(_LAST + 1)
-    high, low = _times((ones[0][k % 32], ones[1][k % 32]), (far[0][k // 32], far[1][k // 32]))
-    high[_LAST] = low[_LAST] = 0
-    return fractions, (high, low)
+    """Return exp(k / 64) for k = -32 to 32, and exp(-k) for k = 0 to 746; made when they are first needed."""
+    if not _made:
+        half = _STEPS // 2
+        fractions = _exp_words([Decimal(k) / _STEPS for k in range(-half, half + 1)])
+        ones, far = _exp_words([Decimal(-k) for k in range(32)]), _exp_words([Decimal(-32 * k) for k in range(24)])
+        k = np.arange(_LAST + 1)
+        high, low = _times((ones[0][k % 32], ones[1][k % 32]), (far[0][k // 32], far[1][k // 32]))
+        high[_LAST] = low[_LAST] = 0
+        _made.append((fractions, (high, low)))
+    return _made[0]
 
 
 def _exp_of_fraction(x: Any) -> _Words:

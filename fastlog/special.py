@@ -4,14 +4,12 @@ What fastlog does not have comes from SciPy, when that is installed: other funct
 do not compute, such as longdouble in `expit` and complex numbers in `xlogy`.
 """
 
-from __future__ import annotations
+from typing import Any as _Any
 
-from typing import Any
-
-import numpy as np
+import numpy as _np
 
 from fastlog import _elementwise
-from fastlog._core import with_loops_of
+from fastlog._core import with_loops_of as _with_loops_of
 from fastlog._reductions import log_softmax as log_softmax
 from fastlog._reductions import logsumexp as _logsumexp
 from fastlog._reductions import softmax as softmax
@@ -21,20 +19,13 @@ try:
 except ImportError:
     _scipy = None
 
-_OWN = {
-    "entr", "expit", "log_expit", "log_softmax", "logit", "logsumexp", "rel_entr", "softmax", "softplus", "xlog1py",
-    "xlogy",
-}  # fmt: skip
 
-__all__ = sorted(_OWN.union(getattr(_scipy, "__all__", ())))  # noqa: PLE0605
-
-
-def _ufunc(name: str) -> np.ufunc:
+def _ufunc(name: str) -> _np.ufunc:
     """Return fastlog's ufunc, with SciPy's loops on the types that it does not compute."""
-    own: np.ufunc = getattr(_elementwise, name)
+    own: _np.ufunc = getattr(_elementwise, name)
     other = getattr(_scipy, name, None)
     other = getattr(other, "__wrapped__", other)  # SciPy may have wrapped it for arrays of other libraries
-    return with_loops_of(own, other) if isinstance(other, np.ufunc) else own
+    return _with_loops_of(own, other) if isinstance(other, _np.ufunc) else own
 
 
 entr = _ufunc("entr")
@@ -46,7 +37,7 @@ xlog1py = _ufunc("xlog1py")
 xlogy = _ufunc("xlogy")
 
 
-def softplus(x: Any, **kwargs: Any) -> Any:
+def softplus(x: _Any, **kwargs: _Any) -> _Any:
     """Softplus, log(1 + exp(x)), elementwise: `fastlog.softplus`, with a ufunc's keywords."""
     try:
         return _elementwise.softplus(x, **kwargs)
@@ -57,18 +48,18 @@ def softplus(x: Any, **kwargs: Any) -> Any:
 
 
 def logsumexp(
-    a: Any, axis: Any = None, b: Any = None, keepdims: bool = False, return_sign: bool = False, **kwargs: Any
-) -> Any:
+    a: _Any, axis: _Any = None, b: _Any = None, keepdims: bool = False, return_sign: bool = False, **kwargs: _Any
+) -> _Any:
     """Logarithm of a sum of exponentials: `fastlog.logsumexp`, to which scalars are arrays of one element, as in SciPy.
 
     That shows in the shape, (1,), where no axis is reduced, and with `keepdims`.
     """
-    if (keepdims or (type(axis) is tuple and not axis)) and np.ndim(a) == 0 and np.ndim(b) == 0:
-        a = a.reshape((1,)) if hasattr(a, "reshape") else np.reshape(a, 1)
+    if (keepdims or (type(axis) is tuple and not axis)) and _np.ndim(a) == 0 and _np.ndim(b) == 0:
+        a = a.reshape((1,)) if hasattr(a, "reshape") else _np.reshape(a, 1)
     return _logsumexp(a, axis, b, keepdims, return_sign, **kwargs)
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> _Any:
     """Fetch from scipy.special what this module lacks."""
     if name.startswith("__"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
@@ -81,4 +72,9 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return list(__all__)
+    return _own
+
+
+_own = sorted(name for name in globals() if not name.startswith("_"))
+if _scipy is not None:  # not by __getattr__ alone: ``from fastlog.special import *`` takes what is here
+    globals().update({name: getattr(_scipy, name) for name in _scipy.__all__ if name not in globals()})

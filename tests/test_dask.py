@@ -227,6 +227,28 @@ def test_masks_are_kept():
     np.testing.assert_allclose(got.filled(0), exact.filled(0).astype("f8"), rtol=1e-15)
 
 
+@pytest.mark.parametrize("dtype", ["f2", "f4", "f8"])
+def test_weights_of_any_dtype(dtype):
+    x = calls.X.astype(dtype)
+    lazy = da.from_array(x, chunks=(4, 5))
+    weights = [
+        2,
+        0.5,
+        True,
+        1e39,
+        np.float64(2),
+        np.float32(2),
+        np.array(3),
+        np.arange(16, dtype="i1"),
+        np.ones(16, bool),
+    ]
+    for b in (*weights, np.arange(16, dtype="f2"), np.arange(16, dtype="f8")):
+        for f in (fastlog.logsumexp, fastlog.logmeanexp):
+            got, expected = f(lazy, 1, b), f(x, 1, b)
+            assert got.dtype == got.compute().dtype == expected.dtype
+            np.testing.assert_allclose(got.compute(), expected, rtol=4 * np.finfo(expected.dtype).eps)
+
+
 def lazily_masked(a, chunks):
     mask = np.ma.getmaskarray(a)
     return da.ma.masked_array(da.from_array(np.ma.getdata(a), chunks=chunks), da.from_array(mask, chunks=chunks))

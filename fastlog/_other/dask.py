@@ -125,9 +125,11 @@ _SUMS = np.dtype([(field, np.float64) for field in Sums._fields])
 
 def _sum(name: str, x: Any, axis: Any, b: Any, where: Any, keepdims: bool) -> tuple[Any, np.dtype[Any], Any]:
     """Return sums over the axes, as an array of structures, the dtype of results, and their mask if there is one."""
-    number = b if isinstance(b, (int, float)) else None
+    number = b if type(b) in (bool, int, float) else None
     weight = None if number is not None else _unmasked(name, "b", b)
-    dtype = np.result_type(x, *[w for w in (number, weight) if w is not None])
+    dtype = x.dtype
+    if weight is not None:
+        dtype = np.result_type(dtype, np.float64 if weight.dtype.kind in "iu" else weight.dtype)
     where = None if where is None else _fitting(name, where, x)
     mask = None
     if _is_masked(x):  # broadcasting knows no masks
