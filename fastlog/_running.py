@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import os
 import threading
-from decimal import Context, Decimal
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -88,10 +87,12 @@ _STEPS = 64  # fractions of 1 whose exponentials are tabulated
 _LAST = 746  # exp(-746) is 0
 
 
-def _exp_words(exponents: Any) -> _Words:
-    """Return exponentials of Decimals as double words."""
+def _exp_words(numerators: range, denominator: int = 1) -> _Words:
+    """Return the exponentials of fractions as double words."""
+    from decimal import Context, Decimal  # half as slow to import as all of fastlog
+
     context = Context(prec=40)
-    exact = [context.exp(x) for x in exponents]
+    exact = [context.exp(Decimal(k) / denominator) for k in numerators]
     high = [float(y) for y in exact]
     low = [float(context.subtract(y, Decimal(h))) for y, h in zip(exact, high, strict=True)]
     return np.array(high), np.array(low)
@@ -104,8 +105,8 @@ def _tables() -> tuple[_Words, _Words]:
     """Return exp(k / 64) for k = -32 to 32, and exp(-k) for k = 0 to 746; made when they are first needed."""
     if not _made:
         half = _STEPS // 2
-        fractions = _exp_words([Decimal(k) / _STEPS for k in range(-half, half + 1)])
-        ones, far = _exp_words([Decimal(-k) for k in range(32)]), _exp_words([Decimal(-32 * k) for k in range(24)])
+        fractions = _exp_words(range(-half, half + 1), _STEPS)
+        ones, far = _exp_words(range(0, -32, -1)), _exp_words(range(0, -768, -32))
         k = np.arange(_LAST + 1)
         high, low = _times((ones[0][k % 32], ones[1][k % 32]), (far[0][k // 32], far[1][k // 32]))
         high[_LAST] = low[_LAST] = 0
@@ -227,7 +228,7 @@ def merged(one: Sums, other: Sums) -> Sums:
         )
         # What cancels altogether is no sum that others can be measured by.
         top = np.where((kept == 0) & (high == 0), -np.inf, larger.max)
-        return Sums(top, kept, high, low, one.elements + other.elements)
+        return Sums(top, kept, high, low, np.asarray(one.elements + other.elements))
 
 
 def _measured(sums: Sums) -> tuple[Any, Any, _Words, _Words]:
@@ -319,9 +320,10 @@ class LogSumExp:
     The state is M, the largest element so far, and the sum of the other exponentials, in units of the power of e that
     is next to exp(M): as in `logsumexp`, one element of size M is left out. That sum is carried in two words, and each
     exponential is rounded once, when it joins it. So the error does not show how many chunks there were, nor their
-    order: it is that of `logsumexp`, 1 ulp of max(1, abs(result)), in float64 half as much again. Sums with weights
-    have a sign, too; where terms cancel, their digits are lost. The sum of infinities of both signs is undefined, and
-    stays so: value, mean and sign are nan.
+    order: it is that of `logsumexp`, 1 ulp of max(1, abs(result)), half as much again in float64 and with weights.
+
+    Sums with weights have a sign, too; where terms cancel, their digits are lost. The sum of infinities of both signs
+    is undefined, and stays so: value, mean and sign are nan.
 
     Threads may share a sum: each update or merge is one step, and none is lost.
 

@@ -211,6 +211,9 @@ def test_errors():
         fastlog.log_softmax(x, 1, temperature=-1.0)
     with pytest.raises(np.exceptions.AxisError):
         fastlog.logsumexp(x, 2)
+    for f in (fastlog.logsumexp, fastlog.logmeanexp, fastlog.logcumsumexp):
+        with pytest.raises(TypeError, match=rf"^{f.__name__}\(\) got an unexpected keyword argument 'dim'"):
+            f(x, dim=1)
 
 
 def test_masks_are_kept():

@@ -6,7 +6,6 @@ axis is such a sum, too. Losses are sums of the blocks' sums, in float64.
 
 from __future__ import annotations
 
-import inspect
 import math
 from collections.abc import Callable, Iterator
 from functools import partial, reduce
@@ -16,7 +15,7 @@ import dask.array as da
 import numpy as np
 
 from fastlog._arrays import REDUCTIONS, as_axes, cast, check_reduction, refuse_mask, working_dtype
-from fastlog._other import public
+from fastlog._other import arguments_of, public
 from fastlog._running import NOTHING, Sums, finished, log_of, merged, share_of, sums_of_chunk
 
 _Function = Callable[..., Any]
@@ -24,12 +23,7 @@ _Function = Callable[..., Any]
 
 def call(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Compute a function of fastlog's on a Dask array."""
-    function = public(name)
-    try:
-        bound = inspect.signature(function).bind(*args, **kwargs)
-    except TypeError as error:
-        raise TypeError(f"{name}() {error}") from None
-    bound.apply_defaults()
+    function, bound = arguments_of(name, args, kwargs)
     options = bound.arguments
     if options.pop("out", None) is not None:
         raise TypeError(f"{name}: out= is for NumPy's arrays; store the result, for example with dask.array.store")
