@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -89,7 +90,7 @@ _LAST = 746  # exp(-746) is 0
 
 def _exp_words(numerators: range, denominator: int = 1) -> _Words:
     """Return the exponentials of fractions as double words."""
-    from decimal import Context, Decimal  # half as slow to import as all of fastlog
+    from decimal import Context, Decimal  # it is needed here alone, and slow to import
 
     context = Context(prec=40)
     exact = [context.exp(Decimal(k) / denominator) for k in numerators]
@@ -145,6 +146,8 @@ def _log(x: _Words, from_one: _Words) -> _Words:
 
 # ---- sums of exponentials ----
 
+_BLOCK = 1 << 14  # sums that stay in the cache with all that is computed of them
+
 
 class Sums(NamedTuple):
     """Sums of exponentials, sign * exp(max) + (high + low) * exp(rint(max)), of some number of elements each.
@@ -175,6 +178,15 @@ class Parts(NamedTuple):
 def _fraction(x: Any) -> Any:
     """Return x - rint(x), and 0 for infinities."""
     return np.where(np.isfinite(x), x - np.rint(x), 0.0)
+
+
+def _by_blocks(function: Callable[..., Sums], *fields: np.ndarray) -> Sums:
+    """Return what a function makes of arrays of one shape, given as many elements at a time as stay in the cache."""
+    if fields[0].size <= _BLOCK:
+        return function(*fields)
+    flat = [field.reshape(-1) for field in fields]
+    parts = [function(*[field[k : k + _BLOCK] for field in flat]) for k in range(0, flat[0].size, _BLOCK)]
+    return Sums(*[np.concatenate(field).reshape(fields[0].shape) for field in zip(*parts, strict=True)])
 
 
 def _sums_of(top: Any, rest: Any, sign: Any, elements: Any) -> Sums:
@@ -210,11 +222,16 @@ def sums_of_chunk(name: str, a: Any, b: Any, where: Any, axis: Any, keepdims: bo
     else:
         top, sign = weighted_sum(x, weights, include, np.dtype(np.float64), shape, axes, keepdims)
         rest = np.zeros(top.shape)
-    return _sums_of(top, rest, sign, count), dtype
+    return _by_blocks(_sums_of, top, rest, sign, count), dtype
 
 
 def merged(one: Sums, other: Sums) -> Sums:
     """Return the sums of two sums each."""
+    return _by_blocks(_merged, *one, *other)
+
+
+def _merged(*fields: Any) -> Sums:
+    one, other = Sums(*fields[:5]), Sums(*fields[5:])
     with np.errstate(all="ignore"):
         first = one.max >= other.max
         larger, smaller = Sums(*np.where(first, one, other)), Sums(*np.where(first, other, one))

@@ -97,6 +97,22 @@ def test_the_number_of_chunks_does_not_show():
     np.testing.assert_array_equal(weighted.sign, 1)
 
 
+def test_many_sums_are_as_good_as_one():
+    """More of them than are merged at a time, in any layout."""
+    x = np.random.default_rng(6).normal(0, 5, (6, 3, 20_000))
+    x[:, 0, ::7] = -INF
+    x[2, 1, ::5] = np.nan
+    running, some = LogSumExp(0), [(0, 0), (0, 1), (1, 5), (2, 16_384), (2, 19_999)]
+    alone = [LogSumExp() for _ in some]
+    for chunk in np.split(np.asfortranarray(x), 3):
+        running.update(chunk)
+        for one, at in zip(alone, some, strict=True):
+            one.update(chunk[:, *at])
+    for one, at in zip(alone, some, strict=True):
+        np.testing.assert_array_equal([running.value[at], running.mean[at]], [one.value, one.mean])
+    np.testing.assert_allclose(running.value, logsumexp(x, 0), rtol=4e-16, atol=4e-16)
+
+
 @pytest.mark.parametrize("tree", [False, True])
 @pytest.mark.parametrize("shift", [0.0, -2.0])
 def test_few_chunks(tree, shift):
