@@ -121,6 +121,15 @@ static largest_term find_largest(const weighted_row *row, infinities *found) {
     return largest;
 }
 
+/* e^x 2^n as a double word, whose low word has some twenty bits: products with a short mantissa are exact, and so equal
+   elements cancel exactly where their weights are short numbers that do. */
+INLINE dw exp_of_few_bits(vec x, vec n) {
+    exp_parts e = m_exp_parts(x, m_word_rounder(n), 0);
+    vec word = v_fma(e.power, e.rest, e.power), low = v_fma(e.power, e.rest, v_sub(e.power, word));
+    vec coarse = v_mul(word, v_set(REAL(0x1p-22)));
+    return (dw){word, v_sub(v_add(low, coarse), coarse)};
+}
+
 /* Elements are reduced by base as in a window, unless that is 0. What is 2^1100 below the largest term is left out. */
 static dw sum_weighted(const weighted_row *row, double base, double unit) {
     weighted_block block;
@@ -135,10 +144,9 @@ static dw sum_weighted(const weighted_row *row, double base, double unit) {
             vec p = v_sub(v_load(block.p + j), v_set(unit));
             mask counts = m_and(v_lt(v_set(-1100), v_fma(x, v_set(log2_e), p)), v_ne(m, zero));
             x = v_select(counts, x, zero), p = v_select(counts, p, zero);
-            exp_parts e = m_exp_parts(x, m_word_rounder(v_add(p, v_set(TERM_LIFT))), 0);
-            dw product = dw_mul(v_select(counts, m, zero), e.power);
-            dw term = dw_fast_two_sum(product.hi, v_fma(product.hi, e.rest, product.lo));
-            of_block = dw_join(of_block, term);
+            dw e = exp_of_few_bits(x, v_add(p, v_set(TERM_LIFT)));
+            dw product = dw_mul(v_select(counts, m, zero), e.hi);
+            of_block = dw_join(of_block, (dw){product.hi, v_fma(v_select(counts, m, zero), e.lo, product.lo)});
         }
         sum = dw_add(sum, of_block);
     }

@@ -56,6 +56,14 @@ def rectangular(name: str, a: Any) -> np.ndarray:
         ) from error
 
 
+def refuse_mask(name: str, argument: str, a: Any) -> None:
+    """Refuse masked elements of an argument other than the first."""
+    if isinstance(a, np.ma.MaskedArray) and np.ma.is_masked(a):
+        raise TypeError(
+            f"{name}: {argument} has masked elements; fill them first, as only the mask of the first argument counts"
+        )
+
+
 def working_dtype(dtype: np.dtype) -> np.dtype | None:
     """Return the kernel's dtype for arrays of `dtype`; None where there is no kernel (longdouble, complex)."""
     if dtype.char in "fd":
@@ -133,7 +141,10 @@ def from_rows(rows: np.ndarray, shape: tuple[int, ...], axes: tuple[int, ...]) -
 
 
 def deliver(y: np.ndarray, out: np.ndarray | None) -> Any:
-    """Return the result as NumPy does: a scalar instead of a 0-d array, or `out` when the caller gave one."""
+    """Return the result as NumPy does: a scalar instead of a 0-d array, or `out` when the caller gave one.
+
+    A masked `out` gets the mask of the result; another one gets what is computed under the mask.
+    """
     if out is None:
         return y[()] if y.ndim == 0 else y
     if not isinstance(out, np.ndarray):
@@ -141,7 +152,9 @@ def deliver(y: np.ndarray, out: np.ndarray | None) -> Any:
     if out.shape != y.shape:
         raise ValueError(f"out has the shape {out.shape}, but the result has the shape {y.shape}")
     with np.errstate(under="ignore"):
-        np.copyto(out, y, casting="same_kind")
+        np.copyto(np.ma.getdata(out), np.ma.getdata(y), casting="same_kind")
+    if isinstance(out, np.ma.MaskedArray):
+        out.mask = np.ma.getmaskarray(y)
     return out
 
 

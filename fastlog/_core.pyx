@@ -11,7 +11,7 @@ from cpython.pycapsule cimport PyCapsule_GetPointer, PyCapsule_New
 from cpython.ref cimport Py_INCREF
 from libc.stdint cimport INT64_MAX, int64_t, intptr_t
 from libc.stdlib cimport calloc
-from libc.string cimport memset
+from libc.string cimport memcpy, memset
 
 import os
 from functools import partial, wraps
@@ -103,6 +103,7 @@ cdef enum:
 cdef const fl_target *active
 cdef dict built = {}      # target name -> its ufuncs, made once: NumPy keeps pointers into them
 cdef list kept_alive = []  # docstrings that ufuncs point into
+cdef dict widened = {}     # ufunc of with_loops_of -> the DTypes that it has from another one
 
 INDEX = {fl_rows[i].name.decode(): i for i in range(FL_FUNCTIONS)}
 NAMES = tuple(name for name, i in INDEX.items() if fl_shapes[fl_rows[i].shape].types != NULL)  # of ufuncs
@@ -152,21 +153,28 @@ def claims():
     return found
 
 
-cdef object promoted(str name, tuple dtypes):
+cdef object promoted(object ufunc, tuple dtypes):
     """The DType in which arguments of these DTypes are computed; TypeError where there is none."""
-    double = np.dtypes.Float64DType
+    half, single, double = np.dtypes.Float16DType, np.dtypes.Float32DType, np.dtypes.Float64DType
+    candidates = (half, single, double)
     # Integers and booleans count as float64. Python's own numbers (whose DTypes have the type int and float) are weak.
     # To NumPy, timedelta64 is an integer.
     dtypes = tuple(
         double if issubclass(d.type, (np.integer, np.bool)) and d.type is not np.timedelta64 else d for d in dtypes)
-    kinds = [d for d in dtypes if d.type not in (bool, int, float)]
-    for found in (np.dtypes.Float16DType, np.dtypes.Float32DType, double):
-        if any(d not in (np.dtypes.Float16DType, np.dtypes.Float32DType, double) for d in kinds):
+    kinds = [d for d in dtypes if d.type not in (bool, int, float, complex)]
+    if ufunc in widened:
+        candidates += widened[ufunc]
+        kinds = [single if d.type.__name__ == "bfloat16" else d for d in kinds]
+    if any(d.type is complex for d in dtypes):
+        candidates = tuple(d for d in candidates if d in (np.dtypes.Complex64DType, np.dtypes.Complex128DType))
+        kinds = kinds or [np.dtypes.Complex128DType]
+    for found in candidates:
+        if any(d not in (half, single, double) and d not in candidates for d in kinds):
             break
         if all(np.can_cast(d(), found()) for d in kinds):
             return found if kinds else double
     raise TypeError(
-        f"{name}: computed for float16, float32 and float64 (booleans and integers become float64), not for "
+        f"{ufunc.__name__}: computed for float16, float32 and float64 (booleans and integers become float64), not for "
         + ", ".join(sorted({np.dtype(d.type).name if issubclass(d.type, np.generic) else d.type.__name__ for d in dtypes}))
         + "; convert the argument first, for example with np.asarray(x, dtype=np.float64)")
 
@@ -177,12 +185,17 @@ cdef int promote(PyObject *ufunc, PyArray_DTypeMeta **given, PyArray_DTypeMeta *
     cdef int nin = (<object>ufunc).nin, nargs = (<object>ufunc).nargs, i
     cdef PyArray_DTypeMeta *wanted = signature[nin]
     if wanted == NULL:
-        found = promoted((<object>ufunc).__name__, tuple([<object>given[i] for i in range(nin) if given[i] != NULL]))
+        found = promoted(<object>ufunc, tuple([<object>given[i] for i in range(nin) if given[i] != NULL]))
         wanted = <PyArray_DTypeMeta *><PyObject *>found
     for i in range(nargs):
         chosen[i] = signature[i] if signature[i] != NULL else wanted
         Py_INCREF(<object>chosen[i])
     return 0
+
+
+cdef add_promoter(ufunc):
+    PyUFunc_AddPromoter(
+        ufunc, (np.dtype,) * ufunc.nargs, PyCapsule_New(<void *>promote, "numpy._ufunc_promoter", NULL))
 
 
 cdef fl_loop *float_loop(const fl_target *target, int function) noexcept nogil:
@@ -230,8 +243,7 @@ cdef object make_ufunc(const fl_target *target, int function):
         PyUFunc_IdentityValue if row.has_identity else cnp.PyUFunc_None,
         row.ufunc_name, doc, 0, shape.signature, -np.inf if row.has_identity else None)
     if shape.signature == NULL:
-        PyUFunc_AddPromoter(
-            ufunc, (np.dtype,) * arguments, PyCapsule_New(<void *>promote, "numpy._ufunc_promoter", NULL))
+        add_promoter(ufunc)
     return ufunc
 
 
@@ -259,6 +271,50 @@ def functions(target=None):
         built[name] = {row: make_ufunc(found, INDEX[row]) for row in NAMES}
         attach_row_methods(built[name], run_rows if found == active else partial(run_rows, target=name))
     return built[name]
+
+
+def with_loops_of(cnp.ufunc own, cnp.ufunc other):
+    """A ufunc with the loops of one, and with those of another on types that the first has no loop for.
+
+    Parameters
+    ----------
+    own, other : numpy.ufunc
+        Elementwise functions of as many arguments, all of one type in each loop.
+
+    Returns
+    -------
+    numpy.ufunc
+        Under the name of the second, with the docstring of the first.
+    """
+    cdef int count = own.ntypes, nargs = own.nargs, most = own.ntypes + other.ntypes, k
+    cdef cnp.PyUFuncGenericFunction *loops
+    cdef void **data
+    cdef char *types
+    if nargs != other.nargs or own.nin != other.nin:
+        raise ValueError(f"{own} and {other} differ in their arguments")
+    # NumPy keeps these arrays for as long as the process lives.
+    loops = <cnp.PyUFuncGenericFunction *>calloc(most, sizeof(cnp.PyUFuncGenericFunction))
+    data = <void **>calloc(most, sizeof(void *))
+    types = <char *>calloc(most * nargs, 1)
+    if not loops or not data or not types:
+        raise MemoryError
+    memcpy(loops, own.functions, count * sizeof(cnp.PyUFuncGenericFunction))
+    memcpy(data, own.data, count * sizeof(void *))
+    memcpy(types, own.types, count * nargs)
+    more = []
+    for k in range(other.ntypes):
+        signature = other.types[k * nargs:(k + 1) * nargs]
+        if len(set(signature)) == 1 and signature[0] not in own.types[:own.ntypes * nargs]:
+            loops[count], data[count] = other.functions[k], other.data[k]
+            memcpy(types + count * nargs, other.types + k * nargs, nargs)
+            count += 1
+            more.append(type(np.dtype(cnp.PyArray_DescrFromType(signature[0]))))
+    kept_alive.append((own, other))
+    ufunc = PyUFunc_FromFuncAndDataAndSignatureAndIdentity(
+        loops, data, types, count, own.nin, own.nout, cnp.PyUFunc_None, own.name, own.doc, 0, NULL, None)
+    widened[ufunc] = tuple(more)
+    add_promoter(ufunc)
+    return ufunc
 
 
 def loop_of(int function, str type, bint quiet):
@@ -631,36 +687,62 @@ def run_over(int function, tuple arrays, axes, bint keepdims=False, target=None)
     return made
 
 
-def short_way_for_reduction(int function):
-    """Decorator of a function with logsumexp's arguments: plain arrays go straight to the loop of a reduction."""
+# The decorators below make functions of the public names and arguments, as Cython names a function in its own messages.
+
+
+def short_way_for_logsumexp(int function):
+    """Decorator: plain arrays go straight to the loop of a reduction."""
     if not runs_rows(function):
         raise ValueError(f"function {function} is not a reduction of rows")
 
     def decorate(general):
-        def short(a, axis=None, b=None, keepdims=False, return_sign=False, *, where=None, out=None, dtype=None):
+        def logsumexp(a, axis=None, b=None, keepdims=False, return_sign=False, *, where=None, out=None, dtype=None):
             if (b is None and keepdims is False and return_sign is False and where is None and out is None
                     and dtype is None):
                 y = rows_of(function, as_plain(a), axis, None, active)
                 if y is not None:
                     return y
             return general(a, axis, b, keepdims, return_sign, where=where, out=out, dtype=dtype)
-        return wraps(general)(short)
+        return wraps(general)(logsumexp)
     return decorate
 
 
-def short_way_for_normalization(int function):
-    """Decorator of a function with softmax's arguments: plain arrays go straight to the loop of a normalisation."""
+cdef object plain_rows(int function, object x, object axis, object where, object out, object dtype,
+                       object temperature):
+    """Normalised rows of a plain array; None where a general function has to decide."""
+    if where is None and dtype is None and type(temperature) is float and <double>temperature == 1:
+        return rows_of(function, as_plain(x), axis, out, active)
+    return None
+
+
+def short_way_for_softmax(int function):
+    """Decorator: plain arrays go straight to the loop of a normalisation."""
     if not runs_rows(function):
         raise ValueError(f"function {function} is not a normalisation of rows")
 
     def decorate(general):
-        def short(x, axis=None, *, where=None, out=None, dtype=None, **others):
-            if where is None and dtype is None and not others:
-                y = rows_of(function, as_plain(x), axis, out, active)
+        def softmax(x, axis=None, *, where=None, out=None, dtype=None, temperature=1.0, return_lse=False):
+            if return_lse is False:
+                y = plain_rows(function, x, axis, where, out, dtype, temperature)
                 if y is not None:
                     return y
-            return general(x, axis, where=where, out=out, dtype=dtype, **others)
-        return wraps(general)(short)
+            return general(x, axis, where=where, out=out, dtype=dtype, temperature=temperature, return_lse=return_lse)
+        return wraps(general)(softmax)
+    return decorate
+
+
+def short_way_for_log_softmax(int function):
+    """Decorator: plain arrays go straight to the loop of a normalisation."""
+    if not runs_rows(function):
+        raise ValueError(f"function {function} is not a normalisation of rows")
+
+    def decorate(general):
+        def log_softmax(x, axis=None, *, where=None, out=None, dtype=None, temperature=1.0):
+            y = plain_rows(function, x, axis, where, out, dtype, temperature)
+            if y is not None:
+                return y
+            return general(x, axis, where=where, out=out, dtype=dtype, temperature=temperature)
+        return wraps(general)(log_softmax)
     return decorate
 
 

@@ -231,10 +231,13 @@ numpy.logaddexp
 Notes
 -----
 Computed as max(x1, x2) + log1p(exp(-abs(x1 - x2))), with the rounding error of the difference kept. The identity is
--inf. Infinities follow the limit, nan in any argument gives nan. No floating-point exception is raised.
+-inf. Infinities follow the limit, nan in any argument gives nan. The result 0 is +0.0, of -0.0 and -inf too, as it is
+log(1). No floating-point exception is raised.
 
 ``reduce`` and ``reduceat`` compute a logsumexp, ``accumulate`` a running one, and their errors do not grow with the
-number of elements. (NumPy older than 2.2 has no room for another ``reduce``: there they grow over long axes.)
+number of elements. (NumPy older than 2.2 has no room for another ``reduce``. There, an axis that is not the innermost
+one in memory is added up row by row, each time rounded to the dtype: some 160 ulp for float32 of the shape (50000, 2).
+`logsumexp` has no such limit.)
 
 {accuracy} They hold along the curve exp(x1) + exp(x2) = 1, too, where the two terms cancel: there the result is
 computed with as many digits as it takes.

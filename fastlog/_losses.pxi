@@ -355,15 +355,16 @@ def short_way_for_binary_cross_entropy(int function):
         raise ValueError(f"function {function} is no loss of elements")
 
     def decorate(general):
-        def short(logits, targets, weight=None, pos_weight=None, reduction="mean", *, label_smoothing=0.0,
-                  return_grad=False, return_hess=False, out=None):
+        def binary_cross_entropy_with_logits(
+                logits, targets, weight=None, pos_weight=None, reduction="mean", *, label_smoothing=0.0,
+                return_grad=False, return_hess=False, out=None):
             if weight is None and pos_weight is None and is_zero(label_smoothing):
                 y = plain_element_loss(function, logits, targets, reduction, return_grad, return_hess, out)
                 if y is not None:
                     return y
             return general(logits, targets, weight, pos_weight, reduction, label_smoothing=label_smoothing,
                            return_grad=return_grad, return_hess=return_hess, out=out)
-        return wraps(general)(short)
+        return wraps(general)(binary_cross_entropy_with_logits)
     return decorate
 
 
@@ -373,14 +374,14 @@ def short_way_for_kl_divergence(int function, int function_of_logs):
         raise ValueError(f"functions {function} and {function_of_logs} are no losses of elements")
 
     def decorate(general):
-        def short(log_q, p, *, log_target=False, axis=-1, reduction="mean"):
+        def kl_divergence(log_q, p, *, log_target=False, axis=-1, reduction="mean"):
             if reduction != "none" and PyLong_CheckExact(axis) and axis == -1:
                 chosen = function_of_logs if log_target else function
                 y = plain_element_loss(chosen, log_q, p, reduction)
                 if y is not None:
                     return y
             return general(log_q, p, log_target=log_target, axis=axis, reduction=reduction)
-        return wraps(general)(short)
+        return wraps(general)(kl_divergence)
     return decorate
 
 
@@ -390,15 +391,15 @@ def short_way_for_cross_entropy(int function):
         raise ValueError(f"function {function} is no loss of rows")
 
     def decorate(general):
-        def short(logits, targets, weight=None, ignore_index=-100, reduction="mean", label_smoothing=0.0, *, axis=-1,
-                  return_grad=False, return_hess=False):
+        def cross_entropy(logits, targets, weight=None, ignore_index=-100, reduction="mean", label_smoothing=0.0, *,
+                          axis=-1, return_grad=False, return_hess=False):
             if weight is None and is_zero(label_smoothing):
                 y = plain_row_loss(function, logits, targets, ignore_index, axis, reduction, return_grad, return_hess)
                 if y is not None:
                     return y
             return general(logits, targets, weight, ignore_index, reduction, label_smoothing, axis=axis,
                            return_grad=return_grad, return_hess=return_hess)
-        return wraps(general)(short)
+        return wraps(general)(cross_entropy)
     return decorate
 
 
@@ -408,11 +409,11 @@ def short_way_for_nll(int function):
         raise ValueError(f"function {function} is no loss of rows")
 
     def decorate(general):
-        def short(log_probs, targets, weight=None, ignore_index=-100, reduction="mean", *, axis=-1):
+        def nll_loss(log_probs, targets, weight=None, ignore_index=-100, reduction="mean", *, axis=-1):
             if weight is None:
                 y = plain_row_loss(function, log_probs, targets, ignore_index, axis, reduction, False, False)
                 if y is not None:
                     return y
             return general(log_probs, targets, weight, ignore_index, reduction, axis=axis)
-        return wraps(general)(short)
+        return wraps(general)(nll_loss)
     return decorate

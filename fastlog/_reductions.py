@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from fastlog._arrays import as_axes, working_dtype
-from fastlog._core import INDEX, functions, short_way_for_normalization, short_way_for_reduction
+from fastlog._core import INDEX, functions, short_way_for_log_softmax, short_way_for_logsumexp, short_way_for_softmax
 from fastlog._other import of_any_array
 from fastlog._rows import included, normalize, sum_of_exponentials
 
@@ -17,7 +17,7 @@ _LOG_SOFTMAX = INDEX["log_softmax"]
 _accumulate = functions()["logaddexp"].accumulate
 
 
-@short_way_for_reduction(_LOGSUMEXP)
+@short_way_for_logsumexp(_LOGSUMEXP)
 @of_any_array
 def logsumexp(
     a: Any,
@@ -41,7 +41,8 @@ def logsumexp(
         Axes over which the sum is taken; all of them by default.
     b : array_like, optional
         Weights of the exponentials, of a shape that broadcasts with that of `a`; they may be negative. An element whose
-        weight is 0 does not count, even if it is infinite or nan. Python's numbers and bools do not widen float32.
+        weight is 0 does not count, even if it is infinite or nan. Python's numbers and bools do not widen float32, and
+        count in full where they are beyond its range.
     keepdims : bool, optional
         Whether the reduced axes stay as axes of length 1.
     return_sign : bool, optional
@@ -63,7 +64,8 @@ def logsumexp(
     Raises
     ------
     TypeError
-        If `a` is ragged or not numeric, or `axis` is neither None nor int nor tuple of ints.
+        If `a` is ragged or not numeric, another argument has masked elements, or `axis` is neither None nor int nor
+        tuple of ints.
     numpy.exceptions.AxisError
         If `axis` is out of range.
     ValueError
@@ -84,8 +86,14 @@ def logsumexp(
     The error is at most 1 ulp of max(1, abs(result)), in float32 and float64, on every target.
 
     Weighted sums, and those with `where`, are computed in float64. A weight's power of two joins the exponent of its
-    exponential, so weights of any size neither overflow nor lose digits. Where positive and negative terms cancel, the
-    digits that cancel are lost; a sum that cancels altogether is -inf with the sign 0.
+    exponential, so weights of any size neither overflow nor lose digits. Terms are double words. Where positive and
+    negative terms cancel, the digits that cancel are lost. Equal elements cancel exactly, and leave -inf with the sign
+    0, if they are two with opposite weights, or if the weights are whole numbers up to 2**24 (or such numbers times one
+    power of two) that add up to 0; of other terms that ought to cancel, some 1e-16 of the largest may be left. The sum of infinities of both signs
+    is nan, and so is its sign.
+
+    The masked elements of a masked array do not count, and the result is masked where all of them are. A masked `out`
+    gets that mask, too. Masks of other arguments are refused.
 
     Temporary arrays are needed, of the size of `a`, where its dtype is neither float32 nor float64, where `b` changes
     the dtype or `axis` names several axes that are not neighbours in memory (of `a`, or of `b` or `where` as they are
@@ -112,7 +120,7 @@ def logsumexp(
     return sum_of_exponentials("logsumexp", a, x, include, b, axis, keepdims, return_sign, out, mean=False)
 
 
-@short_way_for_normalization(_SOFTMAX)
+@short_way_for_softmax(_SOFTMAX)
 @of_any_array
 def softmax(
     x: Any,
@@ -140,7 +148,8 @@ def softmax(
         The dtype to convert `x` to, and so of the result.
     temperature : float, optional
         A positive number that `x` is divided by, as in ``softmax(x / temperature)`` and to the same bits, but without
-        another array; for rows of up to some ten thousand elements also without another pass over memory.
+        another array where `x` is in C order; for rows of up to some ten thousand elements also without another pass
+        over memory.
     return_lse : bool, optional
         Whether to return ``logsumexp(x / temperature)`` too, of which softmax is the gradient: both from one pass over
         memory to sum and one to divide.
@@ -148,14 +157,15 @@ def softmax(
     Returns
     -------
     ndarray or scalar
-        Of the shape of `x`, in C order. nan in rows that hold nan or inf, or nothing but -inf.
+        Of the shape of `x`, in C order, and masked where `x` is. nan in rows that hold nan or inf, or nothing but -inf.
     lse : ndarray or scalar
         With `return_lse`: of the shape of `x` without the axes.
 
     Raises
     ------
     TypeError
-        If `x` is ragged or not numeric, or `axis` is neither None nor int nor tuple of ints.
+        If `x` is ragged or not numeric, another argument has masked elements, or `axis` is neither None nor int nor
+        tuple of ints.
     numpy.exceptions.AxisError
         If `axis` is out of range.
     ValueError
@@ -186,7 +196,7 @@ def softmax(
     return normalize("softmax", x, axis, where, out, dtype, temperature, return_lse)
 
 
-@short_way_for_normalization(_LOG_SOFTMAX)
+@short_way_for_log_softmax(_LOG_SOFTMAX)
 @of_any_array
 def log_softmax(
     x: Any,
@@ -213,17 +223,19 @@ def log_softmax(
         The dtype to convert `x` to, and so of the result.
     temperature : float, optional
         A positive number that `x` is divided by, as in ``log_softmax(x / temperature)`` and to the same bits, but
-        without another array; for rows of up to some ten thousand elements also without another pass over memory.
+        without another array where `x` is in C order; for rows of up to some ten thousand elements also without another
+        pass over memory.
 
     Returns
     -------
     ndarray or scalar
-        Of the shape of `x`, in C order. nan in rows that hold nan or nothing but -inf.
+        Of the shape of `x`, in C order, and masked where `x` is. nan in rows that hold nan or nothing but -inf.
 
     Raises
     ------
     TypeError
-        If `x` is ragged or not numeric, or `axis` is neither None nor int nor tuple of ints.
+        If `x` is ragged or not numeric, another argument has masked elements, or `axis` is neither None nor int nor
+        tuple of ints.
     numpy.exceptions.AxisError
         If `axis` is out of range.
     ValueError
@@ -237,7 +249,7 @@ def log_softmax(
     Notes
     -----
     logsumexp(x) is subtracted in two words, so the dominant element keeps its digits: it is -log1p(r), not a difference
-    of nearly equal numbers. The error is at most 2 ulp, in float32 and float64, on every target. No floating-point
+    of nearly equal numbers, and -0.0 where that underflows; of the only element above -inf it is log(1) = 0.0. The error is at most 2 ulp, in float32 and float64, on every target. No floating-point
     exception is raised.
 
     Temporary arrays of the size of `x` are needed for dtypes other than float32 and float64, for several axes that are
@@ -248,7 +260,7 @@ def log_softmax(
     >>> import numpy as np
     >>> from fastlog import log_softmax
     >>> log_softmax(np.array([1000.0, 1.0]))
-    array([   0., -999.])
+    array([  -0., -999.])
     >>> log_softmax(np.array([0.0, -40.0]))
     array([-4.24835426e-18, -4.00000000e+01])
     """
@@ -289,12 +301,14 @@ def logmeanexp(
     Returns
     -------
     ndarray or scalar
-        Of the shape of `a` without the reduced axes; nan for the mean of nothing, and where the mean is negative.
+        Of the shape of `a` without the reduced axes; nan for the mean of nothing, and where the mean is negative. The
+        masked elements of a masked array do not count.
 
     Raises
     ------
     TypeError
-        If `a` is ragged or not numeric, or `axis` is neither None nor int nor tuple of ints.
+        If `a` is ragged or not numeric, another argument has masked elements, or `axis` is neither None nor int nor
+        tuple of ints.
     numpy.exceptions.AxisError
         If `axis` is out of range.
     ValueError
@@ -352,7 +366,8 @@ def logcumsumexp(
     Returns
     -------
     ndarray
-        Of the shape of `a`, or flat where `axis` is None.
+        Of the shape of `a`, or flat where `axis` is None. The masked elements of a masked array add nothing, and stay
+        masked.
 
     Raises
     ------
@@ -391,12 +406,14 @@ def logcumsumexp(
     (along,) = as_axes((axis,), max(x.ndim, 1))
     x = np.atleast_1d(x)
     if out is None:
-        out = np.empty(x.shape, x.dtype)
+        y = np.empty(x.shape, x.dtype)
     elif not isinstance(out, np.ndarray) or out.shape != x.shape or out.dtype != x.dtype:
         raise ValueError(f"logcumsumexp: out must be an ndarray of the shape {x.shape} and of {x.dtype}")
+    else:
+        y = np.ma.getdata(out)
     before = (slice(None),) * along
     step = -1 if reverse else 1
-    source, target = x[(*before, slice(None, None, step))], out[(*before, slice(None, None, step))]
+    source, target = x[(*before, slice(None, None, step))], y[(*before, slice(None, None, step))]
     first = target[(*before, slice(0, 1))]
     if exclusive:
         source, target = source[(*before, slice(None, -1))], target[(*before, slice(1, None))]
@@ -404,4 +421,9 @@ def logcumsumexp(
         _accumulate(source, axis=along, out=target)
     if exclusive:
         first[...] = -np.inf
-    return out
+    mask = np.ma.getmaskarray(a).reshape(x.shape) if isinstance(a, np.ma.MaskedArray) else None
+    if isinstance(out, np.ma.MaskedArray):
+        out.mask = False if mask is None else mask
+    if out is not None:
+        return out
+    return y if mask is None else np.ma.array(y, mask=mask)

@@ -7,10 +7,21 @@ from typing import Any
 
 import numpy as np
 
-from fastlog._arrays import as_array, as_axes, by_stride, cast, deliver, from_rows, to_rows, working_dtype
+from fastlog._arrays import (
+    as_array,
+    as_axes,
+    by_stride,
+    cast,
+    deliver,
+    from_rows,
+    refuse_mask,
+    to_rows,
+    working_dtype,
+)
 from fastlog._core import INDEX, run_over
 
 _ALL = np.ones((), np.bool)
+_LEAST = np.finfo(np.float32).smallest_normal
 _CHUNK = 1 << 15  # elements that stay in the cache between being divided by a temperature and normalised
 
 
@@ -29,10 +40,11 @@ def _as_dtype(name: str, x: np.ndarray, dtype: Any) -> np.ndarray:
     """Convert to the dtype that the caller wants, if any."""
     if dtype is None:
         return x
-    wanted = np.dtype(dtype)
+    wanted = np.dtype(dtype).newbyteorder("=")
     if wanted.kind not in "fc" and wanted.name != "bfloat16":
         raise TypeError(f"{name}: dtype must be a floating point or complex dtype, not {wanted}")
-    return cast(x, wanted)
+    with np.errstate(under="ignore"):
+        return x.astype(wanted, copy=False)
 
 
 def included(name: str, a: Any, where: Any, dtype: Any) -> tuple[np.ndarray, np.ndarray | None]:
@@ -40,6 +52,7 @@ def included(name: str, a: Any, where: Any, dtype: Any) -> tuple[np.ndarray, np.
     x = _as_dtype(name, as_array(name, a), dtype)
     include = np.asarray(~np.ma.getmaskarray(a)) if isinstance(a, np.ma.MaskedArray) else None
     if where is not None:
+        refuse_mask(name, "where", where)
         where = np.asarray(where)
         if where.dtype != bool:
             raise TypeError(f"{name}: where must be an array of bool, not of {where.dtype}")
@@ -62,12 +75,11 @@ def sum_of_exponentials(
     mean: bool,
 ) -> Any:
     """Compute logsumexp and logmeanexp in every case that the short way leaves."""
-    weights = None if b is None else as_weights(name, b, x.dtype)
+    weights, result = (None, x.dtype) if b is None else as_weights(name, b, x.dtype)
     shape = x.shape
     if weights is not None and weights.ndim:
         shape = broadcast_shape(name, x.shape, weights.shape)
     axes = as_axes(axis, len(shape))
-    result = x.dtype if weights is None else np.result_type(x.dtype, weights.dtype)
     if mean:
         weights, empty = _shares(weights, working_dtype(result) or result, include, shape, axes, keepdims)
     if weights is None and include is None and not return_sign:
@@ -78,16 +90,23 @@ def sum_of_exponentials(
             y[empty] = np.nan
         if not return_sign and y.dtype.kind != "c":
             if y.size != 1:
-                y[sign < 0] = np.nan
+                with np.errstate(invalid="ignore"):  # bfloat16 compares nan with a flag
+                    y[sign < 0] = np.nan
             elif sign.item() < 0:
                 y[...] = np.nan
     if return_sign:
         y = y.real
     if isinstance(a, np.ma.MaskedArray):
-        none = np.all(np.broadcast_to(np.ma.getmaskarray(a), shape), axis=axes, keepdims=keepdims)
-        y, sign = np.ma.array(y, mask=none), np.ma.array(sign, mask=none)
+        y, sign = (masked_sum(part, a, shape, axes, keepdims) for part in (y, sign))
     first = deliver(y, out)
     return (first, deliver(sign, None)) if return_sign else first
+
+
+def masked_sum(
+    y: np.ndarray, a: np.ma.MaskedArray[Any, Any], shape: tuple[int, ...], axes: tuple[int, ...], keepdims: bool
+) -> np.ma.MaskedArray[Any, Any]:
+    """Return results of sums over the axes of `a`, as it is broadcast, masked where all of their elements are."""
+    return np.ma.array(y, mask=np.all(np.broadcast_to(np.ma.getmaskarray(a), shape), axis=axes, keepdims=keepdims))
 
 
 def _shares(
@@ -99,25 +118,35 @@ def _shares(
     keepdims: bool,
 ) -> tuple[np.ndarray, Any]:
     """Weights, or ones, divided by how many elements are included; and where that is none."""
-    ones = np.ones((), dtype) if weights is None else weights.astype(dtype, copy=False)
+    ones = np.ones((), dtype) if weights is None else weights.astype(np.result_type(weights, dtype), copy=False)
     with np.errstate(all="ignore"):
         if include is None:
             number = math.prod([shape[k] for k in axes])
-            return np.asarray(ones / (number or math.nan), dtype), ... if number == 0 else None
+            return np.asarray(ones / (number or math.nan), ones.dtype), ... if number == 0 else None
         count = np.sum(np.broadcast_to(include, shape), axes, keepdims=True)
-        return np.asarray(ones / count, dtype), (count if keepdims else np.squeeze(count, axes)) == 0
+        return np.asarray(ones / count, ones.dtype), (count if keepdims else np.squeeze(count, axes)) == 0
 
 
-def as_weights(name: str, b: Any, dtype: np.dtype) -> np.ndarray:
-    """Weights as an array; Python's numbers and bools do not widen the dtype of the elements."""
+def as_weights(name: str, b: Any, dtype: np.dtype) -> tuple[np.ndarray, np.dtype]:
+    """Return weights as an array, and the dtype of sums with them, for elements of `dtype`.
+
+    Python's numbers and bools do not widen that; numbers beyond its range keep their own all the same.
+    """
     if type(b) is np.ndarray and b.dtype == dtype:
-        return b
-    if type(b) is float and dtype.char in "fd":
+        return b, dtype
+    if type(b) is float and dtype.char == "d":
+        return np.asarray(b), dtype
+    if type(b) in (int, float):
+        weights, working = np.asarray(b, np.float64), working_dtype(dtype) or dtype
         with np.errstate(all="ignore"):
-            return np.asarray(b, dtype)
+            narrow = weights.astype(working)
+        keeps = working.char != "f" or not b or not math.isfinite(b) or _LEAST <= abs(narrow) < math.inf
+        return (narrow if keeps else weights), dtype
+    refuse_mask(name, "b", b)
     weights = as_array(name, b)
-    narrow = type(b) in (int, float) or np.asarray(b).dtype == bool
-    return weights.astype(np.result_type(dtype, b if type(b) in (int, float) else bool)) if narrow else weights
+    if np.asarray(b).dtype == bool:
+        weights = weights.astype(dtype)
+    return weights, np.result_type(dtype, weights)
 
 
 def run(name: str, arrays: tuple[np.ndarray, ...], axes: tuple[int, ...], keepdims: bool) -> tuple[np.ndarray, ...]:
@@ -139,9 +168,15 @@ def _plain_sum(x: np.ndarray, axes: tuple[int, ...], keepdims: bool) -> np.ndarr
     """Logsumexp of all elements."""
     working = working_dtype(x.dtype)
     if working is not None:
-        return cast(run("logsumexp", (aligned(x, working),), axes, keepdims)[0], x.dtype)
+        return _rounded(run("logsumexp", (aligned(x, working),), axes, keepdims)[0], x.dtype)
     y = _plain_logsumexp(to_rows(x, axes), None)[0]
     return np.expand_dims(y, axes) if keepdims else np.asarray(y)
+
+
+def _rounded(y: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """Return results in another dtype; what is beyond its range is infinite, and raises nothing."""
+    with np.errstate(over="ignore"):
+        return cast(y, dtype)
 
 
 def aligned(x: np.ndarray, dtype: np.dtype) -> np.ndarray:
@@ -159,7 +194,7 @@ def weighted_sum(
     keepdims: bool,
 ) -> tuple[np.ndarray, np.ndarray]:
     """log(abs(sum(weights * exp(x)))) over the axes and the sign of the sum, of the elements to be included."""
-    working = working_dtype(result)
+    working = working_dtype(result if weights is None else np.result_type(result, weights))
     if working is None:
         rows = to_rows(np.broadcast_to(x.astype(result, copy=False), shape), axes)
         if weights is None:
@@ -171,7 +206,7 @@ def weighted_sum(
     weights = np.ones((), working) if weights is None else aligned(weights, working)
     include = _ALL if include is None else include
     y, sign = run("logsumexp_weighted", (aligned(x, working), weights, include), axes, keepdims)
-    return cast(y, result), cast(sign, result)
+    return _rounded(y, result), _rounded(sign, result)
 
 
 def _plain_logsumexp(rows: np.ndarray, weights: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
@@ -217,6 +252,7 @@ def normalize(
     """Softmax or log_softmax in every case that the short way leaves."""
     x, include = included(name, a, where, dtype)
     axes = as_axes(axis, x.ndim)
+    refuse_mask(name, "temperature", temperature)
     try:
         with np.errstate(all="ignore"):
             divisor = float(x.real.dtype.type(temperature))
@@ -234,12 +270,13 @@ def normalize(
         straight = _takes_rows(out, x, working)
         y = out if straight else np.empty(x.shape, working)
         lse = _normalize_into(y, name, aligned(x, working), include, axes, divisor, return_lse)
-        y, lse = cast(y, x.dtype), cast(lse, x.dtype) if return_lse else lse
+        y, lse = _rounded(y, x.dtype), _rounded(lse, x.dtype) if return_lse else lse
     if include is not None:
         np.copyto(y, 0 if name == "softmax" else -np.inf, where=~include)
     result: Any = y
     if isinstance(a, np.ma.MaskedArray):
         result = np.ma.array(y, mask=np.ma.getmaskarray(a))
+        lse = masked_sum(lse, a, x.shape, axes, False) if return_lse else lse
     result = out if result is out else deliver(result, out)
     return (result, deliver(lse, None)) if return_lse else result
 
@@ -276,15 +313,14 @@ def _normalize_into(
             parts.append(_normalize_into(y[k : k + step], name, x[k : k + step], None, axes, divisor, return_lse))
         return np.concatenate(parts) if return_lse else None
     source = x
-    if include is not None or divisor != 1:
-        if divisor == 1:
-            np.copyto(y, x)
-        else:
-            with np.errstate(all="ignore"):
-                np.divide(x, x.dtype.type(divisor), out=y)
+    with np.errstate(all="ignore"):
         if include is not None:
+            source = y
+            np.divide(x, x.dtype.type(divisor), out=y) if divisor != 1 else np.copyto(y, x)
             np.copyto(y, -np.inf, where=~include)
-        source = y
+        elif divisor != 1:
+            # NumPy chooses the layout, as for the caller's own quotient: the last bits of sums depend on it.
+            source = np.divide(x, x.dtype.type(divisor), out=y if x.flags.c_contiguous else None)
     made = run_over(INDEX[function], (source, y), axes)
     if made is None:  # no single stride leads through the axes: a copy in which one does
         rows = np.array(to_rows(source, axes), order="C")

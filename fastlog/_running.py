@@ -1,7 +1,22 @@
-"""A logsumexp that grows, chunk by chunk: out of core, over processes, over a Dask array's blocks."""
+"""A logsumexp that grows, chunk by chunk: out of core, over processes, over a Dask array's blocks.
+
+A sum of exponentials is kept as
+
+    sum = sign * exp(max) + (high + low) * exp(unit),    unit = rint(max),
+
+where one element of size max is left out of the second term, so that a sum that it dominates keeps its digits. high +
+low is an unevaluated sum of two doubles. Sums add up in such double words, whose errors stay near 2^-104, and change
+their unit by a power of e that is known to as many digits. An exponential is rounded once, to about 2^-59, when it
+joins high + low, and never again: so no error grows with the number of sums, in whatever order they come.
+
+An infinite or undefined sum (inf - inf, nan) has high = +-inf or nan, and keeps it by the rules for adding infinities.
+"""
 
 from __future__ import annotations
 
+import os
+import threading
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,11 +24,149 @@ import numpy as np
 from fastlog._arrays import as_axes, cast, working_dtype
 from fastlog._rows import aligned, as_weights, broadcast_shape, included, run, weighted_sum
 
+_Words = tuple[Any, Any]  # a double word: an array of its high words, and one of its low words
+
+# ---- double words: of finite numbers ----
+
+
+def _fast_two_sum(x: Any, y: Any) -> _Words:
+    """Return x + y exactly, where abs(x) >= abs(y) or x is 0 (Dekker)."""
+    total = x + y
+    return total, y - (total - x)
+
+
+def _two_sum(x: Any, y: Any) -> _Words:
+    """Return x + y exactly (Knuth)."""
+    total = x + y
+    of_y = total - x
+    return total, (x - (total - of_y)) + (y - of_y)
+
+
+def _two_product(x: Any, y: Any) -> _Words:
+    """Return x * y exactly, for factors of moderate size (Dekker)."""
+    product = x * y
+    (a, b), (c, d) = _halves(x), _halves(y)
+    return product, ((a * c - product) + a * d + b * c) + b * d
+
+
+def _halves(x: Any) -> _Words:
+    """Return two numbers of 26 bits whose sum is x (Veltkamp)."""
+    scaled = x * 134217729.0
+    upper = scaled - (scaled - x)
+    return upper, x - upper
+
+
+def _plus(x: _Words, y: _Words) -> _Words:
+    high, low = _two_sum(x[0], y[0])
+    other, rest = _two_sum(x[1], y[1])
+    high, low = _fast_two_sum(high, low + other)
+    return _fast_two_sum(high, low + rest)
+
+
+def _times(x: _Words, y: _Words) -> _Words:
+    high, low = _two_product(x[0], y[0])
+    return _fast_two_sum(high, low + (x[0] * y[1] + x[1] * y[0]))
+
+
+def _over(x: _Words, y: _Words) -> _Words:
+    """Return x / y, which is exactly 1 or -1 where the words are equal or opposite."""
+    quotient = x[0] / y[0]
+    high, low = _two_product(quotient, y[0])
+    left = (x[0] - high) + (x[1] - low - quotient * y[1])
+    return _fast_two_sum(quotient, left / y[0])
+
+
+def _settled(words: _Words, plain: Any) -> _Words:
+    """Return the double word, or the plain result where that is infinite or nan, as the words are of no use then."""
+    finite = np.isfinite(plain)
+    return np.where(finite, words[0], plain), np.where(finite, words[1], 0.0)
+
+
+# ---- exponentials ----
+
+_STEPS = 64  # fractions of 1 whose exponentials are tabulated
+_LAST = 746  # exp(-746) is 0
+
+
+def _exp_words(numerators: range, denominator: int = 1) -> _Words:
+    """Return the exponentials of fractions as double words."""
+    from decimal import Context, Decimal  # it is needed here alone, and slow to import
+
+    context = Context(prec=40)
+    exact = [context.exp(Decimal(k) / denominator) for k in numerators]
+    high = [float(y) for y in exact]
+    low = [float(context.subtract(y, Decimal(h))) for y, h in zip(exact, high, strict=True)]
+    return np.array(high), np.array(low)
+
+
+_made: list[tuple[_Words, _Words]] = []
+
+
+def _tables() -> tuple[_Words, _Words]:
+    """Return exp(k / 64) for k = -32 to 32, and exp(-k) for k = 0 to 746; made when they are first needed."""
+    if not _made:
+        half = _STEPS // 2
+        fractions = _exp_words(range(-half, half + 1), _STEPS)
+        ones, far = _exp_words(range(0, -32, -1)), _exp_words(range(0, -768, -32))
+        k = np.arange(_LAST + 1)
+        high, low = _times((ones[0][k % 32], ones[1][k % 32]), (far[0][k // 32], far[1][k // 32]))
+        high[_LAST] = low[_LAST] = 0
+        _made.append((fractions, (high, low)))
+    return _made[0]
+
+
+def _exp_of_fraction(x: Any) -> _Words:
+    """Return exp(x) for abs(x) <= 1/2 with a relative error of about 2^-59; exp(0) is 1."""
+    nearest = np.rint(x * _STEPS)
+    high, low = (words[nearest.astype(np.intp) + _STEPS // 2] for words in _tables()[0])
+    return _fast_two_sum(high, high * np.expm1(x - nearest / _STEPS) + low)
+
+
+def _decay(k: Any) -> _Words:
+    """Return exp(-k) for whole numbers k >= 0, and 1 for nan, which is the difference of equal infinities."""
+    at = np.where(k >= 0, np.minimum(k, _LAST), 0).astype(np.intp)
+    high, low = _tables()[1]
+    return high[at], low[at]
+
+
+def _log(x: _Words, from_one: _Words) -> _Words:
+    """Return log(x) for x >= 0, given also x - 1, which keeps the digits near 1.
+
+    A logarithm of one word is corrected by log(1 + c) = c, where 1 + c is x / exp(that logarithm). Near 1 that would
+    cost digits, and far below 1 an exponential would be subnormal; there, the logarithm of one word is good enough.
+    """
+    log = np.where(x[0] < 0.5, np.log(x[0]), np.log1p(from_one[0]))
+    corrected = (np.abs(log) > 1 / _STEPS) & (np.abs(log) < 600)
+    whole = np.where(corrected, np.rint(log), 0.0)
+    fraction = np.where(corrected, log - whole, 0.0)
+    above, below = _decay(np.maximum(whole, 0)), _decay(np.maximum(-whole, 0))
+    one = _over(_times(x, above), _times(_exp_of_fraction(fraction), below))
+    return log, np.where(corrected, (one[0] - 1) + one[1], 0.0)
+
+
+# ---- sums of exponentials ----
+
+_BLOCK = 1 << 14  # sums that stay in the cache with all that is computed of them
+
+
+class Sums(NamedTuple):
+    """Sums of exponentials, sign * exp(max) + (high + low) * exp(rint(max)), of some number of elements each.
+
+    The fields are arrays of float64. The empty sum has max -inf, and 0 for all others; infinite and undefined ones have
+    max inf or -inf and the sign 0.
+    """
+
+    max: Any
+    sign: Any
+    high: Any
+    low: Any
+    elements: Any
+
 
 class Parts(NamedTuple):
-    """Sums of exponentials, sign * exp(max) * (1 + rest), of some number of elements: arrays of float64.
+    """Sums of exponentials as sign * exp(max) * (1 + rest), of some number of elements: arrays of float64.
 
-    The empty sum has max -inf and rest -1, and the sign 0; a nan among the elements makes rest nan.
+    The empty sum has max -inf and rest -1, and the sign 0; where a sum is undefined, rest and sign are nan.
     """
 
     max: np.ndarray
@@ -22,58 +175,142 @@ class Parts(NamedTuple):
     elements: np.ndarray
 
 
-def exp_of_difference(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Return exp(x - y) with the digits that the rounding of x - y would cost; exp(0) for equal infinities.
+def _fraction(x: Any) -> Any:
+    """Return x - rint(x), and 0 for infinities."""
+    return np.where(np.isfinite(x), x - np.rint(x), 0.0)
 
-    What the rounding of d = x - y leaves, e = (x - y) - d, is exactly a double (Moller's sum): exp(d) (1 + e).
-    """
+
+def _by_blocks(function: Callable[..., Sums], *fields: np.ndarray) -> Sums:
+    """Return what a function makes of arrays of one shape, given as many elements at a time as stay in the cache."""
+    if fields[0].size <= _BLOCK:
+        return function(*fields)
+    flat = [field.reshape(-1) for field in fields]
+    parts = [function(*[field[k : k + _BLOCK] for field in flat]) for k in range(0, flat[0].size, _BLOCK)]
+    return Sums(*[np.concatenate(field).reshape(fields[0].shape) for field in zip(*parts, strict=True)])
+
+
+def _sums_of(top: Any, rest: Any, sign: Any, elements: Any) -> Sums:
+    """Return sign * exp(top) * (1 + rest) as Sums; top = nan is an undefined sum, rest = nan another."""
     with np.errstate(all="ignore"):
-        d = np.where(x == y, 0.0, x - y)
-        back = d - x
-        e = (x - (d - back)) - (y + back)
-        return np.asarray(np.exp(d) * (1 + np.where(np.isfinite(e), e, 0.0)))
-
-
-def merged(one: Parts, other: Parts) -> Parts:
-    """Return the sums of two sums each."""
-    with np.errstate(all="ignore"):
-        first = one.max >= other.max
-        top, low = np.where(first, one.max, other.max), np.where(first, other.max, one.max)
-        rest, low_rest = np.where(first, one.rest, other.rest), np.where(first, other.rest, one.rest)
-        sign = np.where(first, one.sign, other.sign)
-        rest = rest + one.sign * other.sign * (1 + low_rest) * exp_of_difference(low, top)
-        turned = rest < -1
-        gone = (rest == -1) & (top < np.inf)  # what cancels altogether is no sum that others can be measured by
-        return Parts(
-            np.where(gone, -np.inf, top),
-            np.where(turned, -2 - rest, rest),
-            np.where(gone, 0.0, np.where(turned, -sign, sign)),
-            one.elements + other.elements,
+        finite = np.isfinite(top)
+        high, low = _times(_exp_of_fraction(_fraction(top)), (sign * rest, np.zeros(np.shape(rest))))
+        others = np.where(np.isnan(rest) | np.isnan(top), np.nan, np.where(top == np.inf, sign * np.inf, 0.0))
+        return Sums(
+            np.where(np.isnan(top), -np.inf, top),
+            np.where(finite, sign, 0.0),
+            np.where(finite, high, others),
+            np.where(finite, low, 0.0),
+            elements,
         )
 
 
-def finished(parts: Parts, what: str, dtype: np.dtype[Any]) -> np.ndarray:
+def sums_of_chunk(name: str, a: Any, b: Any, where: Any, axis: Any, keepdims: bool) -> tuple[Sums, np.dtype[Any]]:
+    """Return the sums over the axes of a chunk, with logsumexp's arguments, and the dtype that results have."""
+    x, include = included(name, a, where, None)
+    weights, dtype = (None, x.dtype) if b is None else as_weights(name, b, x.dtype)
+    working = working_dtype(dtype)
+    if working is None:
+        raise TypeError(f"{name}: computed for real numbers up to float64, not for {dtype}")
+    shape = x.shape if weights is None else broadcast_shape(name, x.shape, weights.shape)
+    axes = as_axes(axis, len(shape))
+    ones = np.ones((), np.bool) if include is None else include
+    count = np.asarray(np.sum(np.broadcast_to(ones, shape), axes, np.float64, keepdims=keepdims))
+    if weights is None:
+        x = aligned(x if include is None else np.where(include, x, x.dtype.type(-np.inf)), working)
+        top, rest = (np.asarray(part, np.float64) for part in run("partition", (x,), axes, keepdims))
+        sign = np.ones(top.shape)
+    else:
+        top, sign = weighted_sum(x, weights, include, np.dtype(np.float64), shape, axes, keepdims)
+        rest = np.zeros(top.shape)
+    return _by_blocks(_sums_of, top, rest, sign, count), dtype
+
+
+def merged(one: Sums, other: Sums) -> Sums:
+    """Return the sums of two sums each."""
+    return _by_blocks(_merged, *one, *other)
+
+
+def _merged(*fields: Any) -> Sums:
+    one, other = Sums(*fields[:5]), Sums(*fields[5:])
+    with np.errstate(all="ignore"):
+        first = one.max >= other.max
+        larger, smaller = Sums(*np.where(first, one, other)), Sums(*np.where(first, other, one))
+        cancel = (larger.max == smaller.max) & (larger.sign == -smaller.sign)
+        kept, joins = np.where(cancel, 0.0, (larger.sign, smaller.sign))
+        exp_high, exp_low = _exp_of_fraction(_fraction(smaller.max))
+        others = _plus((smaller.high, smaller.low), (joins * exp_high, joins * exp_low))
+        decay = _decay(np.rint(larger.max) - np.rint(smaller.max))
+        high, low = _settled(
+            _plus((larger.high, larger.low), _times(others, decay)), larger.high + smaller.high * decay[0]
+        )
+        # What cancels altogether is no sum that others can be measured by.
+        top = np.where((kept == 0) & (high == 0), -np.inf, larger.max)
+        return Sums(top, kept, high, low, np.asarray(one.elements + other.elements))
+
+
+def _measured(sums: Sums) -> tuple[Any, Any, _Words, _Words]:
+    """Return max and sign, the size of the sum in units of exp(max), and that minus 1."""
+    zero = np.zeros(np.shape(sums.sign))
+    ratio = _over((sums.high, sums.low), _exp_of_fraction(_fraction(sums.max)))
+    high, low = _settled(_plus((sums.sign, zero), ratio), sums.high)
+    sign = np.sign(high)
+    size = (np.abs(high), np.where(sign < 0, -low, low))
+    return sums.max, sign, size, _settled(_plus(size, (zero - 1, zero)), size[0])
+
+
+def share_of(part: Sums, whole: Sums) -> Any:
+    """Return the sums in `part` divided by those in `whole`, of which they are a part; in one word."""
+    with np.errstate(all="ignore"):
+        own, total = (sums.sign * _exp_of_fraction(_fraction(sums.max))[0] + sums.high for sums in (part, whole))
+        return _decay(np.rint(whole.max) - np.rint(part.max))[0] * (own / total)
+
+
+def parts_of(sums: Sums) -> Parts:
+    """Return the sums as Parts, whose `rest` is rounded to one word."""
+    with np.errstate(all="ignore"):
+        top, sign, _, rest = _measured(sums)
+        empty = sign == 0
+        return Parts(np.where(empty, -np.inf, top), np.where(empty, -1.0, rest[0]), np.asarray(sign), sums.elements)
+
+
+def log_of(sums: Sums, mean: bool = False) -> tuple[Any, _Words, Any]:
+    """Return the logarithm of the absolute value of sums, or of their means, as max + a double word; and the sign."""
+    with np.errstate(all="ignore"):
+        top, sign, size, rest = _measured(sums)
+        if mean:
+            n, zero = sums.elements, np.zeros(np.shape(sums.elements))
+            rest = _settled(_over(_plus(rest, (1 - n, zero)), (n, zero)), rest[0] / n)
+            size = _settled(_over(size, (n, zero)), size[0] / n)
+        return top, _log(size, rest), sign
+
+
+def finished(sums: Sums, dtype: np.dtype[Any], what: str) -> np.ndarray:
     """Return what is asked of sums.
 
     Parameters
     ----------
-    parts : Parts
+    sums : Sums
+    dtype : dtype
     what : {'value', 'size', 'mean', 'sign'}
         The logarithm of the sum, nan if that is negative; of its absolute value; of its share of an element; its sign.
-    dtype : dtype
     """
-    top, rest, sign, n = parts
+    top, (log, correction), sign = log_of(sums, what == "mean")
     with np.errstate(all="ignore"):
         if what == "sign":
-            y = np.where(np.isnan(rest), np.nan, sign)
-        elif what == "mean":
-            share = (1 + rest) / n
-            # Near 1, its distance from 1 keeps the digits that the sum 1 + rest has lost.
-            y = top + np.where(share < 0.5, np.log(share), np.log1p((rest - (n - 1)) / n))
-            y = np.where(n == 0, np.nan, y)
-        else:
-            y = top + np.log1p(rest)
+            return cast(np.asarray(sign), dtype)
+        high, low = _two_sum(top, log)
+        y = np.where(np.isfinite(high), high + (low + correction), high)
+        if what == "mean":
+            y = np.where(sums.elements == 0, np.nan, y)
         return cast(np.asarray(np.where(sign < 0, np.nan, y) if what in ("value", "mean") else y), dtype)
+
+
+NOTHING = Sums(np.array(-np.inf), *[np.array(0.0) for _ in range(4)])
+
+# An update puts a new state in place of the old one; this lock is held for the moment in which it does.
+_exchange = threading.Lock()
+if hasattr(os, "register_at_fork"):  # the child of a fork must not find it taken by a thread that is no more
+    os.register_at_fork(before=_exchange.acquire, after_in_parent=_exchange.release, after_in_child=_exchange.release)
 
 
 class LogSumExp:
@@ -97,14 +334,15 @@ class LogSumExp:
 
     Notes
     -----
-    The state is M, the largest element so far, and r, the sum of the other exponentials in units of exp(M): the sum is
-    exp(M) (1 + r), as in `logsumexp`. Two such sums with M1 >= M2 add up to M = M1 and
+    The state is M, the largest element so far, and the sum of the other exponentials, in units of the power of e that
+    is next to exp(M): as in `logsumexp`, one element of size M is left out. That sum is carried in two words, and each
+    exponential is rounded once, when it joins it. So the error does not show how many chunks there were, nor their
+    order: it is that of `logsumexp`, 1 ulp of max(1, abs(result)), half as much again in float64 and with weights.
 
-        r = r1 + (1 + r2) exp(M2 - M1),
+    Sums with weights have a sign, too; where terms cancel, their digits are lost. The sum of infinities of both signs
+    is undefined, and stays so: value, mean and sign are nan.
 
-    where no term is negative and no logarithm has been rounded. So the error does not show how many chunks there were:
-    it is that of `logsumexp`, 1 ulp of max(1, abs(result)), in float64 half as much again. The order of chunks shows
-    in the last digit at most. Sums with weights have a sign, too; where terms cancel, their digits are lost.
+    Threads may share a sum: each update or merge is one step, and none is lost.
 
     The state is float64, whatever the chunks are, and as large as the result. It can be pickled, and sent to where sums
     are merged.
@@ -127,9 +365,8 @@ class LogSumExp:
         as_axes(axis, 64)
         self._axis = axis
         self._keepdims = keepdims
-        self._dtype: np.dtype[Any] | None = None
-        # The empty sum, which fits any shape.
-        self._parts = Parts(np.array(-np.inf), np.array(-1.0), np.array(0.0), np.array(0.0))
+        # The sums and the dtype of results. A new state takes the place of the old one; none is ever changed.
+        self._state: tuple[Sums, np.dtype[Any]] | None = None
 
     def update(self, a: Any, b: Any = None, *, where: Any = None) -> LogSumExp:
         """Add a chunk.
@@ -138,6 +375,7 @@ class LogSumExp:
         ----------
         a : array_like
             Real numbers, as for `logsumexp`; the chunk without the reduced axes must have the shape of the others.
+            Masked elements do not count.
         b : array_like, optional
             Weights of the exponentials, as for `logsumexp`.
         where : array_like of bool, optional
@@ -151,28 +389,11 @@ class LogSumExp:
         Raises
         ------
         TypeError
-            If `a` is ragged, not numeric, or longdouble or complex.
+            If `a` is ragged, not numeric, or longdouble or complex, or another argument has masked elements.
         ValueError
             If shapes do not fit.
         """
-        x, include = included("LogSumExp.update", a, where, None)
-        weights = None if b is None else as_weights("LogSumExp.update", b, x.dtype)
-        dtype = x.dtype if weights is None else np.result_type(x, weights)
-        working = working_dtype(dtype)
-        if working is None:
-            raise TypeError(f"LogSumExp.update: computed for real numbers up to float64, not for {dtype}")
-        shape = x.shape if weights is None else broadcast_shape("LogSumExp.update", x.shape, weights.shape)
-        axes = as_axes(self._axis, len(shape))
-        ones = np.ones((), np.bool) if include is None else include
-        count = np.asarray(np.sum(np.broadcast_to(ones, shape), axes, np.float64, keepdims=self._keepdims))
-        if weights is None:
-            x = aligned(x if include is None else np.where(include, x, x.dtype.type(-np.inf)), working)
-            top, rest = (np.asarray(part, np.float64) for part in run("partition", (x,), axes, self._keepdims))
-            sign = np.where(top == -np.inf, 0.0, 1.0)
-        else:
-            top, sign = weighted_sum(x, weights, include, np.dtype(np.float64), shape, axes, self._keepdims)
-            rest = np.zeros(top.shape)
-        return self._add(Parts(top, rest, sign, count), dtype)
+        return self._add(*sums_of_chunk("LogSumExp.update", a, b, where, self._axis, self._keepdims))
 
     def merge(self, other: LogSumExp) -> LogSumExp:
         """Add another sum, which stays as it is.
@@ -196,21 +417,26 @@ class LogSumExp:
         """
         if not isinstance(other, LogSumExp):
             raise TypeError(f"LogSumExp.merge: another LogSumExp is needed, not {type(other).__name__}")
-        return self if other._dtype is None else self._add(other._parts, other._dtype)
+        return self if other._state is None else self._add(*other._state)
 
-    def _add(self, parts: Parts, dtype: np.dtype[Any]) -> LogSumExp:
-        if self._dtype is not None and self._parts.max.shape != parts.max.shape:
-            raise ValueError(
-                f"LogSumExp: sums of the shapes {self._parts.max.shape} and {parts.max.shape} do not add up"
-            )
-        self._dtype = np.result_type(self._dtype or dtype, dtype)
-        self._parts = merged(self._parts, parts)
-        return self
+    def _add(self, sums: Sums, dtype: np.dtype[Any]) -> LogSumExp:
+        while True:
+            state = self._state
+            new = sums, dtype
+            if state is not None:
+                shape = state[0].max.shape
+                if shape != sums.max.shape:
+                    raise ValueError(f"LogSumExp: sums of the shapes {shape} and {sums.max.shape} do not add up")
+                new = merged(state[0], sums), np.result_type(state[1], dtype)
+            with _exchange:
+                if self._state is state:  # otherwise another thread was quicker
+                    self._state = new
+                    return self
 
     @property
     def parts(self) -> Parts:
         """The sum so far as arrays of float64: ``sign * exp(max) * (1 + rest)``, and the number of elements."""
-        return self._parts
+        return parts_of(NOTHING if self._state is None else self._state[0])
 
     @property
     def value(self) -> Any:
@@ -228,4 +454,5 @@ class LogSumExp:
         return self._finished("sign")
 
     def _finished(self, what: str) -> Any:
-        return finished(self._parts, what, self._dtype or np.dtype(np.float64))[()]
+        sums, dtype = (NOTHING, np.dtype(np.float64)) if self._state is None else self._state
+        return finished(sums, dtype, what)[()]

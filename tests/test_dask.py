@@ -10,6 +10,7 @@ import fastlog
 from fastlog import nn, special
 
 dask.config.set(scheduler="synchronous")
+INF = np.inf
 CASES = [("f8", (4, 5)), ("f8", (15, 16)), ("f8", (15, 3)), ("f8", (2, 16)), ("f4", (4, 5)), ("f2", (15, 3))]
 
 
@@ -78,6 +79,53 @@ def test_accuracy_across_chunks(dtype):
         size = np.maximum(1, np.abs(exact)) if f is fastlog.logsumexp else np.abs(exact)
         ulp = np.spacing(size.astype(dtype)).astype("g")
         assert np.max(np.abs(got - exact) / ulp) <= bound, f.__name__
+
+
+INFINITIES = [
+    ([INF, INF, INF], [1.0, -1, 1]),
+    ([INF, 0, INF, 0], [1.0, 1, -1, 1]),
+    ([0.0, 1, 0], [INF, 1, -INF]),
+    ([-INF, INF], [INF, 1]),
+    ([np.nan, 1, 2], [0.0, -1, -INF]),
+    ([1.0, 1, 1, 1], [1.0, 1, -1, -1]),
+    ([1.0, 2, np.nan], [1.0, -1, 1]),
+]
+
+
+@pytest.mark.parametrize(("x", "b"), INFINITIES)
+def test_infinities_of_both_signs_in_any_chunks(x, b):
+    """What is undefined in one chunk is undefined in several, and so is its sign."""
+    x, b = np.array(x), np.array(b)
+    for chunks in range(1, len(x) + 1):
+        lazy, weights = da.from_array(x, chunks=chunks), da.from_array(b, chunks=chunks)
+        computed = dask.compute(*fastlog.logsumexp(lazy, b=weights, return_sign=True))
+        for got, expected in zip(computed, fastlog.logsumexp(x, b=b, return_sign=True), strict=True):
+            np.testing.assert_array_equal(got, expected)
+        for f in (fastlog.logsumexp, fastlog.logmeanexp):
+            np.testing.assert_allclose(f(lazy, 0, weights).compute(), f(x, 0, b), rtol=1e-15)
+
+
+def test_the_number_of_chunks_does_not_show():
+    x = np.random.default_rng(5).normal(-8, 0.5, (1000, 2))
+    x[:, 1] = np.where(np.arange(1000) == 0, 0.0, -0.3)
+    lazy, wide = da.from_array(x, chunks=(1, 2)), x.astype("g")
+    exact = np.log(np.exp(wide).sum(0))
+    for got, y in (
+        (fastlog.logsumexp(lazy, 0), exact),
+        (fastlog.logmeanexp(lazy, 0), exact - np.log(np.longdouble(len(x)))),
+    ):
+        assert np.max(np.abs(got.compute() - y) / np.spacing(np.maximum(1, np.abs(y)).astype("f8"))) < 1
+
+
+@pytest.mark.parametrize("dtype", ["f2", "f4", "f8"])
+@pytest.mark.parametrize("reverse", [False, True])
+def test_cumulative_sums_of_many_chunks(dtype, reverse):
+    x = np.full((400, 2), -0.3, dtype)
+    got = fastlog.logcumsumexp(da.from_array(x, chunks=(1, 2)), 0, reverse=reverse).compute()
+    exact = np.longdouble(x[0, 0]) + np.log(np.arange(1, 401).astype("g"))
+    ulp = np.spacing(np.maximum(1, np.abs(exact)).astype(dtype)).astype("g")
+    assert got.dtype == dtype
+    assert np.max(np.abs((got[::-1] if reverse else got) - exact[:, np.newaxis]) / ulp[:, np.newaxis]) < 1.1
 
 
 def test_float32_does_not_drift():
@@ -163,6 +211,9 @@ def test_errors():
         fastlog.log_softmax(x, 1, temperature=-1.0)
     with pytest.raises(np.exceptions.AxisError):
         fastlog.logsumexp(x, 2)
+    for f in (fastlog.logsumexp, fastlog.logmeanexp, fastlog.logcumsumexp):
+        with pytest.raises(TypeError, match=rf"^{f.__name__}\(\) got an unexpected keyword argument 'dim'"):
+            f(x, dim=1)
 
 
 def test_masks_are_kept():
@@ -175,7 +226,77 @@ def test_masks_are_kept():
         np.testing.assert_allclose(got.filled(0), expected.filled(0), rtol=1e-14)
     got = fastlog.logsumexp(lazy, 1).compute()
     np.testing.assert_array_equal(np.ma.getmaskarray(got), np.arange(15) == 3)
-    np.testing.assert_allclose(got.filled(0), fastlog.logsumexp(masked, 1).filled(0), rtol=1e-15)
+    exact = fastlog.logsumexp(masked.astype("g"), 1)
+    np.testing.assert_allclose(got.filled(0), exact.filled(0).astype("f8"), rtol=1e-15)
+
+
+@pytest.mark.parametrize("dtype", ["f2", "f4", "f8"])
+def test_weights_of_any_dtype(dtype):
+    x = calls.X.astype(dtype)
+    lazy = da.from_array(x, chunks=(4, 5))
+    weights = [
+        2,
+        0.5,
+        True,
+        1e39,
+        np.float64(2),
+        np.float32(2),
+        np.array(3),
+        np.arange(16, dtype="i1"),
+        np.ones(16, bool),
+    ]
+    for b in (*weights, np.arange(16, dtype="f2"), np.arange(16, dtype="f8")):
+        for f in (fastlog.logsumexp, fastlog.logmeanexp):
+            got, expected = f(lazy, 1, b), f(x, 1, b)
+            assert got.dtype == got.compute().dtype == expected.dtype
+            np.testing.assert_allclose(got.compute(), expected, rtol=4 * np.finfo(expected.dtype).eps)
+
+
+def lazily_masked(a, chunks):
+    mask = np.ma.getmaskarray(a)
+    return da.ma.masked_array(da.from_array(np.ma.getdata(a), chunks=chunks), da.from_array(mask, chunks=chunks))
+
+
+@pytest.mark.parametrize("chunks", [1, 2, 4])
+def test_masks_where_weights_enlarge_the_array(chunks):
+    x = np.ma.array([1.0, 2.0, 3.0, 4.0], mask=[0, 1, 0, 0])
+    lazy = lazily_masked(x, chunks)
+    for b in (np.ones((2, 4)), np.full((3, 1), 0.5)):
+        for axis in (None, 0, 1, ()):
+            for f in (fastlog.logsumexp, fastlog.logmeanexp):
+                got, expected = f(lazy, axis, b).compute(), f(x, axis, b)
+                np.testing.assert_array_equal(np.ma.getmaskarray(got), np.ma.getmaskarray(expected))
+                np.testing.assert_allclose(np.ma.filled(got, 0), np.ma.filled(expected, 0), rtol=1e-15)
+    where = np.array([True, True, False, True])
+    got, expected = fastlog.logsumexp(lazy, where=where), fastlog.logsumexp(x, where=where)
+    np.testing.assert_allclose(got.compute(), expected, rtol=1e-15)
+    cumulative, whole = fastlog.logcumsumexp(lazy, reverse=True).compute(), fastlog.logcumsumexp(x, reverse=True)
+    np.testing.assert_array_equal(cumulative.mask, whole.mask)
+    np.testing.assert_allclose(cumulative.filled(0), whole.filled(0), rtol=1e-15)
+
+
+def test_masks_of_other_arguments_are_refused():
+    x, y = da.ones((4, 3), chunks=2), np.array([0, 1, 2, 0])
+    for of in (np.ma.array, lambda a, mask: lazily_masked(np.ma.array(a, mask=mask), 2)):
+        masked = of(np.ones(3), mask=[0, 1, 0])
+        for call in (
+            lambda b: fastlog.logsumexp(x, 1, b),
+            lambda b: fastlog.logmeanexp(x, 1, b),
+            lambda b: fastlog.logsumexp(x, 1, where=b > 0),
+            lambda b: fastlog.softmax(x, 1, where=b > 0),
+            lambda b: fastlog.cross_entropy(x, y, b),
+            lambda b: fastlog.binary_cross_entropy_with_logits(x, x, b),
+            lambda b: fastlog.binary_cross_entropy_with_logits(x, da.ones((4, 3)) * b),
+            lambda b: fastlog.kl_divergence(x, da.ones((4, 3)) * b, reduction="none"),
+        ):
+            with pytest.raises(TypeError, match="masked elements"):
+                dask.compute(call(masked))
+        with pytest.raises(TypeError, match="masked elements"):
+            fastlog.cross_entropy(x, of(y, mask=[0, 0, 0, 1])).compute()
+    with pytest.raises(TypeError, match="masked elements"):
+        fastlog.binary_cross_entropy_with_logits(
+            lazily_masked(np.ma.array(np.ones((4, 3)), mask=True), 2), x, y[:3]
+        ).compute()
 
 
 def test_integers_become_float64():

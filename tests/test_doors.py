@@ -1,14 +1,20 @@
-"""fastlog.nn and fastlog.tf beside torch and TensorFlow, or what was recorded of them."""
+"""fastlog.special beside scipy.special; fastlog.nn and fastlog.tf beside torch and TensorFlow, or records of them."""
 
+import itertools
 import json
+import pickle
+import subprocess
+import sys
 import warnings
 
 import doors
 import numpy as np
 import pytest
+import scipy.special
 
 import fastlog
-from fastlog import tf
+from fastlog import special, tf
+from fastlog._core import with_loops_of
 from fastlog.nn import functional
 
 RECORDED = json.loads(doors.RECORDS.read_text())
@@ -164,3 +170,148 @@ def test_divergence_of_shapes_that_broadcast():
     assert functional.kl_div(x[:1], np.empty((0, 5)), reduction="batchmean") == 0
     with pytest.raises(ValueError, match="labels are not broadcast"):
         functional.kl_div(of_frame(x[0]), p[0], reduction="sum")
+
+
+# ---- scipy.special ----
+
+OTHERS = ["log_softmax", "logsumexp", "softmax", "softplus"]
+UFUNCS = ["entr", "expit", "log_expit", "logit", "rel_entr", "xlog1py", "xlogy"]
+
+
+def outcome(f, *args, **options):
+    with np.errstate(all="ignore"):
+        try:
+            return f(*args, **options)
+        except (TypeError, ValueError, np.exceptions.AxisError) as error:
+            return error
+
+
+def test_every_name_of_scipy_is_there():
+    names = {}
+    exec("from fastlog.special import *", names)
+    assert set(names) - {"__builtins__"} == {*scipy.special.__all__, *UFUNCS, *OTHERS}
+    assert set(dir(special)) == {*UFUNCS, *OTHERS}
+    assert names["gammaln"] is scipy.special.gammaln
+    assert names["log_softmax"] is fastlog.log_softmax
+
+
+def test_without_scipy_it_holds_what_fastlog_has():
+    code = """
+import sys
+sys.modules["scipy"] = None
+from fastlog import special
+from fastlog.special import *
+print(expit(0.0), logsumexp(0.0, keepdims=True).shape, softplus(-800.0), special.expit is fastlog.expit
+      if (fastlog := sys.modules["fastlog"]) else None)
+for call in (lambda: special.gammaln, lambda: softplus(b"")):
+    try:
+        call()
+    except (AttributeError, TypeError) as error:
+        print(type(error).__name__, error)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    first, second, third = done.stdout.splitlines()[-3:]
+    assert first == "0.5 (1,) 0.0 True"
+    assert second.startswith(
+        "AttributeError fastlog.special has no 'gammaln'; with scipy installed it comes from there"
+    )
+    assert third.startswith("TypeError softplus: computed for")
+
+
+@pytest.mark.parametrize("name", UFUNCS)
+def test_ufuncs_of_scipys_are_ufuncs_here(name):
+    ours, own = getattr(special, name), getattr(fastlog, name)
+    assert isinstance(ours, np.ufunc)
+    assert (ours.__name__, ours.__doc__, ours.nin) == (name, own.__doc__, own.nin)
+    assert pickle.loads(pickle.dumps(ours)) is ours
+    rng = np.random.default_rng(0)
+    for dtype in ("f2", "f4", "f8", ">f4", "i8", "?", "u1"):
+        args = [rng.random(50).astype(dtype) for _ in range(own.nin)]
+        with np.errstate(all="ignore"):
+            np.testing.assert_array_equal(ours(*args), own(*args))
+            assert ours(*args).dtype == own(*args).dtype
+    assert ours(*[np.float32(0.5), np.float16(0.5)][: own.nin]).dtype == np.float32
+    out = np.zeros(3)
+    assert ours(*[np.full(3, 0.3), np.full(3, 0.6)][: own.nin], out=out, where=[True, False, True]) is out
+    assert out[1] == 0 != out[0]
+    x = np.full((2, 3), 0.5)
+    assert ours(*[x] * own.nin, dtype="f4").dtype == np.float32
+    with pytest.raises(TypeError, match=f"{name}: computed for"):
+        ours(*["a"] * own.nin)
+
+
+def test_only_functions_of_as_many_arguments_share_loops():
+    with pytest.raises(ValueError, match="differ in their arguments"):
+        with_loops_of(fastlog.softplus, fastlog.logaddexp)
+
+
+ARGUMENTS = {
+    "longdouble": np.array([-3, 0.1, 0.3, 5000], "g"),
+    "longdouble, swapped": np.array([0.1, 0.3], np.dtype("g").newbyteorder()),
+    "complex64": np.array([0.3 + 1j, -2j], "F"),
+    "complex128": np.array([[0.3 + 1j, -2j]]),
+    "clongdouble": np.array([0.3], "G"),
+    "a complex number": 0.3 + 1j,
+    "bfloat16": np.array([0.1, 0.3]),
+    "object": np.array([0.1, 0.3], object),
+    "a large int": 10**30,
+    "str": "a",
+    "None": None,
+    "timedelta": np.ones(2, "m8[s]"),
+}
+
+
+@pytest.mark.parametrize("name", [*UFUNCS, "softplus"])
+@pytest.mark.parametrize("kind", ARGUMENTS)
+def test_dtypes_that_fastlog_lacks_are_scipys(name, kind):
+    x = ARGUMENTS[kind]
+    if kind == "bfloat16":
+        x = x.astype(pytest.importorskip("ml_dtypes").bfloat16)
+    ours, theirs = getattr(special, name), getattr(scipy.special, name, None)
+    if theirs is None:
+        pytest.skip("this scipy has no such function")
+    binary = name in ("rel_entr", "xlog1py", "xlogy")
+    for others in ((x,), (0.5,), (np.float32([0.5]),), (1,)) if binary else ((),):
+        for args in ((x, *others), (*others, x)) if binary else ((x,),):
+            for options in ({}, {"dtype": "g"}, {"dtype": "D"}):
+                got, expected = outcome(ours, *args, **options), outcome(theirs, *args, **options)
+                assert isinstance(got, Exception) == isinstance(expected, Exception), (got, expected)
+                if isinstance(expected, Exception):
+                    assert type(got) is type(expected)
+                elif kind in ("bfloat16", "a large int"):  # which SciPy takes for float64
+                    np.testing.assert_allclose(got, expected, rtol=1e-6)
+                else:
+                    assert np.asarray(got).dtype == np.asarray(expected).dtype
+                    assert type(got) is type(expected)
+                    np.testing.assert_array_equal(got, expected)
+
+
+def test_fastlogs_own_ufuncs_stay_without_them():
+    for name in UFUNCS:
+        f = getattr(fastlog, name)
+        for x in (np.longdouble(0.5), 0.5j):
+            with pytest.raises(TypeError, match="computed for"):
+                f(*[x] * f.nin)
+
+
+SCALARS = [3.0, np.float32(3), np.array(3.0), 3, True, 3j, np.longdouble(3), np.float16(3), [3.0], np.ones((1, 1))]
+
+
+@pytest.mark.skipif(scipy.special.logsumexp(3.0, keepdims=True).shape == (), reason="an older scipy has other shapes")
+def test_shapes_of_scalars_are_scipys():
+    options = [{}, {"keepdims": True}, {"return_sign": True}, {"keepdims": True, "return_sign": True}]
+    weights = [None, 2.0, np.array(2.0), [2.0], [[1.0]], [1.0, 2.0]]
+    for a, axis, b, others in itertools.product(SCALARS, [None, 0, -1, (), (0,), (-1,), (0, 1), 1], weights, options):
+        expected = outcome(scipy.special.logsumexp, a, axis, b, **others)
+        got = outcome(special.logsumexp, a, axis, b, **others)
+        if isinstance(expected, Exception):
+            continue
+        for one, other in zip(np.atleast_1d(got), np.atleast_1d(expected), strict=True):
+            assert np.shape(one) == np.shape(other), (a, axis, b, others)
+        assert np.shape(got) == np.shape(expected), (a, axis, b, others)
+        np.testing.assert_allclose(got, expected, rtol=1e-3)
+        assert np.asarray(got).dtype == np.asarray(expected).dtype
+        for name in ("softmax", "log_softmax"):
+            expected = outcome(getattr(scipy.special, name), a, axis)
+            if not isinstance(expected, Exception):
+                assert np.shape(getattr(special, name)(a, axis)) == np.shape(expected)

@@ -143,3 +143,10 @@ def test_masks():
     np.testing.assert_array_equal(y.mask, masked.mask)
     np.testing.assert_allclose(y.sum(axis=1), 1)
     np.testing.assert_allclose(fastlog.logsumexp(masked, 1), fastlog.logsumexp(np.where(X > 2, -np.inf, X), 1))
+
+
+def test_wrong_calls_name_the_function():
+    for f in (*REDUCTIONS, *NORMALIZATIONS, fastlog.logcumsumexp, fastlog.cross_entropy, fastlog.focal_loss):
+        for x in (FRAME, ARRAY):
+            with pytest.raises(TypeError, match=rf"^{f.__name__}\(\) .*'dim'"):
+                f(x, x, dim=1) if f.__module__.endswith("_losses") else f(x, dim=1)

@@ -1,5 +1,7 @@
 """logsumexp, softmax, log_softmax: SciPy's shapes, dtypes, exceptions and values, and the limits."""
 
+import inspect
+import pickle
 from fractions import Fraction
 
 import numpy as np
@@ -124,6 +126,32 @@ def test_scalars(name):
             assert type(ours(x, axis)) is kind
     assert fastlog.logsumexp(5.0, keepdims=True).shape == ()
     assert f"{fastlog.logsumexp([1.0, 2.0]):.3f}" == "2.313"
+
+
+PUBLIC = [
+    "logsumexp", "softmax", "log_softmax", "logmeanexp", "logcumsumexp", "cross_entropy", "nll_loss", "kl_divergence",
+    "binary_cross_entropy_with_logits", "focal_loss",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_wrong_calls_name_the_function(name):
+    """And its signature, its defaults among them, stands once."""
+    f, x = getattr(fastlog, name), np.eye(2)
+    required = [x] * (name in PUBLIC[5:])
+    for args, options, match in (
+        ((x, *required), {"dim": 1}, "got an unexpected keyword argument 'dim'"),
+        ((), {}, "(takes|missing)"),
+        ((x,) * 9, {}, "takes .* positional arguments"),
+        ((x, *required), {next(iter(inspect.signature(f).parameters)): x}, "got multiple values for .*argument"),
+    ):
+        with pytest.raises(TypeError, match=rf"^{name}\(\) {match}"):
+            f(*args, **options)
+    assert (f.__name__, f.__qualname__, f.__module__) == (name, name, inspect.unwrap(f).__module__)
+    if f.__defaults__ or f.__kwdefaults__:  # not a wrapper that takes anything
+        written = inspect.unwrap(f)
+        assert (f.__defaults__, f.__kwdefaults__) == (written.__defaults__, written.__kwdefaults__)
+        assert pickle.loads(pickle.dumps(f)) is f
 
 
 BAD_ARGUMENTS = {

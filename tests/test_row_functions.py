@@ -240,6 +240,29 @@ def test_weights_at_the_ends_of_the_range():
         logsumexp(np.zeros(3), b=np.ones(2))
 
 
+@pytest.mark.parametrize("x", [0.0, 1.0, 0.3, -700.1, 1e5])
+def test_terms_that_cancel(target, x):
+    """Whole numbers and a single pair cancel exactly; of others, what is left is small beside the largest."""
+
+    def weighted(b):
+        b = np.array(b, float)
+        size, sign = run_over(
+            INDEX["logsumexp_weighted"], (np.full(len(b), x), b, np.ones((), bool)), (0,), target=target
+        )
+        return float(size), float(sign)
+
+    exact = [[1, -1], [0.1, -0.1], [3, -1, -2], [4, -2, -1, -1], [5, -7, 2], [10, *[-1] * 10]]
+    rng = np.random.default_rng(4)
+    for scale in (1, 2.0**-90, 2.0**500):
+        whole = rng.integers(-(2**24), 2**24, 9) * scale
+        exact.append([*whole, -sum(whole)])
+    for b in exact:
+        assert weighted(b) == (-INF, 0), b
+    for b in ([0.1, 0.2, -0.3], [1 / 3, 1 / 3, 1 / 3, -1], [0.7, -3, 3, -0.7]):
+        assert weighted(b)[0] <= x + np.log(max(np.abs(b))) - 35
+    assert logsumexp([x, x, x], b=[3, -1, -2], return_sign=True) == (-INF, 0)
+
+
 def test_where_is_a_weight_of_one():
     rng = np.random.default_rng(5)
     x, which = rng.normal(size=(7, 30)), rng.random((7, 30)) < 0.5
@@ -339,6 +362,22 @@ def test_temperature(name, shape, temperature):
             f(x, temperature=bad)
 
 
+@pytest.mark.parametrize("dtype", ["f2", "f4", "f8"])
+@pytest.mark.parametrize("shape", [(1000, 64), (3, 300), (20, 3, 40)])
+def test_temperature_in_any_layout(shape, dtype):
+    """The quotient of an array that is not in C order has another layout, and its rows another way of being summed."""
+    rng = np.random.default_rng(14)
+    for x in (*layouts(shape, dtype, rng), np.broadcast_to(rng.normal(0, 4, shape[-1]).astype(dtype), shape)):
+        for axis in (None, 0, 1, -1, (0, -1)):
+            for temperature in (0.5, 0.7):
+                quotient = x / x.dtype.type(temperature)
+                for f, options in ((softmax, {}), (log_softmax, {}), (softmax, {"return_lse": True})):
+                    got, expected = f(x, axis, temperature=temperature, **options), f(quotient, axis, **options)
+                    pairs = zip(got, expected, strict=True) if options else [(got, expected)]
+                    for one, other in pairs:
+                        np.testing.assert_array_equal(one, other)
+
+
 @pytest.mark.parametrize("shape", [(5,), (70, 3), (3, 70), (2, 70000), (4, 5, 6), (0, 3), (3, 0)])
 @pytest.mark.parametrize("dtype", ["f2", "f4", "f8", "g", "c16"])
 def test_softmax_with_its_logsumexp(shape, dtype):
@@ -383,6 +422,61 @@ def test_quiet(target, dtype, n):
         functions(target)["logsumexp_weighted"](x, small, some)
 
 
+HALVES = [0.0, -0.0, 1, -17, 88, 1e-3, 6e-8, 65504, -65504, INF, -INF, np.nan]
+
+
+def half_dtypes():
+    return [np.dtype("f2"), pytest.importorskip("ml_dtypes").bfloat16]
+
+
+@pytest.mark.parametrize("pair", list(itertools.combinations(HALVES, 2)))
+def test_quiet_in_half_precision(pair):
+    """A result beyond the range of the dtype is an infinity, as documented, and no overflow."""
+    for dtype in half_dtypes():
+        for n in (1, 40):
+            x = np.array(pair * n).astype(dtype)
+            wide, some = x.astype("f4"), np.arange(x.size) % 2 == 0
+            with np.errstate(all="raise"):
+                for rows in (x, np.stack([x, x], 1)):
+                    for f in (softmax, log_softmax):
+                        for options in (
+                            {},
+                            {"where": some.reshape(-1, *(1,) * (rows.ndim - 1))},
+                            {"temperature": 1e-4},
+                        ):
+                            y = f(rows, 0, **options)
+                            assert y.dtype == dtype
+                    logsumexp(rows, 0, b=rows, return_sign=True)
+                    for f in (logsumexp, logmeanexp):
+                        for b in (None, 2.5, 1e5, 10**6, 1e-9, rows):
+                            assert f(rows, 0, b).dtype == dtype
+                running = fastlog.LogSumExp(0).update(x).update(x, x)
+                assert running.value.dtype == running.mean.dtype == running.sign.dtype == dtype
+                expected = log_softmax(wide)
+            with np.errstate(all="ignore"):
+                expected = expected.astype(dtype)
+            np.testing.assert_array_equal(log_softmax(x).astype("f4"), expected.astype("f4"))
+
+
+@pytest.mark.parametrize(
+    ("dtype", "weights"), [("f2", (1e5, 10**6, 1e-9, 1e300)), ("f4", (1e39, 10**40, 1e-50, -1e-300))]
+)
+def test_numbers_as_weights_beyond_the_range_of_the_dtype(dtype, weights):
+    for b in weights:
+        with np.errstate(all="raise"):
+            size, sign = logsumexp(np.zeros(2, dtype), b=b, return_sign=True)
+            mean = logmeanexp(np.zeros(2, dtype), b=abs(b))
+            running = fastlog.LogSumExp().update(np.zeros(2, dtype), abs(b))
+        exact = np.log(2) + np.log(abs(float(b)))
+        assert size.dtype == mean.dtype == running.value.dtype == dtype
+        np.testing.assert_allclose([size, running.value, mean + np.log(2)], exact, rtol=2 * np.finfo(dtype).eps)
+        assert sign == np.sign(b)
+    for b in (INF, -INF, 0.0):
+        np.testing.assert_array_equal(
+            logsumexp(np.zeros(2, dtype), b=b, return_sign=True), logsumexp(np.zeros(2), b=b, return_sign=True)
+        )
+
+
 # ---- found by hostile input ----
 
 
@@ -420,7 +514,7 @@ def test_logmeanexp_of_other_dtypes():
             assert y == 0
         assert logmeanexp(np.zeros(60_000, "f2"), where=True) == 0
         assert logmeanexp(1.0, where=True) == 1
-        assert logmeanexp(1.0, b=2.0, where=True) == np.log(2 * np.exp(1.0))
+        assert logmeanexp(1.0, b=2.0, where=True) == 1 + np.log(2)
         assert logmeanexp(np.ma.array(1.0, mask=False)) == 1
         assert np.isnan(logmeanexp(np.zeros(0, "D")))
         np.testing.assert_array_equal(softmax(np.array([0.0, -500.0]), out=np.zeros(2, "f4")), [1, 0])
@@ -522,3 +616,87 @@ def test_threads_with_little_stack(target):
     )
     env = os.environ | {"FASTLOG_TARGET": target}
     subprocess.run([sys.executable, "-c", code], check=True, env=env, cwd=os.path.dirname(__file__))
+
+
+# ---- masks ----
+
+
+@pytest.mark.parametrize("dtype", ["f2", "f4", "f8", "g"])
+def test_results_of_masked_arrays_are_masked(dtype):
+    mask = np.array([[0, 1, 0], [1, 1, 1]], bool)
+    x = np.ma.array([[1, 2, 3], [4, 5, 6]], dtype, mask=mask)
+    for f, axis, expected in (
+        (logsumexp, 1, [False, True]),
+        (logmeanexp, 0, [False, True, False]),
+        (lambda a, k: logsumexp(a, k, b=np.ones((2, 2, 3), dtype)), 2, [[False, True]] * 2),
+        (lambda a, k: logsumexp(a, k, return_sign=True)[1], 1, [False, True]),
+        (lambda a, k: softmax(a, k, return_lse=True)[1], 1, [False, True]),
+        (softmax, 1, mask),
+        (lambda a, k: log_softmax(a, k, temperature=2.0), 0, mask),
+    ):
+        np.testing.assert_array_equal(f(x, axis).mask, expected)
+    assert logsumexp(x[1]) is np.ma.masked
+    assert logsumexp(x[0]) == logsumexp(np.asarray(x)[0, [0, 2]])
+    if dtype == "g":
+        return
+    for options in ({}, {"reverse": True}, {"exclusive": True}):
+        y = logcumsumexp(x, 1, **options)
+        np.testing.assert_array_equal(y.mask, mask)
+        np.testing.assert_array_equal(np.asarray(y), logcumsumexp(x.filled(-INF), 1, **options))
+        np.testing.assert_array_equal(logcumsumexp(x, **options).mask, mask.ravel())
+
+
+def test_a_masked_out_gets_the_mask_of_the_result():
+    x = np.ma.array([[1.0, 2, 3], [4, 5, 6]], mask=[[0, 1, 0], [1, 1, 1]])
+    for f, axis, shape in ((logsumexp, 1, 2), (logmeanexp, 0, 3), (softmax, 1, x.shape), (log_softmax, 0, x.shape),
+                           (logcumsumexp, 1, x.shape)):  # fmt: skip
+        for before in (False, True):
+            out = np.ma.array(np.zeros(shape), mask=before)
+            assert f(x, axis, out=out) is out
+            np.testing.assert_array_equal(out.mask, f(x, axis).mask)
+            np.testing.assert_array_equal(out.filled(0), f(x, axis).filled(0))
+            assert f(np.asarray(x), axis, out=out) is out
+            assert not np.any(out.mask)
+            plain = np.zeros(shape)
+            assert f(x, axis, out=plain) is plain
+            np.testing.assert_array_equal(plain, np.asarray(f(x, axis)))
+    same = x.copy()
+    assert softmax(same, 1, out=same) is same
+    np.testing.assert_array_equal(same.mask, x.mask)
+
+
+def test_masks_of_other_arguments_are_refused():
+    """As in losses: only the first argument's mask leaves elements out."""
+    x, b = np.arange(3.0), np.ma.array([1.0, 1, 1], mask=[0, 1, 0])
+    for call in (
+        lambda b: logsumexp(x, b=b),
+        lambda b: logmeanexp(x, b=b),
+        lambda b: logsumexp(x, where=b > 0),
+        lambda b: logmeanexp(np.ma.array(x), where=b > 0),
+        lambda b: softmax(x, where=b > 0),
+        lambda b: log_softmax(x, where=b > 0),
+        lambda b: softmax(x, temperature=b[1]),
+        lambda b: fastlog.LogSumExp().update(x, b),
+        lambda b: fastlog.LogSumExp().update(x, where=b > 0),
+    ):
+        with pytest.raises(TypeError, match=r"(b|where|temperature) has masked elements; fill them first"):
+            call(b)
+    b.mask = False
+    assert logsumexp(x, b=b) == logsumexp(x)
+    assert logsumexp(x, where=b > 0) == logsumexp(x)
+
+
+@pytest.mark.parametrize("dtype", ["f2", "f4", "f8", ">f4", "g", "c8", "c16", "i4", "bfloat16"])
+def test_sums_over_no_axis_are_new_arrays(dtype):
+    dtype = pytest.importorskip("ml_dtypes").bfloat16 if dtype == "bfloat16" else dtype
+    for x in (
+        np.ones((2, 3)).astype(dtype),
+        np.asfortranarray(np.ones((2, 3)).astype(dtype)),
+        np.ma.ones((2, 3), dtype),
+    ):
+        for f in (logsumexp, logmeanexp, softmax, log_softmax):
+            for options in ({}, {"where": True}, {"dtype": x.dtype} if x.dtype.kind != "i" else {}):
+                y = f(x, (), **options)
+                assert y.shape == x.shape
+                assert not np.may_share_memory(np.ma.getdata(y), np.ma.getdata(x))
+                np.testing.assert_allclose(np.abs(y).astype("f8"), np.abs(f(x[0, 0])).astype("f8"), atol=1e-7)

@@ -1,11 +1,16 @@
 """LogSumExp: sums that grow chunk by chunk, and add up."""
 
+import copy
+import os
 import pickle
+import signal
+import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import mpmath
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from fastlog import LogSumExp, logmeanexp, logsumexp
@@ -26,8 +31,9 @@ def test_chunks_are_as_good_as_the_whole(dtype, axis):
     running = LogSumExp(axis)
     for chunk in cut(x, along, 7) if axis != () else [x, x]:
         assert running.update(chunk) is running
-    expected = logsumexp(x.astype("f8"), axis) + (np.log(2) if axis == () else 0)
-    ulp = np.spacing(np.maximum(1, np.abs(expected)).astype(dtype)).astype("f8")
+    wide = x.astype("g")  # on most machines with more digits; the sum of two whole ones is twice one
+    expected = wide + np.log(np.longdouble(2)) if axis == () else np.log(np.sum(np.exp(wide), axis))
+    ulp = np.spacing(np.maximum(1, np.abs(expected)).astype(dtype)).astype("g")
     assert np.max(np.abs(running.value - expected) / ulp) < 1
     assert running.value.dtype == dtype
     assert np.shape(running.value) == np.shape(expected)
@@ -50,6 +56,82 @@ def test_no_error_accumulates():
     assert abs(tree[0].value - logsumexp(x)) <= np.spacing(700.0)
 
 
+CHAINS = {  # elements of one chunk each
+    "equal": lambda n: np.where(np.arange(n) == 0, 0.0, -0.3),
+    "rising": lambda n: 1e-3 * np.arange(n),
+    "falling": lambda n: -1e-3 * np.arange(n),
+    "far below and above": lambda n: np.where(np.arange(n) % 2, -40.3, 0.7),
+    "near 0": lambda n: np.random.default_rng(1).normal(-np.log(n), 0.5, n),
+    "large": lambda n: np.random.default_rng(2).normal(-1e4, 8, n),
+}
+
+
+def joined(states, tree):
+    while len(states) > 1:
+        pairs = zip(states[::2], [*states[1::2], LogSumExp(0)], strict=False)
+        states = [one.merge(other) for one, other in pairs] if tree else [states[0].merge(states[1]), *states[2:]]
+    return states[0]
+
+
+def test_the_number_of_chunks_does_not_show():
+    """5000 chunks of one element, one after the other and as a tree, with and without weights, against 60 digits."""
+    n = 5000
+    x = np.stack([chain(n) for chain in CHAINS.values()], 1)
+    b = np.random.default_rng(3).uniform(0.1, 3, n)
+    chain, backwards, weighted = LogSumExp(0), LogSumExp(0), LogSumExp(0)
+    for k in range(n):
+        chain.update(x[k : k + 1])
+        backwards.update(x[n - 1 - k : n - k])
+        weighted.update(x[k : k + 1], b[k])
+    states = [LogSumExp(0).update(row) for row in x[:, np.newaxis]]
+    tree = joined(states, tree=True)
+    with mpmath.workdps(60):
+        for column in range(x.shape[1]):
+            terms = [mpmath.exp(mpmath.mpf(v)) for v in x[:, column].tolist()]
+            exact = mpmath.log(mpmath.fsum(terms))
+            of_weights = mpmath.log(mpmath.fdot(zip(terms, map(mpmath.mpf, b.tolist()), strict=True)))
+            for running, expected, bound in ((chain, exact, 1), (backwards, exact, 1), (tree, exact, 1),
+                                             (weighted, of_weights, 1.5)):  # fmt: skip
+                for got, y in ((running.value[column], expected), (running.mean[column], expected - mpmath.log(n))):
+                    assert abs(got - y) <= bound * np.spacing(max(1.0, abs(got))), (list(CHAINS)[column], running)
+    np.testing.assert_array_equal(weighted.sign, 1)
+
+
+def test_many_sums_are_as_good_as_one():
+    """More of them than are merged at a time, in any layout."""
+    x = np.random.default_rng(6).normal(0, 5, (6, 3, 20_000))
+    x[:, 0, ::7] = -INF
+    x[2, 1, ::5] = np.nan
+    running, some = LogSumExp(0), [(0, 0), (0, 1), (1, 5), (2, 16_384), (2, 19_999)]
+    alone = [LogSumExp() for _ in some]
+    for chunk in np.split(np.asfortranarray(x), 3):
+        running.update(chunk)
+        for one, at in zip(alone, some, strict=True):
+            one.update(chunk[:, *at])
+    for one, at in zip(alone, some, strict=True):
+        np.testing.assert_array_equal([running.value[at], running.mean[at]], [one.value, one.mean])
+    np.testing.assert_allclose(running.value, logsumexp(x, 0), rtol=4e-16, atol=4e-16)
+
+
+@pytest.mark.parametrize("tree", [False, True])
+@pytest.mark.parametrize("shift", [0.0, -2.0])
+def test_few_chunks(tree, shift):
+    rng = np.random.default_rng(4)
+    for _ in range(150):
+        x = rng.normal(shift, rng.choice([0.01, 0.3, 2]), (rng.integers(2, 6), rng.integers(1, 7)))
+        states = [LogSumExp(0).update(chunk[:, np.newaxis]) for chunk in x]
+        with mpmath.workdps(50):
+            exact = mpmath.log(mpmath.fsum(map(mpmath.exp, map(mpmath.mpf, x.ravel().tolist()))))
+        (got,) = joined(states, tree).value
+        assert abs(got - exact) <= 1.1 * np.spacing(max(1.0, abs(got)))
+
+
+def test_what_dominates_leaves_the_digits_of_the_others():
+    running = LogSumExp().update([0.0]).update([-40.0]).update([-700.0])
+    np.testing.assert_allclose(running.value, np.exp(-40.0), rtol=4e-16)
+    np.testing.assert_allclose(LogSumExp().update([-600.0]).update([0.0]).value, np.exp(-600.0), rtol=4e-16)
+
+
 def test_float32_does_not_drift():
     running = LogSumExp(0)
     for _ in range(100):
@@ -70,6 +152,27 @@ def test_special_values(chunks):
         np.testing.assert_allclose(running.value, value, rtol=1e-15, atol=1e-15)
         np.testing.assert_array_equal(running.sign, sign)
         np.testing.assert_allclose(running.mean, logmeanexp(flat), rtol=1e-15, atol=1e-15)
+
+
+SIGNED = st.tuples(st.sampled_from([0.0, 1, 800, INF, -INF, np.nan]), st.sampled_from([1.0, -1, 0, 2, INF, -INF]))
+
+
+@given(st.lists(SIGNED, min_size=1, max_size=5), st.integers(1, 5), st.booleans())
+@example([(INF, 1), (INF, -1), (INF, 1)], 1, False)
+@example([(INF, 1), (INF, -1), (INF, 1)], 2, False)
+@example([(INF, 1), (INF, -1), (INF, 1)], 3, True)
+@example([(0, INF), (0, -INF), (1, 1)], 3, True)
+@example([(0, INF), (-INF, INF), (1, 1)], 3, True)
+def test_what_is_undefined_stays_undefined(pairs, pieces, tree):
+    """Infinities and nan with weights of both signs: the same for any chunks."""
+    x, b = np.array(pairs).T
+    with np.errstate(all="raise"):
+        states = [LogSumExp(0).update(*chunk) for chunk in zip(cut(x, 0, pieces), cut(b, 0, pieces), strict=True)]
+        running = joined(states, tree)
+        size, sign = logsumexp(x, b=b, return_sign=True)
+        np.testing.assert_array_equal(running.sign, sign)
+        np.testing.assert_allclose(running.value, size if not sign < 0 else np.nan, rtol=1e-15)
+        np.testing.assert_allclose(running.mean, logmeanexp(x, b=b), rtol=1e-15, atol=1e-15)
 
 
 WEIGHTS = st.one_of(st.just(0.0), st.floats(0.1, 9), st.floats(-9, -0.1))
@@ -131,6 +234,66 @@ def test_merging_leaves_the_other_as_it_is():
     again = pickle.loads(pickle.dumps(one))
     np.testing.assert_array_equal(again.value, one.value)
     np.testing.assert_array_equal(again.update(np.zeros((1, 3))).value, one.update(np.zeros((1, 3))).value)
+
+
+def test_threads_share_a_sum():
+    shared, threads, updates = LogSumExp(), 4, 300
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(threads) as pool:
+            list(pool.map(lambda k: [shared.update([0.0, k]) for _ in range(updates)], range(threads)))
+    finally:
+        sys.setswitchinterval(interval)
+    assert shared.parts.elements == 2 * threads * updates
+    expected = np.log(updates) + logsumexp(np.arange(threads), b=[1 + threads, 1, 1, 1])
+    np.testing.assert_allclose(shared.value, expected, rtol=1e-15)
+
+
+def test_threads_merge_into_each_other():
+    one, other = LogSumExp().update([0.0]), LogSumExp().update([1.0])
+    with ThreadPoolExecutor(2) as pool:
+        jobs = [
+            pool.submit(lambda a, b: [a.merge(b) for _ in range(20)], *pair) for pair in ((one, other), (other, one))
+        ]
+        for job in jobs:
+            job.result(timeout=60)
+    assert one.parts.elements > 20
+    assert one.merge(one).parts.elements % 2 == 0
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda running: pickle.loads(pickle.dumps(running))])
+def test_copies_go_their_own_ways(copied):
+    for running in (LogSumExp(), LogSumExp(1, keepdims=True).update(np.arange(6.0).reshape(2, 3))):
+        again = copied(running)
+        np.testing.assert_array_equal(again.value, running.value)
+        chunk = np.zeros((2, 3))
+        np.testing.assert_array_equal(copied(running).update(chunk).value, copied(running).update(chunk).value)
+        again.update(chunk)
+        assert np.all(again.parts.elements == running.parts.elements + (6 if running.parts.max.ndim == 0 else 3))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no processes by fork here")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_fork_finds_sums_in_order():
+    """Even while a thread adds to them."""
+    shared, go_on = LogSumExp().update([0.0]), [True]
+
+    def keep_adding():
+        while go_on:
+            shared.update([0.0])
+
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(keep_adding)
+        children = []
+        for _ in range(5):
+            child = os.fork()
+            if child == 0:
+                signal.alarm(20)
+                os._exit(0 if shared.update([1.0]).value > 1 else 1)
+            children.append(child)
+        assert [os.waitpid(child, 0)[1] for child in children] == [0] * 5
+        go_on.clear()
 
 
 def test_errors():

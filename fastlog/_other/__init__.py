@@ -44,6 +44,17 @@ def public(name: str) -> Any:
     return getattr(import_module("fastlog"), name)
 
 
+def arguments_of(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, inspect.BoundArguments]:
+    """Return a public function, and the arguments of a call of it by name, defaults among them."""
+    function = public(name)
+    try:
+        bound = inspect.signature(function).bind(*args, **kwargs)
+    except TypeError as error:
+        raise TypeError(f"{name}() {error}") from None
+    bound.apply_defaults()
+    return function, bound
+
+
 def of_any_array(function: _F) -> _F:
     """Decorate a public function: arrays of other libraries are computed by those."""
     name, first = function.__name__, next(iter(inspect.signature(function).parameters))

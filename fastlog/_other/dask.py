@@ -6,7 +6,6 @@ axis is such a sum, too. Losses are sums of the blocks' sums, in float64.
 
 from __future__ import annotations
 
-import inspect
 import math
 from collections.abc import Callable, Iterator
 from functools import partial, reduce
@@ -15,18 +14,16 @@ from typing import Any
 import dask.array as da
 import numpy as np
 
-from fastlog._arrays import REDUCTIONS, as_axes, cast, check_reduction, working_dtype
-from fastlog._other import public
-from fastlog._running import LogSumExp, Parts, exp_of_difference, finished, merged
+from fastlog._arrays import REDUCTIONS, as_axes, cast, check_reduction, refuse_mask, working_dtype
+from fastlog._other import arguments_of, public
+from fastlog._running import NOTHING, Sums, finished, log_of, merged, share_of, sums_of_chunk
 
 _Function = Callable[..., Any]
 
 
 def call(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Compute a function of fastlog's on a Dask array."""
-    function = public(name)
-    bound = inspect.signature(function).bind(*args, **kwargs)
-    bound.apply_defaults()
+    function, bound = arguments_of(name, args, kwargs)
     options = bound.arguments
     if options.pop("out", None) is not None:
         raise TypeError(f"{name}: out= is for NumPy's arrays; store the result, for example with dask.array.store")
@@ -40,6 +37,25 @@ def _as_dask(a: Any) -> Any:
     return a.to_dask_array() if hasattr(a, "to_dask_array") else da.asarray(a)
 
 
+def _is_masked(x: Any) -> bool:
+    return isinstance(x._meta, np.ma.MaskedArray)
+
+
+def _unmasked(name: str, argument: str, a: Any) -> Any:
+    """Return an argument that no mask may hide anything of as a Dask array; None stays None."""
+    refuse_mask(name, argument, a)
+    a = None if a is None else _as_dask(a)
+    if a is None or not _is_masked(a):
+        return a
+    of_block = partial(_unmasked_block, name, argument)
+    return a.map_blocks(of_block, dtype=a.dtype, meta=np.empty((0,) * a.ndim, a.dtype))
+
+
+def _unmasked_block(name: str, argument: str, block: np.ndarray) -> np.ndarray:
+    refuse_mask(name, argument, block)
+    return np.ma.getdata(block)
+
+
 def _floating(name: str, a: Any, dtype: Any = None) -> Any:
     x = _as_dask(a)
     wanted = np.dtype(np.float64 if dtype is None and x.dtype.kind in "biu" else dtype or x.dtype)
@@ -49,11 +65,11 @@ def _floating(name: str, a: Any, dtype: Any = None) -> Any:
 
 
 def _alike(x: Any, *others: Any) -> list[Any]:
-    """Return arrays broadcast together and cut into the same blocks; None stays None.
+    """Return Dask arrays without masks broadcast together and cut into the same blocks; None stays None.
 
     Blocks of unknown sizes are taken to fit where there are as many.
     """
-    given = [x, *[_as_dask(a) for a in others if a is not None]]
+    given = [x, *[a for a in others if a is not None]]
     layouts = [(a.numblocks, tuple(-1 if math.isnan(n) else n for n in a.shape)) for a in given]
     if layouts != layouts[:1] * len(given) or any(a.chunks != given[0].chunks for a in given if not math.isnan(a.size)):
         try:
@@ -67,9 +83,9 @@ def _alike(x: Any, *others: Any) -> list[Any]:
     return [next(rest), *[None if a is None else next(rest) for a in others]]
 
 
-def _fitting(where: Any, x: Any) -> Any:
+def _fitting(name: str, where: Any, x: Any) -> Any:
     """Return `where` if it fits, or as it is broadcast to, the shape of `x`."""
-    where = _as_dask(where)
+    where = _unmasked(name, "where", where)
     if where.numblocks == x.numblocks and any(map(math.isnan, x.shape)):
         return where
     try:
@@ -81,10 +97,9 @@ def _fitting(where: Any, x: Any) -> Any:
 def _by_block(function: _Function, *arrays: Any, dtype: Any, **options: Any) -> Any:
     """Map blocks to blocks of the same shape, or of `chunks`; arguments that are None are passed on as such."""
     present = [a is not None for a in arrays]
-    meta = np.empty((0,) * arrays[0].ndim, dtype)
     given = [a for a in arrays if a is not None]
     token = getattr(function, "func", function).__name__.strip("_")  # what dashboards show
-    options |= {"token": token, "dtype": dtype, "meta": meta}
+    options = {"meta": np.empty((0,) * arrays[0].ndim, dtype), "token": token, "dtype": dtype} | options
     return da.map_blocks(_with_gaps, *given, function=function, present=present, **options)
 
 
@@ -99,48 +114,54 @@ def _one_per_block(x: Any, axes: tuple[int, ...]) -> tuple[tuple[int, ...], ...]
 
 # ---- sums of exponentials ----
 
-_PARTS = np.dtype([(part, np.float64) for part in Parts._fields])
+_SUMS = np.dtype([(field, np.float64) for field in Sums._fields])
 
 
-def _sum(x: Any, axis: Any, b: Any, where: Any, keepdims: bool) -> tuple[Any, np.dtype[Any]]:
-    """Return the parts of the sums over the axes, as an array of structures, and the dtype of results."""
-    number = b if isinstance(b, (int, float)) else None
-    weight = None if b is None or number is not None else _as_dask(b)
-    dtype = np.result_type(x, *[w for w in (number, weight) if w is not None])
-    where = None if where is None else _fitting(where, x)
-    x, weight, where = _alike(x, weight, where)
+def _sum(name: str, x: Any, axis: Any, b: Any, where: Any, keepdims: bool) -> tuple[Any, np.dtype[Any], Any]:
+    """Return sums over the axes, as an array of structures, the dtype of results, and their mask if there is one."""
+    number = b if type(b) in (bool, int, float) else None
+    weight = None if number is not None else _unmasked(name, "b", b)
+    dtype = x.dtype
+    if weight is not None:
+        dtype = np.result_type(dtype, np.float64 if weight.dtype.kind in "iu" else weight.dtype)
+    where = None if where is None else _fitting(name, where, x)
+    mask = None
+    if _is_masked(x):  # broadcasting knows no masks
+        mask = da.ma.getmaskarray(x)
+        x, where = da.ma.getdata(x), ~mask if where is None else where & ~mask
+    x, weight, where, mask = _alike(x, weight, where, mask)
     axes = as_axes(axis, x.ndim)
     options = {"axes": axes, "number": number, "chunks": _one_per_block(x, axes)}
-    parts = _by_block(_sum_of_block, x, weight, where, dtype=_PARTS, **options)
+    mask = mask if mask is None or not axes else mask.all(axis=axes, keepdims=keepdims)
+    sums = _by_block(_sum_of_block, x, weight, where, dtype=_SUMS, **options)
     if axes:
-        parts = da.reduction(
-            parts,
+        sums = da.reduction(
+            sums,
             chunk=_unchanged,
             combine=_merge,
             aggregate=_merge,
             axis=axes,
             keepdims=keepdims,
-            dtype=_PARTS,
+            dtype=_SUMS,
             concatenate=False,
-            meta=np.empty((0,) * (x.ndim if keepdims else x.ndim - len(axes)), _PARTS),
+            meta=np.empty((0,) * (x.ndim if keepdims else x.ndim - len(axes)), _SUMS),
         )
-    return parts, dtype
+    return sums, dtype, mask
 
 
 def _sum_of_block(x: Any, weight: Any, where: Any, axes: tuple[int, ...], number: float | None) -> np.ndarray:
-    b = number if weight is None else weight
-    return _packed(LogSumExp(axes, keepdims=True).update(x, b, where=where).parts)
+    return _packed(sums_of_chunk("logsumexp", x, number if weight is None else weight, where, axes, True)[0])
 
 
-def _packed(parts: Parts) -> np.ndarray:
-    packed = np.empty(parts.max.shape, _PARTS)
-    for name, part in zip(Parts._fields, parts, strict=True):
+def _packed(sums: Sums) -> np.ndarray:
+    packed = np.empty(sums.max.shape, _SUMS)
+    for name, part in zip(Sums._fields, sums, strict=True):
         packed[name] = part
     return packed
 
 
-def _unpacked(packed: np.ndarray) -> Parts:
-    return Parts(*[packed[name] for name in Parts._fields])
+def _unpacked(packed: np.ndarray) -> Sums:
+    return Sums(*[packed[name] for name in Sums._fields])
 
 
 def _unchanged(block: np.ndarray, axis: Any, keepdims: bool) -> np.ndarray:
@@ -160,27 +181,29 @@ def _merge(blocks: Any, axis: Any, keepdims: bool) -> np.ndarray:
     return packed if keepdims else packed.squeeze(axis)
 
 
-def _finished(parts: Any, what: str, dtype: np.dtype[Any], x: Any) -> Any:
-    """Return what is asked of sums; sums of nothing but masked elements of `x` are masked."""
-    masked = isinstance(x._meta, np.ma.MaskedArray)
-    return _by_block(partial(_finished_block, what=what, of=dtype, masked=masked), parts, dtype=dtype)
+def _finished(sums: Any, mask: Any, what: str, dtype: np.dtype[Any]) -> Any:
+    """Return what is asked of sums, under a mask if there is one."""
+    meta = np.empty((0,) * sums.ndim, dtype)
+    if mask is not None:
+        meta = np.ma.array(meta)
+    return _by_block(partial(_finished_block, what=what, of=dtype), sums, mask, dtype=dtype, meta=meta)
 
 
-def _finished_block(packed: np.ndarray, what: str, of: np.dtype[Any], masked: bool) -> np.ndarray:
-    y = finished(_unpacked(packed), what, of)
-    return np.ma.array(y, mask=packed["elements"] == 0) if masked else y
+def _finished_block(packed: np.ndarray, mask: Any, what: str, of: np.dtype[Any]) -> np.ndarray:
+    y = finished(_unpacked(packed), of, what)
+    return y if mask is None else np.ma.array(y, mask=mask)
 
 
 def _logsumexp(function: _Function, x: Any, axis: Any, b: Any, keepdims: bool, return_sign: bool, where: Any) -> Any:
-    parts, dtype = _sum(x, axis, b, where, keepdims)
+    sums, dtype, mask = _sum(function.__name__, x, axis, b, where, keepdims)
     if not return_sign:
-        return _finished(parts, "value", dtype, x)
-    return _finished(parts, "size", dtype, x), _finished(parts, "sign", dtype, x)
+        return _finished(sums, mask, "value", dtype)
+    return _finished(sums, mask, "size", dtype), _finished(sums, mask, "sign", dtype)
 
 
 def _logmeanexp(function: _Function, x: Any, axis: Any, b: Any, keepdims: bool, where: Any) -> Any:
-    parts, dtype = _sum(x, axis, b, where, keepdims)
-    return _finished(parts, "mean", dtype, x)
+    sums, dtype, mask = _sum(function.__name__, x, axis, b, where, keepdims)
+    return _finished(sums, mask, "mean", dtype)
 
 
 def _logcumsumexp(function: _Function, x: Any, axis: Any, reverse: bool, exclusive: bool) -> Any:
@@ -189,7 +212,14 @@ def _logcumsumexp(function: _Function, x: Any, axis: Any, reverse: bool, exclusi
     (k,) = as_axes((axis,), max(x.ndim, 1))
     x = da.atleast_1d(x)
     x = da.flip(x, k) if reverse else x
-    y = da.reductions.cumreduction(_cumulative, public("logaddexp"), -np.inf, x, k, x.dtype)
+    of_blocks = _by_block(
+        _sum_of_block, x, None, None, dtype=_SUMS, axes=(k,), number=None, chunks=_one_per_block(x, (k,))
+    )
+    so_far = da.reductions.cumreduction(_same, _merge_two, _packed(NOTHING), of_blocks, k, _SUMS)
+    first = (slice(None),) * k
+    nothing = da.full_like(of_blocks[(*first, slice(0, 1))], _packed(NOTHING))
+    before = da.concatenate([nothing, so_far[(*first, slice(0, -1))]], axis=k)
+    y = _by_block(partial(_cumulative, axis=k), x, before, dtype=x.dtype)
     if exclusive:
         before = (slice(None),) * k
         nothing = da.full_like(y[(*before, slice(0, 1))], -np.inf)
@@ -197,8 +227,21 @@ def _logcumsumexp(function: _Function, x: Any, axis: Any, reverse: bool, exclusi
     return da.flip(y, k) if reverse else y
 
 
-def _cumulative(block: np.ndarray, axis: int, dtype: Any) -> Any:
-    return public("logcumsumexp")(block, axis)
+def _same(block: np.ndarray, axis: int, dtype: Any) -> np.ndarray:
+    return block
+
+
+def _merge_two(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    return _packed(merged(_unpacked(one), _unpacked(other)))
+
+
+def _cumulative(x: np.ndarray, before: np.ndarray, axis: int) -> np.ndarray:
+    """Return the cumulative sums of a block, given the sum of all blocks before it."""
+    y = public("logcumsumexp")(x, axis)
+    total = finished(_unpacked(before), np.dtype(np.float64), "value")
+    with np.errstate(all="ignore"):
+        both: np.ndarray = cast(public("logaddexp")(np.ma.getdata(y), total), x.dtype)
+    return np.ma.array(both, mask=np.ma.getmaskarray(x)) if isinstance(x, np.ma.MaskedArray) else both
 
 
 def _normalized(
@@ -214,16 +257,16 @@ def _normalized(
     if not 0 < temperature < math.inf:
         raise ValueError(f"{name}: temperature must be a positive number, not {temperature!r}")
     if where is not None:
-        x, where = _alike(x, _fitting(where, x))
+        x, where = _alike(x, _fitting(name, where, x))
     x = x if temperature == 1 else x / x.dtype.type(temperature)
-    parts, _ = _sum(x, axis, None, where, True)
+    sums, _, mask = _sum(name, x, axis, None, where, True)
     if all(x.numblocks[k] == 1 for k in axes):
         y = _by_block(partial(_normalized_block, function, axes=axes), x, where, dtype=x.dtype)
     else:
-        y = _by_block(partial(_share_of_block, function, axes=axes), x, parts, where, dtype=x.dtype)
+        y = _by_block(partial(_share_of_block, function, axes=axes), x, sums, where, dtype=x.dtype)
     if not return_lse:
         return y
-    lse = _finished(parts, "value", x.dtype, x)
+    lse = _finished(sums, mask, "value", x.dtype)
     return y, lse.squeeze(axes) if axes else lse
 
 
@@ -232,30 +275,29 @@ def _normalized_block(function: _Function, x: Any, where: Any, axes: tuple[int, 
 
 
 def _share_of_block(
-    function: _Function, x: np.ndarray, parts: np.ndarray, where: Any, axes: tuple[int, ...]
+    function: _Function, x: np.ndarray, packed: np.ndarray, where: Any, axes: tuple[int, ...]
 ) -> np.ndarray:
-    """Softmax or log_softmax of a part of longer rows, given the sums over all of them, exp(max) (1 + rest).
+    """Softmax or log_softmax of a part of longer rows, given the sums over all of them.
 
-    log_softmax is (x - max) - log1p(rest), where the maximum is exact: it has the error of these two roundings. softmax
-    is that of the block, times the block's share of the row, exp(m - max) (1 + r) / (1 + rest) with the block's own m
-    and r: 2 ulp of the former and up to 4 of the latter.
+    log_softmax is (x - max) - log(sum / exp(max)), where the maximum is exact: it has the error of these two roundings.
+    softmax is that of the block, times the block's share of the row: 2 ulp of the former and up to 4 of the latter.
     """
     working = working_dtype(x.dtype)
-    top, rest = parts["max"], parts["rest"]
+    sums = _unpacked(packed)
     y: np.ndarray
     with np.errstate(all="ignore"):
         if function.__name__ == "log_softmax":
-            y = np.subtract(x, top.astype(working), dtype=working)
-            y -= np.log1p(rest).astype(working)
+            _, (log, correction), _ = log_of(sums)
+            y = np.subtract(x, sums.max.astype(working), dtype=working)
+            y -= (log + correction).astype(working)
             empty = -np.inf
         else:
-            own = LogSumExp(axes, keepdims=True).update(x, where=where).parts
-            share = exp_of_difference(own.max, top) * ((1 + own.rest) / (1 + rest))
-            share = np.where(top == np.inf, np.nan, share)
+            own = sums_of_chunk(function.__name__, x, None, where, axes, True)[0]
+            share = np.where(sums.max == np.inf, np.nan, share_of(own, sums))
             y = np.empty(x.shape, working)
             function(x if x.dtype == working else x.astype(working), axes, where=where, out=y)
             y *= share.astype(working)
-            nothing = (own.max == -np.inf) & np.isfinite(top) & ~np.isnan(rest)
+            nothing = (own.max == -np.inf) & np.isfinite(sums.max) & ~np.isnan(sums.high)
             np.copyto(y, 0, where=nothing)
             empty = 0.0
         y = cast(y, x.dtype)
@@ -369,10 +411,11 @@ def _block_size(x: np.ndarray) -> np.ndarray:
 def _of_elements(
     function: _Function, x: Any, targets: Any, reduction: str, arrays: dict[str, Any], **options: Any
 ) -> Any:
-    z = _as_dask(targets)
+    name = function.__name__
+    x, z = _unmasked(name, "the first argument", x), _unmasked(name, "targets", targets)
     if z.shape != x.shape and not any(map(math.isnan, z.shape + x.shape)):
-        raise ValueError(f"{function.__name__}: the shapes {x.shape} and {z.shape} differ")
-    x, z, *given = _alike(x, z, *arrays.values())
+        raise ValueError(f"{name}: the shapes {x.shape} and {z.shape} differ")
+    x, z, *given = _alike(x, z, *[_unmasked(name, argument, a) for argument, a in arrays.items()])
     arrays = dict(zip(arrays, given, strict=True))
     return _loss(function, x, z, reduction=reduction, arrays=arrays, **options)
 
@@ -394,7 +437,8 @@ def _kl_divergence(function: _Function, x: Any, p: Any, log_target: bool, axis: 
     check_reduction("kl_divergence", reduction, choices)
     axes = as_axes(axis, x.ndim)
     if reduction == "none":
-        z = _alike(x, _as_dask(p))[1]
+        x, z = _unmasked("kl_divergence", "log_q", x), _unmasked("kl_divergence", "p", p)
+        z = _alike(x, z)[1]
         each = _by_block(partial(function, log_target=log_target, axis=(), reduction="none"), x, z, dtype=x.dtype)
         return each.sum(axis=axes, dtype=np.float64).astype(x.dtype) if axes else each
     count = next((n for k, n in enumerate(x.shape) if k not in axes), 1) if reduction == "batchmean" else None
@@ -413,13 +457,14 @@ def _of_rows(
     axis: Any,
     **options: Any,
 ) -> Any:
+    name = function.__name__
     (k,) = as_axes((axis,), x.ndim)
-    x = x.rechunk({k: -1})
-    z = _as_dask(targets)
+    x = _unmasked(name, "the first argument", x).rechunk({k: -1})
+    z = _unmasked(name, "targets", targets)
     of_labels = z.dtype.kind != "f"
     if z.ndim != x.ndim - of_labels:
         raise ValueError(
-            f"{function.__name__}: labels have one axis less than the logits, probabilities as many; the shapes are "
+            f"{name}: labels have one axis less than the logits, probabilities as many; the shapes are "
             f"{x.shape} and {z.shape}"
         )
     z = z.rechunk({k: -1}) if not of_labels else z
@@ -427,11 +472,9 @@ def _of_rows(
     outer = tuple(i for i in inner if i != k)
     _, (x, z) = da.core.unify_chunks(x, inner, z, outer if of_labels else inner)
     if weight is not None:
-        weight = _as_dask(weight).rechunk(-1)
+        weight = _unmasked(name, "weight", weight).rechunk(-1)
         if weight.shape != (x.shape[k],):
-            raise ValueError(
-                f"{function.__name__}: weight must have the shape ({x.shape[k]},), one per class, not {weight.shape}"
-            )
+            raise ValueError(f"{name}: weight must have the shape ({x.shape[k]},), one per class, not {weight.shape}")
     if label_smoothing is not None:
         options["label_smoothing"] = label_smoothing
     count = None

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
 import sys
 from typing import Any
 
 import numpy as np
 
 from fastlog._arrays import as_axes
-from fastlog._other import public
+from fastlog._other import arguments_of
 
 _REDUCTIONS = ("logsumexp", "logmeanexp")
 _OF_ROWS = ("cross_entropy", "nll_loss", "kl_divergence")  # losses that are reduced along an axis, even one by one
@@ -17,9 +16,7 @@ _OF_ROWS = ("cross_entropy", "nll_loss", "kl_divergence")  # losses that are red
 
 def call(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Call a function of fastlog's with values in place of labelled arrays, and label what it returns."""
-    function = public(name)
-    bound = inspect.signature(function).bind(*args, **kwargs)
-    bound.apply_defaults()
+    function, bound = arguments_of(name, args, kwargs)
     arguments = bound.arguments
     key, first = next(iter(arguments.items()))
     labels: _Labels = _Frame(name, first) if hasattr(first, "iloc") else _DataArray(name, first)
