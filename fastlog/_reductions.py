@@ -89,8 +89,8 @@ def logsumexp(
     exponential, so weights of any size neither overflow nor lose digits. Terms are double words. Where positive and
     negative terms cancel, the digits that cancel are lost. Equal elements cancel exactly, and leave -inf with the sign
     0, if they are two with opposite weights, or if the weights are whole numbers up to 2**24 (or such numbers times one
-    power of two) that add up to 0; of other terms that ought to cancel, some 1e-16 of the largest may be left. The sum of infinities of both signs
-    is nan, and so is its sign.
+    power of two) that add up to 0; of other terms that ought to cancel, some 1e-16 of the largest may be left. The sum
+    of infinities of both signs is nan, and so is its sign.
 
     The masked elements of a masked array do not count, and the result is masked where all of them are. A masked `out`
     gets that mask, too. Masks of other arguments are refused.
@@ -249,8 +249,8 @@ def log_softmax(
     Notes
     -----
     logsumexp(x) is subtracted in two words, so the dominant element keeps its digits: it is -log1p(r), not a difference
-    of nearly equal numbers, and -0.0 where that underflows; of the only element above -inf it is log(1) = 0.0. The error is at most 2 ulp, in float32 and float64, on every target. No floating-point
-    exception is raised.
+    of nearly equal numbers, and -0.0 where that underflows; of the only element above -inf it is log(1) = 0.0. The
+    error is at most 2 ulp, in float32 and float64, on every target. No floating-point exception is raised.
 
     Temporary arrays of the size of `x` are needed for dtypes other than float32 and float64, for several axes that are
     not neighbours in memory, and where `out` overlaps `x` without being in the same place.
