@@ -407,7 +407,7 @@ WEIGHTS = {  # a weight of 0 drops its element; what is nan makes its loss nan; 
 }
 
 
-@pytest.mark.parametrize("of", COMPUTED, indirect=True)
+@pytest.mark.parametrize("of", LIBRARIES, indirect=True)
 @pytest.mark.parametrize("name", WEIGHTS)
 def test_weights_that_are_no_finite_numbers(name, of):
     f, expected = WEIGHTS[name]
