@@ -414,6 +414,12 @@ def test_weights_that_are_no_finite_numbers(name, of):
     np.testing.assert_allclose(numbers(f(of)), expected, rtol=1e-12)
 
 
+@pytest.mark.parametrize("name", WEIGHTS)
+def test_numpys_arrays_weigh_alike(name):
+    f, expected = WEIGHTS[name]
+    np.testing.assert_allclose(f(np.asarray), expected, rtol=1e-12)
+
+
 @pytest.mark.parametrize("of", COMPUTED, indirect=True)
 def test_focal_loss_without_a_power_is_binary_cross_entropy(of):
     x, z = of(np.array([NAN, 1000, -1000, 0, 1000, 740])), of(np.array([1.0, 1, 1, 0.5, 0, 1]))
