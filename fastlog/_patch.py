@@ -33,11 +33,11 @@ class _Change(NamedTuple):
 
 
 class _Record(NamedTuple):
-    """What is replaced of a package, and the handles for which it stays so."""
+    """What is replaced of a package, what is left alone and why, and how many handles hold it so."""
 
     changes: tuple[_Change, ...]
     refused: dict[str, str]
-    holders: frozenset[Patch]
+    holders: int
 
 
 # What is replaced now, by package: always one dict, which is never changed but exchanged for another.
@@ -72,11 +72,11 @@ class Patch:
     def __init__(self) -> None:
         self.targets: tuple[str, ...] = ()
         self.refused: dict[str, str] = {}
-        self._held: tuple[str, ...] = ()
+        self._held: dict[str, tuple[_Change, ...]] = {}
 
     def __enter__(self) -> Patch:
-        state = _state[0]
-        gone = [target for target in self._held if target not in state or self not in state[target].holders]
+        held = self._held or dict.fromkeys(self.targets)  # it may have let go of all
+        gone = [target for target in held if not _holds(self, target, _state[0].get(target))]
         if gone:
             raise RuntimeError(f"the patch of {', '.join(gone)} by this call has been undone; call patch again")
         return self
@@ -253,12 +253,16 @@ def _hold(handle: Patch, targets: list[str], strict: bool) -> bool:
             raise RuntimeError(f"{message}. Without strict=True, the others are replaced.")
         warnings.warn(f"{message}. The others are replaced; a newer fastlog may know these.", RuntimeWarning, 3)
     held = {target: record for target, record in records.items() if record.changes}
-    handle._held = tuple(held)
     handle.targets = tuple(target for target in held if target not in before)
-    after = before | {target: record._replace(holders=record.holders | {handle}) for target, record in held.items()}
+    after = before | {target: record._replace(holders=record.holders + 1) for target, record in held.items()}
     # What is replaced is known first: even a lack of memory in between leaves nothing that unpatch does not put back.
     calls = [call for target in handle.targets for change in held[target].changes for call in change.do]
-    return _step(before, [(_state.__setitem__, 0, after), *calls])
+    holds = {target: record.changes for target, record in held.items()}
+    return _step(before, [(_state.__setitem__, 0, after), (setattr, handle, "_held", holds), *calls])
+
+
+def _holds(handle: Patch, target: str, record: _Record | None) -> bool:
+    return record is not None and handle._held.get(target) is record.changes
 
 
 def _plan(target: str) -> _Record:
@@ -272,7 +276,7 @@ def _plan(target: str) -> _Record:
         else:
             if change is not None:
                 changes.append(change)
-    return _Record(tuple(changes), refused, frozenset())
+    return _Record(tuple(changes), refused, 0)
 
 
 def _release(handle: Patch | None) -> None:
@@ -283,11 +287,13 @@ def _release(handle: Patch | None) -> None:
         after = {}
         calls: list[_Call] = []
         for target, record in before.items():
-            holders = record.holders - {handle} if handle else frozenset()
+            holders = record.holders - _holds(handle, target, record) if handle else 0
             if holders:
                 after[target] = record._replace(holders=holders)
             else:
                 calls += [call for change in reversed(record.changes) for call in change.undo()]
+        if handle:
+            calls.append((setattr, handle, "_held", {}))
         done = after == before or _step(before, [*calls, (_state.__setitem__, 0, after)])
 
 

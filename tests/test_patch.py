@@ -13,6 +13,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+import tracemalloc
 import zipapp
 
 import numpy as np
@@ -543,6 +544,20 @@ def test_blocks_overlap():
     assert snapshot() == PATCHED
     fastlog.unpatch()
     first.__exit__(None, None, None)  # which holds nothing any more
+    assert snapshot() == UNPATCHED
+
+
+def test_calls_without_end_cost_nothing():
+    tracemalloc.start()
+    try:
+        for k in range(3000):
+            fastlog.patch()
+            if k == 100:
+                first = tracemalloc.get_traced_memory()[0]
+        assert tracemalloc.get_traced_memory()[0] - first < 20_000
+    finally:
+        tracemalloc.stop()
+    fastlog.unpatch()
     assert snapshot() == UNPATCHED
 
 
