@@ -16,6 +16,7 @@ from pathlib import Path
 SUITES = {
     "SciPy: special": [
         "scipy.special.tests.test_logsumexp",
+        "scipy.special.tests.test_log_softmax",
         "scipy.special.tests.test_logit",
         "scipy.special.tests.test_basic",
         "scipy.special.tests.test_data",
