@@ -172,7 +172,7 @@ def patch(
             pass
         if verbose:
             for target in handle.targets:
-                for change in _state[0][target].changes:
+                for change in handle._held[target]:
                     print(f"fastlog: {change.name}, {change.what}", file=sys.stderr)
             for name, why in handle.refused.items():
                 print(f"fastlog: {name} is left alone: {why}", file=sys.stderr)
