@@ -1,5 +1,6 @@
 # make bench   the main job: fastlog beside SciPy and the other peers, then real pipelines (QUICK=1: about a minute)
 # make test    all tests, on every instruction set that this CPU supports
+# make test-ends   the tests that versions can break, with the oldest and the newest Python, NumPy and SciPy
 # make check   style, formatting, types, the direction of includes and imports, and whether the pages build
 #
 # The first two need only python3 with venv and headers, a C compiler and make; they install the rest into .venv.
@@ -14,7 +15,7 @@ SITE := $(BIN)/sphinx-build --quiet --fail-on-warning --keep-going docs build/do
 
 .NOTPARALLEL:
 
-.PHONY: bench test check docs exhaustive long accuracy vec-neon peers upstream clean help
+.PHONY: bench test test-ends test-end check docs exhaustive long accuracy vec-neon vec-s390x compilers peers upstream clean help
 help:
 	@sed -n 's/^# make/make/p' Makefile
 
@@ -28,7 +29,7 @@ $(VENV)/pip.stamp:
 	touch $@
 
 $(VENV)/%.stamp: $(SOURCES) $(VENV)/pip.stamp
-	$(BIN)/python -m pip install --quiet -e '.[$*]'
+	$(BIN)/python -m pip install --quiet -e '.[$*]' $(PINS)
 	touch $@
 
 bench: $(VENV)/bench.stamp
@@ -36,6 +37,23 @@ bench: $(VENV)/bench.stamp
 
 test: $(VENV)/test.stamp
 	$(BIN)/pytest
+
+# A version's interpreter, on the PATH or one of pyenv's, if it runs.
+python = $(shell for p in python$(1) $$HOME/.pyenv/versions/$(1).*/bin/python; do $$p -c '' 2>&- && echo $$p && break; done)
+OLDEST = $(call python,3.11)
+NEWEST = $(firstword $(foreach version,3.14 3.13 3.12,$(call python,$(version))))
+
+test-ends:
+	@$(if $(OLDEST),$(MAKE) test-end VENV=build/oldest PYTHON=$(OLDEST) PINS='numpy~=2.0.0 scipy~=1.14.0', \
+	  echo "test-ends: NOT RUN with the oldest versions: no Python 3.11 is installed")
+	@$(if $(NEWEST),$(MAKE) test-end VENV=build/newest PYTHON=$(NEWEST) PINS='--upgrade --upgrade-strategy=eager', \
+	  echo "test-ends: NOT RUN with the newest versions: no Python 3.12, 3.13 or 3.14 is installed")
+
+test-end: $(VENV)/test.stamp
+	@$(BIN)/python -c 'import sys, numpy, scipy; print("Python", *sys.version_info[:2], numpy.__version__, scipy.__version__)'
+	$(BIN)/pytest -q $(addprefix tests/test_,patch.py call_forms.py ufuncs.py logaddexp_reduce.py reductions.py \
+	  row_functions.py other_arrays.py dask.py labelled.py cimport.py docs.py)
+	$(BIN)/python tests/upstream.py special
 
 check: $(VENV)/dev.stamp $(VENV)/test.stamp
 	$(BIN)/pytest -q tests/test_structure.py
@@ -65,15 +83,27 @@ docs: $(VENV)/docs.stamp
 accuracy: $(VENV)/bench.stamp $(VENV)/test.stamp
 	$(BIN)/python -m bench --accuracy
 
-# make vec-neon   the C tests, cross-compiled for arm64, under user-mode emulation
-vec-neon: $(VENV)/test.stamp
-	@command -v aarch64-linux-gnu-gcc >/dev/null && command -v qemu-aarch64-static >/dev/null || { \
-	  echo "needs a cross compiler and an emulator"; \
-	  echo "(Debian: apt install gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static)"; exit 1; }
-	$(BIN)/cmake -S . -B build/neon -DCMAKE_TOOLCHAIN_FILE=cmake/aarch64-linux-gnu.cmake \
+# make vec-neon    the C tests, cross-compiled for arm64, under user-mode emulation
+# make vec-s390x   the C tests on a processor whose bytes are in the other order, likewise
+vec-neon: MACHINE = aarch64
+vec-s390x: MACHINE = s390x
+vec-neon vec-s390x: $(VENV)/test.stamp
+	@command -v $(MACHINE)-linux-gnu-gcc >/dev/null && command -v qemu-$(MACHINE)-static >/dev/null || { \
+	  echo "needs a cross compiler and an emulator (Debian: apt install gcc-$(MACHINE)-linux-gnu qemu-user-static,"; \
+	  echo "and libc6-dev-arm64-cross or libc6-dev-s390x-cross)"; exit 1; }
+	$(BIN)/cmake -S . -B build/$(MACHINE) -DCMAKE_TOOLCHAIN_FILE=cmake/cross.cmake -DFASTLOG_MACHINE=$(MACHINE) \
 	  -DFASTLOG_PYTHON=OFF -DFASTLOG_C_TESTS=ON
-	$(BIN)/cmake --build build/neon --parallel 2
-	$(BIN)/ctest --test-dir build/neon --output-on-failure
+	$(BIN)/cmake --build build/$(MACHINE) --parallel 2
+	$(BIN)/ctest --test-dir build/$(MACHINE) --output-on-failure
+
+# make compilers   builds the package and runs the C tests by every GCC and Clang that is installed
+compilers: $(VENV)/test.stamp
+	@set -e; for cc in $$(ls $$(echo "$$PATH" | tr : ' ') 2>/dev/null | grep -E '^(gcc|clang)-[0-9]+$$' | sort -Vu); do \
+	  echo "== $$cc"; \
+	  $(BIN)/cmake -S . -B build/$$cc -DCMAKE_C_COMPILER=$$cc -DPython_EXECUTABLE=$(abspath $(BIN))/python -DFASTLOG_C_TESTS=ON; \
+	  $(BIN)/cmake --build build/$$cc --parallel 2; \
+	  $(BIN)/ctest --test-dir build/$$cc --output-on-failure; \
+	done
 
 # make peers   fastlog beside torch and TensorFlow, which it installs, and on torch's tensors; else recorded values serve
 peers: $(VENV)/test.stamp $(VENV)/peers.stamp

@@ -1,12 +1,13 @@
-"""``python -m fastlog (-m module | -c command | script.py)``: run code that knows nothing of fastlog."""
+"""``python -m fastlog (script.py | -m module | -c command)``: run code that knows nothing of fastlog."""
 
 from __future__ import annotations
 
 import argparse
 import os
-import runpy
 import sys
-from importlib.util import find_spec
+from importlib.machinery import BuiltinImporter, ModuleSpec, PathFinder, SourceFileLoader, SourcelessFileLoader
+from importlib.util import MAGIC_NUMBER, find_spec
+from pkgutil import get_importer
 from types import CodeType, ModuleType
 from typing import Any
 
@@ -20,18 +21,23 @@ def main(arguments: list[str]) -> None:
     Parameters
     ----------
     arguments : list of str
-        Of the command line.
+        The command line, without the name of the program.
     """
     parser = argparse.ArgumentParser(
         prog="python -m fastlog",
-        usage="python -m fastlog [--verbose] (script.py | -m module | -c command) [argument ...]",
+        usage="python -m fastlog [option ...] (script.py | folder | app.pyz | -m module | -c command) [argument ...]",
         description="Run Python code with log-space functions of NumPy, SciPy and scikit-learn replaced by fastlog's.",
+        allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"fastlog {__version__}")
-    parser.add_argument("-v", "--verbose", action="store_true", help="print what is replaced")
-    own = next((k for k, a in enumerate(arguments) if a not in ("-v", "--verbose", "--version", "-h", "--help")), None)
-    given = parser.parse_args(arguments[:own])
-    theirs = [] if own is None else arguments[own:]
+    parser.add_argument("-v", "--verbose", action="store_true", help="print what is replaced, and what is not")
+    parser.add_argument("--strict", action="store_true", help="run nothing unless all that is known can be replaced")
+    parser.add_argument("--targets", metavar="NAME,...", help="the packages to patch (default: those installed)")
+    theirs = list(arguments)
+    while theirs and (theirs[0] in ("-v", "--verbose", "--strict", "--version", "-h", "--help")
+                      or theirs[0].partition("=")[0] == "--targets"):  # fmt: skip
+        del theirs[: 2 if theirs[0] == "--targets" else 1]
+    given = parser.parse_args(arguments[: len(arguments) - len(theirs)])
     kind = theirs[0][:2] if theirs else ""
     if kind in ("-m", "-c") and len(theirs[0]) > 2:  # written together
         theirs[:1] = [kind, theirs[0][2:]]
@@ -41,17 +47,21 @@ def main(arguments: list[str]) -> None:
         parser.error("nothing to run: name a script, or a module with -m")
     if theirs[0].startswith("-") and kind not in ("-m", "-c") and theirs[0] != "-":
         parser.error(f"unknown option {theirs[0]}")
+    options = {"verbose": given.verbose, "strict": given.strict}
+    if given.targets is not None:
+        options["targets"] = [target.strip() for target in given.targets.split(",")]
     try:
-        patch(verbose=given.verbose)
-    except RuntimeError as error:
+        patch(**options)
+    except ValueError as error:
+        parser.error(str(error))
+    except (ImportError, RuntimeError) as error:
         sys.exit(f"fastlog: {error}")
-    # sys.path[0] is the current folder, as Python has it for -m and -c.
-    if kind == "-m":
+    if kind == "-m":  # sys.path[0] is what Python has there for a module
         _run_module(theirs[1:])
     elif kind == "-c":
-        _run(compile(theirs[1], "<string>", "exec", dont_inherit=True), ["-c", *theirs[2:]])
+        _run_text(theirs[1], "<string>", ["-c", *theirs[2:]])
     elif theirs[0] == "-":
-        _run(compile(sys.stdin.read(), "<stdin>", "exec", dont_inherit=True), theirs)
+        _run_text(sys.stdin.read(), "<stdin>", theirs)
     else:
         _run_script(theirs)
 
@@ -60,10 +70,39 @@ def _run(code: CodeType, arguments: list[str], **attributes: Any) -> None:
     """Run code as the main module, which stays: threads, exit handlers and pickle look names up in it."""
     module = ModuleType("__main__")
     module.__dict__.update({"__builtins__": __builtins__, **attributes})
-    _run.ours = sys.modules["__main__"]  # type: ignore[attr-defined]  # which would be emptied without a reference
+    # Python empties a module that nobody refers to.
+    _run.ours = sys.modules["__main__"]  # type: ignore[attr-defined]
     sys.modules["__main__"] = module
     sys.argv[:] = arguments
     exec(code, module.__dict__)
+
+
+def _run_text(source: str, name: str, arguments: list[str]) -> None:
+    _exchange_path("")
+    _run(compile(source, name, "exec", dont_inherit=True), arguments, __loader__=BuiltinImporter)
+
+
+def _exchange_path(folder: str) -> None:
+    """Let the path begin with what Python would have put there; with -P and -I, it puts nothing there."""
+    if not sys.flags.safe_path:
+        sys.path[0] = folder
+
+
+def _run_spec(spec: ModuleSpec | None, name: str, arguments: list[str]) -> None:
+    """Run a module that has been found; its file is the first argument unless arguments[0] is given."""
+    code = None if spec is None or spec.loader is None else spec.loader.get_code(spec.name)  # type: ignore[attr-defined]
+    if spec is None or code is None:
+        sys.exit(f"fastlog: there is no module {name!r} to run")
+    arguments[0] = arguments[0] or spec.origin or name
+    _run(
+        code,
+        arguments,
+        __file__=spec.origin,
+        __cached__=spec.cached,
+        __loader__=spec.loader,
+        __package__=spec.parent,
+        __spec__=spec,
+    )
 
 
 def _run_module(arguments: list[str]) -> None:
@@ -75,25 +114,31 @@ def _run_module(arguments: list[str]) -> None:
             spec = find_spec(name)
     except ImportError:
         spec = None
-    code = None if spec is None or spec.loader is None else spec.loader.get_code(spec.name)  # type: ignore[attr-defined]
-    if spec is None or code is None:
-        sys.exit(f"fastlog: there is no module {name!r} to run")
-    attributes = {"__spec__": spec, "__file__": spec.origin, "__package__": spec.parent, "__loader__": spec.loader}
-    _run(code, [spec.origin or name, *arguments[1:]], **attributes)
+    _run_spec(spec, name, ["", *arguments[1:]])
 
 
 def _run_script(arguments: list[str]) -> None:
-    script = arguments[0]
+    script = os.path.join(os.getcwd(), arguments[0])
     if not os.path.exists(script):
-        sys.exit(f"fastlog: there is no file {script!r}; a module wants -m before its name")
-    sys.path[0] = os.path.dirname(os.path.abspath(script))
-    if os.path.isdir(script):
-        sys.argv[:] = arguments
-        runpy.run_path(script, run_name="__main__")
+        sys.exit(f"fastlog: there is no file {arguments[0]!r}; a module wants -m before its name")
+    if get_importer(script) is not None:  # a folder or an archive
+        sys.path[: 0 if sys.flags.safe_path else 1] = [script]
+        _run_spec(PathFinder.find_spec("__main__", [script]), f"{arguments[0]}/__main__", arguments)
         return
+    _exchange_path(os.path.dirname(os.path.realpath(script)))
     with open(script, "rb") as file:
-        code = compile(file.read(), script, "exec", dont_inherit=True)
-    _run(code, arguments, __file__=os.path.abspath(script), __package__=None, __spec__=None)
+        source = file.read()
+    loader: Any
+    if source.startswith(MAGIC_NUMBER) or script.endswith(".pyc"):
+        loader = SourcelessFileLoader("__main__", script)
+        try:
+            code = loader.get_code("__main__")
+        except ImportError as error:
+            sys.exit(f"fastlog: {arguments[0]}: {error}")
+    else:
+        loader = SourceFileLoader("__main__", script)
+        code = compile(source, script, "exec", dont_inherit=True)
+    _run(code, arguments, __file__=script, __cached__=None, __loader__=loader, __package__=None, __spec__=None)
 
 
 if __name__ == "__main__":

@@ -26,8 +26,16 @@ _BUFFER = 8192  # elements that NumPy converts at a time, unless told otherwise
 _FEW = 100  # segments; so few take NumPy's way, one loop call each, in less time than it takes to look at them
 
 
-def attach_row_methods(functions: dict[str, np.ufunc], run_rows: Callable[..., Any], module: str = "fastlog") -> None:
-    """Give logaddexp, among a target's ufuncs, the methods that its row functions do better.
+def attach_row_methods(functions: dict[str, np.ufunc], run_rows: Callable[..., Any]) -> None:
+    """Give logaddexp, among a target's ufuncs, its `row_methods`, where ufuncs can have methods of their own."""
+    if hasattr(functions["logaddexp"], "__dict__"):
+        functions["logaddexp"].__dict__.update(row_methods(functions, run_rows))
+
+
+def row_methods(
+    functions: dict[str, np.ufunc], run_rows: Callable[..., Any], module: str = "fastlog"
+) -> dict[str, Callable[..., Any]]:
+    """Return the methods of logaddexp, among a target's ufuncs, that its row functions do better.
 
     Parameters
     ----------
@@ -37,10 +45,13 @@ def attach_row_methods(functions: dict[str, np.ufunc], run_rows: Callable[..., A
         `fastlog._core.run_rows` for that target.
     module : str, optional
         Where logaddexp is held, and pickle finds it.
+
+    Returns
+    -------
+    dict
+        Method name -> function.
     """
     ufunc, rows, segments = (functions[name] for name in ("logaddexp", "logsumexp", "logsumexp_segments"))
-    if not hasattr(ufunc, "__dict__"):
-        return
     index = list(functions).index("logsumexp")
     numpy_reduce, numpy_reduceat = ufunc.reduce, ufunc.reduceat
 
@@ -61,20 +72,12 @@ def attach_row_methods(functions: dict[str, np.ufunc], run_rows: Callable[..., A
     @functools.wraps(numpy_reduceat)
     def reduceat(*args: Any, **keywords: Any) -> Any:
         given = _by_name(_REDUCEAT, args, keywords)
-        y = _reduceat(segments, **given) if "indices" in given and _has_many_indices(given["indices"]) else None
+        y = _reduceat(ufunc, segments, **given) if "indices" in given and _has_many_indices(given["indices"]) else None
         return numpy_reduceat(*args, **keywords) if y is None else y
 
     for method in (reduce, reduceat):
         method.__module__, method.__qualname__ = module, f"logaddexp.{method.__name__}"
-    # mypy knows the methods of the type, not that an object may have its own.
-    setattr(ufunc, "reduce", reduce)  # noqa: B010
-    setattr(ufunc, "reduceat", reduceat)  # noqa: B010
-
-
-def detach_row_methods(ufunc: np.ufunc) -> None:
-    """Leave the ufunc with NumPy's methods."""
-    for method in ("reduce", "reduceat"):
-        ufunc.__dict__.pop(method, None)
+    return {"reduce": reduce, "reduceat": reduceat}
 
 
 def _one_call(array: Any, where: Any = True, **_: Any) -> bool:
@@ -123,7 +126,7 @@ def _reduce(
     out = out[0] if type(out) is tuple and len(out) == 1 else out
     if initial is None and array.size and where is True:
         initial = _NO_VALUE
-    result_dtype = _result_dtype(array, dtype, out)
+    result_dtype = _result_dtype(ufunc, array, dtype, out)
     if result_dtype is None:
         return None
     axes = _as_axes(axis, array.ndim)
@@ -145,11 +148,13 @@ def _reduce(
     return _deliver(y.reshape(shape) if keepdims else y, result_dtype, out)
 
 
-def _reduceat(segments: np.ufunc, array: Any, indices: Any, axis: Any = 0, dtype: Any = None, out: Any = None) -> Any:
+def _reduceat(
+    ufunc: np.ufunc, segments: np.ufunc, array: Any, indices: Any, axis: Any = 0, dtype: Any = None, out: Any = None
+) -> Any:
     """ufunc.reduceat as `segments` along the axis; None where NumPy shall do it."""
     array = _plain(array)
     out = out[0] if type(out) is tuple and len(out) == 1 else out
-    result_dtype = _result_dtype(array, dtype, out)
+    result_dtype = _result_dtype(ufunc, array, dtype, out)
     axes = None if result_dtype is None else _as_axes(axis, array.ndim)
     if result_dtype is None or axes is None or len(axes) != 1:
         return None
@@ -167,12 +172,14 @@ def _reduceat(segments: np.ufunc, array: Any, indices: Any, axis: Any = 0, dtype
     return _deliver(segments(x, first, last, axes=[axes[0], 0, 0, axes[0]]), result_dtype, out)
 
 
-def _result_dtype(array: Any, dtype: Any, out: Any) -> np.dtype[Any] | None:
+def _result_dtype(ufunc: np.ufunc, array: Any, dtype: Any, out: Any) -> np.dtype[Any] | None:
     """float16, float32 or float64, as NumPy would choose it; None where `array`, `dtype` or `out` is out of the way."""
     if type(array) is not np.ndarray or array.ndim == 0 or array.dtype.kind not in "fbiu":
         return None
     try:
-        found = np.dtype(dtype) if dtype is not None else array.dtype if array.dtype.kind == "f" else np.dtype("d")
+        if dtype is None and array.dtype.kind != "f":  # NumPy's logaddexp and fastlog's differ on small integers
+            dtype = ufunc.resolve_dtypes((array.dtype, array.dtype, None))[2]
+        found: np.dtype[Any] = array.dtype if dtype is None else np.dtype(dtype)
     except TypeError:
         return None
     if not found.isnative:

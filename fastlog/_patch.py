@@ -4,75 +4,95 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import operator
 import sys
-import threading
-from collections.abc import Callable, Iterable, Iterator
+import warnings
+from collections.abc import Callable, Iterable
+from functools import partial
+from importlib.util import find_spec
+from itertools import chain, compress, starmap
 from types import FunctionType, TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from fastlog._core import INDEX, functions, loop_of, replace_loop, run_rows
-from fastlog._methods import attach_row_methods, detach_row_methods
+from fastlog._methods import row_methods
 from fastlog._reductions import log_softmax, logsumexp, softmax
 
-_Undo = Callable[[], object]
+_Call = tuple[Any, ...]  # a function that is written in C, and its arguments
 
-# Versions whose functions have been looked at, from the first to the last, by the packages' own names.
-_KNOWN = {
-    "numpy": ("numpy", (2, 0), (2, 4)),
-    "scipy": ("scipy", (1, 14), (1, 17)),
-    "sklearn": ("scikit-learn", (1, 5), (1, 9)),
-}
-# SciPy's ufuncs: their names, and fastlog's in the table.
-_SCIPY_UFUNCS = {
-    "expit": "sigmoid",
-    "log_expit": "log_sigmoid",
-    "logit": "logit",
-    "xlogy": "xlogy",
-    "xlog1py": "xlog1py",
-    "entr": "entr",
-    "rel_entr": "rel_entr",
-}
-_PLAIN = (np.ndarray, list, tuple, int, float, complex, bool, type(None))
 
-_lock = threading.RLock()
-_undo: dict[str, list[_Undo]] = {}  # what is replaced now, by package
+class _Change(NamedTuple):
+    """How one function is replaced, and put back: also where it has not been replaced, or only in part."""
+
+    name: str
+    what: str
+    do: list[_Call]
+    undo: Callable[[], list[_Call]]
+
+
+class _Record(NamedTuple):
+    """What is replaced of a package, what is left alone and why, and how many handles hold it so."""
+
+    changes: tuple[_Change, ...]
+    refused: dict[str, str]
+    holders: int
+
+
+# What is replaced now, by package: always one dict, which is never changed but exchanged for another.
+_state: list[dict[str, _Record]] = [{}]
+
+
+def _step(before: dict[str, _Record], calls: list[_Call]) -> bool:
+    """Run the calls if `before` is still the state, and return whether it was.
+
+    All of it is one call of functions written in C: Python runs signal handlers, other threads and trace functions
+    between two instructions of Python code, so none of them comes in between. A lock would do less: an exception could
+    leave work half done under it, and a fork could copy it locked.
+    """
+    ran: list[Any] = []
+    still_valid = compress([calls], map(operator.is_, _state, [before]))
+    ran.extend(starmap(operator.call, chain.from_iterable(still_valid)))
+    return bool(ran)
 
 
 class Patch:
-    """What one call of `patch` has replaced: a context manager that puts it back.
+    """What one call of `patch` holds replaced: a context manager that lets go of it.
 
     Attributes
     ----------
     targets : tuple of str
-        The packages that this call has patched; those that were patched already are left to whoever did it.
+        The packages that this call has patched. Others that it was asked for were patched already; they, too, stay
+        patched until this handle lets go of them.
+    refused : dict of str to str
+        The functions that were left alone, and why.
     """
 
-    def __init__(self, done: dict[str, list[_Undo]]) -> None:
-        self.targets = tuple(done)
-        self._done = done
+    def __init__(self) -> None:
+        self.targets: tuple[str, ...] = ()
+        self.refused: dict[str, str] = {}
+        self._held: dict[str, tuple[_Change, ...]] = {}
 
     def __enter__(self) -> Patch:
-        with _lock:
-            gone = [target for target, done in self._done.items() if _undo.get(target) is not done]
+        held = self._held or dict.fromkeys(self.targets)  # it may have let go of all
+        gone = [target for target in held if not _holds(self, target, _state[0].get(target))]
         if gone:
-            raise RuntimeError(f"what this call of patch did to {', '.join(gone)} has been undone; call patch again")
+            raise RuntimeError(f"the patch of {', '.join(gone)} by this call has been undone; call patch again")
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with _lock:
-            for target, done in reversed(self._done.items()):
-                if _undo.get(target) is done:
-                    _restore(target)
+        _release(self)
 
     def __repr__(self) -> str:
         return f"<fastlog.patch of {', '.join(self.targets) or 'nothing more'}>"
 
 
-def patch(targets: Iterable[str] = ("numpy", "scipy", "sklearn"), *, verbose: bool = False) -> Patch:
+def patch(
+    targets: Iterable[str] = ("numpy", "scipy", "sklearn"), *, verbose: bool = False, strict: bool = False
+) -> Patch:
     """Replace functions of NumPy, SciPy and scikit-learn by fastlog's, wherever they are held.
 
     Parameters
@@ -80,12 +100,21 @@ def patch(targets: Iterable[str] = ("numpy", "scipy", "sklearn"), *, verbose: bo
     targets : iterable of {'numpy', 'scipy', 'sklearn'}, optional
         The packages to patch; by default those of them that are installed.
     verbose : bool, optional
-        Whether to print to the standard error what is replaced, and in how many modules.
+        Whether to print to the standard error what is replaced, and what is not.
+    strict : bool, optional
+        Whether a function that cannot be replaced is an error; by default it is left alone, with a warning.
 
     Returns
     -------
     Patch
-        A context manager: ``with fastlog.patch():`` patches for the length of a block.
+        A context manager: ``with fastlog.patch():`` patches for the length of a block. Its attribute `targets` has the
+        packages that were patched, `refused` the functions that were left alone, and why.
+
+    Warns
+    -----
+    RuntimeWarning
+        If a function of the installed version is not there, or has another signature than fastlog knows. It is left
+        alone, and the others are replaced.
 
     Raises
     ------
@@ -94,8 +123,7 @@ def patch(targets: Iterable[str] = ("numpy", "scipy", "sklearn"), *, verbose: bo
     ImportError
         If a target that is named is not installed.
     RuntimeError
-        If fastlog does not know the installed version of a package, or finds another signature than it knows. Nothing
-        is replaced then.
+        If `strict` is true, and a function would be left alone. Nothing is replaced then.
 
     See Also
     --------
@@ -109,7 +137,14 @@ def patch(targets: Iterable[str] = ("numpy", "scipy", "sklearn"), *, verbose: bo
     the objects that they were: whoever holds one, under whatever name, calls fastlog from then on. Arrays of other
     libraries, masked arrays and other subclasses of ndarray still go to the original code.
 
+    A function is known by its signature, whatever the version of its package: a ufunc by its loops, a Python function
+    by its parameters and their defaults.
+
     SciPy's ufuncs stay silent at poles and invalid points; fastlog's loops do not ask `scipy.special.errstate`.
+
+    Blocks may overlap, in several threads, too: the last one that ends puts the functions back. Whatever interrupts
+    `patch` or `unpatch`, either all is replaced, and `is_patched` says so, or nothing is. NumPy does not exclude that a
+    ufunc runs in another thread while its loop is exchanged: a call that is under way may end by either loop.
 
     Out of reach are compiled copies (SciPy's ``cython_special``, scikit-learn's losses), and other processes, until
     they call `patch` themselves.
@@ -126,27 +161,25 @@ def patch(targets: Iterable[str] = ("numpy", "scipy", "sklearn"), *, verbose: bo
     >>> fastlog.is_patched()
     False
     """
-    explicit = not _is_default(targets)
+    explicit = targets is not patch.__defaults__[0]  # type: ignore[index]
     wanted = tuple(dict.fromkeys((targets,) if isinstance(targets, str) else targets))
-    unknown = [target for target in wanted if target not in _KNOWN]
-    if unknown:
-        raise ValueError(f"patch: targets are {', '.join(map(repr, _KNOWN))}, not {unknown[0]!r}")
-    with _lock:
-        new = tuple(target for target in wanted if target not in _undo and _is_known(target, explicit))
-        plans = {target: list(_PLANS[target]()) for target in new}
-        try:
-            for target, plan in plans.items():
-                done = _undo[target] = []
-                for name, replace in plan:
-                    undo, where = replace()
-                    done.append(undo)
-                    if verbose:
-                        print(f"fastlog: {name}, {where}", file=sys.stderr)
-        except BaseException:
-            for target in new:
-                _restore(target)
-            raise
-        return Patch({target: _undo[target] for target in new})
+    for target in wanted:
+        _check_target("patch", target)
+    present = [target for target in wanted if _is_installed(target, explicit)]
+    handle = Patch()
+    try:
+        while not _hold(handle, present, strict):
+            pass
+        if verbose:
+            for target in handle.targets:
+                for change in handle._held[target]:
+                    print(f"fastlog: {change.name}, {change.what}", file=sys.stderr)
+            for name, why in handle.refused.items():
+                print(f"fastlog: {name} is left alone: {why}", file=sys.stderr)
+    except BaseException:
+        _release(handle)
+        raise
+    return handle
 
 
 def unpatch() -> None:
@@ -160,9 +193,7 @@ def unpatch() -> None:
     >>> fastlog.is_patched()
     False
     """
-    with _lock:
-        for target in list(_undo):
-            _restore(target)
+    _release(None)
 
 
 def is_patched(target: str | None = None) -> bool:
@@ -189,101 +220,170 @@ def is_patched(target: str | None = None) -> bool:
     ...     fastlog.is_patched(), fastlog.is_patched("scipy")
     (True, False)
     """
-    if target is not None and target not in _KNOWN:
-        raise ValueError(f"is_patched: targets are {', '.join(map(repr, _KNOWN))}, not {target!r}")
-    return bool(_undo) if target is None else target in _undo
+    if target is None:
+        return bool(_state[0])
+    _check_target("is_patched", target)
+    return target in _state[0]
 
 
-def _is_default(targets: Iterable[str]) -> bool:
-    return targets is patch.__defaults__[0]  # type: ignore[index]
+def _check_target(function: str, target: str) -> None:
+    if target not in _PLANS:
+        raise ValueError(f"{function}: targets are {', '.join(map(repr, _PLANS))}, not {target!r}")
 
 
-_versions: dict[str, str | None] = {}  # of packages that have been looked up
+def _is_installed(target: str, explicit: bool) -> bool:
+    if target in sys.modules:
+        installed = sys.modules[target] is not None
+    else:
+        spec = find_spec(target)
+        installed = spec is not None and spec.origin is not None  # a folder of that name is no package
+    if explicit and not installed:
+        raise ImportError(f"patch: {target} is not installed; leave {target!r} out of targets")
+    return installed
 
 
-def _version(package: str) -> str | None:
-    """Version of a package, if it is installed."""
-    from importlib.metadata import PackageNotFoundError, version  # half as slow to import as all of fastlog
+def _hold(handle: Patch, targets: list[str], strict: bool) -> bool:
+    """Patch what is not patched yet, and let the handle hold all of it; False where another thread came first."""
+    before = _state[0]
+    records = {target: before[target] if target in before else _plan(target) for target in targets}
+    handle.refused = {name: why for record in records.values() for name, why in record.refused.items()}
+    if handle.refused:
+        message = "patch leaves alone " + "; ".join(f"{name}: {why}" for name, why in handle.refused.items())
+        if strict:
+            raise RuntimeError(f"{message}. Without strict=True, the others are replaced.")
+        warnings.warn(f"{message}. The others are replaced; a newer fastlog may know these.", RuntimeWarning, 3)
+    held = {target: record for target, record in records.items() if record.changes}
+    handle.targets = tuple(target for target in held if target not in before)
+    after = before | {target: record._replace(holders=record.holders + 1) for target, record in held.items()}
+    # What is replaced is known first: even a lack of memory in between leaves nothing that unpatch does not put back.
+    calls = [call for target in handle.targets for change in held[target].changes for call in change.do]
+    holds = {target: record.changes for target, record in held.items()}
+    return _step(before, [(_state.__setitem__, 0, after), (setattr, handle, "_held", holds), *calls])
 
-    if package not in _versions:
+
+def _holds(handle: Patch, target: str, record: _Record | None) -> bool:
+    return record is not None and handle._held.get(target) is record.changes
+
+
+def _plan(target: str) -> _Record:
+    """Look for all that is to be replaced of a package."""
+    changes, refused = [], {}
+    for name, find in _PLANS[target].items():
         try:
-            _versions[package] = version(package)
-        except PackageNotFoundError:
-            _versions[package] = None
-    return _versions[package]
+            change = find(name)
+        except _UnknownError as error:
+            refused[name] = str(error)
+        else:
+            if change is not None:
+                changes.append(change)
+    return _Record(tuple(changes), refused, 0)
 
 
-def _is_known(target: str, explicit: bool) -> bool:
-    """Whether the package is there, of a version that is known."""
-    package, first, last = _KNOWN[target]
-    installed = _version(package)
-    if installed is None:
-        if explicit:
-            raise ImportError(f"patch: {package} is not installed; leave {target!r} out of targets")
-        return False
-    number = tuple(int(part) for part in installed.split(".")[:2])
-    if not first <= number <= last:
-        known = " to ".join(".".join(map(str, bound)) for bound in (first, last))
-        raise RuntimeError(
-            f"patch: this is {package} {installed}, and fastlog knows {known}; get a newer fastlog, or another "
-            f"{package}, or leave {target!r} out of targets"
-        )
-    return True
+def _release(handle: Patch | None) -> None:
+    """Let go of what the handle holds, or of all that anyone holds, and put back what nobody holds any more."""
+    done = False
+    while not done:
+        before = _state[0]
+        after = {}
+        calls: list[_Call] = []
+        for target, record in before.items():
+            holders = record.holders - _holds(handle, target, record) if handle else 0
+            if holders:
+                after[target] = record._replace(holders=holders)
+            else:
+                calls += [call for change in reversed(record.changes) for call in change.undo()]
+        if handle:
+            calls.append((setattr, handle, "_held", {}))
+        done = after == before or _step(before, [*calls, (_state.__setitem__, 0, after)])
 
 
-def _restore(target: str) -> None:
-    for undo in reversed(_undo.pop(target, [])):
-        undo()
+# ---- how things are replaced: what a plan has for each name ----
+
+_Find = Callable[[str], "_Change | None"]  # None: this version has no such function, and is not expected to
 
 
-# ---- how things are replaced: a plan's steps return how to undo them, and what they have done ----
-
-_Step = tuple[str, Callable[[], tuple[_Undo, str]]]
-
-
-def _loops(name: str, ufunc: np.ufunc, function: str, types: str, quiet: bool) -> _Step:
-    loops = [(type_, loop_of(INDEX[function], type_, quiet)) for type_ in types]
-
-    def replace() -> tuple[_Undo, str]:
-        old: list[tuple[str, Any]] = []
-
-        def undo() -> None:
-            for type_, loop in old:
-                replace_loop(ufunc, type_, loop)
-
-        try:
-            for type_, loop in loops:
-                old.append((type_, replace_loop(ufunc, type_, loop)))
-        except BaseException:
-            undo()
-            raise
-        return undo, "its loops on " + ", ".join(np.dtype(type_).name for type_ in types)
-
-    return name, replace
+class _UnknownError(Exception):
+    """A function is not what fastlog knows."""
 
 
-def _code(name: str, function: Any, shim: Any) -> _Step:
+def _import(module: str) -> Any:
+    try:
+        return importlib.import_module(module)
+    except (ImportError, AttributeError, TypeError, ValueError) as error:  # what broken installations raise
+        raise _UnknownError(f"{module} cannot be imported ({type(error).__name__}: {error})") from error
+
+
+def _attribute(name: str, optional: bool = False) -> Any:
+    """Return what has this name, None if it is not there and need not be."""
+    module, _, attribute = name.rpartition(".")
+    found = getattr(_import(module), attribute, None)
+    if found is None and not optional:
+        raise _UnknownError("it is not there")
+    return found
+
+
+def _loops(function: str, types: str, quiet: bool, name: str) -> _Change:
+    """Give a ufunc the loops of a function of the table."""
+    ufunc = _attribute(name)
+    if not isinstance(ufunc, np.ufunc) and name.startswith("scipy.special."):  # a wrapper for arrays of any library
+        ufunc = _attribute(name.replace("special", "special._ufuncs"))
+    nin = functions()[function].nin
+    wanted = [f"{type_ * nin}->{type_}" for type_ in types]
+    if not isinstance(ufunc, np.ufunc) or ufunc.signature is not None or not {*wanted} <= {*ufunc.types}:
+        found = ", ".join(ufunc.types) if isinstance(ufunc, np.ufunc) else type(ufunc).__name__
+        raise _UnknownError(f"it is no ufunc with the loops {', '.join(wanted)}, but has {found}")
+    new = [(replace_loop, ufunc, type_, loop_of(INDEX[function], type_, quiet)) for type_ in types]
+    old: list[Any] = []  # the loops that there were, as soon as they have been replaced
+    return _Change(
+        name,
+        "its loops on " + ", ".join(np.dtype(type_).name for type_ in types),
+        [(old.extend, starmap(operator.call, new))],
+        lambda: [(replace_loop, ufunc, type_, loop) for type_, loop in zip(types, old, strict=False)],
+    )
+
+
+def _reductions(name: str) -> _Change | None:
+    """Give NumPy's logaddexp methods of its own, where NumPy's ufuncs can have them."""
+    ufunc = np.logaddexp
+    if not hasattr(ufunc, "__dict__"):  # before NumPy 2.2
+        return None
+    methods = row_methods({**functions(), "logaddexp": ufunc}, run_rows, "numpy")
+    return _Change(
+        name,
+        "two methods",
+        [(ufunc.__dict__.update, methods)],
+        lambda: [(ufunc.__dict__.pop, method, None) for method in methods],
+    )
+
+
+def _code(shim: Any, name: str, optional: bool = False) -> _Change | None:
     """Give a Python function other code; it remains the object that all who hold it hold, under every name.
 
     The code runs among the globals of the function's own module, so a shim imports what it calls.
     """
-    if not isinstance(function, FunctionType) or str(inspect.signature(function)) != str(inspect.signature(shim)):
-        raise RuntimeError(
-            f"patch: {name}{inspect.signature(function)} is not what fastlog knows, {name}{inspect.signature(shim)}; "
-            "get a newer fastlog"
-        )
-    if function.__code__.co_freevars:
-        raise RuntimeError(f"patch: {name} is a closure here, which fastlog does not know; get a newer fastlog")
+    found = _attribute(name, optional)
+    if found is None:
+        return None
+    function = inspect.unwrap(found)
+    if not isinstance(function, FunctionType):
+        raise _UnknownError(f"it is no Python function, but {type(function).__name__}")
+    code = function.__code__
+    original = FunctionType(code, function.__globals__, name, function.__defaults__, function.__closure__)
+    original.__kwdefaults__ = function.__kwdefaults__
+    signature, known = inspect.signature(original), inspect.signature(shim)
+    if str(signature) != str(known):
+        raise _UnknownError(f"its signature is {signature}, and fastlog knows {known}")
+    if code.co_freevars:
+        raise _UnknownError("it is a closure, and fastlog knows a plain function")
+    return _Change(
+        name,
+        "its code",
+        [(theirs.__setitem__, name, original), (setattr, function, "__code__", shim.__code__)],
+        lambda: [(setattr, function, "__code__", code)],
+    )
 
-    def replace() -> tuple[_Undo, str]:
-        code = function.__code__
-        theirs[name] = FunctionType(code, function.__globals__, name, function.__defaults__)
-        theirs[name].__kwdefaults__ = function.__kwdefaults__
-        function.__code__ = shim.__code__
-        return lambda: setattr(function, "__code__", code), "its code"
 
-    return name, replace
-
+_PLAIN = (np.ndarray, list, tuple, int, float, complex, bool, type(None))
 
 theirs: dict[str, FunctionType] = {}  # what the functions were, for arguments that are not ours
 
@@ -371,37 +471,26 @@ def _sklearn_logsumexp(array, axis=None, xp=None):  # type: ignore[no-untyped-de
 
 # ---- what is replaced ----
 
-
-def _numpy() -> Iterator[_Step]:
-    yield _loops("numpy.logaddexp", np.logaddexp, "logaddexp", "efd", False)
-
-    def replace() -> tuple[_Undo, str]:
-        attach_row_methods({**functions(), "logaddexp": np.logaddexp}, run_rows, "numpy")
-        return lambda: detach_row_methods(np.logaddexp), "two methods"
-
-    if hasattr(np.logaddexp, "__dict__"):
-        yield "numpy.logaddexp.reduce and .reduceat", replace
-
-
-def _scipy() -> Iterator[_Step]:
-    special = importlib.import_module("scipy.special")
-    ufuncs = importlib.import_module("scipy.special._ufuncs")  # scipy.special may hold wrappers of them
-    for name, function in _SCIPY_UFUNCS.items():
-        yield _loops(f"scipy.special.{name}", getattr(ufuncs, name), function, "fd", True)
-
-    yield _code("scipy.special.logsumexp", special.logsumexp, _scipy_logsumexp)
-    yield _code("scipy.special.softmax", special.softmax, _scipy_softmax)
-    yield _code("scipy.special.log_softmax", special.log_softmax, _scipy_log_softmax)
-    if hasattr(special, "softplus"):  # SciPy 1.15
-        yield _code("scipy.special.softplus", special.softplus, _scipy_softplus)
-
-
-def _sklearn() -> Iterator[_Step]:
-    extmath = importlib.import_module("sklearn.utils.extmath")
-    array_api = importlib.import_module("sklearn.utils._array_api")
-    yield _code("sklearn.utils.extmath.softmax", extmath.softmax, _sklearn_softmax)
-    if hasattr(array_api, "_logsumexp"):  # earlier versions use SciPy's
-        yield _code("sklearn.utils._array_api._logsumexp", array_api._logsumexp, _sklearn_logsumexp)
-
-
-_PLANS: dict[str, Callable[[], Iterator[_Step]]] = {"numpy": _numpy, "scipy": _scipy, "sklearn": _sklearn}
+_PLANS: dict[str, dict[str, _Find]] = {
+    "numpy": {
+        "numpy.logaddexp": partial(_loops, "logaddexp", "efd", False),
+        "numpy.logaddexp.reduce and .reduceat": _reductions,
+    },
+    "scipy": {
+        "scipy.special.expit": partial(_loops, "sigmoid", "fd", True),
+        "scipy.special.log_expit": partial(_loops, "log_sigmoid", "fd", True),
+        **{
+            f"scipy.special.{function}": partial(_loops, function, "fd", True)
+            for function in ("logit", "xlogy", "xlog1py", "entr", "rel_entr")
+        },
+        "scipy.special.logsumexp": partial(_code, _scipy_logsumexp),
+        "scipy.special.softmax": partial(_code, _scipy_softmax),
+        "scipy.special.log_softmax": partial(_code, _scipy_log_softmax),
+        "scipy.special.softplus": partial(_code, _scipy_softplus, optional=True),  # since SciPy 1.15
+    },
+    "sklearn": {
+        "sklearn.utils.extmath.softmax": partial(_code, _sklearn_softmax),
+        # Earlier versions use SciPy's.
+        "sklearn.utils._array_api._logsumexp": partial(_code, _sklearn_logsumexp, optional=True),
+    },
+}

@@ -289,8 +289,9 @@ def test_weights():
 def test_weights_keep_float32_and_follow_infinities():
     x = np.float32([1, 2])
     for b in (2, 2.0, True, np.float32(2), np.float32([1, 2])):
-        got, expected = fastlog.logsumexp(x, b=b), scipy.special.logsumexp(x, b=b)
-        assert got.dtype == expected.dtype == np.float32
+        assert fastlog.logsumexp(x, b=b).dtype == np.float32
+        if hasattr(scipy.special, "softplus"):  # SciPy 1.15; before, some are float64
+            assert scipy.special.logsumexp(x, b=b).dtype == np.float32
     assert fastlog.logsumexp(x, b=[1.0, 2.0]).dtype == np.float64
     assert np.isnan(fastlog.logsumexp([INF, INF], b=[-1, 1], return_sign=True)).all()
     z = np.array([1 + 1j, 2 - 1j])

@@ -24,7 +24,8 @@ import fastlog
 
 def pytest_collection_modifyitems(items):
     for module in {item.module for item in items}:
-        for name in ("logsumexp", "softmax", "log_softmax"):
+        assert hasattr(module, "logsumexp")
+        for name in {"logsumexp", "softmax", "log_softmax"} & {*vars(module)}:  # SciPy 1.14 tests them apart
             assert getattr(module, name).__module__.startswith("scipy")
             setattr(module, name, getattr(fastlog, name))
 """

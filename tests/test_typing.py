@@ -14,6 +14,8 @@ def holds(value, kind):
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if kind is typing.Any:
         return True
+    if hasattr(origin, "__value__"):  # NDArray, since NumPy 2.5
+        return holds(value, origin.__value__[arguments])
     if origin is np.ndarray:
         (scalar,) = typing.get_args(arguments[1])
         return type(value) is np.ndarray and value.dtype.type is scalar

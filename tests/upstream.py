@@ -9,12 +9,14 @@ import subprocess
 import sys
 import tempfile
 import xml.etree.ElementTree as ET
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 # Suite -> what it runs of the installed package. Those concerned call what fastlog.patch replaces.
 SUITES = {
     "SciPy: special": [
         "scipy.special.tests.test_logsumexp",
+        "scipy.special.tests.test_log_softmax",
         "scipy.special.tests.test_logit",
         "scipy.special.tests.test_basic",
         "scipy.special.tests.test_data",
@@ -40,21 +42,22 @@ SUITES = {
 }
 
 
-def outcomes(modules: list[str], runner: list[str], folder: Path) -> dict[str, str]:
+def outcomes(modules: list[str], runner: list[str]) -> dict[str, str]:
     """Run the modules' tests; return what became of each."""
-    report = folder / "report.xml"
-    report.unlink(missing_ok=True)
-    options = ["-q", "--tb=no", "-p", "no:cacheprovider", f"--junitxml={report}", "--continue-on-collection-errors"]
-    command = [sys.executable, *runner, "-m", "pytest", *options, "--pyargs", *modules]
-    with (folder / "output.txt").open("w") as output:
-        subprocess.run(command, cwd=folder, stdout=output, stderr=subprocess.STDOUT, check=False)
-    if not report.exists():
-        sys.exit(f"{' '.join(command)} gave no report:\n{(folder / 'output.txt').read_text()[-3000:]}")
-    found = {}
-    for case in ET.parse(report).iter("testcase"):
-        kinds = {child.tag for child in case} & {"failure", "error", "skipped"}
-        found[f"{case.get('classname')}.{case.get('name')}"] = min(kinds, default="passed")
-    return found
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        report, printed = folder / "report.xml", folder / "output.txt"
+        options = ["-q", "--tb=no", "-p", "no:cacheprovider", f"--junitxml={report}", "--continue-on-collection-errors"]
+        command = [sys.executable, *runner, "-m", "pytest", *options, "--pyargs", *modules]
+        with printed.open("w") as output:
+            subprocess.run(command, cwd=folder, stdout=output, stderr=subprocess.STDOUT, check=False)
+        if not report.exists():
+            sys.exit(f"{' '.join(command)} gave no report:\n{printed.read_text()[-3000:]}")
+        found = {}
+        for case in ET.parse(report).iter("testcase"):
+            kinds = {child.tag for child in case} & {"failure", "error", "skipped"}
+            found[f"{case.get('classname')}.{case.get('name')}"] = min(kinds, default="passed")
+        return found
 
 
 def present(modules: list[str]) -> list[str]:
@@ -68,20 +71,20 @@ def main() -> None:
     chosen = {name: modules for name, modules in SUITES.items() if all(word in name for word in sys.argv[1:])}
     broken = []
     print(f"{'suite':37}{'tests':>7}{'passed':>9}{'failed':>8}   with fastlog: {'passed':>7}{'failed':>8}{'newly':>7}")
-    with tempfile.TemporaryDirectory() as folder:
-        for name, modules in chosen.items():
-            both = [outcomes(present(modules), runner, Path(folder)) for runner in ([], ["-m", "fastlog"])]
-            counts = [[sum(kind in kinds for kind in found.values()) for kinds in (("passed",), ("failure", "error"))]
-                      for found in both]  # fmt: skip
-            newly = [test for test, kind in both[1].items()
-                     if kind in ("failure", "error") and both[0].get(test) not in ("failure", "error")]  # fmt: skip
-            newly += [f"{test} (not run)" for test in both[0] if test not in both[1]]
-            broken += newly
-            (passed, failed), (with_passed, with_failed) = counts
-            print(
-                f"{name:37}{len(both[0]):7}{passed:9}{failed:8}{with_passed:24}{with_failed:8}{len(newly):7}",
-                flush=True,
-            )
+    for name, modules in chosen.items():
+        with ThreadPoolExecutor() as pool:  # each run is a process
+            both = list(pool.map(outcomes, [present(modules)] * 2, [[], ["-m", "fastlog"]]))
+        counts = [[sum(kind in kinds for kind in found.values()) for kinds in (("passed",), ("failure", "error"))]
+                  for found in both]  # fmt: skip
+        newly = [test for test, kind in both[1].items()
+                 if kind in ("failure", "error") and both[0].get(test) not in ("failure", "error")]  # fmt: skip
+        newly += [f"{test} (not run)" for test in both[0] if test not in both[1]]
+        broken += newly
+        (passed, failed), (with_passed, with_failed) = counts
+        print(
+            f"{name:37}{len(both[0]):7}{passed:9}{failed:8}{with_passed:24}{with_failed:8}{len(newly):7}",
+            flush=True,
+        )
     for test in broken:
         print(f"fails with fastlog alone: {test}")
     sys.exit(1 if broken else 0)
