@@ -7,7 +7,7 @@ _cython.pxi offers to other extensions under it.
 cimport numpy as cnp
 from cpython.long cimport PyLong_AsLongAndOverflow, PyLong_AsLongLongAndOverflow, PyLong_CheckExact
 from cpython.object cimport PyObject
-from cpython.pycapsule cimport PyCapsule_GetPointer, PyCapsule_New
+from cpython.pycapsule cimport PyCapsule_GetPointer, PyCapsule_New, PyCapsule_SetPointer
 from cpython.ref cimport Py_INCREF
 from libc.stdint cimport INT64_MAX, int64_t, intptr_t
 from libc.stdlib cimport calloc
@@ -369,9 +369,11 @@ def replace_loop(ufunc, str type, loop):
         raise ValueError(f"{ufunc!r} is no ufunc of at most {MAX_ARGUMENTS} arguments")
     for k in range(ufunc.nargs):
         signature[k] = np.dtype(type).num
+    former = PyCapsule_New(<void *>new, "loop", NULL)  # made before anything is replaced: it may fail
     if PyUFunc_ReplaceLoopBySignature(<cnp.ufunc>ufunc, new, signature, &old) != 0 or old == NULL:
         raise ValueError(f"{ufunc.__name__} has no loop on {type!r}")
-    return PyCapsule_New(<void *>old, "loop", NULL)
+    PyCapsule_SetPointer(former, <void *>old)
+    return former
 
 
 cdef bint starts_like(cnp.ndarray a, cnp.ndarray b, int axes) noexcept:

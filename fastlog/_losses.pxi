@@ -298,7 +298,7 @@ cdef object call_loss(loss_call *call, cnp.ndarray x, cnp.ndarray losses, bint r
 
 
 cdef bint is_loss(int function, int shape) noexcept:
-    return 0 <= function < FL_FUNCTIONS and fl_rows[function].shape == shape
+    return 0 <= function < FL_FUNCTIONS and <int>fl_rows[function].shape == shape
 
 
 cdef object plain_element_loss(int function, object logits, object targets, object reduction, bint return_grad=False,

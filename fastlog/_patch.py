@@ -394,9 +394,11 @@ def _is_plain(a: Any) -> bool:
 
 
 def scipy_logsumexp(a: Any, axis: Any, b: Any, keepdims: Any, return_sign: Any) -> Any:
-    """Compute SciPy's logsumexp."""
-    function = logsumexp if _is_plain(a) and _is_plain(b) else theirs["scipy.special.logsumexp"]
-    return function(a, axis, b, keepdims, return_sign)
+    """Compute SciPy's logsumexp, to which a scalar that keeps its axes is an array of one element."""
+    ours = _is_plain(a) and _is_plain(b)
+    if ours and (keepdims or axis == ()):
+        ours = not np.ndim(a) == 0 == np.ndim(b)
+    return (logsumexp if ours else theirs["scipy.special.logsumexp"])(a, axis, b, keepdims, return_sign)
 
 
 def scipy_softmax(x: Any, axis: Any) -> Any:

@@ -153,6 +153,16 @@ def test_results_that_are_fastlogs_alone(call):
     assert run() == before
 
 
+@pytest.mark.parametrize("arguments", [{"keepdims": True}, {"axis": ()}, {"keepdims": True, "return_sign": True}])
+@pytest.mark.parametrize("x", [3.0, np.float32(3), np.array(3.0), [3.0]])
+def test_shapes_of_scalars_are_scipys(x, arguments):
+    before = special.logsumexp(x, **arguments)
+    with fastlog.patch():
+        during = special.logsumexp(x, **arguments)
+    assert np.shape(during) == np.shape(before)
+    assert type(during) is type(before)
+
+
 def test_references_taken_before(patched):
     expit, lse, reduce = special.expit, special.logsumexp, np.logaddexp.reduce
     assert expit(-740.0) > 0
