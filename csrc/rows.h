@@ -6,7 +6,8 @@
 
 #include "row_sums.h"
 
-/* Vectors side by side, of which less or more has to be known meanwhile: no frame on the stack is above 32 KiB. */
+/* How many vectors are normalised side by side: fewer than are summed, as more is kept of each, and fewer still where
+   callbacks keep more. So no stack frame is above 32 KiB. */
 #define NORMALIZED_PANEL (PANEL / 2)
 #define HOOKED_PANEL (PANEL / 4)
 #define TILES_AT_ONCE 8 /* that are summed before any result is computed from the sums */
