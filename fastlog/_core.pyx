@@ -87,6 +87,16 @@ cdef extern from "numpy/arrayobject.h":
 cdef extern from "numpy/ufuncobject.h":
     ctypedef struct PyArray_DTypeMeta:
         pass
+    ctypedef struct PyUFuncObject:  # NumPy's own declarations of its members differ from version to version
+        int nin
+        int nout
+        int nargs
+        int ntypes
+        cnp.PyUFuncGenericFunction *functions
+        void **data
+        const char *name
+        const char *types
+        const char *doc
     int PyUFunc_AddPromoter(object ufunc, object dtypes, object promoter) except -1
     int PyUFunc_IdentityValue
     int PyUFunc_ReplaceLoopBySignature(
@@ -286,11 +296,13 @@ def with_loops_of(cnp.ufunc own, cnp.ufunc other):
     numpy.ufunc
         Under the name of the second, with the docstring of the first.
     """
-    cdef int count = own.ntypes, nargs = own.nargs, most = own.ntypes + other.ntypes, k
+    cdef PyUFuncObject *first = <PyUFuncObject *>own
+    cdef PyUFuncObject *second = <PyUFuncObject *>other
+    cdef int count = first.ntypes, nargs = first.nargs, most = first.ntypes + second.ntypes, k
     cdef cnp.PyUFuncGenericFunction *loops
     cdef void **data
     cdef char *types
-    if nargs != other.nargs or own.nin != other.nin:
+    if nargs != second.nargs or first.nin != second.nin:
         raise ValueError(f"{own} and {other} differ in their arguments")
     # NumPy keeps these arrays for as long as the process lives.
     loops = <cnp.PyUFuncGenericFunction *>calloc(most, sizeof(cnp.PyUFuncGenericFunction))
@@ -298,20 +310,20 @@ def with_loops_of(cnp.ufunc own, cnp.ufunc other):
     types = <char *>calloc(most * nargs, 1)
     if not loops or not data or not types:
         raise MemoryError
-    memcpy(loops, own.functions, count * sizeof(cnp.PyUFuncGenericFunction))
-    memcpy(data, own.data, count * sizeof(void *))
-    memcpy(types, own.types, count * nargs)
+    memcpy(loops, first.functions, count * sizeof(cnp.PyUFuncGenericFunction))
+    memcpy(data, first.data, count * sizeof(void *))
+    memcpy(types, first.types, count * nargs)
     more = []
-    for k in range(other.ntypes):
-        signature = other.types[k * nargs:(k + 1) * nargs]
-        if len(set(signature)) == 1 and signature[0] not in own.types[:own.ntypes * nargs]:
-            loops[count], data[count] = other.functions[k], other.data[k]
-            memcpy(types + count * nargs, other.types + k * nargs, nargs)
+    for k in range(second.ntypes):
+        signature = second.types[k * nargs:(k + 1) * nargs]
+        if len(set(signature)) == 1 and signature[0] not in first.types[:first.ntypes * nargs]:
+            loops[count], data[count] = second.functions[k], second.data[k]
+            memcpy(types + count * nargs, second.types + k * nargs, nargs)
             count += 1
             more.append(type(np.dtype(cnp.PyArray_DescrFromType(signature[0]))))
     kept_alive.append((own, other))
     ufunc = PyUFunc_FromFuncAndDataAndSignatureAndIdentity(
-        loops, data, types, count, own.nin, own.nout, cnp.PyUFunc_None, own.name, own.doc, 0, NULL, None)
+        loops, data, types, count, first.nin, first.nout, cnp.PyUFunc_None, first.name, first.doc, 0, NULL, None)
     widened[ufunc] = tuple(more)
     add_promoter(ufunc)
     return ufunc
