@@ -103,7 +103,8 @@ static void class_weights(row_losses *l, const row_info *info, intptr_t r, intpt
     }
     for (intptr_t i = 0; i < n && f->class_weight; i++) {
         real weight = (real)f->class_weight[c + i];
-        int drops = weight == 0 || (a[i] == 0 && weight == weight); /* an infinite weight, too */
+        /* A class that a label excludes does not count; one of probability 0 does if its weight is nan. */
+        int drops = weight == 0 || (a[i] == 0 && (!f->are_probabilities || weight == weight));
         a[i] = drops ? 0 : a[i] * weight;
     }
     for (intptr_t i = n; i % LANES; i++) a[i] = 0;

@@ -112,13 +112,14 @@ def as_axes(axis: Any, ndim: int) -> tuple[int, ...]:
         except TypeError:
             raise TypeError(f"axis must be None, an int or a tuple of ints, not {type(one).__name__}") from None
         if ndim == 0 and index in (0, -1):
+            found.append(0)
             continue
         if not -ndim <= index < ndim:
             raise AxisError(index, ndim)
         found.append(index % ndim)
     if len(set(found)) < len(found):
         raise ValueError(f"duplicate value in 'axis': {axis}")
-    return tuple(sorted(found))
+    return tuple(sorted(found)) if ndim else ()
 
 
 def to_rows(x: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:

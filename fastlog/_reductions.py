@@ -419,6 +419,8 @@ def logcumsumexp(
         source, target = source[(*before, slice(None, -1))], target[(*before, slice(1, None))]
     if source.size:
         _accumulate(source, axis=along, out=target)
+        alone = target[(*before, slice(0, 1))]  # NumPy copies it; the sum of exp(-0.0) has the logarithm 0.0
+        np.add(alone, alone.dtype.type(0), out=alone)
     if exclusive:
         first[...] = -np.inf
     mask = np.ma.getmaskarray(a).reshape(x.shape) if isinstance(a, np.ma.MaskedArray) else None

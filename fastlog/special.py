@@ -41,8 +41,8 @@ def softplus(x: _Any, **kwargs: _Any) -> _Any:
     """Softplus, log(1 + exp(x)), elementwise: `fastlog.softplus`, with a ufunc's keywords."""
     try:
         return _elementwise.softplus(x, **kwargs)
-    except TypeError:
-        if not hasattr(_scipy, "softplus"):
+    except TypeError as error:
+        if not hasattr(_scipy, "softplus") or "keyword" in str(error):
             raise
     return _scipy.softplus(x, **kwargs)
 

@@ -315,3 +315,8 @@ def test_shapes_of_scalars_are_scipys():
             expected = outcome(getattr(scipy.special, name), a, axis)
             if not isinstance(expected, Exception):
                 assert np.shape(getattr(special, name)(a, axis)) == np.shape(expected)
+
+
+def test_wrong_keywords_of_softplus_name_it():
+    with pytest.raises(TypeError, match="softplus"):
+        special.softplus(np.eye(2), nonsense=1)

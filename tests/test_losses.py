@@ -570,3 +570,32 @@ def test_infinite_weights(target, dtype):
     total("binary_cross_entropy", x, z, None, weight, each, *[None] * 3)
     np.testing.assert_array_equal(each == INF, z > 0)
     assert bce(x, z, weight=INF) == bce(x, z, pos_weight=INF) == INF
+
+
+@pytest.mark.parametrize("dtype", ["f2", "f4", "f8"])
+def test_weights_of_classes_that_no_label_names(dtype):
+    """They leave no trace, be they nan or infinite; neither do rows that are ignored."""
+    x, labels = np.array([[1, 2], [3, 1], [0, 0]], dtype), np.array([0, -100, 0])
+    for unused in (np.nan, INF, 7):
+        for options in ({"return_grad": True}, {"return_hess": True}):
+            got = cross_entropy(x, labels, [2, unused], reduction="sum", **options)
+            expected = cross_entropy(x, labels, [2, 1], reduction="sum", **options)
+            for one, other in zip(got, expected, strict=True):
+                np.testing.assert_array_equal(one, other)
+    for unused in (INF, 7):
+        one_hot = np.array([[1, 0], [1, 0], [1, 0]], dtype)
+        got = cross_entropy(x, one_hot, [2, unused], return_hess=True)
+        for one, other in zip(got, cross_entropy(x, one_hot, [2, 1], return_hess=True), strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("dtype", ["f2", "f4", "f8"])
+def test_derivatives_by_infinite_weights(dtype):
+    x, z = np.array([3, -2, 0, 1, 0], dtype), np.array([0.5, 0.5, 1, 0, 0], dtype)
+    loss, gradient, hessian = bce(x, z, np.full(5, INF), reduction="none", return_hess=True)
+    np.testing.assert_array_equal(loss, INF)
+    np.testing.assert_array_equal(gradient, [INF, -INF, -INF, INF, INF])
+    np.testing.assert_array_equal(hessian, INF)
+    loss, gradient = bce(x, z, np.full(5, INF), 0.0, reduction="none", return_grad=True)
+    np.testing.assert_array_equal(loss, [INF, INF, 0, INF, INF])
+    np.testing.assert_array_equal(gradient, [INF, INF, 0, INF, INF])

@@ -463,3 +463,10 @@ def test_parts_join_by_logaddexp(x, k):
     k %= x.size
     parts = [fastlog.logsumexp(x[:k]), fastlog.logsumexp(x[k:])]
     assert fastlog.logaddexp(*parts) == pytest.approx(fastlog.logsumexp(x), abs=1e-12, rel=1e-14)
+
+
+def test_duplicate_axes_of_scalars():
+    for f in (fastlog.logsumexp, fastlog.softmax, fastlog.log_softmax, fastlog.logmeanexp):
+        for axis in ((0, 0), (0, -1)):
+            with pytest.raises(ValueError, match="duplicate"):
+                f(np.float64(1), axis=axis)

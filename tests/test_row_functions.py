@@ -568,9 +568,14 @@ def test_log_softmax_of_what_dominates_is_a_negative_zero(target, dtype, others)
 
 def test_one_element_of_negative_zero_has_the_sum_one():
     """log(e^-0) is +0."""
-    for y in (fastlog.logsumexp([-0.0]), fastlog.logmeanexp([-0.0]), fastlog.logsumexp([-0.0, -np.inf], b=1)):
+    pair = [-0.0, -np.inf]
+    for y in (logsumexp([-0.0]), logmeanexp([-0.0]), logsumexp(pair, b=1), logsumexp([-0.0], axis=())):
         assert y == 0
         assert not np.signbit(y)
+    for options in ({}, {"reverse": True}):
+        y = logcumsumexp(pair[:: -1 if options else 1], **options)
+        assert (y == 0).all()
+        assert not np.signbit(y).any()
 
 
 def test_weighted_sums_are_as_exact_as_plain_ones(target):

@@ -102,15 +102,18 @@ INLINE vec p_share(vec weight, vec share) {
     return v_select(none, v_set(0), v_mul(weight, share));
 }
 
+/* An infinite weight comes last, as the two sides would be a difference of infinities. */
 INLINE element k_binary_cross_entropy_weighted(element_input in, settings c) {
-    vec x = in.x, zero = v_set(0), magnitude = v_abs(x);
-    vec positive = p_share(v_mul(in.weight, in.pos_weight), in.z);
-    sides s = p_sides(x, positive, p_share(in.weight, v_sub(v_set(1), in.z)));
+    vec x = in.x, zero = v_set(0), one = v_set(1), magnitude = v_abs(x);
+    mask infinite = v_eq(v_abs(in.weight), v_set(REAL_INFINITY));
+    vec weight = v_select(infinite, one, in.weight), last = v_select(infinite, in.weight, one);
+    vec positive = p_share(v_mul(weight, in.pos_weight), in.z), scale = v_mul(last, c.scale);
+    sides s = p_sides(x, positive, p_share(weight, v_sub(one, in.z)));
     decay d = p_decay(p_exp_minus(magnitude));
     mask agrees = m_or(v_eq(s.wrong, zero), v_eq(magnitude, zero));
     vec factor = v_select(agrees, zero, magnitude), wrong = v_select(agrees, zero, s.wrong);
-    vec loss = v_fma(factor, wrong, v_mul(v_add(s.wrong, s.right), p_tail(magnitude)));
-    element e = {v_select(v_eq(x, x), loss, x), k_bce_gradient(x, s, d, c.scale), k_bce_hessian(s, d, c.scale)};
+    vec loss = v_mul(last, v_fma(factor, wrong, v_mul(v_add(s.wrong, s.right), p_tail(magnitude))));
+    element e = {v_select(v_eq(x, x), loss, x), k_bce_gradient(x, s, d, scale), k_bce_hessian(s, d, scale)};
     mask both = m_and(v_eq(s.wrong, zero), v_eq(s.right, zero));
     return p_weighing(e, m_or(v_eq(in.weight, zero), both));
 }
