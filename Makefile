@@ -35,8 +35,11 @@ $(VENV)/%.stamp: $(SOURCES) $(VENV)/pip.stamp
 bench: $(VENV)/bench.stamp
 	$(BIN)/python -m bench
 
+# On every core: two of them halve the time.
+PYTEST := $(BIN)/pytest -q --numprocesses auto --dist worksteal
+
 test: $(VENV)/test.stamp
-	$(BIN)/pytest
+	$(PYTEST)
 
 # A version's interpreter, on the PATH or one of pyenv's, if it runs.
 python = $(shell for p in python$(1) $$HOME/.pyenv/versions/$(1).*/bin/python; do $$p -c '' 2>&- && echo $$p && break; done)
@@ -51,7 +54,7 @@ test-ends:
 
 test-end: $(VENV)/test.stamp
 	@$(BIN)/python -c 'import sys, numpy, scipy; print("Python", *sys.version_info[:2], numpy.__version__, scipy.__version__)'
-	$(BIN)/pytest -q $(addprefix tests/test_,patch.py call_forms.py ufuncs.py logaddexp_reduce.py reductions.py \
+	$(PYTEST) $(addprefix tests/test_,patch.py call_forms.py ufuncs.py logaddexp_reduce.py reductions.py \
 	  row_functions.py other_arrays.py dask.py labelled.py cimport.py docs.py)
 	$(BIN)/python tests/upstream.py special
 
