@@ -280,11 +280,11 @@ def log_of(sums: Sums, mean: bool = False) -> tuple[Any, _Words, Any]:
 def normalized(x: np.ndarray, sums: Sums, logs: bool) -> np.ndarray:
     """Return softmax, or its logarithms, of elements of float32 or float64, given the sums over their whole rows.
 
-    The negative logarithm is (max - x) + log(sum / exp(max)), in two words, far + near. Near is tiny wherever softmax
-    is not 0, so softmax is exp(-far) * (1 - near). Both functions are computed in float64 whatever the dtype is.
+    The negative logarithm is (max - x) + log(sum / exp(max)), in two words, far + near. The word near is tiny wherever
+    softmax is not 0, so softmax is exp(-far) * (1 - near). Both functions are computed in float64 for either dtype.
 
-    A logarithm between 0 and the smallest number is -0.0, and 0.0 is that of a row's only element, if the sums have
-    counted just the elements above -inf.
+    A logarithm that underflows is -0.0; the logarithm of a row's only element is 0.0. To tell one from the other, the
+    sums for the logarithms must have counted only the elements other than -inf.
     """
     top, (log, correction), _ = log_of(sums)
     if not logs:

@@ -79,6 +79,7 @@ def test_every_short_row_across_chunks(f):
         np.testing.assert_array_equal(np.signbit(got[some]), np.signbit(expected[some]))
 
 
+@pytest.mark.filterwarnings("ignore:overflow encountered in cast")  # Dask sets 1e20 as the fill value of float16
 @pytest.mark.parametrize("dtype", ["f2", "f4", "f8"])
 @pytest.mark.parametrize("chunks", [1, 2, 3])
 def test_what_underflows_is_a_negative_zero(dtype, chunks):
@@ -142,6 +143,13 @@ def test_the_claims_hold_for_any_number_of_chunks(rows, shape, chunks, dtype):
     for f in (fastlog.softmax, fastlog.log_softmax):
         bound = claims()[f.__name__][np.dtype(dtype).name][0]
         assert np.max(errors_in_ulp(f, x, f(lazy, axis=0).compute())) <= bound, f.__name__
+
+
+def test_float16_ends_quietly():
+    x = np.array([65504, -65504, 65000], np.float16)
+    with np.errstate(all="raise"):
+        got = fastlog.log_softmax(da.from_array(x, chunks=1)).compute()
+    np.testing.assert_array_equal(got, fastlog.log_softmax(x))
 
 
 def test_large_equal_elements_across_chunks():
@@ -300,8 +308,9 @@ def test_masks_are_kept():
     np.testing.assert_allclose(got.filled(0), exact.filled(0).astype("f8"), rtol=1e-15)
 
 
+@pytest.mark.filterwarnings("ignore:overflow encountered in cast")  # Dask sets 1e20 as the fill value of float16
 @pytest.mark.parametrize("dtype", ["f2", "f4", "f8"])
-@pytest.mark.parametrize("temperature", [1, 0.7, 3e-3])
+@pytest.mark.parametrize("temperature", [1, 3e-3])
 @pytest.mark.parametrize("f", [fastlog.softmax, fastlog.log_softmax])
 def test_masks_and_where_and_temperature_together(f, temperature, dtype):
     x = calls.X.astype(dtype)

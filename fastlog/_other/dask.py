@@ -254,7 +254,7 @@ def _normalized(
 ) -> Any:
     name = function.__name__
     axes = as_axes(axis, x.ndim)
-    function(np.empty(0, x.dtype), temperature=temperature)  # it knows which temperatures there are
+    function(np.empty(0, x.dtype), temperature=temperature)  # this raises for a wrong temperature
     if where is not None:
         x, where = _alike(x, _fitting(name, where, x))
     if temperature != 1:
@@ -292,7 +292,8 @@ def _normalized_block(function: _Function, x: Any, where: Any, axes: tuple[int, 
 def _part_of_rows(x: np.ndarray, packed: np.ndarray, where: Any, logs: bool) -> np.ndarray:
     """Softmax or log_softmax of a part of longer rows, given the sums over all of them."""
     working = working_dtype(x.dtype)
-    y = cast(normalized(np.ma.getdata(x).astype(working, copy=False), _unpacked(packed), logs), x.dtype)
+    with np.errstate(over="ignore"):  # an element that does not count, or a logarithm, may be too large for float16
+        y = cast(normalized(np.ma.getdata(x).astype(working, copy=False), _unpacked(packed), logs), x.dtype)
     mask = np.ma.getmask(x)
     left_out = mask if where is None else mask | ~where
     np.copyto(y, -np.inf if logs else 0, where=left_out)
