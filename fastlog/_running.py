@@ -258,13 +258,6 @@ def _measured(sums: Sums) -> tuple[Any, Any, _Words, _Words]:
     return sums.max, sign, size, _settled(_plus(size, (zero - 1, zero)), size[0])
 
 
-def share_of(part: Sums, whole: Sums) -> Any:
-    """Return the sums in `part` divided by those in `whole`, of which they are a part; in one word."""
-    with np.errstate(all="ignore"):
-        own, total = (sums.sign * _exp_of_fraction(_fraction(sums.max))[0] + sums.high for sums in (part, whole))
-        return _decay(np.rint(whole.max) - np.rint(part.max))[0] * (own / total)
-
-
 def parts_of(sums: Sums) -> Parts:
     """Return the sums as Parts, whose `rest` is rounded to one word."""
     with np.errstate(all="ignore"):
@@ -282,6 +275,41 @@ def log_of(sums: Sums, mean: bool = False) -> tuple[Any, _Words, Any]:
             rest = _settled(_over(_plus(rest, (1 - n, zero)), (n, zero)), rest[0] / n)
             size = _settled(_over(size, (n, zero)), size[0] / n)
         return top, _log(size, rest), sign
+
+
+def normalized(x: np.ndarray, sums: Sums, logs: bool) -> np.ndarray:
+    """Return softmax, or its logarithms, of elements of float32 or float64, given the sums over their whole rows.
+
+    The negative logarithm is (max - x) + log(sum / exp(max)), in two words, far + near. The word near is tiny wherever
+    softmax is not 0, so softmax is exp(-far) * (1 - near). Both functions are computed in float64 for either dtype.
+
+    A logarithm that underflows is -0.0; the logarithm of a row's only element is 0.0. To tell one from the other, the
+    sums for the logarithms must have counted only the elements other than -inf.
+    """
+    top, (log, correction), _ = log_of(sums)
+    if not logs:
+        top = np.where(top == np.inf, np.nan, top)
+    zero = np.where(sums.elements > 1, -0.0, 0.0)
+    y = np.empty(x.shape, x.dtype)
+    options: dict[str, Any] = {
+        "flags": ["external_loop", "buffered", "zerosize_ok"],
+        "op_flags": [["readonly"]] * 5 + [["writeonly"]],
+        "op_dtypes": [np.float64] * 6,
+        "casting": "same_kind",
+        "buffersize": _BLOCK,
+    }
+    with np.errstate(all="ignore"), np.nditer([x, top, log, correction, zero, y], **options) as pieces:
+        for of_x, of_top, of_log, of_correction, of_zero, of_y in pieces:
+            far, near = _two_sum(of_top, -of_x)
+            far, rest = _two_sum(far, of_log)
+            near += rest + of_correction
+            near[~np.isfinite(near)] = 0
+            if logs:
+                np.subtract(of_zero, far + near, out=of_y)
+            else:
+                np.exp(-far, out=of_y)
+                of_y -= of_y * near
+    return y
 
 
 def finished(sums: Sums, dtype: np.dtype[Any], what: str) -> np.ndarray:

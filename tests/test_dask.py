@@ -1,5 +1,7 @@
 """Dask arrays: lazy, over any chunks, with NumPy's values; sums over chunks as exact as over one array."""
 
+import itertools
+
 import calls
 import dask
 import dask.array as da
@@ -8,6 +10,7 @@ import pytest
 
 import fastlog
 from fastlog import nn, special
+from fastlog._core import claims
 
 dask.config.set(scheduler="synchronous")
 INF = np.inf
@@ -60,25 +63,100 @@ def test_special_values_across_chunks(f):
     np.testing.assert_allclose(computed, f(SPECIAL, axis=1), rtol=1e-15, atol=0)
 
 
+SOME = [0.0, -0.0, 1.0, -1000.0, -745.2, -INF, INF, np.nan, 1e308, 1.79e308, -1.7e308]
+
+
+@pytest.mark.parametrize("f", [fastlog.softmax, fastlog.log_softmax])
+def test_every_short_row_across_chunks(f):
+    """Rows of one element per chunk have NumPy's values, infinities, nan, and signs of zero."""
+    rows = np.array(list(itertools.product(SOME, repeat=3)))
+    for where in (None, np.array([True, True, False]), np.zeros(3, bool)):
+        with np.errstate(all="raise"):
+            got = f(da.from_array(rows, chunks=(400, 1)), axis=1, where=where).compute()
+        expected = f(rows, axis=1, where=where)
+        np.testing.assert_allclose(got, expected, rtol=1e-15, atol=5e-324)
+        some = ~np.isnan(expected)
+        np.testing.assert_array_equal(np.signbit(got[some]), np.signbit(expected[some]))
+
+
+@pytest.mark.filterwarnings("ignore:overflow encountered in cast")  # Dask sets 1e20 as the fill value of float16
+@pytest.mark.parametrize("dtype", ["f2", "f4", "f8"])
+@pytest.mark.parametrize("chunks", [1, 2, 3])
+def test_what_underflows_is_a_negative_zero(dtype, chunks):
+    for row, negative in (
+        ([0, -1000, -np.inf], True),
+        ([-np.inf, 0, -1000], True),
+        ([0, -np.inf, -np.inf], False),
+        ([-1000, -np.inf, -2000], True),
+    ):
+        x = np.array(row, dtype)
+        y = fastlog.log_softmax(da.from_array(x, chunks=chunks)).compute()
+        assert y.max() == 0
+        assert np.signbit(y[np.argmax(x)]) == negative
+        np.testing.assert_array_equal(y, fastlog.log_softmax(x))
+    x = da.from_array(np.array([0, -1000], dtype), chunks=1)
+    alone = fastlog.log_softmax(x, where=np.array([True, False])).compute()
+    hidden = fastlog.log_softmax(da.ma.masked_array(x, da.from_array(np.array([False, True]), chunks=1))).compute()
+    assert not np.signbit(alone[0])
+    assert not np.signbit(hidden[0])
+
+
+def errors_in_ulp(f, x, got):
+    """Errors of logsumexp, log_softmax or softmax along the first axis of finite numbers, one column after another."""
+    rows = np.ascontiguousarray(x.T, "g")  # NumPy adds up pairwise along the last axis alone
+    top = rows.max(axis=-1, keepdims=True)
+    log1p_rest = np.log1p(np.sort(np.exp(rows - top))[..., :-1].sum(axis=-1, keepdims=True))
+    log_p = (rows - top) - log1p_rest
+    exact = {"logsumexp": (top + log1p_rest)[..., 0], "log_softmax": log_p, "softmax": np.exp(log_p)}[f.__name__]
+    size = np.maximum(1, np.abs(exact)) if f is fastlog.logsumexp else np.abs(exact)
+    return np.abs(got.T - exact) / np.spacing(size.astype(x.dtype)).astype("g")
+
+
 @pytest.mark.parametrize("dtype", ["f4", "f8"])
 def test_accuracy_across_chunks(dtype):
-    """Dominant entries, far entries, sums of many chunks; softmax across chunks takes a product more."""
+    """Dominant entries, far entries, and sums of many chunks."""
     rng = np.random.default_rng(0)
     x = np.concatenate([rng.normal(0, 10, (300, 200)), rng.normal(0, 1, (300, 200)) - np.eye(300, 200) * -60])
     x = x.astype(dtype)
-    lazy, wide = da.from_array(x, chunks=(100, 7)), x.astype("g")
-    top = wide.max(axis=1, keepdims=True)
-    log1p_rest = np.log1p(np.sort(np.exp(wide - top), axis=1)[:, :-1].sum(axis=1, keepdims=True))
-    log_p = (wide - top) - log1p_rest
-    for f, exact, bound in (
-        (fastlog.logsumexp, (top + log1p_rest)[:, 0], 1.5),
-        (fastlog.log_softmax, log_p, 2.5),
-        (fastlog.softmax, np.exp(log_p), 6.0),
-    ):
-        got = f(lazy, axis=1).compute()
-        size = np.maximum(1, np.abs(exact)) if f is fastlog.logsumexp else np.abs(exact)
-        ulp = np.spacing(size.astype(dtype)).astype("g")
-        assert np.max(np.abs(got - exact) / ulp) <= bound, f.__name__
+    bounds = {f: claims()[f.__name__][np.dtype(dtype).name][0] for f in (fastlog.log_softmax, fastlog.softmax)}
+    for f, bound in (bounds | {fastlog.logsumexp: 1.5}).items():
+        got = f(da.from_array(x, chunks=(100, 7)), axis=1).compute()
+        assert np.max(errors_in_ulp(f, x.T, got.T)) <= bound, f.__name__
+
+
+ROWS = {
+    "random": lambda rng, shape: rng.normal(size=shape),
+    "equal": lambda rng, shape: np.full(shape, -0.3),
+    "two values": lambda rng, shape: rng.choice([0.0, -1.1], shape),
+    "far below": lambda rng, shape: rng.uniform(-760, 0, shape),
+    "near a large number": lambda rng, shape: 1e5 + rng.normal(0, 20, shape),
+    "one that dominates": lambda rng, shape: np.concatenate([np.full((1, *shape[1:]), 30.0), rng.normal(size=shape)]),
+}
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+@pytest.mark.parametrize(("shape", "chunks"), [((100_000,), (1000,)), ((200_000, 2), (1000, 1)), ((3000,), (7,))])
+@pytest.mark.parametrize("rows", ROWS)
+def test_the_claims_hold_for_any_number_of_chunks(rows, shape, chunks, dtype):
+    x = ROWS[rows](np.random.default_rng(0), shape).astype(dtype)
+    lazy = da.from_array(x, chunks=chunks)
+    for f in (fastlog.softmax, fastlog.log_softmax):
+        bound = claims()[f.__name__][np.dtype(dtype).name][0]
+        assert np.max(errors_in_ulp(f, x, f(lazy, axis=0).compute())) <= bound, f.__name__
+
+
+def test_float16_ends_quietly():
+    x = np.array([65504, -65504, 65000], np.float16)
+    with np.errstate(all="raise"):
+        got = fastlog.log_softmax(da.from_array(x, chunks=1)).compute()
+    np.testing.assert_array_equal(got, fastlog.log_softmax(x))
+
+
+def test_large_equal_elements_across_chunks():
+    x = np.array([1e308, 1e308, 0, -1e308])
+    lazy = da.from_array(x, chunks=1)
+    for f in (fastlog.softmax, fastlog.log_softmax):
+        np.testing.assert_allclose(f(lazy).compute(), f(x), rtol=1e-15)
 
 
 INFINITIES = [
@@ -228,6 +306,48 @@ def test_masks_are_kept():
     np.testing.assert_array_equal(np.ma.getmaskarray(got), np.arange(15) == 3)
     exact = fastlog.logsumexp(masked.astype("g"), 1)
     np.testing.assert_allclose(got.filled(0), exact.filled(0).astype("f8"), rtol=1e-15)
+
+
+@pytest.mark.filterwarnings("ignore:overflow encountered in cast")  # Dask sets 1e20 as the fill value of float16
+@pytest.mark.parametrize("dtype", ["f2", "f4", "f8"])
+@pytest.mark.parametrize("temperature", [1, 3e-3])
+@pytest.mark.parametrize("f", [fastlog.softmax, fastlog.log_softmax])
+def test_masks_and_where_and_temperature_together(f, temperature, dtype):
+    x = calls.X.astype(dtype)
+    mask = (calls.X > 1) | (np.arange(15) == 3)[:, None]
+    where = (np.sin(7 * calls.X) > -0.5) & (np.arange(15) != 8)[:, None]
+    for of, masked in ((in_chunks((4, 5)), x), (lambda a: lazily_masked(a, (4, 5)), np.ma.array(x, mask=mask))):
+        for axis, included in itertools.product((0, 1, None, (0, 1), ()), (None, where)):
+            got = f(of(masked), axis, where=included, temperature=temperature).compute()
+            expected = f(masked, axis, where=included, temperature=temperature)
+            assert type(got) is type(expected)
+            assert got.dtype == expected.dtype
+            np.testing.assert_array_equal(np.ma.getmaskarray(got), np.ma.getmaskarray(expected))
+            close = 2.5 * np.finfo(dtype).eps
+            smallest = np.finfo(dtype).smallest_subnormal
+            np.testing.assert_allclose(*map(np.ma.getdata, (got, expected)), rtol=close, atol=smallest)
+
+
+@pytest.mark.parametrize("x", [np.zeros(4, "f4"), da.zeros(4, chunks=2, dtype="f4")], ids=["NumPy", "Dask"])
+def test_temperatures_are_those_of_numpys_arrays(x):
+    for f in (fastlog.softmax, fastlog.log_softmax):
+        for bad in ("hot", 0, -1, INF, np.nan, 10**400, 1e-50, 1e50):
+            with pytest.raises(ValueError, match=f"^{f.__name__}: temperature must be a positive number of float32"):
+                f(x, temperature=bad)
+        with pytest.raises(TypeError, match="temperature has masked elements"):
+            f(x, temperature=np.ma.masked)
+
+
+def test_temperature_divides_quietly():
+    x = np.ma.array([1e10, 1e10, 2.0, -1e300], mask=[0, 0, 1, 0])
+    lazy = lazily_masked(x, 1)
+    for f in (fastlog.softmax, fastlog.log_softmax):
+        for temperature in (1e-290, 1e-300):
+            with np.errstate(all="raise"):
+                got = f(lazy, temperature=temperature).compute()
+            expected = f(x, temperature=temperature)
+            np.testing.assert_array_equal(np.ma.getmaskarray(got), np.ma.getmaskarray(expected))
+            np.testing.assert_allclose(got.filled(7), expected.filled(7), rtol=1e-15)
 
 
 @pytest.mark.parametrize("dtype", ["f2", "f4", "f8"])

@@ -16,7 +16,7 @@ import numpy as np
 
 from fastlog._arrays import REDUCTIONS, as_axes, cast, check_reduction, refuse_mask, working_dtype
 from fastlog._other import arguments_of, public
-from fastlog._running import NOTHING, Sums, finished, log_of, merged, share_of, sums_of_chunk
+from fastlog._running import NOTHING, Sums, finished, merged, normalized, sums_of_chunk
 
 _Function = Callable[..., Any]
 
@@ -241,7 +241,7 @@ def _cumulative(x: np.ndarray, before: np.ndarray, axis: int) -> np.ndarray:
     total = finished(_unpacked(before), np.dtype(np.float64), "value")
     with np.errstate(all="ignore"):
         both: np.ndarray = cast(public("logaddexp")(np.ma.getdata(y), total), x.dtype)
-    return np.ma.array(both, mask=np.ma.getmaskarray(x)) if isinstance(x, np.ma.MaskedArray) else both
+    return _masked_as(x, both)
 
 
 def _normalized(
@@ -254,56 +254,50 @@ def _normalized(
 ) -> Any:
     name = function.__name__
     axes = as_axes(axis, x.ndim)
-    if not 0 < temperature < math.inf:
-        raise ValueError(f"{name}: temperature must be a positive number, not {temperature!r}")
+    function(np.empty(0, x.dtype), temperature=temperature)  # this raises for a wrong temperature
     if where is not None:
         x, where = _alike(x, _fitting(name, where, x))
-    x = x if temperature == 1 else x / x.dtype.type(temperature)
-    sums, _, mask = _sum(name, x, axis, None, where, True)
-    if all(x.numblocks[k] == 1 for k in axes):
+    if temperature != 1:
+        x = _by_block(partial(_tempered, temperature=temperature), x, dtype=x.dtype, meta=x._meta)
+    in_one = all(x.numblocks[k] == 1 for k in axes)
+    counted = where
+    if name == "log_softmax" and not in_one:  # whether an element has others beside it tells -0.0 from 0.0
+        counted = da.ma.getdata(x) != -np.inf
+        counted = counted if where is None else counted & where
+    sums, _, mask = _sum(name, x, axis, None, counted, True)
+    if in_one:
         y = _by_block(partial(_normalized_block, function, axes=axes), x, where, dtype=x.dtype)
     else:
-        y = _by_block(partial(_share_of_block, function, axes=axes), x, sums, where, dtype=x.dtype)
+        y = _by_block(partial(_part_of_rows, logs=name == "log_softmax"), x, sums, where, dtype=x.dtype)
     if not return_lse:
         return y
     lse = _finished(sums, mask, "value", x.dtype)
     return y, lse.squeeze(axes) if axes else lse
 
 
+def _tempered(x: np.ndarray, temperature: Any) -> np.ndarray:
+    with np.errstate(all="ignore"):
+        return _masked_as(x, np.ma.getdata(x) / x.dtype.type(temperature))
+
+
+def _masked_as(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Return y under the mask of x, if x has one."""
+    return np.ma.array(y, mask=np.ma.getmaskarray(x)) if isinstance(x, np.ma.MaskedArray) else y
+
+
 def _normalized_block(function: _Function, x: Any, where: Any, axes: tuple[int, ...]) -> Any:
     return function(x, axes, where=where)
 
 
-def _share_of_block(
-    function: _Function, x: np.ndarray, packed: np.ndarray, where: Any, axes: tuple[int, ...]
-) -> np.ndarray:
-    """Softmax or log_softmax of a part of longer rows, given the sums over all of them.
-
-    log_softmax is (x - max) - log(sum / exp(max)), where the maximum is exact: it has the error of these two roundings.
-    softmax is that of the block, times the block's share of the row: 2 ulp of the former and up to 4 of the latter.
-    """
+def _part_of_rows(x: np.ndarray, packed: np.ndarray, where: Any, logs: bool) -> np.ndarray:
+    """Softmax or log_softmax of a part of longer rows, given the sums over all of them."""
     working = working_dtype(x.dtype)
-    sums = _unpacked(packed)
-    y: np.ndarray
-    with np.errstate(all="ignore"):
-        if function.__name__ == "log_softmax":
-            _, (log, correction), _ = log_of(sums)
-            y = np.subtract(x, sums.max.astype(working), dtype=working)
-            y -= (log + correction).astype(working)
-            empty = -np.inf
-        else:
-            own = sums_of_chunk(function.__name__, x, None, where, axes, True)[0]
-            share = np.where(sums.max == np.inf, np.nan, share_of(own, sums))
-            y = np.empty(x.shape, working)
-            function(x if x.dtype == working else x.astype(working), axes, where=where, out=y)
-            y *= share.astype(working)
-            nothing = (own.max == -np.inf) & np.isfinite(sums.max) & ~np.isnan(sums.high)
-            np.copyto(y, 0, where=nothing)
-            empty = 0.0
-        y = cast(y, x.dtype)
-    if where is not None:
-        np.copyto(y, empty, where=~where)
-    return np.ma.array(y, mask=np.ma.getmaskarray(x)) if isinstance(x, np.ma.MaskedArray) else y
+    with np.errstate(over="ignore"):  # an element that does not count, or a logarithm, may be too large for float16
+        y = cast(normalized(np.ma.getdata(x).astype(working, copy=False), _unpacked(packed), logs), x.dtype)
+    mask = np.ma.getmask(x)
+    left_out = mask if where is None else mask | ~where
+    np.copyto(y, -np.inf if logs else 0, where=left_out)
+    return _masked_as(x, y)
 
 
 # ---- losses ----
