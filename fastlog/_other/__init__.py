@@ -1,7 +1,7 @@
 """Arrays of other libraries: which module here computes a call.
 
-The first argument decides; of two that an elementwise function takes, the first that is no number. NumPy's arrays, and what NumPy makes arrays of, never come here; nothing is imported that
-the caller has not imported.
+The first argument decides; for elementwise functions of two, the first that is no NumPy array. NumPy's arrays, and what
+NumPy makes arrays of, never come here; nothing is imported that the caller has not imported.
 """
 
 from __future__ import annotations

@@ -98,8 +98,8 @@ def broadcast(name: str, x: Any, other: Any) -> tuple[Any, Any]:
     elif library == "labelled":
         raise ValueError(f"{name}: the shapes {x.shape} and {np.shape(other)} differ; labels are not broadcast")
     else:
-        if library is None:
-            x, other = np.asanyarray(x), np.asanyarray(computed(other))
+        if library is None or library_of(other) != "dask":
+            other = np.asanyarray(computed(other))
         # Adding False changes the shape only. NumPy's function for that loses masks.
         one, two = np.add(x, np.zeros_like(other, bool)), np.add(other, np.zeros_like(x, bool))
     return one, two

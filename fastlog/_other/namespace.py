@@ -897,7 +897,7 @@ def _counted(lib: _Library, weight: Any, *parts: Any) -> tuple[Any, ...]:
 def _seen(lib: _Library, x: Any, side: Any, weight: Any) -> Any:
     """Return the logits of which one side of a loss is a function.
 
-    An infinite weight times a side that weighs 0 is no number. So that side's logit is a constant, which changes no value.
+    An infinite weight times a side that weighs 0 is no number. So the logit of that side is a constant.
     """
     if weight is None:
         return x

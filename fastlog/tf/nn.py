@@ -68,12 +68,12 @@ def softmax_cross_entropy_with_logits(labels: Any, logits: Any, axis: int = -1, 
     Labels are broadcast to the shape of the logits.
     """
     labels, logits = _both(labels, logits)
-    name_here = "softmax_cross_entropy_with_logits"
-    probabilities = _elementwise.floating(name_here, labels)
+    function = "softmax_cross_entropy_with_logits"
+    probabilities = _elementwise.floating(function, labels)
     if _library_of(logits):
         return _fastlog.cross_entropy(logits, probabilities, None, None, "none", axis=axis)
     probabilities = _computed(probabilities)
-    _refuse_mask(name_here, "labels", probabilities)
+    _refuse_mask(function, "the array of labels", probabilities)
     if probabilities.ndim == np.ndim(logits) and probabilities.shape != np.shape(logits):
         try:
             probabilities = np.broadcast_to(probabilities, np.shape(logits))
