@@ -590,7 +590,8 @@ def test_signs_of_zero_in_log_softmax(of):
                 for f in (of, np.asarray)
             )
             np.testing.assert_array_equal(numbers(got), expected)
-            np.testing.assert_array_equal(np.signbit(numbers(got)), np.signbit(expected))
+            zero = expected == 0
+            np.testing.assert_array_equal(np.signbit(numbers(got)[zero]), np.signbit(expected[zero]))
     assert not np.signbit(numbers(fastlog.logsumexp(of(np.array([-0.0])), axis=()))).any()
 
 
