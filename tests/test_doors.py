@@ -148,6 +148,34 @@ def test_beta_keeps_dtypes_and_kinds(of, dtype):
             np.testing.assert_array_equal(np.asarray(got).ravel(), expected)
 
 
+def test_beta_raises_no_underflow():
+    tiny = [0.0, 5e-324, -60, -10, -20, 1, -800]
+    for f in (functional.softplus, tf.nn.silu):
+        for dtype in "efd":
+            x = np.array(tiny, dtype)
+            for beta in (2.0, -2.0, 1e-3, 1e4, 1e300):
+                expected = f(x, beta=beta)
+                with np.errstate(all="raise"):
+                    np.testing.assert_array_equal(f(x, beta=beta), expected)
+
+
+@pytest.mark.parametrize("shapes", [((3, 1), (3, 3)), ((3,), (2, 3)), ((2, 3), (3,)), ((1, 3), (2, 1)), ((3,), (3,))])
+@pytest.mark.parametrize("of", [np.asanyarray, of_dask])
+def test_masks_are_not_lost_where_shapes_differ(shapes, of):
+    def masked(shape):
+        return np.ma.array(np.full(shape, 0.5), mask=np.arange(np.prod(shape)).reshape(shape) == 1)
+
+    q, p = (np.full(shape, 0.5) for shape in shapes)
+    for one, other in ((of(masked(q.shape)), p), (of(q), of(masked(p.shape))), (of(q), masked(p.shape))):
+        with pytest.raises(TypeError, match="masked"):
+            np.asarray(functional.kl_div(one, other, reduction="sum"))
+    whole = functional.kl_div(of(q), np.ma.array(p), reduction="sum")
+    np.testing.assert_allclose(np.asarray(whole), (q + p).size * 0.5 * (np.log(0.5) - 0.5), rtol=1e-14)
+    labels = np.ma.array(np.ones((1, 3)), mask=[[False, True, False]])
+    with pytest.raises(TypeError, match="masked"):
+        tf.nn.softmax_cross_entropy_with_logits(of(labels), np.ones((3, 3)))
+
+
 def test_what_holds_no_numbers_is_refused():
     for f in (lambda a: functional.softmin(a, 0), lambda a: functional.softplus(a, 2), lambda a: tf.nn.silu(a, 2)):
         for wrong in (["a", "b"], np.array([None, 1]), np.array(["2000"], "M8[Y]")):

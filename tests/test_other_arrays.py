@@ -139,6 +139,13 @@ def test_limits(of):
     infinite, z = of(np.array([np.inf, -np.inf, np.inf, -np.inf])), of(np.array([1.0, 0, 0, 1]))
     loss = fastlog.binary_cross_entropy_with_logits(infinite, z, reduction="none")
     np.testing.assert_array_equal(numbers(loss), [0, 0, np.inf, np.inf])
+    for options in ({}, {"label_smoothing": 0.1}, {"axis": 0}):
+        for rows in ([[INF, 0], [INF, 1]], [[INF, INF], [0, 1]], [[-INF, -INF], [NAN, INF]]):
+            for y in (np.array([0, 1]), np.array([[0.25, 0.75], [1, 0]])):
+                wanted = {**options, "reduction": "none", "return_hess": True}
+                got = fastlog.cross_entropy(of(np.array(rows)), of(y), **wanted)
+                for one, other in zip(got, fastlog.cross_entropy(rows, y, **wanted), strict=True):
+                    np.testing.assert_allclose(numbers(one), other, rtol=1e-12, atol=1e-15)
     loss = fastlog.cross_entropy(of(x[4:5]), of(np.array([[0, 1.0]])))
     assert numbers(loss) == 0
 
@@ -312,6 +319,53 @@ DERIVATIVES = {  # derivatives by each argument that are known, where those of t
         [[NAN, INF, -INF, 0]],
         [[0, 0, 0, 0.5]],
     ),
+    "BCE that weighs 0": (
+        lambda of, x, z, w, p: bce(x, z, w, p, reduction="sum"),
+        [[0, 0, 1, INF, 0], [1, 0, NAN, 1, 1], [0, 0, 0, 0, 0], [INF, NAN, 1, 1, 2]],
+        [[0] * 5, [0] * 5, [0, 0, 0, 0, 2 * np.log(2)], [0] * 5],
+    ),
+    "focal loss that weighs 0": (
+        lambda of, x, z, w: focal(x, z, gamma=0, weight=w, reduction="sum"),
+        [[0, INF, 0], [NAN, 1, 1], [0, 0, 0]],
+        [[0] * 3, [0] * 3, [0, 0, np.log(2)]],
+    ),
+    "BCE of infinite weight": (
+        lambda of, x, w: bce(x, of([1.0, 0]), w, reduction="sum"),
+        [[0, 0], [INF, INF]],
+        [[-INF, INF], [np.log(2)] * 2],
+    ),
+    "focal loss of infinite weight": (
+        lambda of, x: focal(x, of([1.0, 0]), weight=of([INF, INF]), reduction="sum"),
+        [[0, 0]],
+        [[-INF, INF]],
+    ),
+    "classes that weigh 0": (
+        lambda of, x, z, w: fastlog.cross_entropy(x, z, w),
+        [[[0, 0, 0]], [[0.5, 0.5, NAN]], [1, 1, 0]],
+        [[[-1 / 6, -1 / 6, 1 / 3]], [[np.log(3), np.log(3), 0]], [np.log(3) / 2, np.log(3) / 2, 0]],
+    ),
+    "rows of -inf": (
+        lambda of, x: fastlog.cross_entropy(x, of([0, 1, -100]), reduction="sum"),
+        [[[-INF, -INF], [0, 0], [-INF, -INF]]],
+        [[[NAN, NAN], [0.5, -0.5], [0, 0]]],
+    ),
+    "infinite logits": (
+        lambda of, x: fastlog.cross_entropy(x, of([0, 1, 0, 0]), reduction="sum"),
+        [[[INF, 0], [INF, 0], [INF, INF], [0, 0]]],
+        [[[0, 0], [1, -1], [NAN, NAN], [-0.5, 0.5]]],
+    ),
+    "infinite logits, probabilities": (
+        lambda of, x: fastlog.cross_entropy(x, of([[0.25, 0.75, 0], [1, 0, 0]]), reduction="sum"),
+        [[[INF, 0, -INF], [INF, 0, -INF]]],
+        [[[0.75, -0.75, 0], [0, 0, 0]]],
+    ),
+    "infinite logits, smoothing": (
+        lambda of, x: fastlog.cross_entropy(x, of([0]), label_smoothing=0.2),
+        [[[INF, 0]]],
+        [[[0.1, -0.1]]],
+    ),
+    "logcumsumexp of infinity": (lambda of, x: fastlog.logcumsumexp(x), [[0, INF, 1]], [[1, NAN, 0]]),
+    "signs of log_softmax": (lambda of, x: fastlog.log_softmax(x)[0], [[0, -40]], [[np.exp(-40), -np.exp(-40)]]),
     "nan that is ignored": (
         lambda of, x: fastlog.cross_entropy(x, of([-100, 0, 1]), of([0.0, 1]), reduction="sum"),
         [[[NAN, 0], [INF, NAN], [0, 0]]],
@@ -403,6 +457,10 @@ WEIGHTS = {  # a weight of 0 drops its element; what is nan makes its loss nan; 
         [np.log(2), NAN],
     ),
     "cross_entropy of nn": (lambda of: F.cross_entropy(of(np.zeros((1, 2))), of([[NAN, NAN]])), NAN),
+    "class that weighs 0": (
+        lambda of: fastlog.cross_entropy(of(np.zeros((1, 3))), of([[0.5, 0.5, NAN]]), of([1.0, 1, 0])),
+        np.log(3),
+    ),
     "softmax of tf": (lambda of: tf.nn.softmax_cross_entropy_with_logits(of([[NAN, NAN]]), of([[0.0, 0]])), [NAN]),
 }
 
@@ -524,6 +582,36 @@ def test_signs_of_zero(of):
         assert not np.signbit(numbers(got)).any()
 
 
+def test_signs_of_zero_in_log_softmax(of):
+    for row in ([0.0, -2000], [0.0, -INF], [5.0], [-2000.0, 0, -INF]):
+        for options in ({}, {"axis": ()}, {"where": np.arange(len(row)) == 0}, {"temperature": 2.0}):
+            got, expected = (
+                fastlog.log_softmax(f(np.array(row)), **{k: f(v) if k == "where" else v for k, v in options.items()})
+                for f in (of, np.asarray)
+            )
+            np.testing.assert_array_equal(numbers(got), expected)
+            zero = expected == 0
+            np.testing.assert_array_equal(np.signbit(numbers(got)[zero]), np.signbit(expected[zero]))
+    assert not np.signbit(numbers(fastlog.logsumexp(of(np.array([-0.0])), axis=()))).any()
+
+
+TWO = {"xlogy": tf.math.xlogy, "xlog1py": tf.math.xlog1py, "softplus": F.softplus, "silu": tf.nn.silu}
+
+
+@pytest.mark.parametrize("name", TWO)
+def test_a_number_leaves_the_library_to_the_second_argument(name, of):
+    f = TWO[name]
+    for first in (2, 2.5, True, np.float32(0.5), np.array(2.5)):
+        for second in (np.array(3.0), np.array(3)):
+            got = f(first, of(second))
+            assert type(got).__module__.partition(".")[0] == of.package
+            np.testing.assert_allclose(numbers(got), f(np.float64(first), 3.0), rtol=1e-6)
+    by_number, by_array = (gradients(g, 3.0) for g in (lambda _, y: f(2.0, y), lambda of, y: f(of(2.0), y)))
+    for one, other in zip(by_number, by_array, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-14)
+    assert isinstance(f(np.ma.array([1.0, 2], mask=[True, False]), 3.0), np.ma.MaskedArray)
+
+
 HALVES = {
     "BCE": (lambda of: bce(of(np.full(10000, 8.0)), of(np.zeros(10000))), 8.000335),
     "sum of BCE": (lambda of: bce(of(np.full(100, 8.0)), of(np.zeros(100)), reduction="sum"), 800.03354),
@@ -586,12 +674,55 @@ def test_other_arguments_have_no_mask(of):
         lambda: bce(x, np.ma.array(np.zeros((2, 3)), mask=np.eye(2, 3))),
         lambda: F.kl_div(x, masked, reduction="sum"),
         lambda: F.cross_entropy(x, np.ma.array([0, 1], mask=[True, False])),
+        lambda: tf.math.xlogy(x, masked),
+        lambda: tf.math.xlog1py(x, masked),
+        lambda: fastlog.logsumexp(x, b=masked),
         lambda: tf.nn.softmax_cross_entropy_with_logits(np.ma.array(np.eye(2, 3), mask=np.eye(2, 3)), x),
     ):
         with pytest.raises(TypeError, match="masked"):
             f()
     whole = np.ma.array([1.0, 2, 3])
     np.testing.assert_allclose(numbers(fastlog.cross_entropy(x, of(np.array([0, 1])), whole)), np.log(3), rtol=1e-12)
+
+
+def of_pandas(a):
+    return importlib.import_module("pandas").DataFrame(a)
+
+
+def of_xarray(a):
+    return importlib.import_module("xarray").DataArray(a)
+
+
+P6 = np.full((2, 3), 0.5)
+BESIDE = {  # functions of a first argument and one that Dask holds
+    "b": lambda x, of: fastlog.logsumexp(x, b=of(P6)),
+    "where": lambda x, of: fastlog.softmax(x, where=of(P6 > 0)),
+    "labels": lambda x, of: fastlog.cross_entropy(x, of(np.array([0, 1]))),
+    "class weight": lambda x, of: fastlog.cross_entropy(x, np.array([0, 1]), of(P6[0])),
+    "targets": lambda x, of: bce(x, of(P6)),
+    "weight": lambda x, of: bce(x, P6, of(P6)),
+    "KL": lambda x, of: F.kl_div(x, of(P6), reduction="sum"),
+    "tf": lambda x, of: tf.nn.softmax_cross_entropy_with_logits(of(P6), x),
+}
+
+
+@pytest.mark.parametrize("name", BESIDE)
+@pytest.mark.parametrize("kind", [np.asarray, of_pandas, of_xarray, *LIBRARIES])
+def test_dasks_arrays_beside_others_have_no_mask(name, kind):
+    da = pytest.importorskip("dask.array")
+    x = kind(np.zeros((2, 3))) if callable(kind) else library(kind.split()[0]).asarray(np.zeros((2, 3)))
+    if kind == "torch with gradient":
+        x.requires_grad_()
+
+    def lazy(a, some):
+        mask = np.zeros(a.shape, bool)
+        mask.flat[0] = some
+        return da.from_array(np.ma.array(a, mask=mask), chunks=2)
+
+    with pytest.raises(TypeError, match="masked"):
+        BESIDE[name](x, lambda a: lazy(a, True))
+    got = BESIDE[name](x, lambda a: lazy(a, False))
+    np.testing.assert_allclose(numbers(got), BESIDE[name](np.zeros((2, 3)), np.asarray), rtol=1e-6)
 
 
 @pytest.mark.parametrize("of", COMPUTED, indirect=True)

@@ -1,7 +1,7 @@
 """Arrays of other libraries: which module here computes a call.
 
-The first argument decides. NumPy's arrays, and what NumPy makes arrays of, never come here; nothing is imported that
-the caller has not imported.
+The first argument decides; for elementwise functions of two, the first that is no NumPy array. NumPy's arrays, and what
+NumPy makes arrays of, never come here; nothing is imported that the caller has not imported.
 """
 
 from __future__ import annotations
@@ -39,6 +39,20 @@ def library_of(a: Any) -> str | None:
     return _found[kind]
 
 
+def library_among(*arrays: Any) -> str | None:
+    """Return the module that computes with the first array that NumPy does not compute with; masks are NumPy's."""
+    for a in arrays:
+        module = library_of(a)
+        if module is not None or isinstance(a, np.ma.MaskedArray):
+            return module
+    return None
+
+
+def computed(a: Any) -> Any:
+    """Return what Dask has put off as an array in memory, which still shows what it masks; other things as they are."""
+    return a.compute() if hasattr(a, "__dask_graph__") else a
+
+
 def public(name: str) -> Any:
     """Return a function of fastlog's by its name, for what is called back with NumPy's arrays."""
     return getattr(import_module("fastlog"), name)
@@ -68,6 +82,7 @@ def of_any_array(function: _F) -> _F:
                 if not args:
                     args, kwargs = (a,), {key: value for key, value in kwargs.items() if key != first}
                 return import_module(f"fastlog._other.{module}").call(name, args, kwargs)
-        return function(*args, **kwargs)
+        others = map(computed, args[1:])
+        return function(*args[:1], *others, **{key: computed(b) for key, b in kwargs.items()})
 
     return anyhow  # type: ignore[return-value]

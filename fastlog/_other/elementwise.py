@@ -15,7 +15,7 @@ import numpy as np
 
 from fastlog import _elementwise
 from fastlog._arrays import as_array, rectangular
-from fastlog._other import library_of
+from fastlog._other import computed, library_among, library_of
 
 
 def _namespace() -> Any:
@@ -27,7 +27,7 @@ def _anyhow(name: str) -> Any:
 
     @functools.wraps(ufunc)
     def anyhow(x: Any, *args: Any) -> Any:
-        if library_of(x) == "namespace":
+        if library_among(x, *args) == "namespace":
             return _namespace().call(name, (x, *args), {}, globals().__getitem__)
         return ufunc(x, *args)
 
@@ -47,10 +47,10 @@ def _with_beta(name: str, scaled: Callable[[Any, np.float64], Any]) -> Any:
     def anyhow(x: Any, beta: Any = 1.0) -> Any:
         if isinstance(beta, (int, float)) and beta == 1:
             return plain(x)
-        if library_of(x) == "namespace":
+        if library_among(x, beta) == "namespace":
             return plain(x, beta)
         x = floating(name, x)
-        with np.errstate(divide="ignore", over="ignore"):
+        with np.errstate(divide="ignore", over="ignore", under="ignore"):
             y = scaled(x, np.float64(beta))  # whose dtype counts: float64 at least
             return y.astype(x.dtypes if hasattr(x, "dtypes") else x.dtype)  # a DataFrame has many
 
@@ -98,7 +98,10 @@ def broadcast(name: str, x: Any, other: Any) -> tuple[Any, Any]:
     elif library == "labelled":
         raise ValueError(f"{name}: the shapes {x.shape} and {np.shape(other)} differ; labels are not broadcast")
     else:
-        one, two = np.broadcast_arrays(x, other, subok=True)
+        if library is None or library_of(other) != "dask":
+            other = np.asanyarray(computed(other))
+        # Adding False changes the shape only. NumPy's function for that loses masks.
+        one, two = np.add(x, np.zeros_like(other, bool)), np.add(other, np.zeros_like(x, bool))
     return one, two
 
 

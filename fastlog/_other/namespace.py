@@ -9,7 +9,9 @@ memory.
 
 from __future__ import annotations
 
+import functools
 import math
+import operator
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -17,19 +19,23 @@ from typing import Any
 import numpy as np
 
 from fastlog._arrays import as_axes, check_reduction, label_error
-from fastlog._other import public
+from fastlog._other import computed, library_of, public
 
 _LOSSES = ("binary_cross_entropy_with_logits", "cross_entropy", "focal_loss", "kl_divergence", "nll_loss")
 _OF_TWO = ("logmeanexp", "logsumexp", "xlog1py", "xlogy")  # the second argument counts for the dtype of the result
 
 
 def call(name: str, args: tuple[Any, ...], kwargs: dict[str, Any], of_numpy: Callable[[str], Any] = public) -> Any:
-    """Compute a function of fastlog's with the library of the first argument.
+    """Compute a function of fastlog's with the library of the first argument that has one.
 
     What is narrower than float32 is computed in float32, sums too, and the result is rounded in the end. Where NumPy's
     arrays will do, `of_numpy` tells which function computes with them.
     """
-    library = _library(args[0])
+    owner = next(a for a in args if library_of(a) == "namespace")
+    library = _library(owner)
+    if args[0] is not owner:
+        like = library.floating(name, owner, wide=False)
+        args = (library.floating(name, args[0], like=like, wide=False), *args[1:])
     args = (library.admitted(name, args[0], kwargs.get("dtype")), *args[1:])
     with_numpy = library.by_numpy(name, args, kwargs, of_numpy)
     if with_numpy is not None:
@@ -74,11 +80,16 @@ class _Library:
 
     def array(self, name: str, a: Any, like: Any) -> Any:
         """Return `a` as an array of the library, on the device of `like`."""
-        if isinstance(a, np.ma.MaskedArray):
-            if np.ma.is_masked(a):
-                raise TypeError(f"{name}: an argument has masked elements; leave them out, or let them weigh 0")
-            a = a.data
-        return self.own_array(a, like)
+        return self.own_array(self.unmasked(name, a), like)
+
+    def unmasked(self, name: str, a: Any) -> Any:
+        """Return an argument as other libraries can convert it: computed, and without a mask."""
+        a = computed(a)
+        if not isinstance(a, np.ma.MaskedArray):
+            return a
+        if np.ma.is_masked(a):
+            raise TypeError(f"{name}: an argument has masked elements; fill them first, as only numpy.ma knows masks")
+        return a.data
 
     def own_array(self, a: Any, like: Any) -> Any:
         foreign = hasattr(a, "__array_namespace__") and not isinstance(a, (np.ndarray, np.generic))
@@ -152,7 +163,12 @@ class _Library:
 
     def log_softmax(self, x: Any, axes: tuple[int, ...]) -> Any:
         top, rest = self._partition(x, axes)
-        return (x - top) - self.xp.log1p(rest)
+        return self._with_signs((x - top) - self.xp.log1p(rest), x, axes)
+
+    def _with_signs(self, y: Any, x: Any, axes: tuple[int, ...]) -> Any:
+        """Return log_softmax with the sign of a 0: a number below 0 that is too small, or 0 itself in a row of one."""
+        alone = self.count(x > -math.inf, axes, keepdims=True) == 1
+        return self.xp.where(alone, y + 0, -(0 - y))
 
     def softmax(self, x: Any, axes: tuple[int, ...]) -> Any:
         top = self.xp.max(x, axis=axes, keepdims=True)
@@ -226,7 +242,7 @@ class _Differentiable(_Library):
 
     def log_softmax(self, x: Any, axes: tuple[int, ...]) -> Any:
         x, empty = self._emptied(x, axes)
-        y = self.own_log_softmax(x, axes)
+        y = self._with_signs(self.own_log_softmax(x, axes), x, axes)
         return self.xp.where(empty, self.xp.full_like(y, math.nan), y)
 
     def logcumsumexp(self, x: Any, axis: int) -> Any:
@@ -266,7 +282,7 @@ class _Torch(_Differentiable):
             return None
 
         def numpy(a: Any) -> Any:
-            a = a.detach().numpy() if isinstance(a, torch.Tensor) else a
+            a = a.detach().numpy() if isinstance(a, torch.Tensor) else self.unmasked(name, a)
             # Integers beside a tensor of real numbers do not widen it.
             integers = name in _OF_TWO and isinstance(a, np.ndarray) and a.dtype.kind in "iu"
             return a.astype(args[0].detach().numpy().dtype) if integers else a
@@ -342,7 +358,10 @@ class _Jax(_Differentiable):
         return self.jax.nn.log_softmax(x, axis=axes)
 
     def own_logcumsumexp(self, x: Any, axis: int) -> Any:
-        return self.jax.lax.cumlogsumexp(x, axis=axis)
+        y = self.jax.lax.cumlogsumexp(x, axis=axis)
+        # JAX's derivative is wrong from an infinite element on. That of log(exp(x)) is nan there, as torch's is.
+        infinite = self.xp.cumsum(self.xp.where(x == math.inf, x, self.xp.zeros_like(x)), axis=axis)
+        return self.xp.where(infinite == math.inf, self.xp.log(self.xp.exp(infinite)), y)
 
     def softplus(self, x: Any) -> Any:
         return self.jax.nn.softplus(x)
@@ -532,7 +551,7 @@ def logsumexp(
             x = xp.where(lib.mask("logsumexp", where, x), x, xp.full_like(x, -math.inf))
         axes = as_axes(axis, x.ndim)
         if not axes:
-            return x * 1  # another array
+            return x + 0  # another array, with the sign of the logarithm of 1
         if 0 in [x.shape[k] for k in axes]:
             return xp.sum(x, axis=axes, keepdims=keepdims) - math.inf
         return lib.logsumexp(x, axes, keepdims)
@@ -697,13 +716,13 @@ def binary_cross_entropy_with_logits(
     if not _is(label_smoothing, 0):
         smoothing = _in_unit_interval(lib, name, "label_smoothing", label_smoothing, x)
         z = (1 - smoothing) * z + smoothing / 2
-    yes, no = z, 1 - z
-    if pos_weight is not None:
-        yes = _joint(lib, yes, _fitting(lib, name, "pos_weight", pos_weight, x))
     w = None if weight is None else _fitting(lib, name, "weight", weight, x)
-    x = _counted(lib, x, w)
+    positive = None if pos_weight is None else _fitting(lib, name, "pos_weight", pos_weight, x)
+    w, x, z, positive = _counted(lib, w, x, z, positive)
+    yes, no = z if positive is None else _joint(lib, z, positive), 1 - z
     # There is one softplus for each side, instead of |x| and one, so that the derivative is right at 0.
-    loss = _weighed(lib, w, _product(lib, yes, lib.softplus(-x)) + _product(lib, no, lib.softplus(x)))
+    x_yes, x_no = _seen(lib, x, yes, w), _seen(lib, x, no, w)
+    loss = _weighed(lib, w, _product(lib, yes, lib.softplus(-x_yes)) + _product(lib, no, lib.softplus(x_no)))
     if not (return_grad or return_hess):
         return _reduced(lib, loss, reduction)
     p, q = lib.sigmoid(x), lib.sigmoid(-x)
@@ -732,9 +751,10 @@ def focal_loss(
         alpha = _in_unit_interval(lib, name, "alpha", alpha, x)
         balance = z * alpha + (1 - z) * (1 - alpha)
         w = balance if w is None else _joint(lib, balance, w)
-    x = _counted(lib, x, w)
-    p, q = lib.sigmoid(x), lib.sigmoid(-x)
-    entropy = _product(lib, z, lib.softplus(-x)) + _product(lib, 1 - z, lib.softplus(x))
+    w, x, z = _counted(lib, w, x, z)
+    x_yes, x_no = _seen(lib, x, z, w), _seen(lib, x, 1 - z, w)
+    p, q = lib.sigmoid(x_no), lib.sigmoid(-x_yes)
+    entropy = _product(lib, z, lib.softplus(-x_yes)) + _product(lib, 1 - z, lib.softplus(x_no))
     missed = z * q + (1 - z) * p
     # Powers of m and their derivatives are 0 where m is, which the derivative of a power would not be; but the power 0
     # is 1 everywhere. Numbers below the smallest normal one count as 0, as their reciprocals may be infinite.
@@ -744,6 +764,7 @@ def focal_loss(
     loss = _weighed(lib, w, _product(lib, power, entropy))
     if not (return_grad or return_hess):
         return _reduced(lib, loss, reduction)
+    p, q = lib.sigmoid(x), lib.sigmoid(-x)
     # m' = (1 - 2z) p q, m'' = m' (q - p); the entropy's derivatives are p - z and p q. Powers of m below 0 come with a
     # factor m' of the order of m.
     slope = (1 - 2 * z) * p * q / base
@@ -790,8 +811,8 @@ def cross_entropy(
     x = lib.floating("cross_entropy", logits)
     (k,) = as_axes((axis,), x.ndim)
     parts, count = _class_parts(lib, "cross_entropy", x, targets, weight, ignore_index, label_smoothing, k)
-    x = _counted(lib, x, lib.xp.sum(lib.xp.abs(parts), axis=k, keepdims=True))
-    log_p = lib.log_softmax(x, (k,))
+    _, x = _counted(lib, lib.xp.sum(lib.xp.abs(parts), axis=k, keepdims=True), x)
+    log_p = _log_probabilities(lib, x, k)
     loss = _row_loss(lib, parts, log_p, k)
     if not (return_grad or return_hess):
         return _reduced(lib, loss, reduction, count)
@@ -860,11 +881,39 @@ def _weighed(lib: _Library, weight: Any, x: Any) -> Any:
     return x if weight is None else _product(lib, weight, x)
 
 
-def _counted(lib: _Library, x: Any, weight: Any) -> Any:
-    """Return logits with 0 in place of what is nan or infinite and weighs 0: it has no derivatives."""
+def _counted(lib: _Library, weight: Any, *parts: Any) -> tuple[Any, ...]:
+    """Return the weights and parts of elements. All are 0, without derivatives, where an element cannot count.
+
+    Such an element weighs 0, and one of its parts is nan or infinite. A weight or a part may be None.
+    """
+    if weight is None:
+        return (weight, *parts)
+    xp, counts = lib.xp, weight != 0
+    finite = [xp.isfinite(part) for part in parts if part is not None]
+    counts = functools.reduce(operator.and_, finite) | counts
+    return tuple([None if a is None else xp.where(counts, a, xp.zeros_like(a)) for a in (weight, *parts)])
+
+
+def _seen(lib: _Library, x: Any, side: Any, weight: Any) -> Any:
+    """Return the logits of which one side of a loss is a function.
+
+    An infinite weight times a side that weighs 0 is no number. So the logit of that side is a constant.
+    """
     if weight is None:
         return x
-    return lib.xp.where((weight != 0) | lib.xp.isfinite(x), x, lib.xp.zeros_like(x))
+    return lib.xp.where((side == 0) & lib.xp.isinf(weight), lib.xp.zeros_like(x), x)
+
+
+def _log_probabilities(lib: _Library, x: Any, k: int) -> Any:
+    """Return log_softmax, by the limit in rows with one infinite logit; nothing but -inf has the derivative nan."""
+    xp, zeros, is_infinite = lib.xp, lib.xp.zeros_like(x), x == math.inf
+    largest = xp.max(x, axis=k, keepdims=True)
+    single = (largest == math.inf) & (lib.count(is_infinite, (k,), keepdims=True) == 1)
+    log_p = lib.log_softmax(xp.where(single, zeros, x), (k,))
+    empty = largest == -math.inf
+    log_p = xp.where(empty, xp.sum(xp.where(empty, x, zeros), axis=k, keepdims=True) * math.nan, log_p)
+    infinite = xp.sum(xp.where(is_infinite, x, zeros), axis=k, keepdims=True)
+    return xp.where(single, xp.where(is_infinite, zeros, x - infinite), log_p)
 
 
 def _class_parts(
@@ -889,7 +938,7 @@ def _class_parts(
             )
         if ignore_index is not None and lib.known(ignore_index >= 0):
             raise ValueError(f"{name}: ignore_index is for labels; the targets are probabilities")
-        z = xp.astype(z, x.dtype)
+        w, z = _counted(lib, w, xp.astype(z, x.dtype))
         return _joint(lib, w, (1 - smoothing) * z + even if smooth else z), math.prod(x.shape) // max(classes, 1)
     expected = tuple(x.shape[:k]) + tuple(x.shape[k + 1 :])
     if tuple(z.shape) != expected:

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 
 import fastlog as _fastlog
+from fastlog._arrays import refuse_mask as _refuse_mask
+from fastlog._other import computed as _computed
 from fastlog._other import elementwise as _elementwise
 from fastlog._other import library_of as _library_of
 from fastlog.tf.math import log_softmax, sigmoid, softmax, softplus
@@ -66,14 +68,15 @@ def softmax_cross_entropy_with_logits(labels: Any, logits: Any, axis: int = -1, 
     Labels are broadcast to the shape of the logits.
     """
     labels, logits = _both(labels, logits)
-    probabilities = _elementwise.floating(
-        "softmax_cross_entropy_with_logits", labels
-    )  # which keeps masks: they are refused
+    function = "softmax_cross_entropy_with_logits"
+    probabilities = _elementwise.floating(function, labels)
     if _library_of(logits):
         return _fastlog.cross_entropy(logits, probabilities, None, None, "none", axis=axis)
+    probabilities = _computed(probabilities)
+    _refuse_mask(function, "the array of labels", probabilities)
     if probabilities.ndim == np.ndim(logits) and probabilities.shape != np.shape(logits):
         try:
-            probabilities = np.broadcast_to(probabilities, np.shape(logits), subok=True)
+            probabilities = np.broadcast_to(probabilities, np.shape(logits))
         except ValueError:
             raise ValueError(f"labels of shape {probabilities.shape} do not fit logits of {np.shape(logits)}") from None
     return _fastlog.cross_entropy(logits, probabilities, None, None, "none", axis=axis)
