@@ -1,0 +1,368 @@
+/* A hash of the bits of every function's results, for every type and target: `bits` prints them, `bits FILE` compares
+   them with tests/data/bits.csv and names the rows that differ. So a change of any bit shows in review.
+
+   Inputs are made by integer arithmetic, products and sums alone, so that every machine has the same ones. All nan count
+   as one. The exceptions that a loop raises are hashed with its results. Targets without fused products (portable)
+   differ from the others by design; machines do not differ within a target. */
+
+#include <fenv.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "fastlog.h"
+#include "points.h"
+
+#define POINTS 20000
+#define LONGEST 300000 /* bytes of an argument are 8 times that at most */
+
+static uint64_t hash; /* FNV-1a, 64 bits */
+
+static void hash_word(uint64_t word) {
+    for (int k = 0; k < 8; k++) hash = (hash ^ (word >> 8 * k & 0xff)) * 0x100000001b3u;
+}
+
+static int size_of(char type) { return type == 'd' ? 8 : type == 'f' ? 4 : 2; }
+
+static uint64_t pattern_at(const char *p, char type) {
+    uint16_t half;
+    float single;
+    double wide;
+    if (type == 'e') {
+        memcpy(&half, p, sizeof half);
+        return (half & 0x7fff) > 0x7c00 ? 0x7e00 : half;
+    }
+    if (type == 'f') memcpy(&single, p, sizeof single), wide = single;
+    else memcpy(&wide, p, sizeof wide);
+    return wide != wide ? infinity_bits(64) + 1 : bits_of(wide, 64);
+}
+
+static void hash_results(const char *p, char type, intptr_t n) {
+    for (intptr_t i = 0; i < n; i++) hash_word(pattern_at(p + i * size_of(type), type));
+}
+
+/* binary16 is its own bit pattern: the low 16 bits of the random pattern or the edge. */
+static void put_number(char *p, double x, char type) {
+    float single = (float)x;
+    if (type == 'd') memcpy(p, &x, sizeof x);
+    else memcpy(p, &single, sizeof single);
+}
+
+static char arguments[8][LONGEST * 8];
+
+/* Points of an argument of an elementwise function: edge patterns, then strata; the second argument of three is near
+   the first at every other point, as differences and quotients are most delicate there. */
+static void fill_points(int argument, char type) {
+    uint64_t state = 17u + (uint64_t)argument, edge[MAX_EDGES];
+    int width = type == 'd' ? 64 : 32, edges = edge_patterns(width, edge);
+    for (int i = 0; i < POINTS; i++) {
+        uint64_t r = next_random(&state);
+        char *p = arguments[argument] + i * size_of(type);
+        if (type == 'e') {
+            uint16_t half = (uint16_t)(r >> 20);
+            memcpy(p, &half, sizeof half);
+            continue;
+        }
+        double x =
+            i < edges * edges ? value_of(edge[argument ? i / edges : i % edges], width) : stratified_point(width, r);
+        if (argument && i >= edges * edges && i % 2) {
+            x = value_of(pattern_at(arguments[0] + i * size_of(type), type), 64);
+            x = i % 4 == 1 ? x + stratified_point(width, r) * 0x1p-20 : x - uniform(&state, 0, 40);
+        }
+        put_number(p, x, type);
+    }
+}
+
+/* Numbers of about normal distribution. */
+static double bell(uint64_t *state) {
+    double x = 0;
+    for (int k = 0; k < 4; k++) x += uniform(state, -1, 1);
+    return x;
+}
+
+/* Rows are of six kinds in turn: of unit and of hundredfold spread, equal, dominated, growing, and with infinities. */
+static double element_of_row(intptr_t r, intptr_t i, intptr_t n, uint64_t *state) {
+    double x = bell(state);
+    switch (r % 6) {
+    case 0:
+        return x;
+    case 1:
+        return 100 * x;
+    case 2:
+        return (double)(r % 29) * 0.37;
+    case 3:
+        return i == n / 2 ? -0x1p-20 : x - 20;
+    case 4:
+        return x + 200.0 * (double)i / (double)n;
+    default:
+        return r % 4 == 1 && i == n / 3 ? (r % 3 ? (double)NAN : (double)INFINITY)
+               : next_random(state) % 3 ? x
+                                        : (double)-INFINITY;
+    }
+}
+
+/* A layout of `rows` rows of n elements: steps from row to row and from element to element, in elements. */
+typedef struct {
+    intptr_t rows, n, outer, core;
+} layout;
+enum { IN_ROWS, IN_COLUMNS, SPACED, LAYOUTS };
+
+static layout make_layout(int kind, intptr_t rows, intptr_t n) {
+    if (kind == IN_ROWS) return (layout){rows, n, n, 1};
+    if (kind == IN_COLUMNS) return (layout){rows, n, 1, rows};
+    return (layout){rows, n, 2 * n + 1, 2};
+}
+
+static void fill_rows(int argument, char type, layout m, uint64_t seed) {
+    uint64_t state = seed;
+    for (intptr_t r = 0; r < m.rows; r++)
+        for (intptr_t i = 0; i < m.n; i++)
+            put_number(arguments[argument] + (r * m.outer + i * m.core) * size_of(type),
+                       element_of_row(r, i, m.n, &state), type);
+}
+
+static fl_loop *loop_of(int target, int f, char type) {
+    const fl_table *wide = fl_targets[target].f64, *single = fl_targets[target].f32;
+    if (type == 'd') return wide->loop[f];
+    if (type == 'e') return single->narrow[f];
+    return fl_rows[f].shape == reduce_weighted ? wide->narrow[f] : single->loop[f];
+}
+
+static void run(fl_loop *loop, char **args, const intptr_t *dims, const intptr_t *steps, void *data) {
+    feclearexcept(FE_ALL_EXCEPT);
+    loop(args, dims, steps, data);
+    hash_word((fetestexcept(FE_DIVBYZERO) != 0) + 2 * (fetestexcept(FE_INVALID) != 0) +
+              4 * (fetestexcept(FE_UNDERFLOW | FE_OVERFLOW) != 0));
+}
+
+static void hash_map(fl_loop *loop, int nin, char type) {
+    intptr_t size = size_of(type), dims[] = {POINTS}, steps[] = {size, size, size};
+    char *args[] = {arguments[0], arguments[1], arguments[2]};
+    for (int k = 0; k < nin; k++) fill_points(k, type);
+    run(loop, args, dims, steps, NULL);
+    hash_results(args[nin], type, POINTS);
+}
+
+/* The calls of reduce and accumulate of a ufunc with two arguments. */
+static void hash_running(fl_loop *loop, char type) {
+    intptr_t size = size_of(type);
+    for (intptr_t n = 2; n < POINTS; n = 3 * n + 1) {
+        uint64_t state = 5;
+        for (intptr_t i = 0; i < n; i++) {
+            uint16_t half = (uint16_t)(0x3800 + next_random(&state) % 0x1400);
+            if (type == 'e') memcpy(arguments[1] + i * size, &half, sizeof half);
+            else put_number(arguments[1] + i * size, 30 * bell(&state), type);
+        }
+        memcpy(arguments[0], arguments[1], (size_t)size);
+        intptr_t dims[] = {n - 1}, reduces[] = {0, size, 0}, accumulates[] = {size, size, size};
+        char *args[] = {arguments[0], arguments[1] + size, arguments[0]};
+        run(loop, args, dims, reduces, NULL);
+        hash_results(arguments[0], type, 1);
+        memcpy(arguments[0], arguments[1], (size_t)size);
+        args[2] = arguments[0] + size;
+        run(loop, args, dims, accumulates, NULL);
+        hash_results(arguments[0], type, n);
+    }
+}
+
+/* Functions of rows: one matrix in; a number of the row, or a row, or both, out. */
+static void hash_rows(fl_loop *loop, enum fl_shape shape, char type, layout m) {
+    intptr_t size = size_of(type), dims[] = {m.rows, m.n}, outer = m.outer * size, core = m.core * size;
+    char *args[] = {arguments[0], arguments[1], arguments[2]};
+    fill_rows(0, type, m, 99);
+    memset(arguments[1], 0, (size_t)((m.rows * m.outer + m.n * m.core + 1) * size));
+    intptr_t to_number[] = {outer, size, core}, to_two[] = {outer, size, size, core};
+    intptr_t to_row[] = {outer, outer, core, core}, to_both[] = {outer, outer, size, core, core};
+    run(loop, args, dims,
+        shape == reduce             ? to_number
+        : shape == reduce_partition ? to_two
+        : shape == reduce_normalize ? to_both
+                                    : to_row,
+        NULL);
+    hash_results(arguments[1], type, shape == reduce || shape == reduce_partition ? m.rows : m.rows * m.outer);
+    if (shape == reduce_partition || shape == reduce_normalize) hash_results(arguments[2], type, m.rows);
+}
+
+static void hash_weighted(fl_loop *loop, char type, layout m) {
+    intptr_t size = size_of(type), dims[] = {m.rows, m.n}, outer = m.outer * size, core = m.core * size;
+    uint64_t state = 3;
+    fill_rows(0, type, m, 99);
+    for (intptr_t r = 0; r < m.rows; r++)
+        for (intptr_t i = 0; i < m.n; i++) {
+            double b = r % 3 == 0   ? uniform(&state, 0, 1)
+                       : r % 3 == 1 ? bell(&state)
+                                    : stratified_point(32, next_random(&state) / 4 * 4);
+            put_number(arguments[1] + (r * m.outer + i * m.core) * size, next_random(&state) % 9 ? b : 0, type);
+            arguments[2][r * m.n + i] = next_random(&state) % 5 != 0;
+        }
+    intptr_t steps[] = {outer, outer, m.n, size, size, core, core, 1};
+    char *args[] = {arguments[0], arguments[1], arguments[2], arguments[3], arguments[4]};
+    run(loop, args, dims, steps, NULL);
+    hash_results(arguments[3], type, m.rows);
+    hash_results(arguments[4], type, m.rows);
+}
+
+static void hash_segments(fl_loop *loop, char type, layout m) {
+    enum { SEGMENTS = 37 };
+    int64_t *first = (int64_t *)(void *)arguments[1], *last = (int64_t *)(void *)arguments[2];
+    uint64_t state = 8;
+    if (m.n == 0) return;
+    fill_rows(0, type, m, 99);
+    for (int s = 0; s < SEGMENTS; s++) {
+        first[s] = (int64_t)(next_random(&state) % (uint64_t)m.n);
+        last[s] = first[s] + 1 + (int64_t)(next_random(&state) % (uint64_t)(m.n - first[s]));
+    }
+    intptr_t size = size_of(type), dims[] = {m.rows, m.n, SEGMENTS};
+    intptr_t steps[] = {m.outer * size, 0, 0, SEGMENTS * size, m.core * size, 8, 8, size};
+    char *args[] = {arguments[0], arguments[1], arguments[2], arguments[3]};
+    run(loop, args, dims, steps, NULL);
+    hash_results(arguments[3], type, m.rows * SEGMENTS);
+}
+
+/* Losses, with and without weights, smoothing, losses of their own and derivatives: one bit of `options` for each. */
+static void run_loss(fl_loop *loop, char **args, const intptr_t *dims, const intptr_t *steps, fl_loss loss) {
+    run(loop, args, dims, steps, &loss);
+    double sums[] = {loss.total[0], loss.total[1], loss.weight[0], loss.weight[1], (double)loss.wrong};
+    hash_results((char *)sums, 'd', 5);
+}
+
+static void hash_element_loss(fl_loop *loop, char type, intptr_t n, int options) {
+    intptr_t size = size_of(type), rows = 3, dims[] = {rows, n}, steps[16];
+    uint64_t state = 21;
+    fill_rows(0, type, (layout){rows, n, n, 1}, 7);
+    for (intptr_t i = 0; i < rows * n; i++) {
+        put_number(arguments[1] + i * size, i % 3 ? (double)(i % 2) : uniform(&state, 0, 1), type);
+        put_number(arguments[2] + i * size, i % 11 ? uniform(&state, 0, 2) : 0, type);
+        put_number(arguments[3] + i * size, uniform(&state, 0.5, 2), type);
+    }
+    char *args[8];
+    int wanted[] = {1, 1, options & 1, options & 1, options & 2, options & 4, options & 8 && options & 4, options & 16};
+    for (int k = 0; k < 8; k++) {
+        args[k] = wanted[k] ? arguments[k] : NULL;
+        steps[k] = k == 7 ? 8 : n * size, steps[8 + k] = k == 7 ? 0 : size;
+    }
+    for (int k = 4; k < 8; k++) memset(arguments[k], 0, (size_t)(rows * n * 8));
+    fl_loss loss = {.target_type = type,
+                    .scale = 0.7,
+                    .positive = 0.25,
+                    .negative = 0.75,
+                    .gamma = 2,
+                    .smoothing = options & 1 ? 0.1 : 0};
+    run_loss(loop, args, dims, steps, loss);
+    for (int k = 4; k < 8; k++)
+        if (args[k]) hash_results(args[k], k == 7 ? 'd' : type, k == 7 ? rows : rows * n);
+}
+
+static void hash_row_loss(fl_loop *loop, char type, layout m, int options) {
+    static double class_weight[LONGEST];
+    intptr_t size = size_of(type), dims[] = {m.rows, m.n}, outer = m.outer * size, core = m.core * size;
+    uint64_t state = 33;
+    int probabilities = options & 16;
+    if (m.n == 0) return;
+    fill_rows(0, type, m, 7);
+    for (intptr_t r = 0; r < m.rows; r++) {
+        int64_t label = r % 7 == 6 ? -100 : (int64_t)(next_random(&state) % (uint64_t)m.n);
+        if (!probabilities) memcpy(arguments[1] + r * 8, &label, sizeof label);
+        for (intptr_t i = 0; i < m.n && probabilities; i++)
+            put_number(arguments[1] + (r * m.outer + i * m.core) * size, i % 3 ? uniform(&state, 0, 1) : 0, type);
+    }
+    for (intptr_t i = 0; i < m.n; i++) class_weight[i] = i % 5 ? uniform(&state, 0, 2) : 0;
+    intptr_t steps[] = {outer, probabilities ? outer : 8, size, outer, outer, core, core, 0, core, core};
+    char *args[] = {arguments[0], arguments[1], options & 2 ? arguments[2] : NULL, options & 4 ? arguments[3] : NULL,
+                    options & 8 && options & 4 ? arguments[4] : NULL};
+    for (int k = 2; k < 5; k++) memset(arguments[k], 0, (size_t)((m.rows * m.outer + m.n * m.core + 1) * size));
+    fl_loss loss = {.target_type = probabilities       ? type
+                                   : sizeof(long) == 8 ? 'l'
+                                                       : 'q',
+                    .are_probabilities = probabilities != 0,
+                    .scale = 0.7,
+                    .smoothing = options & 1 ? 0.1 : 0,
+                    .class_weight = options & 1 ? class_weight : NULL,
+                    .ignored = -100,
+                    .ignores = 1};
+    run_loss(loop, args, dims, steps, loss);
+    if (args[2]) hash_results(args[2], type, m.rows);
+    for (int k = 3; k < 5; k++)
+        if (args[k]) hash_results(args[k], type, m.rows * m.outer);
+}
+
+/* A compiler that may fuse products does so in the portable target, too, whose results are others then. */
+static const char *label_of(int target) {
+#ifdef __FP_FAST_FMAF
+    if (strcmp(fl_targets[target].name, "portable") == 0) return "portable fused";
+#endif
+    return fl_targets[target].name;
+}
+
+static void hash_matrices(fl_loop *loop, int f, char type) {
+    static const intptr_t rows[] = {1, 2, 19, 70},
+                          lengths[] = {0, 1, 2, 3, 4, 7, 10, 16, 31, 33, 64, 100, 257, 1000, 4100};
+    enum fl_shape shape = fl_rows[f].shape;
+    int combinations = f == FL_negative_log_likelihood ? 16 : 32; /* that has labels alone */
+    for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++)
+        for (size_t k = 0; k < sizeof rows / sizeof *rows; k++)
+            for (int kind = 0; kind < LAYOUTS; kind++) {
+                layout m = make_layout(kind, rows[k], lengths[i]);
+                if ((m.rows + 1) * m.n * (kind == SPACED ? 2 : 1) > LONGEST - 4096) continue;
+                if (shape == reduce_weighted) hash_weighted(loop, type, m);
+                else if (shape == reduce_segments) hash_segments(loop, type, m);
+                else if (shape == row_loss)
+                    for (int options = 0; options < combinations; options += lengths[i] > 100 ? 5 : 1)
+                        hash_row_loss(loop, type, m, options);
+                else hash_rows(loop, shape, type, m);
+            }
+    layout long_row = make_layout(IN_ROWS, 1, 250000); /* beyond one strip */
+    if (shape == reduce_weighted) hash_weighted(loop, type, long_row);
+    else if (shape != row_loss && shape != reduce_segments) hash_rows(loop, shape, type, long_row);
+}
+
+static void hash_function(fl_loop *loop, int f, char type) {
+    enum fl_shape shape = fl_rows[f].shape;
+    if (shape == element_loss) {
+        for (intptr_t n = 1; n < 4000; n = 2 * n + 1)
+            for (int options = 0; options < 32; options++) hash_element_loss(loop, type, n, options);
+        return;
+    }
+    if (fl_shapes[shape].signature || shape == row_loss) {
+        hash_matrices(loop, f, type);
+        return;
+    }
+    hash_map(loop, fl_shapes[shape].nin, type);
+    if (shape == map2_logaddexp) hash_running(loop, type);
+}
+
+/* Whether the file has the line; prints what it has instead. */
+static int file_has(const char *path, const char *line) {
+    static char found[200];
+    size_t key = (size_t)(strrchr(line, ',') - line);
+    FILE *file = fopen(path, "r");
+    int same = 0;
+    if (!file) return 0;
+    while (!same && fgets(found, sizeof found, file)) {
+        found[strcspn(found, "\r\n")] = 0;
+        same = strcmp(found, line) == 0;
+        if (!same && strncmp(found, line, key + 1) == 0) printf("recorded: %s\n", found);
+    }
+    fclose(file);
+    return same;
+}
+
+int main(int count, char **words) {
+    int differ = 0;
+    if (count < 2) printf("function,type,target,hash\n");
+    for (int f = 0; f < FL_FUNCTIONS; f++)
+        for (const char *type = "dfe"; *type; type++)
+            for (int target = 0; target < fl_target_count; target++) {
+                char line[200];
+                fl_loop *loop = loop_of(target, f, *type);
+                if (!loop || !fl_targets[target].supported()) continue;
+                hash = 0xcbf29ce484222325u;
+                hash_function(loop, f, *type);
+                snprintf(line, sizeof line, "%s,%c,%s,%016llx", fl_rows[f].name, *type, label_of(target),
+                         (unsigned long long)hash);
+                if (count > 1 && file_has(words[1], line)) continue;
+                printf("%s\n", line);
+                differ++;
+            }
+    if (count > 1 && differ) printf("%d hashes differ from those in %s\n", differ, words[1]);
+    return count > 1 && differ;
+}
