@@ -41,14 +41,14 @@ typedef struct {
 INLINE mask is_finite(vec x) { return v_lt(v_abs(x), v_set(REAL_INFINITY)); }
 INLINE mask is_infinite(vec x) { return v_eq(v_abs(x), v_set(REAL_INFINITY)); }
 /* Of all numbers and nan, only the finite have the difference 0 with themselves. */
-INLINE int all_finite(vec x) { return !m_any(v_ne(v_sub(x, x), v_set(0))); }
+INLINE int all_finite(vec x) { return !mask_any(v_ne(v_sub(x, x), v_set(0))); }
 
 /* nan from a number is invalid; infinity from a finite number is a pole. */
 INLINE vec apply1(function1 f, vec x) {
     vec y = f.kernel(x);
     if (f.raises && !all_finite(y)) {
-        if (m_any(m_and(v_ne(y, y), v_eq(x, x)))) *f.raised |= STATUS_INVALID;
-        if (m_any(m_and(is_infinite(y), is_finite(x)))) *f.raised |= STATUS_DIVIDE;
+        if (mask_any(mask_and(v_ne(y, y), v_eq(x, x)))) *f.raised |= STATUS_INVALID;
+        if (mask_any(mask_and(is_infinite(y), is_finite(x)))) *f.raised |= STATUS_DIVIDE;
     }
     return y;
 }
@@ -56,9 +56,9 @@ INLINE vec apply1(function1 f, vec x) {
 INLINE vec apply2(function2 f, vec x1, vec x2) {
     vec y = f.kernel(x1, x2);
     if (f.pole && !all_finite(y)) {
-        mask numbers = m_and(v_eq(x1, x1), v_eq(x2, x2)), finite = m_and(is_finite(x1), is_finite(x2));
-        if (m_any(m_and(v_ne(y, y), numbers))) *f.raised |= STATUS_INVALID;
-        if (m_any(m_and(m_and(is_infinite(y), finite), f.pole(x1, x2)))) *f.raised |= STATUS_DIVIDE;
+        mask numbers = mask_and(v_eq(x1, x1), v_eq(x2, x2)), finite = mask_and(is_finite(x1), is_finite(x2));
+        if (mask_any(mask_and(v_ne(y, y), numbers))) *f.raised |= STATUS_INVALID;
+        if (mask_any(mask_and(mask_and(is_infinite(y), finite), f.pole(x1, x2)))) *f.raised |= STATUS_DIVIDE;
     }
     return y;
 }

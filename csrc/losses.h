@@ -162,11 +162,11 @@ INLINE void run_groups(element_function f, const element_block *b, settings c, l
         sum = dw_join(sum, (dw){g.linear, v_set(0)});
     }
     for (intptr_t step = 1; step < groups; step *= 2)
-        for (intptr_t k = 0; k + step < groups; k += 2 * step) q[k] = p_join_products(q[k], q[k + step]);
+        for (intptr_t k = 0; k + step < groups; k += 2 * step) q[k] = join_products(q[k], q[k + step]);
     if (groups) sum = dw_join(sum, m_log1p((dw){q[0], v_set(0)}));
     element_function only_sum = f;
     only_sum.derivatives = 0;
-    if (all_finite(sum.hi) && !m_any(v_lt(sum.hi, v_set(TINY)))) add_losses(s, sum);
+    if (all_finite(sum.hi) && !mask_any(v_lt(sum.hi, v_set(TINY)))) add_losses(s, sum);
     else run_vectors(only_sum, b, 0, i, c, s);
     run_vectors(f, b, i, b->n, c, s);
 }

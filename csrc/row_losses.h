@@ -132,7 +132,7 @@ static NOINLINE dw gap_of_row(row_losses *l, row_info *info, intptr_t r, intptr_
         class_weights(l, info, r, k, c, n, a);
         for (intptr_t i = 0; i < n; i += LANES) {
             vec logit = v_load(x + i), of_class = v_load(a + i), term = v_mul(of_class, v_sub(max, logit));
-            term = v_select(m_or(v_eq(of_class, zero), v_eq(logit, max)), zero, term);
+            term = v_select(mask_or(v_eq(of_class, zero), v_eq(logit, max)), zero, term);
             add_losses(&gap, (dw){term, zero});
             add_losses(&weight, (dw){of_class, zero});
             any = v_select(v_ne(of_class, zero), v_set(1), any); /* nan is not 0 */
@@ -154,16 +154,16 @@ static dw gap_of_labels(row_losses *l, row_info *info, intptr_t r, intptr_t rows
     vec x = v_load(picked), zero = v_set(0);
     v_store(info->a, weight), v_store(info->a_lo, zero);
     dw below = dw_two_sum(max, v_neg(x));
-    mask none = m_or(v_eq(x, max), v_eq(weight, zero)), exact = m_and(is_finite(below.hi), is_finite(x));
+    mask none = mask_or(v_eq(x, max), v_eq(weight, zero)), exact = mask_and(is_finite(below.hi), is_finite(x));
     dw gap = dw_mul(weight, v_sub(max, x));
     vec lo = v_fma(weight, v_select(exact, below.lo, zero), gap.lo);
-    return (dw){v_select(none, zero, gap.hi), v_select(m_or(none, v_ne(v_sub(gap.hi, gap.hi), zero)), zero, lo)};
+    return (dw){v_select(none, zero, gap.hi), v_select(mask_or(none, v_ne(v_sub(gap.hi, gap.hi), zero)), zero, lo)};
 }
 
 #define LARGEST_FACTOR REAL(0x1p30) /* of softmax: its terms are lifted, and would overflow */
 
-/* softmax's norm becomes that of the gradient. */
-INLINE norm times(norm z, vec a) {
+/* softmax's divisor becomes that of the gradient. */
+INLINE divisor times(divisor z, vec a) {
     dw value = dw_mul(z.value.hi, a);
     z.value = (dw){value.hi, v_fma(z.value.lo, a, value.lo)};
     z.of_max = v_mul(z.of_max, a);
@@ -182,7 +182,7 @@ INLINE void put_losses(row_losses *l, intptr_t r, intptr_t rows, dw y) {
     scatter(row_at(l, ROW_EACH, r), each->outer, lanes, rows);
 }
 
-static NOINLINE void take_losses(void *context, partition p, norm *z, intptr_t r, intptr_t rows) {
+static NOINLINE void take_losses(void *context, partition p, divisor *z, intptr_t r, intptr_t rows) {
     row_losses *l = context;
     row_info *info = info_of(l, r);
     int labels = !l->options->are_probabilities, spread = !labels || l->options->smoothing != 0;
@@ -210,7 +210,7 @@ static NOINLINE void take_losses(void *context, partition p, norm *z, intptr_t r
     y = (dw){v_select(nothing, zero, y.hi), v_select(nothing, zero, y.lo)};
     put_losses(l, r, rows, y);
     if (!z) return;
-    v_store(info->other, p_other_probability(p));
+    v_store(info->other, other_probability(p));
     for (intptr_t k = 0; k < LANES; k++) { /* lanes without a row are those of the last one */
         real factor = info->a[smaller(k, rows - 1)] * (real)l->options->scale;
         factor = factor < 0 ? -factor : factor;
@@ -224,7 +224,7 @@ typedef struct {
     vec p, q;
 } probability;
 
-INLINE probability p_probability(vec product, real factor, vec x, real max, real other) {
+INLINE probability probability_of(vec product, real factor, vec x, real max, real other) {
     vec one = v_set(1), zero = v_set(0);
     if (factor == 0) return (probability){zero, zero}; /* they will be multiplied by it */
     if (max == REAL_INFINITY && other == 0) {
@@ -250,7 +250,7 @@ static NOINLINE void finish_row(row_losses *l, const row_info *info, intptr_t r,
         class_weights(l, info, r, k, c, n, a);
         for (intptr_t i = 0; i < n; i += LANES) {
             vec of_class = v_load(a + i), dominant = v_set(REAL(0.5));
-            probability t = p_probability(v_load(g + i), info->factor[k], v_load(x + i), info->max[k], info->other[k]);
+            probability t = probability_of(v_load(g + i), info->factor[k], v_load(x + i), info->max[k], info->other[k]);
             /* A p - a, and where one class has nearly all, (A - a) - A (1 - p). */
             vec others = v_add(v_sub(a_hi, of_class), a_lo);
             vec near = v_sub(v_mul(others, v_set(scale)), v_mul(all, t.q));
@@ -308,7 +308,7 @@ static NOINLINE void sum_rows(row_losses *l) {
 }
 
 INLINE normalization gradient_of(row_losses *l) {
-    return (normalization){n_softmax, k_softmax, 1, {take_losses, finish_gradients, l}};
+    return (normalization){divisor_softmax, k_softmax, 1, {take_losses, finish_gradients, l}};
 }
 
 static NOINLINE intptr_t gradients_of_panels(row_losses *l) {

@@ -100,12 +100,12 @@ static vec strip_max(const strip *s, real *maxima) {
     vec none = v_set(-REAL_INFINITY), top = none, max = none;
     intptr_t i = 0, shift = shift_of(s);
     for (intptr_t g = 0; i + GROUP * LANES <= s->n; i += GROUP * LANES, g++) {
-        max = p_max(g & shift ? max : none, (vectors){s->x + i, LANES, GROUP, 0, 0});
+        max = max_of_vectors(g & shift ? max : none, (vectors){s->x + i, LANES, GROUP, 0, 0});
         v_store(maxima + (g >> shift) * LANES, max);
         top = v_max(max, top);
     }
     intptr_t whole = whole_vectors(s->n - i);
-    top = p_max(top, (vectors){s->x + i, LANES, whole / LANES, 0, 0});
+    top = max_of_vectors(top, (vectors){s->x + i, LANES, whole / LANES, 0, 0});
     return largest_lane(v_max(v_load_part(s->x + i + whole, s->n - i - whole, -REAL_INFINITY), top));
 }
 
@@ -113,20 +113,20 @@ static vec strip_max(const strip *s, real *maxima) {
 INLINE term_sum sum_strip(const strip *s, const real *maxima, vec max, window w, summation how) {
     summation ordinary = how;
     ordinary.has_max = 0;
-    term_sum t = p_no_terms();
+    term_sum t = no_terms();
     vectors v = {s->x, LANES, s->n / LANES, s->kept, LANES};
     int shift = shift_of(s);
-    for (intptr_t g = 0; v.n >= GROUP; v = p_from(v, GROUP), g++) {
+    for (intptr_t g = 0; v.n >= GROUP; v = vectors_from(v, GROUP), g++) {
         for (intptr_t j = 0; j < GROUP * LANES; j += 64 / WIDTH) __builtin_prefetch(v.x + j + PREFETCH);
-        if (how.far || m_any(v_eq(v_load(maxima + (g >> shift) * LANES), max))) t = p_add_group(t, v, max, w, how);
-        else t = p_add_group(t, v, max, w, ordinary);
+        if (how.far || mask_any(v_eq(v_load(maxima + (g >> shift) * LANES), max))) t = add_group(t, v, max, w, how);
+        else t = add_group(t, v, max, w, ordinary);
     }
-    for (; v.n > 0; v = p_from(v, 1)) t = p_add_one(t, v, max, w, how);
+    for (; v.n > 0; v = vectors_from(v, 1)) t = add_vector(t, v, max, w, how);
     intptr_t part = s->n % LANES;
     if (part) {
         real x[LANES], kept[LANES];
         v_store(x, v_load_part(s->x + s->n - part, part, -REAL_INFINITY)); /* the padding adds nothing */
-        t = p_add_one(t, (vectors){x, LANES, 1, kept, LANES}, max, w, how);
+        t = add_vector(t, (vectors){x, LANES, 1, kept, LANES}, max, w, how);
         if (how.keeps) v_store_part(s->kept + s->n - part, part, v_load(kept));
     }
     return t;
@@ -157,8 +157,8 @@ INLINE dw dw_sum_across(vec *hi, vec *lo) {
 /* Every lane of the result holds the sum. */
 INLINE tally tally_strip(const strip *s, real *maxima, real floor, summation how) {
     vec max = strip_max(s, maxima);
-    window w = p_window(max, floor);
-    how.far = p_is_far(w);
+    window w = make_window(max, floor);
+    how.far = window_is_far(w);
     term_sum t = strip_terms(s, maxima, max, w, how);
     return (tally){max, {dw_sum_of_lanes(t.sum), sum_of_lanes(t.maxima)}, {v_set(0), v_set(0)}};
 }
@@ -179,8 +179,8 @@ static tally tally_strips(const strip *s, intptr_t count, real floor, summation 
         }
         vec of_strip = k == 0 || ahead ? next : strip_max(s + k, maxima);
         if (ahead && k + 1 < count) next = strip_max(s + k + 1, maxima + (k + 1) % 2 * half);
-        window w = p_window(of_strip, floor);
-        how.far = p_is_far(w);
+        window w = make_window(of_strip, floor);
+        how.far = window_is_far(w);
         term_sum t = strip_terms(s + k, maxima + k % 2 * half, of_strip, w, how);
         hi[k] = t.sum.hi, lo[k] = t.sum.lo, left_out[k] = t.maxima, max[k] = first_lane(of_strip);
     }
@@ -189,28 +189,28 @@ static tally tally_strips(const strip *s, intptr_t count, real floor, summation 
 
 /* Counts of maxima stay exact: all but one of many become terms. */
 #define MANY_MAXIMA REAL(0x1p20)
-INLINE void p_count_as_terms(tally *t, real floor) {
+INLINE void count_as_terms(tally *t, real floor) {
     mask many = v_lt(v_set(MANY_MAXIMA), t->terms.maxima);
-    if (!m_any(many)) return;
+    if (!mask_any(many)) return;
     vec others = v_select(many, v_sub(t->terms.maxima, v_set(1)), v_set(0));
-    t->terms = p_join(t->terms, v_mul(others, p_term(p_finite(t->max), p_window(t->max, floor), 1)));
+    t->terms = join_terms(t->terms, v_mul(others, term_of(made_finite(t->max), make_window(t->max, floor), 1)));
     t->terms.maxima = v_select(many, v_set(1), t->terms.maxima);
 }
 
 /* What has to be done now and then for sums of any length to be right. */
-INLINE void settle_tally(tally *t, real floor) {
-    p_settle(t);
-    p_count_as_terms(t, floor);
+INLINE void tally_settle(tally *t, real floor) {
+    settle_sum(t);
+    count_as_terms(t, floor);
 }
 
 /* Adds b to a. */
 static void tally_join(tally *a, tally *b, real floor) {
     vec max = v_max(a->max, b->max);
-    p_raise(a, max, floor);
-    p_raise(b, max, floor);
-    p_settle(b);
+    tally_raise(a, max, floor);
+    tally_raise(b, max, floor);
+    settle_sum(b);
     a->terms.maxima = v_add(a->terms.maxima, b->terms.maxima);
-    settle_tally(a, floor);
+    tally_settle(a, floor);
     a->settled = dw_add(a->settled, b->settled);
 }
 
@@ -219,7 +219,7 @@ INLINE mask unused_lanes(intptr_t n) { return v_ne(v_load_part((const real[LANES
 
 /* The sum of the first `count` lanes, in every lane. */
 static void tally_lanes(tally *t, intptr_t count, real floor) {
-    p_raise(t, largest_lane(t->max), floor);
+    tally_raise(t, largest_lane(t->max), floor);
     vec zero = v_set(0);
     mask unused = unused_lanes(count);
     dw used = {v_select(unused, zero, t->terms.sum.hi), v_select(unused, zero, t->terms.sum.lo)};
@@ -234,7 +234,7 @@ static tally tally_fetched(gather_function *get, const char *x, intptr_t step, i
     int in_place = get == gather && step == WIDTH;
     intptr_t longest = in_place ? LONGEST_STRIP : GATHERED;
     intptr_t length = n <= longest ? longest : in_place ? STRIP : GATHERED / LANES;
-    tally all = p_empty();
+    tally all = tally_empty();
     for (intptr_t i = 0; i < n;) {
         strip s[LANES] = {{0, 0, 0}};
         intptr_t count = 0, first = i;
@@ -317,19 +317,19 @@ static void store_tile(const real *tile, const matrix *out, intptr_t r, intptr_t
 
 /* Rows r .. r+rows <= r+LANES by tiles; the last tile, or its terms, stays in `tile`, which has room for four rows. */
 INLINE tally sum_tiles(const matrix *a, intptr_t r, intptr_t rows, real *tile, real floor, summation how) {
-    if (a->n == 0) return p_empty();
+    if (a->n == 0) return tally_empty();
     intptr_t n = smaller(a->n, LANE_BLOCK);
     load_tile(tile, a, r, rows, 0, n);
     vectors v = {tile, LANES, n, tile, LANES};
-    tally t = p_of_maximum(p_max(v_set(-REAL_INFINITY), v));
-    window w = p_window(t.max, floor);
-    if (p_is_far(w)) p_tally_terms(&t, &v, floor, how);
-    else t = p_tally_vectors(t, v, w, how);
+    tally t = tally_of_max(max_of_vectors(v_set(-REAL_INFINITY), v));
+    window w = make_window(t.max, floor);
+    if (window_is_far(w)) tally_terms(&t, &v, floor, how);
+    else t = tally_vectors(t, v, w, how);
     for (intptr_t k = n; k < a->n; k += n) {
         n = smaller(a->n - k, LANE_BLOCK);
         load_tile(tile, a, r, rows, k, n);
-        p_tally_more(&t, (vectors){tile, LANES, n, 0, 0}, floor, how);
-        if (k % SPAN == 0) settle_tally(&t, floor);
+        tally_more(&t, (vectors){tile, LANES, n, 0, 0}, floor, how);
+        if (k % SPAN == 0) tally_settle(&t, floor);
     }
     return t;
 }
@@ -346,14 +346,14 @@ static tally tally_tiles(const matrix *a, intptr_t r, intptr_t rows, real *tile,
 
 /* `panel` groups of LANES neighbouring rows from row r on. */
 static void tally_columns(tally *t, const matrix *a, intptr_t r, intptr_t panel, real floor, summation how) {
-    for (intptr_t v = 0; v < panel && a->n == 0; v++) t[v] = p_empty();
+    for (intptr_t v = 0; v < panel && a->n == 0; v++) t[v] = tally_empty();
     for (intptr_t k = 0; k < a->n; k += LANE_BLOCK) {
         vectors x = {(const real *)(a->x + k * a->core) + r, a->core / WIDTH, smaller(a->n - k, LANE_BLOCK), 0, 0};
         for (intptr_t v = 0; v < panel; v++, x.x += LANES) {
             prefetch_block(x);
-            if (k) p_tally_more(t + v, x, floor, how);
-            else t[v] = p_tally(x, floor, how);
-            if (k && k % SPAN == 0) settle_tally(t + v, floor);
+            if (k) tally_more(t + v, x, floor, how);
+            else t[v] = tally_start(x, floor, how);
+            if (k && k % SPAN == 0) tally_settle(t + v, floor);
         }
     }
 }

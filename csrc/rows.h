@@ -13,15 +13,15 @@
 #define TILES_AT_ONCE 8 /* that are summed before any result is computed from the sums */
 
 typedef vec reduce_kernel(partition);
-typedef norm norm_kernel(tally);
-typedef vec normalize_kernel(vec, norm);
+typedef divisor divisor_kernel(tally);
+typedef vec normalize_kernel(vec, divisor);
 
 /* ---- (n)->() ---- */
 
-/* What becomes of the partitions of rows r .. r+rows <= r+LANES, a row per lane, and of the norm that follows from
+/* What becomes of the partitions of rows r .. r+rows <= r+LANES, a row per lane, and of the divisor that follows from
    them; and of these rows after they are normalised. */
 typedef struct {
-    void (*partitioned)(void *context, partition p, norm *z, intptr_t r, intptr_t rows);
+    void (*partitioned)(void *context, partition p, divisor *z, intptr_t r, intptr_t rows);
     void (*normalized)(void *context, intptr_t r, intptr_t rows);
     void *context;
 } hooks;
@@ -43,7 +43,7 @@ INLINE void mend_differences(reduction f, partition p, real *y, intptr_t r, intp
 #if FL_WIDTH == 32
     extern const fl_table TABLE(FL_TARGET, 64);
     vec near = v_abs(v_load(y)), max = p.max;
-    if (!m_any(m_and(v_lt(near, v_set(0.25f)), v_lt(max, v_set(0))))) return;
+    if (!mask_any(mask_and(v_lt(near, v_set(0.25f)), v_lt(max, v_set(0))))) return;
     real maxima[LANES], mended[LANES];
     v_store(maxima, max);
     char *args[] = {(char *)f.a.x + r * f.a.outer, (char *)mended};
@@ -85,7 +85,7 @@ static NOINLINE void reduce_lanes(reduction f, enum way way) {
                 t[k / LANES] = tally_tiles(&a, r + k, smaller(rows - k, LANES), tile, FLOOR, how);
         }
         for (; r < first + rows; r += LANES)
-            finish_rows(f, p_partition(t + (r - first) / LANES, how.rough), r, smaller(first + rows - r, LANES));
+            finish_rows(f, partition_of(t + (r - first) / LANES, how.rough), r, smaller(first + rows - r, LANES));
     }
 }
 
@@ -101,7 +101,7 @@ INLINE void run_reduction(reduction f) {
             intptr_t rows = smaller(a.rows - r, at_once);
             tally t = one_strip ? tally_rows(&a, r, rows, NULL, FLOOR, how)
                                 : tally_along(a.x + r * a.outer, a.core, a.n, FLOOR, how);
-            finish_rows(f, p_partition(&t, how.rough), r, rows);
+            finish_rows(f, partition_of(&t, how.rough), r, rows);
         }
     } else {
         reduce_lanes(f, way);
@@ -138,9 +138,9 @@ INLINE void narrow_reduce(reduce_kernel *k, char **args, const intptr_t *dims, c
                 for (intptr_t i = 0; i < n; i++)
                     tile[i * LANES + lane] =
                         *(const float *)(args[0] + (r + smaller(lane, count - 1)) * steps[0] + i * steps[2]);
-            t = p_tally((vectors){tile, LANES, n, 0, 0}, FLOOR, (summation){0});
+            t = tally_start((vectors){tile, LANES, n, 0, 0}, FLOOR, (summation){0});
         }
-        v_store(y, k(p_partition(&t, 0)));
+        v_store(y, k(partition_of(&t, 0)));
         for (intptr_t lane = 0; lane < count; lane++) *(float *)(args[1] + (r + lane) * steps[1]) = (float)y[lane];
     }
     status_restore(status);
@@ -155,7 +155,7 @@ typedef struct {
     intptr_t max_step, rest_step;
 } parts;
 
-INLINE void put_parts(void *context, partition p, norm *z, intptr_t r, intptr_t rows) {
+INLINE void put_parts(void *context, partition p, divisor *z, intptr_t r, intptr_t rows) {
     (void)z;
     parts *to = context;
     real y[LANES];
@@ -197,7 +197,7 @@ INLINE void reduce_some_segments(reduce_kernel *k, segments s, intptr_t i, intpt
         const char *x = s.x + first * s.step;
         if (n > LANE_BLOCK) {
             tally t = tally_along(x, s.step, n, FLOOR, how);
-            real of_long = first_lane(k(p_partition(&t, how.rough)));
+            real of_long = first_lane(k(partition_of(&t, how.rough)));
             memcpy(s.out + (i + lane) * s.out_step, &of_long, sizeof(real));
             continue;
         }
@@ -205,8 +205,8 @@ INLINE void reduce_some_segments(reduce_kernel *k, segments s, intptr_t i, intpt
             for (intptr_t j = 0; j < GROUP; j++) v_store(tile + (height + j) * LANES, v_set(-REAL_INFINITY));
         for (intptr_t j = 0; j < n; j++) memcpy(tile + j * LANES + lane, x + j * s.step, sizeof(real));
     }
-    tally t = p_tally((vectors){tile, LANES, height, 0, 0}, FLOOR, how);
-    v_store(y, k(p_partition(&t, how.rough)));
+    tally t = tally_start((vectors){tile, LANES, height, 0, 0}, FLOOR, how);
+    v_store(y, k(partition_of(&t, how.rough)));
     for (intptr_t lane = 0; lane < count; lane++) {
         intptr_t n = index_at(s.last, s.last_step, i + lane) - index_at(s.first, s.first_step, i + lane);
         if (n <= LANE_BLOCK) memcpy(s.out + (i + lane) * s.out_step, y + lane, sizeof(real));
@@ -233,7 +233,7 @@ INLINE void loop_reduce_segments(reduce_kernel *k, char **args, const intptr_t *
 
 /* What normalises rows: from a row's sum, and then from its elements or, of_terms, from their terms. */
 typedef struct {
-    norm_kernel *norm_of;
+    divisor_kernel *divisor_of;
     normalize_kernel *kernel;
     int of_terms;
     hooks hooks;
@@ -247,16 +247,16 @@ static int has_others(const matrix *a, intptr_t r, real max) {
         intptr_t n = smaller(a->n - i, STAGE);
         gather(x, a->x + r * a->outer + i * a->core, a->core, n);
         for (intptr_t j = 0; j < n; j += LANES)
-            if (m_any(m_and(v_lt(none, v_load(x + j)), v_ne(v_load(x + j), v_set(max))))) return 1;
+            if (mask_any(mask_and(v_lt(none, v_load(x + j)), v_ne(v_load(x + j), v_set(max))))) return 1;
     }
     return 0;
 }
 
 /* log Z is the maximum itself where all other terms underflow. Then log_softmax of the maximum is -0, a negative number
    that underflows, too; but log(1) = +0 where there are no other terms at all. */
-static NOINLINE void sign_zeros(norm *z, vec max, const matrix *a, intptr_t r, intptr_t rows) {
-    mask vanish = m_and(m_and(v_eq(z->value.hi, max), v_eq(z->value.lo, v_set(0))), is_finite(max));
-    if (!m_any(vanish)) return;
+static NOINLINE void sign_zeros(divisor *z, vec max, const matrix *a, intptr_t r, intptr_t rows) {
+    mask vanish = mask_and(mask_and(v_eq(z->value.hi, max), v_eq(z->value.lo, v_set(0))), is_finite(max));
+    if (!mask_any(vanish)) return;
     real maxima[LANES], low[LANES], vanished[LANES];
     v_store(maxima, max), v_store(low, z->value.lo), v_store(vanished, v_select(vanish, v_set(1), v_set(0)));
     for (intptr_t k = 0; k < LANES; k++) { /* lanes without a row are those of the last one */
@@ -266,11 +266,11 @@ static NOINLINE void sign_zeros(norm *z, vec max, const matrix *a, intptr_t r, i
     z->value.lo = v_load(low);
 }
 
-/* The norms of rows r .. r+rows. */
-INLINE norm norm_of_rows(normalization f, tally t, const matrix *a, intptr_t r, intptr_t rows) {
-    norm z = f.norm_of(t);
+/* The divisors of rows r .. r+rows. */
+INLINE divisor divisor_of_rows(normalization f, tally t, const matrix *a, intptr_t r, intptr_t rows) {
+    divisor z = f.divisor_of(t);
     if (!f.of_terms) sign_zeros(&z, t.max, a, r, rows);
-    if (f.hooks.partitioned) f.hooks.partitioned(f.hooks.context, p_partition(&t, 0), &z, r, rows);
+    if (f.hooks.partitioned) f.hooks.partitioned(f.hooks.context, partition_of(&t, 0), &z, r, rows);
     return z;
 }
 
@@ -281,22 +281,22 @@ INLINE void after_rows(normalization f, intptr_t r, intptr_t rows) {
 }
 
 /* Elements whose terms have not been kept. */
-INLINE vec normalized(normalization f, vec x, norm z, window w, int far) {
-    return f.kernel(f.of_terms ? p_term(x, w, far) : x, z);
+INLINE vec normalized(normalization f, vec x, divisor z, window w, int far) {
+    return f.kernel(f.of_terms ? term_of(x, w, far) : x, z);
 }
 
 /* n vectors at x, x_step elements apart, to y. */
-INLINE void normalize_vectors(normalization f, norm z, const real *x, intptr_t x_step, real *y, intptr_t y_step,
+INLINE void normalize_vectors(normalization f, divisor z, const real *x, intptr_t x_step, real *y, intptr_t y_step,
                               intptr_t n) {
-    window w = p_window(z.max, floor_of(f));
-    if (f.of_terms && p_is_far(w))
+    window w = make_window(z.max, floor_of(f));
+    if (f.of_terms && window_is_far(w))
         for (intptr_t i = 0; i < n; i++) v_store(y + i * y_step, normalized(f, v_load(x + i * x_step), z, w, 1));
     else
         for (intptr_t i = 0; i < n; i++) v_store(y + i * y_step, normalized(f, v_load(x + i * x_step), z, w, 0));
 }
 
 /* A row of any strides, by way of blocks. */
-INLINE void normalize_along(normalization f, norm z, const char *x, intptr_t step, char *out, intptr_t out_step,
+INLINE void normalize_along(normalization f, divisor z, const char *x, intptr_t step, char *out, intptr_t out_step,
                             intptr_t n) {
     real block[GROUP * LANES];
     for (intptr_t i = 0; i < n; i += GROUP * LANES) {
@@ -307,9 +307,9 @@ INLINE void normalize_along(normalization f, norm z, const char *x, intptr_t ste
     }
 }
 
-/* Lane k of a norm, in every lane. */
-INLINE norm norm_of_lane(norm z, intptr_t k) {
-    norm one;
+/* Lane k of a divisor, in every lane. */
+INLINE divisor divisor_of_lane(divisor z, intptr_t k) {
+    divisor one;
     vec *from = (vec *)&z, *to = (vec *)&one;
     for (size_t i = 0; i < sizeof z / sizeof *from; i++) {
         real lanes[LANES];
@@ -326,9 +326,9 @@ INLINE void normalize_strips(normalization f, matrix a, matrix out) {
     intptr_t at_once = strips_at_once(a.n), whole = whole_vectors(a.n), part = a.n - whole;
     for (intptr_t r = 0; r < a.rows; r += at_once) {
         intptr_t rows = smaller(a.rows - r, at_once);
-        norm z = norm_of_rows(f, tally_rows(&a, r, rows, &out, floor_of(f), how), &a, r, rows);
+        divisor z = divisor_of_rows(f, tally_rows(&a, r, rows, &out, floor_of(f), how), &a, r, rows);
         for (intptr_t k = 0; k < rows; k++) {
-            norm of_row = norm_of_lane(z, k);
+            divisor of_row = divisor_of_lane(z, k);
             real *y = (real *)((char *)out.x + (r + k) * out.outer);
             const real *x = f.of_terms ? y : (const real *)(a.x + (r + k) * a.outer);
             for (intptr_t i = 0; i < whole; i += LANES) v_store(y + i, f.kernel(v_load(x + i), of_row));
@@ -338,10 +338,10 @@ INLINE void normalize_strips(normalization f, matrix a, matrix out) {
     }
 }
 
-/* The sum of LANES neighbouring rows, then their norm in its place. */
+/* The sum of LANES neighbouring rows, then their divisor in its place. */
 typedef union {
     tally sum;
-    norm norm;
+    divisor divisor;
 } column_state;
 
 _Static_assert(sizeof(column_state) == sizeof(tally), "an array of tallies is one of states");
@@ -354,7 +354,7 @@ INLINE void normalize_columns(normalization f, const column_state *state, matrix
         intptr_t n = smaller(a.n - k, LANE_BLOCK);
         for (intptr_t v = 0; v < panel; v++) {
             prefetch_block((vectors){x + v * LANES, a.core / WIDTH, n, 0, 0});
-            normalize_vectors(f, state[v].norm, x + v * LANES, a.core / WIDTH, y + v * LANES, out.core / WIDTH, n);
+            normalize_vectors(f, state[v].divisor, x + v * LANES, a.core / WIDTH, y + v * LANES, out.core / WIDTH, n);
         }
     }
 }
@@ -362,7 +362,7 @@ INLINE void normalize_columns(normalization f, const column_state *state, matrix
 INLINE void normalize_tiles(normalization f, matrix a, matrix out, intptr_t r, intptr_t rows) {
     real tile[LANE_BLOCK * LANES];
     summation how = {.keeps = f.of_terms && a.n <= LANE_BLOCK};
-    norm z = norm_of_rows(f, tally_tiles(&a, r, rows, tile, floor_of(f), how), &a, r, rows);
+    divisor z = divisor_of_rows(f, tally_tiles(&a, r, rows, tile, floor_of(f), how), &a, r, rows);
     if (a.n <= LANE_BLOCK) {
         for (intptr_t i = 0; i < a.n; i++) v_store(tile + i * LANES, f.kernel(v_load(tile + i * LANES), z));
         store_tile(tile, &out, r, rows, 0, a.n);
@@ -384,7 +384,8 @@ INLINE intptr_t normalize_panels(normalization f, matrix a, matrix out) {
         column_state state[NORMALIZED_PANEL];
         intptr_t panel = smaller((a.rows - r) / LANES, f.hooks.partitioned ? HOOKED_PANEL : NORMALIZED_PANEL);
         tally_columns(&state->sum, &a, r, panel, floor_of(f), (summation){0});
-        for (intptr_t v = 0; v < panel; v++) state[v].norm = norm_of_rows(f, state[v].sum, &a, r + v * LANES, LANES);
+        for (intptr_t v = 0; v < panel; v++)
+            state[v].divisor = divisor_of_rows(f, state[v].sum, &a, r + v * LANES, LANES);
         normalize_columns(f, state, a, out, r, panel);
         for (intptr_t v = 0; v < panel; v++) after_rows(f, r + v * LANES, LANES);
         r += panel * LANES;
@@ -401,7 +402,7 @@ INLINE void normalize_rows(normalization f, matrix a, matrix out, intptr_t r) {
     }
     for (; along && r < a.rows; r++) {
         const char *x = a.x + r * a.outer;
-        norm z = norm_of_rows(f, tally_along(x, a.core, a.n, floor_of(f), (summation){0}), &a, r, 1);
+        divisor z = divisor_of_rows(f, tally_along(x, a.core, a.n, floor_of(f), (summation){0}), &a, r, 1);
         normalize_along(f, z, x, a.core, (char *)out.x + r * out.outer, out.core, a.n);
         after_rows(f, r, 1);
     }
@@ -430,7 +431,7 @@ typedef struct {
     intptr_t step;
 } logarithms;
 
-INLINE void put_logarithms(void *context, partition p, norm *z, intptr_t r, intptr_t rows) {
+INLINE void put_logarithms(void *context, partition p, divisor *z, intptr_t r, intptr_t rows) {
     (void)z;
     logarithms *log = context;
     real y[LANES];
@@ -441,7 +442,7 @@ INLINE void put_logarithms(void *context, partition p, norm *z, intptr_t r, intp
 INLINE void loop_reduce_normalize(char **args, const intptr_t *dims, const intptr_t *steps) {
     logarithms log = {args[2], steps[2]};
     matrix a = {args[0], dims[0], dims[1], steps[0], steps[3]};
-    normalization f = {n_softmax, k_softmax, 1, {put_logarithms, 0, &log}};
+    normalization f = {divisor_softmax, k_softmax, 1, {put_logarithms, 0, &log}};
     normalize_matrix(f, a, (matrix){args[1], dims[0], dims[1], steps[1], steps[4]});
 }
 

@@ -47,7 +47,7 @@ INLINE scan scan_start(real first) { return (scan){first, first, {0, 0}}; }
    lift is LIFT, or 0 where a - b >= -SCAN_RANGE. */
 INLINE void scan_exp(dw_block *y, const real *a, const real *b, intptr_t n, int lift) {
     for (intptr_t j = 0; j < n; j += LANES) {
-        dw d = dw_two_sum(p_finite(v_load(a + j)), v_neg(p_finite(v_load(b + j))));
+        dw d = dw_two_sum(made_finite(v_load(a + j)), v_neg(made_finite(v_load(b + j))));
         mask none = v_le(d.hi, v_set(SCAN_FLOOR));
         vec low = v_select(none, v_set(0), d.lo);
         scaled e = m_exp_dw(v_max(v_set(SCAN_FLOOR), d.hi), low, v_set(ROUNDER + (real)lift));
@@ -110,8 +110,8 @@ INLINE scan scan_block(scan s, const real *x, real *y, intptr_t n) {
     dw_block terms, weights, factors, sums;
     const real *low = x;
     real old_base = s.base;
-    int ascends =
-        first_lane(largest_lane(p_max(v_set(-REAL_INFINITY), (vectors){x, LANES, filled_up(n) / LANES, 0, 0}))) > s.max;
+    int ascends = first_lane(largest_lane(
+                      max_of_vectors(v_set(-REAL_INFINITY), (vectors){x, LANES, filled_up(n) / LANES, 0, 0}))) > s.max;
     if (ascends) {
         s = scan_maxima(s, x, smaller_ones, max, base, former_base, n);
         low = smaller_ones;
@@ -152,7 +152,7 @@ INLINE scan scan_along(scan s, gather_function *get, scatter_function *put, cons
 static real logsumexp_along(const char *x, intptr_t step, intptr_t n) {
     summation how = {.rough = 1};
     tally t = tally_along(x, step, n, FLOOR, how);
-    return first_lane(k_logsumexp(p_partition(&t, how.rough)));
+    return first_lane(k_logsumexp(partition_of(&t, how.rough)));
 }
 
 /* reduce, reduceat: a call whose result is its first operand, in place, takes in a whole row; the result so far is one
@@ -187,8 +187,8 @@ INLINE void loop_map2_logaddexp(kernel2 *k, char **args, const intptr_t *dims, c
         } else {
             summation how = {.rough = 1};
             tally t = tally_along(args[1], steps[1], dims[0], FLOOR, how);
-            p_tally_more(&t, (vectors){so_far, 0, 1, 0, 0}, FLOOR, how);
-            y = first_lane(k_logsumexp(p_partition(&t, how.rough)));
+            tally_more(&t, (vectors){so_far, 0, 1, 0, 0}, FLOOR, how);
+            y = first_lane(k_logsumexp(partition_of(&t, how.rough)));
         }
         memcpy(args[2], &y, sizeof y);
     }
@@ -211,8 +211,8 @@ INLINE void half_map2_logaddexp(kernel2 *k, char **args, const intptr_t *dims, c
     } else {
         summation how = {.rough = 1};
         tally t = tally_fetched(half_gather, args[1], steps[1], dims[0], FLOOR, how);
-        p_tally_more(&t, (vectors){y, 0, 1, 0, 0}, FLOOR, how);
-        v_store(y, k_logsumexp(p_partition(&t, how.rough)));
+        tally_more(&t, (vectors){y, 0, 1, 0, 0}, FLOOR, how);
+        v_store(y, k_logsumexp(partition_of(&t, how.rough)));
         half_scatter(args[2], 0, y, 1);
     }
     status_restore(status);

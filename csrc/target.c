@@ -29,8 +29,8 @@
 #else
 #define LOOP_reduce_weighted(name) (void)args, (void)dims, (void)steps /* floats run at width 64 */
 #endif
-#define LOOP_normalize(name) loop_normalize((normalization){n_##name, k_##name, 0, {0}}, args, dims, steps)
-#define LOOP_normalize_terms(name) loop_normalize((normalization){n_##name, k_##name, 1, {0}}, args, dims, steps)
+#define LOOP_normalize(name) loop_normalize((normalization){divisor_##name, k_##name, 0, {0}}, args, dims, steps)
+#define LOOP_normalize_terms(name) loop_normalize((normalization){divisor_##name, k_##name, 1, {0}}, args, dims, steps)
 #define LOOP_reduce_normalize(name) loop_reduce_normalize(args, dims, steps)
 #define LOOP_reduce_partition(name) loop_reduce_partition(args, dims, steps)
 #define LOOP_element_loss(name) loop_##name##_loss(args, dims, steps, data)

@@ -73,12 +73,12 @@ static void load_weighted(weighted_block *block, const weighted_row *row, intptr
     for (intptr_t j = 0; j < count; j += LANES) {
         vec xs = v_load(x + j), bs = v_load(b + j), size = v_abs(bs);
         mask counts = v_ne(size, zero);
-        mask usual = m_and(m_and(v_le(v_set(REAL_MIN), size), v_lt(size, infinity)), v_lt(xs, infinity));
-        if (m_any(v_ne(v_select(usual, zero, size), zero))) {
+        mask usual = mask_and(mask_and(v_le(v_set(REAL_MIN), size), v_lt(size, infinity)), v_lt(xs, infinity));
+        if (mask_any(v_ne(v_select(usual, zero, size), zero))) {
             for (intptr_t k = j; k < j + LANES; k++) split_one(x[k], b[k], block, k, found);
             continue;
         }
-        counts = m_and(counts, v_lt(v_set(-REAL_INFINITY), xs));
+        counts = mask_and(counts, v_lt(v_set(-REAL_INFINITY), xs));
         ivec field = i_and(v_bits(size), i_set(EXPONENT_FIELD));
         vec p =
             v_sub(v_real(i_or(i_shr(field, MANTISSA_BITS), v_bits(v_set(ROUNDER)))), v_set(ROUNDER + EXPONENT_BIAS));
@@ -109,7 +109,8 @@ static largest_term find_largest(const weighted_row *row, infinities *found) {
         for (intptr_t j = 0; j < count; j += LANES) {
             vec x = v_load(block.x + j), p = v_load(block.p + j);
             vec gain = v_fma(v_sub(x, best_x), v_set(log2_e), v_sub(p, best_p));
-            mask larger = m_and(v_ne(v_load(block.m + j), v_set(0)), m_or(v_eq(best_p, none), v_lt(v_set(0), gain)));
+            mask larger =
+                mask_and(v_ne(v_load(block.m + j), v_set(0)), mask_or(v_eq(best_p, none), v_lt(v_set(0), gain)));
             best_x = v_select(larger, x, best_x), best_p = v_select(larger, p, best_p);
         }
     }
@@ -142,7 +143,7 @@ static dw sum_weighted(const weighted_row *row, double base, double unit) {
         for (intptr_t j = 0; j < count; j += LANES) {
             vec x = v_sub(v_load(block.x + j), v_set(base)), m = v_load(block.m + j), zero = v_set(0);
             vec p = v_sub(v_load(block.p + j), v_set(unit));
-            mask counts = m_and(v_lt(v_set(-1100), v_fma(x, v_set(log2_e), p)), v_ne(m, zero));
+            mask counts = mask_and(v_lt(v_set(-1100), v_fma(x, v_set(log2_e), p)), v_ne(m, zero));
             x = v_select(counts, x, zero), p = v_select(counts, p, zero);
             dw e = exp_of_few_bits(x, v_add(p, v_set(TERM_LIFT)));
             dw product = dw_mul(v_select(counts, m, zero), e.hi);

@@ -11,17 +11,17 @@
 /* xlogy(x, y) = x log(y), and 0 where x = 0, unless y is nan. */
 INLINE vec k_xlogy(vec x, vec y) {
     vec product = m_product_lifted(x, m_log(y), m_is_tiny(x));
-    return v_select(m_and(v_eq(x, v_set(0)), v_eq(y, y)), v_set(0), product);
+    return v_select(mask_and(v_eq(x, v_set(0)), v_eq(y, y)), v_set(0), product);
 }
-INLINE mask pole_xlogy(vec x, vec y) { return m_and(v_ne(x, v_set(0)), v_eq(y, v_set(0))); }
+INLINE mask pole_xlogy(vec x, vec y) { return mask_and(v_ne(x, v_set(0)), v_eq(y, v_set(0))); }
 
 /* xlog1py(x, y) = x log(1 + y), likewise. */
 INLINE vec k_xlog1py(vec x, vec y) {
     dw log = m_log1p_any(y);
-    vec product = m_product_lifted(x, log, m_or(m_is_tiny(x), m_is_tiny(log.hi)));
-    return v_select(m_and(v_eq(x, v_set(0)), v_eq(y, y)), v_set(0), product);
+    vec product = m_product_lifted(x, log, mask_or(m_is_tiny(x), m_is_tiny(log.hi)));
+    return v_select(mask_and(v_eq(x, v_set(0)), v_eq(y, y)), v_set(0), product);
 }
-INLINE mask pole_xlog1py(vec x, vec y) { return m_and(v_ne(x, v_set(0)), v_eq(y, v_set(-1))); }
+INLINE mask pole_xlog1py(vec x, vec y) { return mask_and(v_ne(x, v_set(0)), v_eq(y, v_set(-1))); }
 
 /* entr(x) = -x log(x), 0 at 0; concave with the value -inf below 0. */
 INLINE vec k_entr(vec x) {
@@ -36,14 +36,14 @@ INLINE vec k_rel_entr(vec x, vec y) {
     vec zero = v_set(0), infinity = v_set(REAL_INFINITY);
     dw log = m_log_quotient(x, y);
     vec limit = v_select(v_eq(x, infinity), v_select(v_eq(y, infinity), v_set(REAL_NAN), infinity), v_neg(infinity));
-    mask finite = m_and(v_lt(x, infinity), v_lt(y, infinity));
+    mask finite = mask_and(v_lt(x, infinity), v_lt(y, infinity));
     log = (dw){v_select(finite, log.hi, limit), v_select(finite, log.lo, zero)};
     vec value = m_product_lifted(x, log, m_is_tiny(x));
-    mask none = m_and(v_eq(x, zero), v_le(zero, y)), inside = m_and(v_lt(zero, x), v_lt(zero, y));
+    mask none = mask_and(v_eq(x, zero), v_le(zero, y)), inside = mask_and(v_lt(zero, x), v_lt(zero, y));
     value = v_select(inside, value, v_select(none, zero, infinity));
-    return v_select(m_and(v_eq(x, x), v_eq(y, y)), value, v_set(REAL_NAN));
+    return v_select(mask_and(v_eq(x, x), v_eq(y, y)), value, v_set(REAL_NAN));
 }
 /* No infinity is one: those at finite arguments are the convention, or overflow. */
-INLINE mask pole_rel_entr(vec x, vec y) { return m_and(v_lt(x, y), v_lt(y, x)); }
+INLINE mask pole_rel_entr(vec x, vec y) { return mask_and(v_lt(x, y), v_lt(y, x)); }
 
 #endif

@@ -12,7 +12,7 @@
    Error: that of the logarithm, 2^-5 ulp; the sum of its words rounds once. */
 INLINE vec k_logit(vec p) {
     mask upper = v_lt(v_set(REAL(0.5)), p);
-    normal a = m_normal(p);
+    not_subnormal a = m_not_subnormal(p);
     dw rest = dw_fast_two_sum(v_set(1), v_neg(v_max(v_set(UNLIFT), p))); /* less does not show, and may be subnormal */
     vec small = v_select(upper, rest.hi, a.x), large = v_select(upper, p, rest.hi);
     vec large_lo = v_select(upper, v_set(0), rest.lo);
@@ -22,7 +22,7 @@ INLINE vec k_logit(vec p) {
     dw z = dw_div((dw){v_sub(n, large), v_neg(large_lo)}, (dw){d.hi, v_add(d.lo, large_lo)});
     dw log = m_log_atanh(e, z);
     vec y = v_add(log.hi, log.lo);
-    mask inside = m_and(v_lt(v_set(0), p), v_lt(p, v_set(1)));
+    mask inside = mask_and(v_lt(v_set(0), p), v_lt(p, v_set(1)));
     vec limit = v_select(v_eq(p, v_set(0)), v_set(-REAL_INFINITY), v_set(REAL_NAN));
     return v_select(inside, v_select(upper, v_neg(y), y), v_select(v_eq(p, v_set(1)), v_set(REAL_INFINITY), limit));
 }
@@ -51,11 +51,11 @@ INLINE vec k_log1mexp(vec x) {
     dw log = m_log1mexp(v_min(v_set(-near_0), v_max(v_set(far_below_0), x)), v_set(0), m_expm1, m_log1p_assemble);
     vec y = v_add(log.hi, log.lo);
     mask is_near = v_lt(v_set(-near_0), x), is_far = v_lt(x, v_set(far_below_0));
-    if (m_any(is_near)) {
+    if (mask_any(is_near)) {
         dw log_x = m_log(v_neg(x));
         y = v_select(is_near, v_add(log_x.hi, log_x.lo), y);
     }
-    if (m_any(is_far)) y = v_select(is_far, v_neg(m_exp_rounded(v_min(x, v_set(far_below_0)))), y);
+    if (mask_any(is_far)) y = v_select(is_far, v_neg(m_exp_rounded(v_min(x, v_set(far_below_0)))), y);
     return y;
 }
 
@@ -74,7 +74,7 @@ INLINE vec k_logexpm1(vec x) {
     dw log = m_log1p_assemble(v_add(e.n, m_field_value(field)), (dw){w.hi, v_fma(scale, q.lo, w.lo)});
     vec y = v_select(v_lt(x, v_set(-far_below_0)), v_add(log.hi, log.lo), x);
     mask is_near = v_lt(x, v_set(near_0));
-    if (m_any(is_near)) {
+    if (mask_any(is_near)) {
         dw log_x = m_log(x);
         y = v_select(is_near, v_add(log_x.hi, log_x.lo), y);
     }
@@ -91,13 +91,13 @@ INLINE vec k_logsubexp(vec a, vec b) {
     mask is_near = v_lt(v_set(-near_0), d.hi), is_far = v_lt(d.hi, v_set(far_below_0)), less = v_lt(b, a);
     vec usual = v_min(v_set(-near_0), v_max(v_set(far_below_0), d.hi));
     dw log = m_log1mexp(usual, v_select(v_eq(usual, d.hi), d.lo, v_set(0)), m_expm1_precise, m_log_near_1);
-    if (m_any(m_and(less, is_near))) {
+    if (mask_any(mask_and(less, is_near))) {
         dw log_d = m_log(v_neg(d.hi));
         log = (dw){v_select(is_near, log_d.hi, log.hi), v_select(is_near, log_d.lo, log.lo)};
     }
     vec y = dw_add_to(a, log);
-    mask shows = m_and(is_far, v_lt(v_abs(a), v_set(1)));
-    if (m_any(shows)) {
+    mask shows = mask_and(is_far, v_lt(v_abs(a), v_set(1)));
+    if (mask_any(shows)) {
         vec difference = v_neg(v_sub(m_exp_rounded(v_min(d.hi, v_set(far_below_0))), a));
         mask alone = v_eq(b, v_set(-REAL_INFINITY));
         y = v_select(shows, v_select(alone, v_add(a, v_set(0)), difference), y);

@@ -7,13 +7,13 @@
 #include "math/near_zero.h"
 
 /* softplus(x) = log(1 + e^x), and far below 0 e^x. */
-INLINE vec k_softplus(vec x) { return m_or_exp(m_softplus_word(x), x); }
+INLINE vec k_softplus(vec x) { return m_with_exp_tail(m_softplus_word(x), x); }
 
 /* log_sigmoid(x) = -log(1 + e^-x) = -softplus(-x); the negation is exact, and gives -0 where e^-x underflows. */
 INLINE vec k_log_sigmoid(vec x) { return v_neg(k_softplus(v_neg(x))); }
 
 /* sigmoid(x) = 1/(1 + e^-x), and far below 0 e^x. */
-INLINE vec k_sigmoid(vec x) { return m_or_exp(m_sigmoid_word(x), x); }
+INLINE vec k_sigmoid(vec x) { return m_with_exp_tail(m_sigmoid_word(x), x); }
 
 /* silu(x) = x sigmoid(x). Far below 0 it is x e^x, scaled as a whole, as e^x may be subnormal where the product is not;
    at -inf it is -0.
@@ -21,7 +21,7 @@ INLINE vec k_sigmoid(vec x) { return m_or_exp(m_sigmoid_word(x), x); }
 INLINE vec k_silu(vec x) {
     vec y = m_silu_word(x);
     mask far = v_lt(x, v_set(WORD_MIN));
-    if (m_any(far)) y = v_select(far, v_neg(m_minus_x_exp(v_min(x, v_set(WORD_MIN)))), y);
+    if (mask_any(far)) y = v_select(far, v_neg(m_minus_x_exp(v_min(x, v_set(WORD_MIN)))), y);
     return y;
 }
 
@@ -37,7 +37,7 @@ INLINE vec k_logaddexp(vec a, vec b) {
     vec y = v_add(sum.hi, v_add(sum.lo, tail.lo)), distance = v_neg(d.hi);
     vec bound = v_mul(v_set(-NEAR_ZERO), max);
     mask far = v_ne(v_min(v_set(-WORD_MIN), distance), distance); /* or nan */
-    if (m_any(far)) {
+    if (mask_any(far)) {
         vec infinite = v_add(max, v_select(v_eq(d.hi, d.hi), v_set(0), min));
         vec sum_there = m_add_exp(max, d);
         y = v_select(far, v_select(v_lt(distance, v_set(REAL_INFINITY)), sum_there, infinite), y);

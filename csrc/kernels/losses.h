@@ -15,13 +15,15 @@ typedef struct {
     vec wrong, right;
 } sides;
 
-INLINE sides p_sides(vec x, vec positive, vec negative) {
+INLINE sides sides_of(vec x, vec positive, vec negative) {
     mask below = v_lt(x, v_set(0));
     return (sides){v_select(below, positive, negative), v_select(below, negative, positive)};
 }
 
 /* log(1 + e^-m) for m >= 0, rounded, down to the subnormals and 0. */
-INLINE vec p_tail(vec magnitude) { return m_or_exp(m_log1pexp_word(v_neg(magnitude)), v_neg(magnitude)); }
+INLINE vec log1p_exp_minus(vec magnitude) {
+    return m_with_exp_tail(m_log1pexp_word(v_neg(magnitude)), v_neg(magnitude));
+}
 
 /* Of a target z: wrong is 1 - z for x >= 0 and z for x < 0, and right the rest of 1. At x = +-inf with wrong = 0 the
    limit 0 is meant, not inf * 0.
@@ -34,7 +36,7 @@ INLINE vec k_binary_cross_entropy_with_logits(vec x, vec z) {
     vec factor = v_select(v_eq(w, zero), zero, magnitude);
     vec tail = m_log1pexp_word(v_neg(magnitude));
     mask far = v_lt(v_neg(magnitude), v_set(WORD_MIN));
-    if (m_any(far)) {
+    if (mask_any(far)) {
         vec e = m_exp_rounded(v_min(v_neg(magnitude), v_set(WORD_MIN)));
         mask beside_more = v_lt(v_set(REAL(0x1p-60)), w); /* any e as small will do; a subnormal one would be slow */
         tail = v_select(far, v_select(beside_more, v_max(v_set(REAL_MIN), e), e), tail);
@@ -49,13 +51,13 @@ typedef struct {
     vec t, inverse;
 } decay;
 
-INLINE decay p_decay(vec t) { return (decay){t, v_div(v_set(1), v_add(v_set(1), t))}; }
+INLINE decay decay_of(vec t) { return (decay){t, v_div(v_set(1), v_add(v_set(1), t))}; }
 
 /* e^-m for every m >= 0; nan where m is nan, which v_min keeps. */
-INLINE vec p_exp_minus(vec m) {
+INLINE vec exp_minus(vec m) {
     vec y = m_exp_word(v_neg(v_min(v_set(-NORMAL_MIN), m)), m_word_rounder(v_set(0)));
     mask far = v_lt(v_set(-NORMAL_MIN), m);
-    if (m_any(far)) y = v_select(far, m_exp_rounded(v_neg(v_max(v_set(-NORMAL_MIN), m))), y);
+    if (mask_any(far)) y = v_select(far, m_exp_rounded(v_neg(v_max(v_set(-NORMAL_MIN), m))), y);
     return y;
 }
 
@@ -74,31 +76,31 @@ typedef struct {
     vec scale, positive, negative, gamma; /* focal loss: the weights of the two targets and the exponent */
 } settings;
 
-INLINE vec k_bce_gradient(vec x, sides s, decay d, vec scale) {
+INLINE vec binary_gradient(vec x, sides s, decay d, vec scale) {
     vec signed_scale = v_select(v_lt(x, v_set(0)), v_neg(scale), scale);
     return v_mul(v_mul(v_fnma(s.right, d.t, s.wrong), d.inverse), signed_scale);
 }
-INLINE vec k_bce_hessian(sides s, decay d, vec scale) {
+INLINE vec binary_hessian(sides s, decay d, vec scale) {
     return v_mul(v_mul(v_mul(d.t, d.inverse), v_mul(v_add(s.wrong, s.right), d.inverse)), scale);
 }
 
 INLINE element k_binary_cross_entropy(element_input in, settings c) {
-    sides s = p_sides(in.x, in.z, v_sub(v_set(1), in.z));
-    decay d = p_decay(p_exp_minus(v_abs(in.x)));
-    return (element){k_binary_cross_entropy_with_logits(in.x, in.z), k_bce_gradient(in.x, s, d, c.scale),
-                     k_bce_hessian(s, d, c.scale)};
+    sides s = sides_of(in.x, in.z, v_sub(v_set(1), in.z));
+    decay d = decay_of(exp_minus(v_abs(in.x)));
+    return (element){k_binary_cross_entropy_with_logits(in.x, in.z), binary_gradient(in.x, s, d, c.scale),
+                     binary_hessian(s, d, c.scale)};
 }
 
 /* An element that weighs nothing does not count, even where its loss is infinite or nan. */
-INLINE element p_weighing(element e, mask nothing) {
+INLINE element unless_weightless(element e, mask nothing) {
     vec zero = v_set(0);
     return (element){v_select(nothing, zero, e.loss), v_select(nothing, zero, e.gradient),
                      v_select(nothing, zero, e.hessian)};
 }
 
 /* weight times a target's share, which may be 0 where the weight is infinite: then it is 0, too; but nan remains. */
-INLINE vec p_share(vec weight, vec share) {
-    mask none = m_and(v_eq(share, v_set(0)), v_eq(weight, weight));
+INLINE vec share_of(vec weight, vec share) {
+    mask none = mask_and(v_eq(share, v_set(0)), v_eq(weight, weight));
     return v_select(none, v_set(0), v_mul(weight, share));
 }
 
@@ -107,15 +109,15 @@ INLINE element k_binary_cross_entropy_weighted(element_input in, settings c) {
     vec x = in.x, zero = v_set(0), one = v_set(1), magnitude = v_abs(x);
     mask infinite = v_eq(v_abs(in.weight), v_set(REAL_INFINITY));
     vec weight = v_select(infinite, one, in.weight), last = v_select(infinite, in.weight, one);
-    vec positive = p_share(v_mul(weight, in.pos_weight), in.z), scale = v_mul(last, c.scale);
-    sides s = p_sides(x, positive, p_share(weight, v_sub(one, in.z)));
-    decay d = p_decay(p_exp_minus(magnitude));
-    mask agrees = m_or(v_eq(s.wrong, zero), v_eq(magnitude, zero));
+    vec positive = share_of(v_mul(weight, in.pos_weight), in.z), scale = v_mul(last, c.scale);
+    sides s = sides_of(x, positive, share_of(weight, v_sub(one, in.z)));
+    decay d = decay_of(exp_minus(magnitude));
+    mask agrees = mask_or(v_eq(s.wrong, zero), v_eq(magnitude, zero));
     vec factor = v_select(agrees, zero, magnitude), wrong = v_select(agrees, zero, s.wrong);
-    vec loss = v_mul(last, v_fma(factor, wrong, v_mul(v_add(s.wrong, s.right), p_tail(magnitude))));
-    element e = {v_select(v_eq(x, x), loss, x), k_bce_gradient(x, s, d, scale), k_bce_hessian(s, d, scale)};
-    mask both = m_and(v_eq(s.wrong, zero), v_eq(s.right, zero));
-    return p_weighing(e, m_or(v_eq(in.weight, zero), both));
+    vec loss = v_mul(last, v_fma(factor, wrong, v_mul(v_add(s.wrong, s.right), log1p_exp_minus(magnitude))));
+    element e = {v_select(v_eq(x, x), loss, x), binary_gradient(x, s, d, scale), binary_hessian(s, d, scale)};
+    mask both = mask_and(v_eq(s.wrong, zero), v_eq(s.right, zero));
+    return unless_weightless(e, mask_or(v_eq(in.weight, zero), both));
 }
 
 /* GROUP vectors of logits and targets, of which the sum of losses is wanted: that of |x| wrong, and log(1 + q), where
@@ -127,7 +129,7 @@ typedef struct {
 } group_sum;
 
 _Static_assert(GROUP == 8, "products are joined by eights");
-INLINE vec p_join_products(vec q1, vec q2) { return v_fma(q1, q2, v_add(q1, q2)); }
+INLINE vec join_products(vec q1, vec q2) { return v_fma(q1, q2, v_add(q1, q2)); }
 
 INLINE group_sum k_binary_cross_entropy_group(const real *x, const real *z, real *gradient, real *hessian, vec scale) {
     vec linear[GROUP / 2], q[GROUP / 2], rounder = m_word_rounder(v_set(0)), least = v_set(NORMAL_MIN);
@@ -139,18 +141,18 @@ INLINE group_sum k_binary_cross_entropy_group(const real *x, const real *z, real
             intptr_t at = (2 * i + j) * LANES;
             vec logit = v_load(x + at), target = v_load(z + at), magnitude = v_abs(logit);
             vec minus_magnitude = v_real(i_or(v_bits(logit), i_set(SIGN_BIT))); /* one operation, not two */
-            sides s = p_sides(logit, target, v_sub(v_set(1), target));
-            t[j] = gradient ? p_exp_minus(magnitude) : m_exp_rough_word(v_max(least, minus_magnitude), rounder);
+            sides s = sides_of(logit, target, v_sub(v_set(1), target));
+            t[j] = gradient ? exp_minus(magnitude) : m_exp_rough_word(v_max(least, minus_magnitude), rounder);
             linear[i] = j ? v_fma(magnitude, s.wrong, linear[i]) : v_mul(magnitude, s.wrong);
             if (!gradient) continue;
-            decay d = p_decay(t[j]);
-            v_store(gradient + at, k_bce_gradient(logit, s, d, scale));
-            if (hessian) v_store(hessian + at, k_bce_hessian(s, d, scale));
+            decay d = decay_of(t[j]);
+            v_store(gradient + at, binary_gradient(logit, s, d, scale));
+            if (hessian) v_store(hessian + at, binary_hessian(s, d, scale));
         }
-        q[i] = p_join_products(t[0], t[1]);
+        q[i] = join_products(t[0], t[1]);
     }
-    vec first = p_join_products(q[0], q[1]), second = p_join_products(q[2], q[3]);
-    return (group_sum){v_add(v_add(linear[0], linear[1]), v_add(linear[2], linear[3])), p_join_products(first, second)};
+    vec first = join_products(q[0], q[1]), second = join_products(q[2], q[3]);
+    return (group_sum){v_add(v_add(linear[0], linear[1]), v_add(linear[2], linear[3])), join_products(first, second)};
 }
 
 /* ---- focal loss: weight m^gamma b, where b is the binary cross-entropy and m = z sigmoid(-x) + (1 - z) sigmoid(x) the
@@ -159,17 +161,17 @@ INLINE group_sum k_binary_cross_entropy_group(const real *x, const real *z, real
 
 /* log m in two words: -softplus(u) = -max(u, 0) - log1p(e^-|u|) with u = x, -x for the targets 1, 0, where m may be too
    small for a number. Of the first term no digit is lost. */
-INLINE dw p_log_other(vec x, vec z, vec m) {
+INLINE dw log_other(vec x, vec z, vec m) {
     vec zero = v_set(0), one = v_set(1);
-    mask is_one = v_eq(z, one), hard = m_or(is_one, v_eq(z, zero));
-    vec u = v_select(is_one, x, v_neg(x)), minus_tail = v_neg(p_tail(v_abs(x)));
+    mask is_one = v_eq(z, one), hard = mask_or(is_one, v_eq(z, zero));
+    vec u = v_select(is_one, x, v_neg(x)), minus_tail = v_neg(log1p_exp_minus(v_abs(x)));
     dw of_label = dw_two_sum(v_max(v_min(v_neg(u), zero), v_set(-REAL_MAX / 2)), minus_tail);
     dw other = m_log(v_select(hard, one, m));
     return (dw){v_select(hard, of_label.hi, other.hi), v_select(hard, of_label.lo, other.lo)};
 }
 
 /* e^(gamma log m), and 1 for gamma = 0; 0 from EXP_MIN on. */
-INLINE vec p_power(dw log_m, vec gamma) {
+INLINE vec power_of(dw log_m, vec gamma) {
     dw product = dw_mul(gamma, log_m.hi);
     vec low = v_fma(gamma, log_m.lo, product.lo);
     mask none = v_lt(product.hi, v_set(EXP_MIN));
@@ -181,13 +183,13 @@ INLINE vec p_power(dw log_m, vec gamma) {
    m''/m' = sigmoid(-x) - sigmoid(x). The rest is the product rule. */
 INLINE element k_focal(element_input in, settings c) {
     vec x = in.x, z = in.z, zero = v_set(0), one = v_set(1), gamma = c.gamma;
-    mask below = v_lt(x, zero), nan = m_or(v_ne(x, x), v_ne(z, z));
-    decay d = p_decay(p_exp_minus(v_abs(x)));
+    mask below = v_lt(x, zero), nan = mask_or(v_ne(x, x), v_ne(z, z));
+    decay d = decay_of(exp_minus(v_abs(x)));
     vec high = d.inverse, low = v_mul(d.t, d.inverse);
     vec of_one = v_select(below, low, high), of_zero = v_select(below, high, low), rest = v_sub(one, z);
     vec m = v_fma(z, of_zero, v_mul(rest, of_one));
     vec factor =
-        v_mul(v_mul(in.weight, v_fma(c.positive, z, v_mul(c.negative, rest))), p_power(p_log_other(x, z, m), gamma));
+        v_mul(v_mul(in.weight, v_fma(c.positive, z, v_mul(c.negative, rest))), power_of(log_other(x, z, m), gamma));
     vec b = k_binary_cross_entropy_with_logits(x, z), finite_b = v_min(b, v_set(REAL_MAX));
     vec b1 = v_fnma(z, of_zero, v_mul(rest, of_one)), b2 = v_mul(of_one, of_zero);
     vec between = v_div(v_mul(v_sub(rest, z), b2), v_select(v_lt(m, v_set(REAL_MIN)), one, m));
@@ -197,25 +199,26 @@ INLINE element k_focal(element_input in, settings c) {
     vec curve = v_add(v_fma(v_mul(v_add(gamma, gamma), r), b1, b2),
                       v_mul(slope, v_add(v_mul(v_sub(gamma, one), r), v_sub(of_zero, of_one))));
     vec hessian = v_mul(v_mul(factor, curve), c.scale), nothing_or_nan = v_select(nan, v_set(REAL_NAN), zero);
-    element e = p_weighing((element){v_mul(factor, b), gradient, hessian}, v_eq(factor, zero)); /* not 0 times inf */
+    element e =
+        unless_weightless((element){v_mul(factor, b), gradient, hessian}, v_eq(factor, zero)); /* not 0 times inf */
     e = (element){v_add(e.loss, nothing_or_nan), v_add(e.gradient, nothing_or_nan), v_add(e.hessian, nothing_or_nan)};
-    return p_weighing(e, v_eq(in.weight, zero));
+    return unless_weightless(e, v_eq(in.weight, zero));
 }
 
 /* ---- Kullback-Leibler divergence: p (log p - log q), 0 where p is 0 ---- */
 
-INLINE element p_kl_divergence(vec p, dw log_p, vec log_q) {
+INLINE element kl_divergence_of(vec p, dw log_p, vec log_q) {
     dw difference = dw_two_sum(log_p.hi, v_neg(log_q));
     vec infinite = v_sub(log_p.hi, log_q), small = v_add(difference.lo, log_p.lo);
     mask finite = v_lt(v_abs(infinite), v_set(REAL_INFINITY));
-    mask nothing = m_and(v_eq(log_p.hi, v_set(-REAL_INFINITY)), v_eq(log_q, log_q));
+    mask nothing = mask_and(v_eq(log_p.hi, v_set(-REAL_INFINITY)), v_eq(log_q, log_q));
     vec loss = v_select(finite, v_mul(p, v_add(difference.hi, small)), infinite);
     return (element){.loss = v_select(nothing, v_set(0), loss)};
 }
 
 INLINE element k_kl_divergence(element_input in, settings c) {
     (void)c;
-    return p_kl_divergence(in.z, m_log(in.z), in.x);
+    return kl_divergence_of(in.z, m_log(in.z), in.x);
 }
 
 /* Of log p. Above 0, where it is no probability's, p is the square of e^(log p / 2), which does not overflow before. */
@@ -223,8 +226,8 @@ INLINE element k_kl_divergence_of_logs(element_input in, settings c) {
     (void)c;
     vec log_p = in.z, zero = v_set(0), half = v_mul(v_max(log_p, zero), v_set(REAL(0.5)));
     vec root = m_exp_word(v_min(half, v_set(-NORMAL_MIN)), m_word_rounder(zero));
-    vec p = v_select(v_lt(zero, log_p), v_mul(root, root), p_exp_minus(v_max(v_neg(log_p), zero)));
-    return p_kl_divergence(v_select(v_eq(log_p, log_p), p, log_p), (dw){log_p, zero}, in.x);
+    vec p = v_select(v_lt(zero, log_p), v_mul(root, root), exp_minus(v_max(v_neg(log_p), zero)));
+    return kl_divergence_of(v_select(v_eq(log_p, log_p), p, log_p), (dw){log_p, zero}, in.x);
 }
 
 #endif

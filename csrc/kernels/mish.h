@@ -27,7 +27,7 @@ INLINE vec k_mish(vec x) {
     dw fraction = dw_div(n, d);
     vec y = m_product_lifted(x, fraction, m_is_tiny(x));
     mask is_far = v_lt(x, v_set(far_below_0));
-    if (m_any(is_far)) y = v_select(is_far, v_neg(m_minus_x_exp(below_0)), y);
+    if (mask_any(is_far)) y = v_select(is_far, v_neg(m_minus_x_exp(below_0)), y);
     return v_select(v_eq(x, x), y, x);
 }
 

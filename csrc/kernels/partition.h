@@ -17,14 +17,14 @@ typedef struct {
 } partition;
 
 /* The partition of a sum that leaves the maxima out. */
-static partition p_partition(const tally *t, int rough) {
-    dw others = p_in_units_of_max(dw_add(t->settled, t->terms.sum), t->max, rough);
+static partition partition_of(const tally *t, int rough) {
+    dw others = in_units_of_max(dw_add(t->settled, t->terms.sum), t->max, rough);
     dw rest = dw_two_sum(v_sub(t->terms.maxima, v_set(1)), others.hi);
     return (partition){t->max, dw_fast_two_sum(rest.hi, v_add(rest.lo, others.lo))}; /* lo may be many ulps of hi */
 }
 
 /* log Z as a double word, for the functions that subtract it. */
-INLINE dw p_log(partition p) {
+INLINE dw log_partition(partition p) {
     dw log1p_rest = m_log1p(p.rest);
     dw sum = dw_two_sum(p.max, log1p_rest.hi);
     return (dw){sum.hi, v_add(sum.lo, log1p_rest.lo)};
@@ -44,13 +44,13 @@ typedef struct {
     vec max; /* for functions of terms, of whose window it tells */
     dw value;
     vec max_term, of_max; /* softmax's term and result of the maximum */
-} norm;
+} divisor;
 
 /* softmax = term / (sum of terms), the maxima among them: the lifted reciprocal is a double word, the product rounds
    once, and so does the scaling to a subnormal. Of the maximum, whose term is known as a double word, the result is
    rounded correctly: 1 where nothing else is visible. An infinite maximum makes the row nan, as it is inf/inf. */
-INLINE norm n_softmax(tally t) {
-    window w = p_window(t.max, FLOOR);
+INLINE divisor divisor_softmax(tally t) {
+    window w = make_window(t.max, FLOOR);
     dw unit = m_exp_dw(w.top, v_set(0), v_set(ROUNDER)).mantissa;
     vec lift = v_set(REAL(1.0) / TERM_UNLIFT), lifted = v_mul(t.terms.maxima, lift);
     dw maxima = dw_mul(unit.hi, lifted), others = dw_add(t.settled, t.terms.sum);
@@ -61,9 +61,9 @@ INLINE norm n_softmax(tally t) {
     inverse.hi = v_select(finite, inverse.hi, v_set(REAL_NAN));
     dw of_max = dw_mul(unit.hi, inverse.hi);
     vec low = v_fma(unit.hi, inverse.lo, v_fma(unit.lo, inverse.hi, of_max.lo));
-    return (norm){t.max, inverse, p_term(t.max, w, 1), v_add(of_max.hi, low)};
+    return (divisor){t.max, inverse, term_of(t.max, w, 1), v_add(of_max.hi, low)};
 }
-INLINE vec k_softmax(vec term, norm z) {
+INLINE vec k_softmax(vec term, divisor z) {
     vec lifted = v_fma(term, z.value.hi, v_mul(term, z.value.lo));
     if (!FL_FUSED) { /* the product must not be rounded before the sum */
         dw product = dw_mul(term, z.value.hi);
@@ -71,7 +71,7 @@ INLINE vec k_softmax(vec term, norm z) {
     }
     vec least_normal = v_real(i_set(POWER_OF_TWO(TERM_LIFT + 1 - EXPONENT_BIAS)));
     mask small = v_lt(lifted, least_normal), is_max = v_eq(term, z.max_term);
-    if (!m_any(small)) return v_select(is_max, z.of_max, v_mul(lifted, v_set(TERM_UNLIFT)));
+    if (!mask_any(small)) return v_select(is_max, z.of_max, v_mul(lifted, v_set(TERM_UNLIFT)));
     /* Adding the least normal rounds to the spacing of subnormals; the difference of the bit patterns is theirs. */
     ivec subnormal = i_sub(v_bits(v_add(least_normal, lifted)), v_bits(least_normal));
     vec ordinary = v_mul(v_select(small, least_normal, lifted), v_set(TERM_UNLIFT));
@@ -80,15 +80,15 @@ INLINE vec k_softmax(vec term, norm z) {
 
 /* log_softmax = x - log Z = -(hi - x) - lo, each part of log Z subtracted in turn. Where x is the maximum and
    dominates, the first difference is exact, and what remains is -log1p(rest) with all its digits; where that
-   underflows, -lo is -0, and so is the result. Infinite and nan differences remain. The norm's value is hi and -lo. */
-INLINE norm n_log_softmax(tally t) {
-    partition p = p_partition(&t, 0);
-    dw log_z = p_log(p);
+   underflows, -lo is -0, and so is the result. Infinite and nan differences remain. The divisor's value is hi and -lo. */
+INLINE divisor divisor_log_softmax(tally t) {
+    partition p = partition_of(&t, 0);
+    dw log_z = log_partition(p);
     mask finite = v_lt(v_abs(log_z.hi), v_set(REAL_INFINITY));
     vec hi = v_select(v_eq(p.rest.hi, p.rest.hi), log_z.hi, p.rest.hi);
-    return (norm){.value = {hi, v_neg(v_select(finite, log_z.lo, v_set(0)))}};
+    return (divisor){.value = {hi, v_neg(v_select(finite, log_z.lo, v_set(0)))}};
 }
-INLINE vec k_log_softmax(vec x, norm z) { return v_sub(z.value.lo, v_sub(z.value.hi, x)); }
+INLINE vec k_log_softmax(vec x, divisor z) { return v_sub(z.value.lo, v_sub(z.value.hi, x)); }
 
 /* Cross-entropy of a row with the weights a_c of its classes, sum of a_c (log Z - x_c): given gap, the sum of
    a_c (max - x_c), and `weight`, that of the a_c, it is gap + weight log1p(rest), where no term is negative. With a
@@ -98,12 +98,12 @@ INLINE dw k_cross_entropy(dw gap, vec weight, partition p) {
     dw sum = dw_two_sum(gap.hi, tail.hi);
     sum.lo = v_add(v_add(sum.lo, gap.lo), v_fma(weight, log.lo, tail.lo));
     vec infinity = v_set(REAL_INFINITY);
-    mask finite = v_lt(v_abs(sum.hi), infinity), several = m_and(v_eq(p.max, infinity), v_ne(p.rest.hi, v_set(0)));
-    mask no_limit = m_and(m_or(several, v_eq(p.max, v_neg(infinity))), v_lt(gap.hi, infinity));
+    mask finite = v_lt(v_abs(sum.hi), infinity), several = mask_and(v_eq(p.max, infinity), v_ne(p.rest.hi, v_set(0)));
+    mask no_limit = mask_and(mask_or(several, v_eq(p.max, v_neg(infinity))), v_lt(gap.hi, infinity));
     return (dw){v_select(no_limit, v_set(REAL_NAN), sum.hi), v_select(finite, sum.lo, v_set(0))};
 }
 
 /* The sum of the probabilities of all classes but the largest one. */
-INLINE vec p_other_probability(partition p) { return v_div(p.rest.hi, v_add(v_set(1), p.rest.hi)); }
+INLINE vec other_probability(partition p) { return v_div(p.rest.hi, v_add(v_set(1), p.rest.hi)); }
 
 #endif

@@ -76,16 +76,6 @@ INLINE scaled m_exp_dw(vec x, vec x_lo, vec rounder) {
     return (scaled){{m.hi, v_add(m.lo, q.lo)}, a.n, a.exponent};
 }
 
-/* e^x likewise, in eight operations less: only 1 is added exactly, r and e^r - 1 are rounded, each below 1/2.
-   Error: 0.53 ulp for hi + lo, 0.49 where operations are fused. */
-INLINE scaled m_exp(vec x, vec rounder) {
-    vec shifted = v_fma(x, v_set(log2_e), rounder);
-    vec n = v_sub(shifted, rounder);
-    vec r = v_fnma(n, v_set(ln2_lo), v_fnma(n, v_set(ln2_hi), x));
-    vec q = v_fma(v_mul(r, r), POLYNOMIAL(r, exp_tail), r);
-    return (scaled){dw_fast_two_sum(v_set(1), q), n, v_bits(shifted)};
-}
-
 /* e^x 2^n = power (1 + rest), for sums and quotients: x such that the result is normal, with rounder = m_word_rounder(n);
    nan makes rest nan. power + power rest is right to 2^-2 ulp before it is rounded.
 

@@ -34,19 +34,19 @@ INLINE mask m_is_tiny(vec x) { return v_lt(v_real(i_sub(v_bits(v_abs(x)), i_set(
 INLINE vec m_product(vec x, dw l) {
     dw p = dw_mul(x, l.hi);
     vec sum = v_add(p.hi, v_fma(x, l.lo, p.lo));
-    mask ordinary = m_and(v_lt(v_abs(sum), v_set(REAL_INFINITY)), v_ne(sum, v_set(0)));
+    mask ordinary = mask_and(v_lt(v_abs(sum), v_set(REAL_INFINITY)), v_ne(sum, v_set(0)));
     return v_select(ordinary, sum, v_select(v_eq(p.hi, p.hi), p.hi, v_set(REAL_NAN)));
 }
 
 /* The same where a factor, which `tiny` tells, is so small that the product or its low words may be subnormal: it is
    lifted, to below 1, so that nothing overflows, and the product lowered again. */
 INLINE vec m_product_lifted(vec x, dw l, mask tiny) {
-    if (!m_any(tiny)) return m_product(x, l);
+    if (!mask_any(tiny)) return m_product(x, l);
     mask tiny_x = m_is_tiny(x), tiny_l = m_is_tiny(l.hi);
     dw factor = {v_select(tiny_l, m_lift(l.hi), l.hi), v_select(tiny_l, m_lift(l.lo), l.lo)};
     vec y = m_product(v_select(tiny_x, m_lift(x), x), factor);
-    y = v_select(m_and(tiny_x, tiny_l), v_mul(v_set(UNLIFT), y), y);
-    return v_select(m_or(tiny_x, tiny_l), m_lower(y), y);
+    y = v_select(mask_and(tiny_x, tiny_l), v_mul(v_set(UNLIFT), y), y);
+    return v_select(mask_or(tiny_x, tiny_l), m_lower(y), y);
 }
 
 #endif

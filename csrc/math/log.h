@@ -47,18 +47,18 @@ INLINE ivec m_ratio_field(vec n, vec d) {
 /* 2^-LIFT' x with x normal, where LIFT' = lift: LIFT for positive subnormal x, else 0. */
 typedef struct {
     vec x, lift;
-} normal;
+} not_subnormal;
 
-INLINE normal m_normal(vec x) {
+INLINE not_subnormal m_not_subnormal(vec x) {
     mask subnormal = v_lt(x, v_set(REAL_MIN));
-    if (!m_any(subnormal)) return (normal){x, v_set(0)};
-    return (normal){v_select(subnormal, m_lift(x), x), v_select(subnormal, v_set(LIFT), v_set(0))};
+    if (!mask_any(subnormal)) return (not_subnormal){x, v_set(0)};
+    return (not_subnormal){v_select(subnormal, m_lift(x), x), v_select(subnormal, v_set(LIFT), v_set(0))};
 }
 
 /* log's value `log`, normalised, but -inf at 0, nan below, inf at inf, nan at nan. With a high word that is greater
    than both together, a product near the largest number would overflow. */
 INLINE dw m_log_limits(vec x, dw log) {
-    mask positive = v_lt(v_set(0), x), finite = v_lt(x, v_set(REAL_INFINITY)), ordinary = m_and(positive, finite);
+    mask positive = v_lt(v_set(0), x), finite = v_lt(x, v_set(REAL_INFINITY)), ordinary = mask_and(positive, finite);
     vec limit = v_select(v_eq(x, v_set(0)), v_set(-REAL_INFINITY), v_set(REAL_NAN));
     log = dw_fast_two_sum(log.hi, log.lo);
     return (dw){v_select(ordinary, log.hi, v_select(positive, x, limit)), v_select(ordinary, log.lo, v_set(0))};
@@ -66,7 +66,7 @@ INLINE dw m_log_limits(vec x, dw log) {
 
 /* log x for every x. */
 INLINE dw m_log(vec x) {
-    normal a = m_normal(x);
+    not_subnormal a = m_not_subnormal(x);
     ivec field = m_log2_field(a.x, v_set(SQRT_HALF));
     vec m = v_real(i_sub(v_bits(a.x), field));
     vec e = v_sub(m_field_value(field), a.lift);
@@ -76,7 +76,7 @@ INLINE dw m_log(vec x) {
 
 /* log(x/y) for positive finite x and y; y is brought to [1, 2). Normalised, as log is. */
 INLINE dw m_log_quotient(vec x, vec y) {
-    normal a = m_normal(x), b = m_normal(y);
+    not_subnormal a = m_not_subnormal(x), b = m_not_subnormal(y);
     ivec field = m_ratio_field(a.x, b.x), y_field = i_and(v_bits(b.x), i_set(EXPONENT_FIELD));
     ivec to_unit = i_sub(i_set(POWER_OF_TWO(0)), y_field);
     vec n = v_real(i_add(i_sub(v_bits(a.x), field), to_unit)), d = v_real(i_add(v_bits(b.x), to_unit));

@@ -187,9 +187,9 @@ INLINE dw m_log1pexp(vec x, vec x_lo) {
 #endif
 
 /* y, but e^x rounded where x < WORD_MIN, down to the subnormals and 0. */
-INLINE vec m_or_exp(vec y, vec x) {
+INLINE vec m_with_exp_tail(vec y, vec x) {
     mask far = v_lt(x, v_set(WORD_MIN));
-    if (m_any(far)) y = v_select(far, m_exp_rounded(v_min(x, v_set(WORD_MIN))), y);
+    if (mask_any(far)) y = v_select(far, m_exp_rounded(v_min(x, v_set(WORD_MIN))), y);
     return y;
 }
 

@@ -214,10 +214,10 @@ INLINE real w_log_near_zero(real a, real b) {
 
 /* log(e^max + e^min), where the terms cancel, else y. Where min - max is below WORD_MIN, y is max + e^(min-max), and
    e^x has an error of 0.15 ulp: there from max/4 on. A call, so that loops keep their registers to themselves. */
-static __attribute__((noinline, unused)) vec n_logaddexp(vec max, vec min, vec y) {
+static __attribute__((noinline, unused)) vec logaddexp_by_integers(vec max, vec min, vec y) {
     mask far = v_lt(v_sub(min, max), v_set(WORD_MIN));
     vec bound = v_mul(v_select(far, v_set(REAL(-0.25)), v_set(-NEAR_ZERO)), max);
-    mask near_zero = m_and(v_le(v_abs(y), bound), v_lt(v_abs(y), v_neg(max))); /* with the sign of a 0 */
+    mask near_zero = mask_and(v_le(v_abs(y), bound), v_lt(v_abs(y), v_neg(max))); /* with the sign of a 0 */
     real a[LANES], b[LANES], result[LANES], wanted[LANES];
     v_store(a, max);
     v_store(b, min);
@@ -229,7 +229,7 @@ static __attribute__((noinline, unused)) vec n_logaddexp(vec max, vec min, vec y
 }
 
 INLINE vec m_logaddexp_near_zero(vec max, vec min, vec y, vec bound) {
-    return __builtin_expect(m_any(v_lt(v_abs(y), bound)), 0) ? n_logaddexp(max, min, y) : y;
+    return __builtin_expect(mask_any(v_lt(v_abs(y), bound)), 0) ? logaddexp_by_integers(max, min, y) : y;
 }
 
 #endif

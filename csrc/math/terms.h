@@ -8,7 +8,7 @@
 #include "exp.h"
 
 /* Infinities become the largest numbers. */
-INLINE vec p_finite(vec x) { return v_max(v_set(-REAL_MAX), v_min(v_set(REAL_MAX), x)); }
+INLINE vec made_finite(vec x) { return v_max(v_set(-REAL_MAX), v_min(v_set(REAL_MAX), x)); }
 
 /* How elements become terms: 2^TERM_LIFT e^(x - base) 2^-n, where 2^n is next to e^(max - base). Reducing x - max
    instead would round the difference, an error of |x - max|/2 ulp in the term; with base = 0 nothing is rounded before
@@ -31,8 +31,8 @@ typedef struct {
     vec least, rounder;
 } window;
 
-INLINE window p_window(vec max, real floor) {
-    vec finite = p_finite(max);
+INLINE window make_window(vec max, real floor) {
+    vec finite = made_finite(max);
     vec base = v_select(v_lt(v_abs(finite), v_set(DIRECT)), v_set(0), finite);
     vec top = v_sub(finite, base);
     vec n = v_sub(v_fma(top, v_set(log2_e), v_set(ROUNDER)), v_set(ROUNDER));
@@ -40,11 +40,11 @@ INLINE window p_window(vec max, real floor) {
 }
 
 /* Is some base not 0? Where none is, the subtraction is left out. */
-INLINE int p_is_far(window w) { return m_any(v_ne(w.base, v_set(0))); }
+INLINE int window_is_far(window w) { return mask_any(v_ne(w.base, v_set(0))); }
 
-INLINE vec p_argument(vec x, window w, int far) { return v_max(w.least, far ? v_sub(x, w.base) : x); }
+INLINE vec window_argument(vec x, window w, int far) { return v_max(w.least, far ? v_sub(x, w.base) : x); }
 
-INLINE vec p_term(vec x, window w, int far) { return m_exp_word(p_argument(x, w, far), w.rounder); }
+INLINE vec term_of(vec x, window w, int far) { return m_exp_word(window_argument(x, w, far), w.rounder); }
 
 /* The sum of lifted terms as a double word - many equal terms would be rounded the same way each time - and how many
    maxima were left out of it. */
@@ -53,10 +53,10 @@ typedef struct {
     vec maxima;
 } term_sum;
 
-INLINE term_sum p_no_terms(void) { return (term_sum){{v_set(0), v_set(0)}, v_set(0)}; }
+INLINE term_sum no_terms(void) { return (term_sum){{v_set(0), v_set(0)}, v_set(0)}; }
 
 /* How terms are summed. Inner loops are compiled for each of the cases of SPECIALIZED.
-     far, rough    of p_term
+     far, rough    of term_of
      keeps         the terms are stored, too; not the rough ones
      has_max       some may be the maximum, and are left out and counted instead */
 typedef struct {
@@ -79,33 +79,33 @@ typedef struct {
     intptr_t kept_step;
 } vectors;
 
-INLINE vectors p_from(vectors v, intptr_t i) {
+INLINE vectors vectors_from(vectors v, intptr_t i) {
     v.x += i * v.step, v.n -= i;
     if (v.kept) v.kept += i * v.kept_step;
     return v;
 }
 
-INLINE mask p_count_maxima(term_sum *t, vec x, vec max) {
+INLINE mask count_maxima(term_sum *t, vec x, vec max) {
     mask is_max = v_eq(x, max);
     t->maxima = v_add_where(t->maxima, is_max, v_set(1));
     return is_max;
 }
 
-INLINE vec p_load_term(term_sum *t, vectors v, intptr_t i, vec max, window w, summation how) {
-    vec x = v_load(v.x + i * v.step), y = p_term(x, w, how.far);
+INLINE vec load_term(term_sum *t, vectors v, intptr_t i, vec max, window w, summation how) {
+    vec x = v_load(v.x + i * v.step), y = term_of(x, w, how.far);
     if (how.keeps) v_store(v.kept + i * v.kept_step, y);
-    return how.has_max ? v_select(p_count_maxima(t, x, max), v_set(0), y) : y;
+    return how.has_max ? v_select(count_maxima(t, x, max), v_set(0), y) : y;
 }
 
-INLINE exp_parts p_load_parts(term_sum *t, vectors v, intptr_t i, vec max, window w, summation how) {
+INLINE exp_parts load_parts(term_sum *t, vectors v, intptr_t i, vec max, window w, summation how) {
     vec x = v_load(v.x + i * v.step), zero = v_set(0);
-    exp_parts e = m_exp_parts(p_argument(x, w, how.far), w.rounder, 1);
+    exp_parts e = m_exp_parts(window_argument(x, w, how.far), w.rounder, 1);
     if (!how.has_max) return e;
-    mask is_max = p_count_maxima(t, x, max);
+    mask is_max = count_maxima(t, x, max);
     return (exp_parts){v_select(is_max, zero, e.power), v_select(is_max, zero, e.rest)};
 }
 
-INLINE term_sum p_join(term_sum t, vec sum) {
+INLINE term_sum join_terms(term_sum t, vec sum) {
     dw joined = dw_two_sum(t.sum.hi, sum);
     return (term_sum){{joined.hi, v_add(t.sum.lo, joined.lo)}, t.maxima};
 }
@@ -114,31 +114,31 @@ INLINE term_sum p_join(term_sum t, vec sum) {
    which is exact where many are equal, and apart from them power times rest, whose errors are small beside the powers.
    Others are summed up by twos. */
 #define GROUP 8
-INLINE term_sum p_add_one(term_sum t, vectors v, vec max, window w, summation how) {
+INLINE term_sum add_vector(term_sum t, vectors v, vec max, window w, summation how) {
     if (!how.rough) {
-        vec term = p_load_term(&t, v, 0, max, w, how);
-        return p_join(t, term);
+        vec term = load_term(&t, v, 0, max, w, how);
+        return join_terms(t, term);
     }
-    exp_parts e = p_load_parts(&t, v, 0, max, w, how);
-    return p_join(t, v_fma(e.power, e.rest, e.power));
+    exp_parts e = load_parts(&t, v, 0, max, w, how);
+    return join_terms(t, v_fma(e.power, e.rest, e.power));
 }
-INLINE term_sum p_add_group(term_sum t, vectors v, vec max, window w, summation how) {
+INLINE term_sum add_group(term_sum t, vectors v, vec max, window w, summation how) {
     vec sum[GROUP / 2], rests = v_set(0);
 #pragma GCC unroll 4
     for (intptr_t i = 0; i < GROUP; i += 2) {
         if (how.rough) {
-            exp_parts first = p_load_parts(&t, v, i, max, w, how), second = p_load_parts(&t, v, i + 1, max, w, how);
+            exp_parts first = load_parts(&t, v, i, max, w, how), second = load_parts(&t, v, i + 1, max, w, how);
             sum[i / 2] = v_add(first.power, second.power);
             rests = v_fma(first.power, first.rest, v_fma(second.power, second.rest, rests));
         } else {
-            vec first = p_load_term(&t, v, i, max, w, how), second = p_load_term(&t, v, i + 1, max, w, how);
-            t = FL_FUSED ? p_join(t, v_add(first, second)) : p_join(p_join(t, first), second);
+            vec first = load_term(&t, v, i, max, w, how), second = load_term(&t, v, i + 1, max, w, how);
+            t = FL_FUSED ? join_terms(t, v_add(first, second)) : join_terms(join_terms(t, first), second);
         }
     }
     if (!how.rough) return t;
     vec first = v_add(sum[0], sum[1]), second = v_add(sum[2], sum[3]);
-    t = p_join(t, v_add(first, second));
-    if (!EXP_RESTS_ARE_SMALL) return p_join(t, rests);
+    t = join_terms(t, v_add(first, second));
+    if (!EXP_RESTS_ARE_SMALL) return join_terms(t, rests);
     t.sum.lo = v_add(t.sum.lo, rests);
     return t;
 }
@@ -155,15 +155,15 @@ typedef struct {
 
 #define SPAN 2048
 
-INLINE tally p_of_maximum(vec max) { return (tally){max, p_no_terms(), {v_set(0), v_set(0)}}; }
+INLINE tally tally_of_max(vec max) { return (tally){max, no_terms(), {v_set(0), v_set(0)}}; }
 
-INLINE void p_settle(tally *t) {
+INLINE void settle_sum(tally *t) {
     t->settled = dw_add(t->settled, t->terms.sum);
     t->terms.sum = (dw){v_set(0), v_set(0)};
 }
 
 /* The largest of each lane, and of max; nan counts for nothing. Two chains hide half of the latency. */
-INLINE vec p_max(vec max, vectors v) {
+INLINE vec max_of_vectors(vec max, vectors v) {
     vec other = max;
     intptr_t i = 0;
     for (; i < v.n - 1; i += 2) {
@@ -174,26 +174,26 @@ INLINE vec p_max(vec max, vectors v) {
     return v_max(max, other);
 }
 
-INLINE tally p_tally_vectors(tally t, vectors v, window w, summation how) {
+INLINE tally tally_vectors(tally t, vectors v, window w, summation how) {
     /* Of few terms, none is rounded in a sum of two. */
-    for (; how.rough && v.n >= GROUP; v = p_from(v, GROUP)) t.terms = p_add_group(t.terms, v, t.max, w, how);
-    for (; v.n > 0; v = p_from(v, 1)) t.terms = p_add_one(t.terms, v, t.max, w, how);
+    for (; how.rough && v.n >= GROUP; v = vectors_from(v, GROUP)) t.terms = add_group(t.terms, v, t.max, w, how);
+    for (; v.n > 0; v = vectors_from(v, 1)) t.terms = add_vector(t.terms, v, t.max, w, how);
     return t;
 }
 
 /* A sum times a mantissa and two powers of two. */
-INLINE dw p_scaled(dw sum, dw mantissa, vec power, vec other_power) {
+INLINE dw scaled_sum(dw sum, dw mantissa, vec power, vec other_power) {
     vec hi = v_mul(sum.hi, mantissa.hi), lo = v_fma(sum.hi, mantissa.lo, v_mul(sum.lo, mantissa.hi));
     lo = v_add(v_mul_error(sum.hi, mantissa.hi, hi), lo);
     return (dw){v_mul(v_mul(hi, power), other_power), v_mul(v_mul(lo, power), other_power)};
 }
 
 /* The tally when the maxima become `max`: the sum changes its unit, and former maxima become terms. */
-static void p_raise(tally *t, vec max, real floor) {
-    window former_window = p_window(t->max, floor), w = p_window(max, floor);
+static void tally_raise(tally *t, vec max, real floor) {
+    window former_window = make_window(t->max, floor), w = make_window(max, floor);
     dw d = dw_two_sum(former_window.base, v_neg(w.base));
     mask nothing = v_eq(t->max, v_set(-REAL_INFINITY)); /* and -inf is no element of the size of -REAL_MAX */
-    mask gone = m_or(nothing, v_lt(v_sub(p_finite(t->max), p_finite(max)), v_set(FLOOR)));
+    mask gone = mask_or(nothing, v_lt(v_sub(made_finite(t->max), made_finite(max)), v_set(FLOOR)));
     scaled e = m_exp_dw(v_select(gone, v_set(0), d.hi), v_select(gone, v_set(0), d.lo), v_set(ROUNDER));
     /* 2^shift in two steps, none of which is out of range. */
     vec shift = v_select(gone, v_set(0), v_add(v_sub(former_window.n, w.n), e.n));
@@ -202,41 +202,41 @@ static void p_raise(tally *t, vec max, real floor) {
     vec rest = m_power_of_two(v_bits(v_add(v_sub(shift, half), rounder)));
     mask grew = v_lt(t->max, max);
     vec former = v_select(grew, v_select(nothing, v_set(0), t->terms.maxima), v_set(0));
-    former = v_mul(former, p_term(p_finite(t->max), w, 1));
-    term_sum rescaled = {p_scaled(t->terms.sum, e.mantissa, power, rest), v_select(grew, v_set(0), t->terms.maxima)};
-    *t = (tally){max, p_join(rescaled, former), p_scaled(t->settled, e.mantissa, power, rest)};
+    former = v_mul(former, term_of(made_finite(t->max), w, 1));
+    term_sum rescaled = {scaled_sum(t->terms.sum, e.mantissa, power, rest), v_select(grew, v_set(0), t->terms.maxima)};
+    *t = (tally){max, join_terms(rescaled, former), scaled_sum(t->settled, e.mantissa, power, rest)};
 }
 
-static void p_tally_terms(tally *t, const vectors *v, real floor, summation how) {
-    window w = p_window(t->max, floor);
-    how.far = p_is_far(w);
-    *t = SPECIALIZED(p_tally_vectors, how, *t, *v, w);
+static void tally_terms(tally *t, const vectors *v, real floor, summation how) {
+    window w = make_window(t->max, floor);
+    how.far = window_is_far(w);
+    *t = SPECIALIZED(tally_vectors, how, *t, *v, w);
 }
 
 /* The first vectors of rows. */
-INLINE tally p_tally(vectors v, real floor, summation how) {
-    vec max = p_max(v_set(-REAL_INFINITY), v);
-    tally t = p_of_maximum(max);
-    p_tally_terms(&t, &v, floor, how);
+INLINE tally tally_start(vectors v, real floor, summation how) {
+    vec max = max_of_vectors(v_set(-REAL_INFINITY), v);
+    tally t = tally_of_max(max);
+    tally_terms(&t, &v, floor, how);
     return t;
 }
 
 /* More of them. */
-INLINE void p_tally_more(tally *t, vectors v, real floor, summation how) {
-    vec max = p_max(t->max, v);
-    if (m_any(v_lt(t->max, max))) p_raise(t, max, floor);
-    p_tally_terms(t, &v, floor, how);
+INLINE void tally_more(tally *t, vectors v, real floor, summation how) {
+    vec max = max_of_vectors(t->max, v);
+    if (mask_any(v_lt(t->max, max))) tally_raise(t, max, floor);
+    tally_terms(t, &v, floor, how);
 }
 
 /* A lifted sum in units of e^max. A rough unit has the same relative error as the terms. */
-INLINE dw p_in_units_of_max(dw sum, vec max, int rough) {
-    vec top = p_window(max, FLOOR).top, error = rough ? m_rough_error(top) : v_set(0);
+INLINE dw in_units_of_max(dw sum, vec max, int rough) {
+    vec top = make_window(max, FLOOR).top, error = rough ? m_rough_error(top) : v_set(0);
     dw quotient = dw_div(sum, m_exp_dw(top, error, v_set(ROUNDER)).mantissa);
     vec unlift = v_set(TERM_UNLIFT);
     return (dw){v_mul(quotient.hi, unlift), v_mul(quotient.lo, unlift)};
 }
 
 /* Before the first element. */
-INLINE tally p_empty(void) { return p_of_maximum(v_set(-REAL_INFINITY)); }
+INLINE tally tally_empty(void) { return tally_of_max(v_set(-REAL_INFINITY)); }
 
 #endif

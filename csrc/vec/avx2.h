@@ -44,9 +44,9 @@ INLINE mask v_ne(vec a, vec b) { return _mm256_cmp_ps(a, b, _CMP_NEQ_UQ); }
 INLINE mask v_lt(vec a, vec b) { return _mm256_cmp_ps(a, b, _CMP_LT_OQ); }
 INLINE mask v_le(vec a, vec b) { return _mm256_cmp_ps(a, b, _CMP_LE_OQ); }
 INLINE vec v_select(mask m, vec a, vec b) { return _mm256_blendv_ps(b, a, m); }
-INLINE mask m_and(mask a, mask b) { return _mm256_and_ps(a, b); }
-INLINE mask m_or(mask a, mask b) { return _mm256_or_ps(a, b); }
-INLINE int m_any(mask m) { return _mm256_movemask_ps(m) != 0; }
+INLINE mask mask_and(mask a, mask b) { return _mm256_and_ps(a, b); }
+INLINE mask mask_or(mask a, mask b) { return _mm256_or_ps(a, b); }
+INLINE int mask_any(mask m) { return _mm256_movemask_ps(m) != 0; }
 
 INLINE ivec v_bits(vec x) { return _mm256_castps_si256(x); }
 INLINE vec v_real(ivec i) { return _mm256_castsi256_ps(i); }
@@ -143,9 +143,9 @@ INLINE mask v_ne(vec a, vec b) { return _mm256_cmp_pd(a, b, _CMP_NEQ_UQ); }
 INLINE mask v_lt(vec a, vec b) { return _mm256_cmp_pd(a, b, _CMP_LT_OQ); }
 INLINE mask v_le(vec a, vec b) { return _mm256_cmp_pd(a, b, _CMP_LE_OQ); }
 INLINE vec v_select(mask m, vec a, vec b) { return _mm256_blendv_pd(b, a, m); }
-INLINE mask m_and(mask a, mask b) { return _mm256_and_pd(a, b); }
-INLINE mask m_or(mask a, mask b) { return _mm256_or_pd(a, b); }
-INLINE int m_any(mask m) { return _mm256_movemask_pd(m) != 0; }
+INLINE mask mask_and(mask a, mask b) { return _mm256_and_pd(a, b); }
+INLINE mask mask_or(mask a, mask b) { return _mm256_or_pd(a, b); }
+INLINE int mask_any(mask m) { return _mm256_movemask_pd(m) != 0; }
 
 INLINE ivec v_bits(vec x) { return _mm256_castpd_si256(x); }
 INLINE vec v_real(ivec i) { return _mm256_castsi256_pd(i); }

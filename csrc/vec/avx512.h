@@ -223,6 +223,6 @@ INLINE ivec i_and(ivec a, ivec b) { return _mm512_and_si512(a, b); }
 INLINE ivec i_or(ivec a, ivec b) { return _mm512_or_si512(a, b); }
 INLINE vec v_abs(vec x) { return v_real(_mm512_andnot_si512(i_set(SIGN_BIT), v_bits(x))); }
 INLINE vec v_neg(vec x) { return v_real(_mm512_xor_si512(i_set(SIGN_BIT), v_bits(x))); }
-INLINE mask m_and(mask a, mask b) { return a & b; }
-INLINE mask m_or(mask a, mask b) { return a | b; }
-INLINE int m_any(mask m) { return m != 0; }
+INLINE mask mask_and(mask a, mask b) { return a & b; }
+INLINE mask mask_or(mask a, mask b) { return a | b; }
+INLINE int mask_any(mask m) { return m != 0; }

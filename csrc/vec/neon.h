@@ -34,9 +34,9 @@ INLINE mask v_lt(vec a, vec b) { return vcltq_f32(a, b); }
 INLINE mask v_le(vec a, vec b) { return vcleq_f32(a, b); }
 INLINE vec v_select(mask m, vec a, vec b) { return vbslq_f32(m, a, b); }
 INLINE mask v_ne(vec a, vec b) { return vmvnq_u32(v_eq(a, b)); }
-INLINE mask m_and(mask a, mask b) { return vandq_u32(a, b); }
-INLINE mask m_or(mask a, mask b) { return vorrq_u32(a, b); }
-INLINE int m_any(mask m) { return vmaxvq_u32(m) != 0; }
+INLINE mask mask_and(mask a, mask b) { return vandq_u32(a, b); }
+INLINE mask mask_or(mask a, mask b) { return vorrq_u32(a, b); }
+INLINE int mask_any(mask m) { return vmaxvq_u32(m) != 0; }
 
 INLINE ivec v_bits(vec x) { return vreinterpretq_u32_f32(x); }
 INLINE vec v_real(ivec i) { return vreinterpretq_f32_u32(i); }
@@ -95,9 +95,9 @@ INLINE mask v_lt(vec a, vec b) { return vcltq_f64(a, b); }
 INLINE mask v_le(vec a, vec b) { return vcleq_f64(a, b); }
 INLINE vec v_select(mask m, vec a, vec b) { return vbslq_f64(m, a, b); }
 INLINE mask v_ne(vec a, vec b) { return veorq_u64(v_eq(a, b), vdupq_n_u64(~(uint64_t)0)); }
-INLINE mask m_and(mask a, mask b) { return vandq_u64(a, b); }
-INLINE mask m_or(mask a, mask b) { return vorrq_u64(a, b); }
-INLINE int m_any(mask m) { return vmaxvq_u32(vreinterpretq_u32_u64(m)) != 0; }
+INLINE mask mask_and(mask a, mask b) { return vandq_u64(a, b); }
+INLINE mask mask_or(mask a, mask b) { return vorrq_u64(a, b); }
+INLINE int mask_any(mask m) { return vmaxvq_u32(vreinterpretq_u32_u64(m)) != 0; }
 
 INLINE ivec v_bits(vec x) { return vreinterpretq_u64_f64(x); }
 INLINE vec v_real(ivec i) { return vreinterpretq_f64_u64(i); }

@@ -91,9 +91,9 @@ INLINE mask v_lt(vec a, vec b) { return a < b; }
 INLINE mask v_le(vec a, vec b) { return a <= b; }
 INLINE vec v_select(mask m, vec a, vec b) { return m ? a : b; }
 INLINE vec v_add_where(vec x, mask m, vec y) { return m ? x + y : x; }
-INLINE mask m_and(mask a, mask b) { return a & b; }
-INLINE mask m_or(mask a, mask b) { return a | b; }
-INLINE int m_any(mask m) { return m; }
+INLINE mask mask_and(mask a, mask b) { return a & b; }
+INLINE mask mask_or(mask a, mask b) { return a | b; }
+INLINE int mask_any(mask m) { return m; }
 
 INLINE ivec i_set(bits c) { return c; }
 INLINE ivec i_add(ivec a, ivec b) { return a + b; }

@@ -25,7 +25,7 @@
      v_eq  v_ne  v_lt  v_le
      v_select(m, a, b)             m ? a : b
      v_add_where(x, m, y)          m ? x + y : x
-     m_and  m_or  m_any            m_any(m): is any lane true (an int)
+     mask_and  mask_or  mask_any            mask_any(m): is any lane true (an int)
 
    Tables
      v_rows(table, i, row)         row[k] = table[i][k] lane by lane; rows of four, i below their number

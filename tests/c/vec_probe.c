@@ -65,8 +65,8 @@ PROBE_MASK(v_lt, v_lt(a, b))
 PROBE_MASK(v_le, v_le(a, b))
 PROBE(v_select, v_select(v_lt(a, b), b, c))
 PROBE(v_add_where, v_add_where(a, v_lt(b, c), b))
-PROBE_MASK(m_and, m_and(v_lt(a, b), v_le(b, c)))
-PROBE_MASK(m_or, m_or(v_lt(a, b), v_le(b, c)))
+PROBE_MASK(mask_and, mask_and(v_lt(a, b), v_le(b, c)))
+PROBE_MASK(mask_or, mask_or(v_lt(a, b), v_le(b, c)))
 PROBE(v_bits, v_real(v_bits(a)))
 PROBE(v_real, v_real(v_bits(a)))
 PROBE(i_add, v_real(i_add(i, j)))
@@ -184,13 +184,13 @@ static void probe_i_set(PARAMETERS) {
 }
 
 /* One truth for all lanes: a[k] < b[k], while 0 < 0 in all other lanes. */
-static void probe_m_any(PARAMETERS) {
+static void probe_mask_any(PARAMETERS) {
     (void)pc;
     for (int k = 0; k < LANES; k++) {
         uint64_t a[LANES] = {0}, b[LANES] = {0};
         a[k] = pa[k];
         b[k] = pb[k];
-        out[k] = m_any(v_lt(load(a), load(b))) != 0;
+        out[k] = mask_any(v_lt(load(a), load(b))) != 0;
     }
 }
 
@@ -233,7 +233,7 @@ static const vec_operation operations[] = {
     COMPUTES(v_fnma, 3),     COMPUTES(v_mul_error, 2), SELECTS(v_abs, 1),       SELECTS(v_neg, 1),
     SELECTS(v_max, 2),       SELECTS(v_min, 2),        SELECTS(v_eq, 2),        SELECTS(v_ne, 2),
     SELECTS(v_lt, 2),        SELECTS(v_le, 2),         SELECTS(v_select, 3),    COMPUTES(v_add_where, 3),
-    SELECTS(m_and, 3),       SELECTS(m_or, 3),         SELECTS(m_any, 2),       SELECTS(v_bits, 1),
+    SELECTS(mask_and, 3),    SELECTS(mask_or, 3),      SELECTS(mask_any, 2),    SELECTS(v_bits, 1),
     SELECTS(v_real, 1),      SELECTS(i_set, 1),        SELECTS(i_add, 2),       SELECTS(i_sub, 2),
     SELECTS(i_and, 2),       SELECTS(i_or, 2),         SELECTS(i_shl, 2),       SELECTS(i_shr, 2),
     SELECTS(v_rows, 2),      SELECTS(v_columns, 2),    SELECTS(v_load_part, 3), SELECTS(v_store_part, 3),
