@@ -4,17 +4,17 @@
 #include "fastlog.h"
 
 #include "kernels/entropy.h"
-#include "kernels/log_differences.h"
+#include "kernels/log_sums.h"
 #include "kernels/logistic.h"
-#include "kernels/losses.h"
 #include "kernels/mish.h"
-#include "kernels/partition.h"
-#include "loops.h"
-#include "losses.h"
-#include "row_losses.h"
-#include "rows.h"
-#include "scan.h"
-#include "weighted.h"
+#include "loops/element_loss.h"
+#include "loops/map.h"
+#include "loops/normalize.h"
+#include "loops/reduce.h"
+#include "loops/row_loss.h"
+#include "loops/scan.h"
+#include "loops/segments.h"
+#include "loops/weighted.h"
 
 /* The kernels of a row, by shape. */
 #define LOOP_map1(name) loop_map1(k_##name, 0, args, dims, steps)
@@ -23,7 +23,7 @@
 #define LOOP_map2_raising(name) loop_map2(k_##name, pole_##name, args, dims, steps)
 #define LOOP_map2_logaddexp(name) loop_map2_logaddexp(k_##name, args, dims, steps)
 #define LOOP_reduce(name) loop_reduce(k_##name, args, dims, steps)
-#define LOOP_reduce_segments(name) loop_reduce_segments(k_##name, args, dims, steps)
+#define LOOP_reduce_segments(name) loop_reduce_segments(k_logsumexp, args, dims, steps)
 #if FL_WIDTH == 64
 #define LOOP_reduce_weighted(name) loop_reduce_weighted(0, args, dims, steps)
 #else

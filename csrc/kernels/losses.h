@@ -5,7 +5,6 @@
 
 #include "math/log.h"
 #include "math/logistic.h"
-#include "math/terms.h" /* GROUP */
 
 /* ---- binary cross-entropy: p softplus(-x) + n softplus(x), p and n being the weights of the targets 1 and 0 ---- */
 
@@ -118,41 +117,6 @@ INLINE element k_binary_cross_entropy_weighted(element_input in, settings c) {
     element e = {v_select(v_eq(x, x), loss, x), binary_gradient(x, s, d, scale), binary_hessian(s, d, scale)};
     mask both = mask_and(v_eq(s.wrong, zero), v_eq(s.right, zero));
     return unless_weightless(e, mask_or(v_eq(in.weight, zero), both));
-}
-
-/* GROUP vectors of logits and targets, of which the sum of losses is wanted: that of |x| wrong, and log(1 + q), where
-   1 + q is the product of all 1 + t. One logarithm serves many elements. Where no gradient needs it, t is e^NORMAL_MIN
-   at least: sums that are not tiny do not show that. An infinite logit on its right side makes linear nan.
-   Error: q is multiplied up by twos, q1 + q2 + q1 q2, so that each t passes through few roundings. */
-typedef struct {
-    vec linear, q;
-} group_sum;
-
-_Static_assert(GROUP == 8, "products are joined by eights");
-INLINE vec join_products(vec q1, vec q2) { return v_fma(q1, q2, v_add(q1, q2)); }
-
-INLINE group_sum k_binary_cross_entropy_group(const real *x, const real *z, real *gradient, real *hessian, vec scale) {
-    vec linear[GROUP / 2], q[GROUP / 2], rounder = m_word_rounder(v_set(0)), least = v_set(NORMAL_MIN);
-#pragma GCC unroll 4
-    for (intptr_t i = 0; i < GROUP / 2; i++) {
-        vec t[2];
-#pragma GCC unroll 2
-        for (intptr_t j = 0; j < 2; j++) {
-            intptr_t at = (2 * i + j) * LANES;
-            vec logit = v_load(x + at), target = v_load(z + at), magnitude = v_abs(logit);
-            vec minus_magnitude = v_real(i_or(v_bits(logit), i_set(SIGN_BIT))); /* one operation, not two */
-            sides s = sides_of(logit, target, v_sub(v_set(1), target));
-            t[j] = gradient ? exp_minus(magnitude) : m_exp_rough_word(v_max(least, minus_magnitude), rounder);
-            linear[i] = j ? v_fma(magnitude, s.wrong, linear[i]) : v_mul(magnitude, s.wrong);
-            if (!gradient) continue;
-            decay d = decay_of(t[j]);
-            v_store(gradient + at, binary_gradient(logit, s, d, scale));
-            if (hessian) v_store(hessian + at, binary_hessian(s, d, scale));
-        }
-        q[i] = join_products(t[0], t[1]);
-    }
-    vec first = join_products(q[0], q[1]), second = join_products(q[2], q[3]);
-    return (group_sum){v_add(v_add(linear[0], linear[1]), v_add(linear[2], linear[3])), join_products(first, second)};
 }
 
 /* ---- focal loss: weight m^gamma b, where b is the binary cross-entropy and m = z sigmoid(-x) + (1 - z) sigmoid(x) the

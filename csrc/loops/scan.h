@@ -18,7 +18,8 @@
 #ifndef FASTLOG_SCAN_H
 #define FASTLOG_SCAN_H
 
-#include "rows.h"
+#include "loops/map.h"
+#include "sums/rows.h"
 
 #define SCAN_BLOCK 128 /* elements at a time: a dozen arrays of them stay in the innermost cache */
 
@@ -205,15 +206,15 @@ INLINE void half_map2_logaddexp(kernel2 *k, char **args, const intptr_t *dims, c
     }
     fl_status status = status_save();
     real y[LANES];
-    half_gather(y, args[0], 0, LANES);
+    narrow_gather(y, args[0], 0, LANES);
     if (accumulates) {
-        scan_along(scan_start(y[0]), half_gather, half_scatter, args[1], steps[1], args[2], steps[2], dims[0]);
+        scan_along(scan_start(y[0]), narrow_gather, narrow_scatter, args[1], steps[1], args[2], steps[2], dims[0]);
     } else {
         summation how = {.rough = 1};
-        tally t = tally_fetched(half_gather, args[1], steps[1], dims[0], FLOOR, how);
+        tally t = tally_fetched(narrow_gather, args[1], steps[1], dims[0], FLOOR, how);
         tally_more(&t, (vectors){y, 0, 1, 0, 0}, FLOOR, how);
         v_store(y, k_logsumexp(partition_of(&t, how.rough)));
-        half_scatter(args[2], 0, y, 1);
+        narrow_scatter(args[2], 0, y, 1);
     }
     status_restore(status);
 }

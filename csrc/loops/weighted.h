@@ -12,7 +12,8 @@
 #define FASTLOG_WEIGHTED_H
 
 #include "math/log.h"
-#include "rows.h"
+#include "memory/status.h"
+#include "sums/partition.h"
 
 #if FL_WIDTH == 64
 
@@ -63,7 +64,7 @@ static void split_one(double x, double b, weighted_block *block, intptr_t j, inf
 static void load_weighted(weighted_block *block, const weighted_row *row, intptr_t i, intptr_t count,
                           infinities *found) {
     double x[STAGE], b[STAGE];
-    gather_function *get = row->narrow ? float_gather : gather;
+    gather_function *get = row->narrow ? narrow_gather : gather;
     get(x, row->x + i * row->x_step, row->x_step, count);
     get(b, row->b + i * row->b_step, row->b_step, count);
     const char *include = row->include + i * row->include_step;

@@ -5,11 +5,19 @@
    max + log1p(rest) is right near 0, and so is log_softmax of the dominant element. The empty sum is max = -inf, rest =
    -1. With max = +-inf, rest is a number or nan all the same: a nan anywhere in the row makes rest nan. */
 
-#ifndef FASTLOG_KERNELS_PARTITION_H
-#define FASTLOG_KERNELS_PARTITION_H
+#ifndef FASTLOG_PARTITION_H
+#define FASTLOG_PARTITION_H
 
 #include "math/log1p.h"
-#include "math/terms.h"
+#include "sums/tally.h"
+
+/* A lifted sum in units of e^max. A rough unit has the same relative error as the terms. */
+INLINE dw in_units_of_max(dw sum, vec max, int rough) {
+    vec top = make_window(max, FLOOR).top, error = rough ? m_rough_error(top) : v_set(0);
+    dw quotient = dw_div(sum, m_exp_dw(top, error, v_set(ROUNDER)).mantissa);
+    vec unlift = v_set(TERM_UNLIFT);
+    return (dw){v_mul(quotient.hi, unlift), v_mul(quotient.lo, unlift)};
+}
 
 typedef struct {
     vec max;
@@ -35,9 +43,6 @@ INLINE vec k_logsumexp(partition p) {
     vec y = dw_add_to(p.max, m_log1p(p.rest));
     return v_select(v_eq(p.rest.hi, p.rest.hi), y, p.rest.hi);
 }
-
-/* The same, of the parts of a row. */
-INLINE vec k_logsumexp_segments(partition p) { return k_logsumexp(p); }
 
 /* What a whole row is normalised by. */
 typedef struct {

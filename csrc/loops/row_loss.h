@@ -8,7 +8,10 @@
 #ifndef FASTLOG_ROW_LOSSES_H
 #define FASTLOG_ROW_LOSSES_H
 
-#include "losses.h"
+#include "kernels/losses.h"
+#include "loops/normalize.h"
+#include "memory/targets.h"
+#include "sums/totals.h"
 
 /* What is known of LANES rows between their sums and their gradients. */
 typedef struct {

@@ -1,50 +1,10 @@
-/* Sums of exponentials: windows that elements are seen through, terms, and running sums of them, a row per lane. */
+/* Running sums of terms, one row per lane. */
 
-#ifndef FASTLOG_TERMS_H
-#define FASTLOG_TERMS_H
+#ifndef FASTLOG_TALLY_H
+#define FASTLOG_TALLY_H
 
-#include <stddef.h>
-
-#include "exp.h"
-
-/* Infinities become the largest numbers. */
-INLINE vec made_finite(vec x) { return v_max(v_set(-REAL_MAX), v_min(v_set(REAL_MAX), x)); }
-
-/* How elements become terms: 2^TERM_LIFT e^(x - base) 2^-n, where 2^n is next to e^(max - base). Reducing x - max
-   instead would round the difference, an error of |x - max|/2 ulp in the term; with base = 0 nothing is rounded before
-   exp's own exact reduction. From DIRECT on, base is the maximum: then every x whose term is not negligible is within a
-   factor of two of it, and x - base is exact. max is made finite first, so that -inf - (-inf) does not arise.
-
-   Lifted, no term is subnormal, and x is not taken to be below `least`. At FLOOR below the maximum terms are so small
-   that 2^30 of them still round to 0; at NO_TERM, already one does. */
-#if FL_WIDTH == 32
-#define TERM_LIFT 90 /* 2^36 of the largest terms do not overflow */
-#define TERM_UNLIFT 0x1p-90f
-#else
-#define TERM_LIFT 400
-#define TERM_UNLIFT 0x1p-400
-#endif
-#define NO_TERM (EXP_MIN - REAL(3.0))
-
-typedef struct {
-    vec base, top, n; /* top = max - base */
-    vec least, rounder;
-} window;
-
-INLINE window make_window(vec max, real floor) {
-    vec finite = made_finite(max);
-    vec base = v_select(v_lt(v_abs(finite), v_set(DIRECT)), v_set(0), finite);
-    vec top = v_sub(finite, base);
-    vec n = v_sub(v_fma(top, v_set(log2_e), v_set(ROUNDER)), v_set(ROUNDER));
-    return (window){base, top, n, v_add(top, v_set(floor)), m_word_rounder(v_sub(v_set(TERM_LIFT), n))};
-}
-
-/* Is some base not 0? Where none is, the subtraction is left out. */
-INLINE int window_is_far(window w) { return mask_any(v_ne(w.base, v_set(0))); }
-
-INLINE vec window_argument(vec x, window w, int far) { return v_max(w.least, far ? v_sub(x, w.base) : x); }
-
-INLINE vec term_of(vec x, window w, int far) { return m_exp_word(window_argument(x, w, far), w.rounder); }
+#include "sums/lanes.h"
+#include "sums/window.h"
 
 /* The sum of lifted terms as a double word - many equal terms would be rounded the same way each time - and how many
    maxima were left out of it. */
@@ -174,6 +134,9 @@ INLINE vec max_of_vectors(vec max, vectors v) {
     return v_max(max, other);
 }
 
+/* Before the first element. */
+INLINE tally tally_empty(void) { return tally_of_max(v_set(-REAL_INFINITY)); }
+
 INLINE tally tally_vectors(tally t, vectors v, window w, summation how) {
     /* Of few terms, none is rounded in a sum of two. */
     for (; how.rough && v.n >= GROUP; v = vectors_from(v, GROUP)) t.terms = add_group(t.terms, v, t.max, w, how);
@@ -228,15 +191,41 @@ INLINE void tally_more(tally *t, vectors v, real floor, summation how) {
     tally_terms(t, &v, floor, how);
 }
 
-/* A lifted sum in units of e^max. A rough unit has the same relative error as the terms. */
-INLINE dw in_units_of_max(dw sum, vec max, int rough) {
-    vec top = make_window(max, FLOOR).top, error = rough ? m_rough_error(top) : v_set(0);
-    dw quotient = dw_div(sum, m_exp_dw(top, error, v_set(ROUNDER)).mantissa);
-    vec unlift = v_set(TERM_UNLIFT);
-    return (dw){v_mul(quotient.hi, unlift), v_mul(quotient.lo, unlift)};
+/* Counts of maxima stay exact: all but one of many become terms. */
+#define MANY_MAXIMA REAL(0x1p20)
+INLINE void count_as_terms(tally *t, real floor) {
+    mask many = v_lt(v_set(MANY_MAXIMA), t->terms.maxima);
+    if (!mask_any(many)) return;
+    vec others = v_select(many, v_sub(t->terms.maxima, v_set(1)), v_set(0));
+    t->terms = join_terms(t->terms, v_mul(others, term_of(made_finite(t->max), make_window(t->max, floor), 1)));
+    t->terms.maxima = v_select(many, v_set(1), t->terms.maxima);
 }
 
-/* Before the first element. */
-INLINE tally tally_empty(void) { return tally_of_max(v_set(-REAL_INFINITY)); }
+/* What has to be done now and then for sums of any length to be right. */
+INLINE void tally_settle(tally *t, real floor) {
+    settle_sum(t);
+    count_as_terms(t, floor);
+}
+
+/* Adds b to a. */
+static void tally_join(tally *a, tally *b, real floor) {
+    vec max = v_max(a->max, b->max);
+    tally_raise(a, max, floor);
+    tally_raise(b, max, floor);
+    settle_sum(b);
+    a->terms.maxima = v_add(a->terms.maxima, b->terms.maxima);
+    tally_settle(a, floor);
+    a->settled = dw_add(a->settled, b->settled);
+}
+
+/* The sum of the first `count` lanes, in every lane. */
+static void tally_lanes(tally *t, intptr_t count, real floor) {
+    tally_raise(t, largest_lane(t->max), floor);
+    vec zero = v_set(0);
+    mask unused = unused_lanes(count);
+    dw used = {v_select(unused, zero, t->terms.sum.hi), v_select(unused, zero, t->terms.sum.lo)};
+    t->terms.sum = dw_sum_of_lanes(used);
+    t->terms.maxima = sum_of_lanes(v_select(unused, zero, t->terms.maxima));
+}
 
 #endif

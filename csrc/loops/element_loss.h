@@ -1,112 +1,14 @@
 /* Losses of elements: their sums, gradients and the diagonals of their Hessians, from one pass. fastlog.h says what the
    arguments are. Targets and sums are those of row_losses.h, too. */
 
-#ifndef FASTLOG_LOSSES_H
-#define FASTLOG_LOSSES_H
+#ifndef FASTLOG_ELEMENT_LOSS_H
+#define FASTLOG_ELEMENT_LOSS_H
 
 #include "kernels/losses.h"
-#include "rows.h"
-
-/* ---- targets of any type ---- */
-
-#define FETCH_AS(code, type, convert) \
-    case code: \
-        for (intptr_t i = 0; i < n; i++) { \
-            type value; \
-            memcpy(&value, p + i * step, sizeof value); \
-            to[i] = convert; \
-        } \
-        break;
-#define FETCH_INTEGERS(convert) \
-    FETCH_AS('?', uint8_t, value != 0) \
-    FETCH_AS('b', int8_t, convert) \
-    FETCH_AS('B', uint8_t, convert) \
-    FETCH_AS('h', short, convert) \
-    FETCH_AS('H', unsigned short, convert) \
-    FETCH_AS('i', int, convert) \
-    FETCH_AS('I', unsigned, convert) \
-    FETCH_AS('l', long, convert) \
-    FETCH_AS('L', unsigned long, convert) \
-    FETCH_AS('q', long long, convert) \
-    FETCH_AS('Q', unsigned long long, convert)
-
-/* What no int64 holds becomes the largest one, not a negative number. */
-static void fetch_labels(int64_t *to, const char *p, intptr_t step, intptr_t n, char type) {
-    switch (type) { FETCH_INTEGERS((int64_t)value) }
-    if (type != 'L' && type != 'Q') return;
-    for (intptr_t i = 0; i < n; i++) to[i] = to[i] < 0 ? INT64_MAX : to[i];
-}
-
-static void fetch_numbers(real *to, const char *p, intptr_t step, intptr_t n, char type) {
-    switch (type) {
-        FETCH_INTEGERS((real)value)
-        FETCH_AS('f', float, (real)value)
-        FETCH_AS('d', double, (real)value)
-    }
-}
-
-#define REAL_TYPE (FL_WIDTH == 32 ? 'f' : 'd')
-
-/* n numbers where they are, or copied to `stage`. */
-static const real *numbers(real *stage, const char *p, intptr_t step, intptr_t n, char type) {
-    if (type == REAL_TYPE && step == WIDTH) return (const real *)p;
-    fetch_numbers(stage, p, step, n, type);
-    return stage;
-}
-
-/* ---- sums ---- */
-
-/* Double words in the lanes. Their low words are not normalised, so they are emptied into `all` now and then; losses so
-   large that they might overflow in the lanes are added to it at once. */
-typedef struct {
-    dw lanes;
-    int pending;
-    total all;
-} loss_sum;
-
-#define HEADROOM REAL(0x1p60)
-#define PENDING 256 /* additions: the low words are right to 2^-32 of the sum, floats' ones too */
-
-static loss_sum no_losses(void) { return (loss_sum){{v_set(0), v_set(0)}, 0, {0, 0}}; }
-
-static void empty_lanes(loss_sum *s) {
-    dw sum = dw_sum_of_lanes(s->lanes);
-    s->all = total_add(s->all, first_lane(sum.hi));
-    s->all.lo += first_lane(sum.lo);
-    s->all = total_settled(s->all);
-    s->lanes = (dw){v_set(0), v_set(0)}, s->pending = 0;
-}
-
-INLINE void add_losses(loss_sum *s, dw y) {
-    if (all_finite(v_mul(y.hi, v_set(HEADROOM)))) {
-        s->lanes = dw_join(s->lanes, y);
-        if (++s->pending == PENDING) empty_lanes(s);
-        return;
-    }
-    if (!all_finite(y.hi)) {
-        s->all.hi += first_lane(sum_of_lanes(y.hi));
-        return;
-    }
-    real lanes[LANES];
-    v_store(lanes, v_add(y.hi, y.lo));
-    for (intptr_t k = 0; k < LANES; k++) s->all = total_add(s->all, lanes[k]);
-}
-
-static void add_total(double sum[2], total t) {
-    total all = total_add((total){sum[0], sum[1]}, t.hi);
-    all.lo += t.lo;
-    all = total_settled(all);
-    sum[0] = all.hi, sum[1] = all.lo;
-}
-
-/* Empties the sum into the result. */
-static void give_total(loss_sum *s, fl_loss *f) {
-    empty_lanes(s);
-    add_total(f->total, s->all);
-    s->all = (total){0, 0};
-}
-
-/* ---- of elements ---- */
+#include "memory/status.h"
+#include "memory/targets.h"
+#include "sums/tally.h"
+#include "sums/totals.h"
 
 #define LOSS_GROUPS 12 /* whose products are multiplied before a logarithm is taken: 2^96 at most */
 #define LOSS_BLOCK (LOSS_GROUPS * GROUP * LANES)
@@ -126,12 +28,40 @@ typedef struct {
     intptr_t n;
 } element_block;
 
-INLINE vec load_some(const real *p, intptr_t n) { return n == LANES ? v_load(p) : v_load_part(p, n, p[0]); }
-INLINE void store_some(real *p, intptr_t n, vec x) {
-    if (n == LANES) v_store(p, x);
-    else v_store_part(p, n, x);
+/* GROUP vectors of logits and targets, of which the sum of losses is wanted: that of |x| wrong, and log(1 + q), where
+   1 + q is the product of all 1 + t. One logarithm serves many elements. Where no gradient needs it, t is e^NORMAL_MIN
+   at least: sums that are not tiny do not show that. An infinite logit on its right side makes linear nan.
+   Error: q is multiplied up by twos, q1 + q2 + q1 q2, so that each t passes through few roundings. */
+typedef struct {
+    vec linear, q;
+} group_sum;
+
+_Static_assert(GROUP == 8, "products are joined by eights");
+INLINE vec join_products(vec q1, vec q2) { return v_fma(q1, q2, v_add(q1, q2)); }
+
+INLINE group_sum k_binary_cross_entropy_group(const real *x, const real *z, real *gradient, real *hessian, vec scale) {
+    vec linear[GROUP / 2], q[GROUP / 2], rounder = m_word_rounder(v_set(0)), least = v_set(NORMAL_MIN);
+#pragma GCC unroll 4
+    for (intptr_t i = 0; i < GROUP / 2; i++) {
+        vec t[2];
+#pragma GCC unroll 2
+        for (intptr_t j = 0; j < 2; j++) {
+            intptr_t at = (2 * i + j) * LANES;
+            vec logit = v_load(x + at), target = v_load(z + at), magnitude = v_abs(logit);
+            vec minus_magnitude = v_real(i_or(v_bits(logit), i_set(SIGN_BIT))); /* one operation, not two */
+            sides s = sides_of(logit, target, v_sub(v_set(1), target));
+            t[j] = gradient ? exp_minus(magnitude) : m_exp_rough_word(v_max(least, minus_magnitude), rounder);
+            linear[i] = j ? v_fma(magnitude, s.wrong, linear[i]) : v_mul(magnitude, s.wrong);
+            if (!gradient) continue;
+            decay d = decay_of(t[j]);
+            v_store(gradient + at, binary_gradient(logit, s, d, scale));
+            if (hessian) v_store(hessian + at, binary_hessian(s, d, scale));
+        }
+        q[i] = join_products(t[0], t[1]);
+    }
+    vec first = join_products(q[0], q[1]), second = join_products(q[2], q[3]);
+    return (group_sum){v_add(v_add(linear[0], linear[1]), v_add(linear[2], linear[3])), join_products(first, second)};
 }
-INLINE vec leading_lanes(vec x, intptr_t n) { return n == LANES ? x : v_select(unused_lanes(n), v_set(0), x); }
 
 INLINE void run_vectors(element_function f, const element_block *b, intptr_t i, intptr_t end, settings c, loss_sum *s) {
     for (; i < end; i += LANES) {
@@ -169,12 +99,6 @@ INLINE void run_groups(element_function f, const element_block *b, settings c, l
     if (all_finite(sum.hi) && !mask_any(v_lt(sum.hi, v_set(TINY)))) add_losses(s, sum);
     else run_vectors(only_sum, b, 0, i, c, s);
     run_vectors(f, b, i, b->n, c, s);
-}
-
-/* Where a contiguous output is written itself, else the stage, from which it is scattered. */
-static real *place(real *stage, char *p, intptr_t step) { return !p ? 0 : step == WIDTH ? (real *)p : stage; }
-static void deliver(char *p, intptr_t step, const real *from, intptr_t n) {
-    if (p && from != (const real *)p) scatter(p, step, from, n);
 }
 
 static void smooth(real *z, intptr_t n, double smoothing) {

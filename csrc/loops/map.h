@@ -1,22 +1,11 @@
-/* Strided NumPy arguments <-> full vectors, elementwise. Rows are in rows.h.
+/* Elementwise functions of one or two arguments. */
 
-   Contiguous arguments are read and written in place, vector by vector. Everything else (tails, strides, broadcast
-   scalars, binary16) passes through staging blocks on the stack, filled up with the last element, so that kernels see
-   only full vectors of real elements and every element meets the same instructions wherever it stands. */
+#ifndef FASTLOG_MAP_H
+#define FASTLOG_MAP_H
 
-#ifndef FASTLOG_LOOPS_H
-#define FASTLOG_LOOPS_H
-
-#include <stddef.h>
-#include <string.h>
-
-#include "fastlog.h"
-#include "status.h"
-#include "vec/vec.h"
-
-#define STAGE 256 /* elements of a staging block: a few KiB of stack, and a multiple of every LANES */
-#define WIDTH ((intptr_t)sizeof(real))
-#define NOINLINE __attribute__((noinline)) /* a function with arrays that its callers' stack frames shall not hold */
+#include "memory/status.h"
+#include "memory/strided.h"
+#include "sums/lanes.h"
 
 typedef vec kernel1(vec);
 typedef vec kernel2(vec, vec);
@@ -38,11 +27,6 @@ typedef struct {
     unsigned *raised;
 } function2;
 
-INLINE mask is_finite(vec x) { return v_lt(v_abs(x), v_set(REAL_INFINITY)); }
-INLINE mask is_infinite(vec x) { return v_eq(v_abs(x), v_set(REAL_INFINITY)); }
-/* Of all numbers and nan, only the finite have the difference 0 with themselves. */
-INLINE int all_finite(vec x) { return !mask_any(v_ne(v_sub(x, x), v_set(0))); }
-
 /* nan from a number is invalid; infinity from a finite number is a pole. */
 INLINE vec apply1(function1 f, vec x) {
     vec y = f.kernel(x);
@@ -62,37 +46,6 @@ INLINE vec apply2(function2 f, vec x1, vec x2) {
     }
     return y;
 }
-
-INLINE intptr_t smaller(intptr_t a, intptr_t b) { return a < b ? a : b; }
-INLINE intptr_t whole_vectors(intptr_t n) { return n - n % LANES; }
-INLINE intptr_t filled_up(intptr_t n) { return whole_vectors(n + LANES - 1); }
-
-/* n elements at p, step bytes apart, into block; then the last one again, up to a full vector. */
-INLINE void gather(real *block, const char *p, intptr_t step, intptr_t n) {
-    if (step == WIDTH) memcpy(block, p, (size_t)(n * WIDTH));
-    else
-        for (intptr_t i = 0; i < n; i++) memcpy(block + i, p + i * step, sizeof(real));
-    for (intptr_t i = n; i % LANES; i++) block[i] = block[n - 1];
-}
-
-INLINE void scatter(char *p, intptr_t step, const real *block, intptr_t n) {
-    if (step == WIDTH) memcpy(p, block, (size_t)(n * WIDTH));
-    else
-        for (intptr_t i = 0; i < n; i++) memcpy(p + i * step, block + i, sizeof(real));
-}
-
-/* Does writing out[i] change an in[j] that is still to be read? Not where both run in step through the same elements.
-   NumPy copies operands that overlap otherwise, but not in reduce and accumulate, which feed each result back. */
-static inline int feeds_back(const char *in, intptr_t in_step, const char *out, intptr_t out_step, intptr_t n) {
-    if (n < 2 || (in == out && in_step == out_step && out_step != 0)) return 0;
-    intptr_t in_span = in_step * (n - 1), out_span = out_step * (n - 1);
-    const char *in_first = in_span < 0 ? in + in_span : in, *in_last = in_span < 0 ? in : in + in_span;
-    const char *out_first = out_span < 0 ? out + out_span : out, *out_last = out_span < 0 ? out : out + out_span;
-    return in_first <= out_last && out_first <= in_last;
-}
-
-typedef void gather_function(real *, const char *, intptr_t, intptr_t);
-typedef void scatter_function(char *, intptr_t, const real *, intptr_t);
 
 /* The elements from i on, by staging blocks. */
 INLINE void staged_map1(function1 f, gather_function *get, scatter_function *put, char **args, intptr_t i, intptr_t n,
@@ -161,28 +114,11 @@ INLINE void loop_map2(kernel2 *k, pole2 *pole, char **args, const intptr_t *dims
 }
 
 #if FL_WIDTH == 32
-/* binary16 in, binary16 out; in between the vector is float. */
-INLINE void half_gather(real *block, const char *p, intptr_t step, intptr_t n) {
-    for (; n > 0; block += STAGE, p += STAGE * step, n -= STAGE) {
-        uint16_t h[STAGE];
-        intptr_t count = smaller(n, STAGE);
-        for (intptr_t i = 0; i < count; i++) memcpy(h + i, p + i * step, sizeof *h);
-        for (intptr_t i = count; i % LANES; i++) h[i] = h[count - 1];
-        for (intptr_t i = 0; i < count; i += LANES) v_store(block + i, v_load_half(h + i));
-    }
-}
-
-INLINE void half_scatter(char *p, intptr_t step, const real *block, intptr_t n) {
-    uint16_t h[STAGE];
-    for (intptr_t i = 0; i < n; i += LANES) v_store_half(h + i, v_load(block + i));
-    for (intptr_t i = 0; i < n; i++) memcpy(p + i * step, h + i, sizeof *h);
-}
-
 INLINE void half_map1(kernel1 *k, int raises, char **args, const intptr_t *dims, const intptr_t *steps) {
     fl_status status = status_save();
     unsigned raised = 0;
     function1 f = {k, raises, &raised};
-    staged_map1(f, half_gather, half_scatter, args, 0, dims[0], steps, map1_chunk(args, dims[0], steps));
+    staged_map1(f, narrow_gather, narrow_scatter, args, 0, dims[0], steps, map1_chunk(args, dims[0], steps));
     status_restore(status);
     status_raise(raised);
 }
@@ -191,7 +127,7 @@ INLINE void half_map2(kernel2 *k, pole2 *pole, char **args, const intptr_t *dims
     fl_status status = status_save();
     unsigned raised = 0;
     function2 f = {k, pole, &raised};
-    staged_map2(f, half_gather, half_scatter, args, 0, dims[0], steps, map2_chunk(args, dims[0], steps));
+    staged_map2(f, narrow_gather, narrow_scatter, args, 0, dims[0], steps, map2_chunk(args, dims[0], steps));
     status_restore(status);
     status_raise(raised);
 }

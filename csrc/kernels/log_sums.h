@@ -1,11 +1,34 @@
-/* logit, log1mexp, logexpm1 and logsubexp: logarithms of differences. */
+/* logaddexp, logsubexp, logit, log1mexp and logexpm1: logarithms of sums and differences. */
 
-#ifndef FASTLOG_KERNELS_LOG_DIFFERENCES_H
-#define FASTLOG_KERNELS_LOG_DIFFERENCES_H
+#ifndef FASTLOG_KERNELS_LOG_SUMS_H
+#define FASTLOG_KERNELS_LOG_SUMS_H
 
 #include "math/expm1.h"
 #include "math/log.h"
 #include "math/log1p.h"
+#include "math/logistic.h"
+#include "math/near_zero.h"
+
+/* logaddexp(a, b) = log(e^a + e^b) = max(a, b) + log1p(e^-|a-b|), with the rounding error of a - b kept.
+   Where an argument is infinite the result is the maximum, where one is nan it is nan; the difference tells. The result
+   0 is +0, even of -0 and -inf, as it is log(1).
+   Error: 1/2 ulp from the sum, and the error of log1p, a small part of its ulp, times how much the two terms cancel: in
+   all below 2 ulp; nearer to e^a + e^b = 1, max and log1p are not used. */
+INLINE vec k_logaddexp(vec a, vec b) {
+    vec max = v_max(a, b), min = v_min(b, a); /* both are nan, or one */
+    dw d = dw_two_sum(min, v_neg(max)), tail = m_log1pexp(d.hi, d.lo);
+    dw sum = dw_two_sum(max, tail.hi);
+    vec y = v_add(sum.hi, v_add(sum.lo, tail.lo)), distance = v_neg(d.hi);
+    vec bound = v_mul(v_set(-NEAR_ZERO), max);
+    mask far = v_ne(v_min(v_set(-WORD_MIN), distance), distance); /* or nan */
+    if (mask_any(far)) {
+        vec infinite = v_add(max, v_select(v_eq(d.hi, d.hi), v_set(0), min));
+        vec sum_there = m_add_exp(max, d);
+        y = v_select(far, v_select(v_lt(distance, v_set(REAL_INFINITY)), sum_there, infinite), y);
+        bound = v_select(far, v_neg(max), bound);
+    }
+    return m_logaddexp_near_zero(max, min, y, bound);
+}
 
 /* logit(p) = log(p/(1 - p)) = -logit(1 - p): the quotient of the smaller one of p and 1 - p over the other. 1 - p is
    exact from p = 1/2 up, where it is the smaller one, and below it is taken in two words.

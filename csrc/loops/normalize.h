@@ -1,0 +1,221 @@
+/* (n)->(n) and (n)->(n),() */
+
+#ifndef FASTLOG_NORMALIZE_H
+#define FASTLOG_NORMALIZE_H
+
+#include "loops/reduce.h"
+
+/* What normalises rows: from a row's sum, and then from its elements or, of_terms, from their terms. */
+typedef struct {
+    divisor_kernel *divisor_of;
+    normalize_kernel *kernel;
+    int of_terms;
+    hooks hooks;
+} normalization;
+
+/* Is any element of row r neither its maximum nor -inf? */
+static int has_others(const matrix *a, intptr_t r, real max) {
+    vec none = v_set(-REAL_INFINITY);
+    for (intptr_t i = 0; i < a->n; i += STAGE) {
+        real x[STAGE];
+        intptr_t n = smaller(a->n - i, STAGE);
+        gather(x, a->x + r * a->outer + i * a->core, a->core, n);
+        for (intptr_t j = 0; j < n; j += LANES)
+            if (mask_any(mask_and(v_lt(none, v_load(x + j)), v_ne(v_load(x + j), v_set(max))))) return 1;
+    }
+    return 0;
+}
+
+/* log Z is the maximum itself where all other terms underflow. Then log_softmax of the maximum is -0, a negative number
+   that underflows, too; but log(1) = +0 where there are no other terms at all. */
+static NOINLINE void sign_zeros(divisor *z, vec max, const matrix *a, intptr_t r, intptr_t rows) {
+    mask vanish = mask_and(mask_and(v_eq(z->value.hi, max), v_eq(z->value.lo, v_set(0))), is_finite(max));
+    if (!mask_any(vanish)) return;
+    real maxima[LANES], low[LANES], vanished[LANES];
+    v_store(maxima, max), v_store(low, z->value.lo), v_store(vanished, v_select(vanish, v_set(1), v_set(0)));
+    for (intptr_t k = 0; k < LANES; k++) { /* lanes without a row are those of the last one */
+        if (k >= rows) low[k] = low[rows - 1];
+        else if (vanished[k] && !(a->n > 1 && has_others(a, r + k, maxima[k]))) low[k] = 0;
+    }
+    z->value.lo = v_load(low);
+}
+
+/* The divisors of rows r .. r+rows. */
+INLINE divisor divisor_of_rows(normalization f, tally t, const matrix *a, intptr_t r, intptr_t rows) {
+    divisor z = f.divisor_of(t);
+    if (!f.of_terms) sign_zeros(&z, t.max, a, r, rows);
+    if (f.hooks.partitioned) f.hooks.partitioned(f.hooks.context, partition_of(&t, 0), &z, r, rows);
+    return z;
+}
+
+static inline real floor_of(normalization f) { return f.of_terms && !f.hooks.partitioned ? NO_TERM : FLOOR; }
+
+INLINE void after_rows(normalization f, intptr_t r, intptr_t rows) {
+    if (f.hooks.normalized) f.hooks.normalized(f.hooks.context, r, rows);
+}
+
+/* Elements whose terms have not been kept. */
+INLINE vec normalized(normalization f, vec x, divisor z, window w, int far) {
+    return f.kernel(f.of_terms ? term_of(x, w, far) : x, z);
+}
+
+/* n vectors at x, x_step elements apart, to y. */
+INLINE void normalize_vectors(normalization f, divisor z, const real *x, intptr_t x_step, real *y, intptr_t y_step,
+                              intptr_t n) {
+    window w = make_window(z.max, floor_of(f));
+    if (f.of_terms && window_is_far(w))
+        for (intptr_t i = 0; i < n; i++) v_store(y + i * y_step, normalized(f, v_load(x + i * x_step), z, w, 1));
+    else
+        for (intptr_t i = 0; i < n; i++) v_store(y + i * y_step, normalized(f, v_load(x + i * x_step), z, w, 0));
+}
+
+/* A row of any strides, by way of blocks. */
+INLINE void normalize_along(normalization f, divisor z, const char *x, intptr_t step, char *out, intptr_t out_step,
+                            intptr_t n) {
+    real block[GROUP * LANES];
+    for (intptr_t i = 0; i < n; i += GROUP * LANES) {
+        intptr_t count = smaller(n - i, GROUP * LANES);
+        gather(block, x + i * step, step, count);
+        normalize_vectors(f, z, block, LANES, block, LANES, filled_up(count) / LANES);
+        scatter(out + i * out_step, out_step, block, count);
+    }
+}
+
+/* Lane k of a divisor, in every lane. */
+INLINE divisor divisor_of_lane(divisor z, intptr_t k) {
+    divisor one;
+    vec *from = (vec *)&z, *to = (vec *)&one;
+    for (size_t i = 0; i < sizeof z / sizeof *from; i++) {
+        real lanes[LANES];
+        v_store(lanes, from[i]);
+        to[i] = v_set(lanes[k]);
+    }
+    return one;
+}
+
+/* Rows that are contiguous here and there, and not too long to be read again soon. Their terms are kept where the
+   results will be. */
+INLINE void normalize_strips(normalization f, matrix a, matrix out) {
+    summation how = {.keeps = f.of_terms};
+    intptr_t at_once = strips_at_once(a.n), whole = whole_vectors(a.n), part = a.n - whole;
+    for (intptr_t r = 0; r < a.rows; r += at_once) {
+        intptr_t rows = smaller(a.rows - r, at_once);
+        divisor z = divisor_of_rows(f, tally_rows(&a, r, rows, &out, floor_of(f), how), &a, r, rows);
+        for (intptr_t k = 0; k < rows; k++) {
+            divisor of_row = divisor_of_lane(z, k);
+            real *y = (real *)((char *)out.x + (r + k) * out.outer);
+            const real *x = f.of_terms ? y : (const real *)(a.x + (r + k) * a.outer);
+            for (intptr_t i = 0; i < whole; i += LANES) v_store(y + i, f.kernel(v_load(x + i), of_row));
+            if (part) v_store_part(y + whole, part, f.kernel(v_load_part(x + whole, part, x[whole]), of_row));
+        }
+        after_rows(f, r, rows);
+    }
+}
+
+/* The sum of LANES neighbouring rows, then their divisor in its place. */
+typedef union {
+    tally sum;
+    divisor divisor;
+} column_state;
+
+_Static_assert(sizeof(column_state) == sizeof(tally), "an array of tallies is one of states");
+
+INLINE void normalize_columns(normalization f, const column_state *state, matrix a, matrix out, intptr_t r,
+                              intptr_t panel) {
+    for (intptr_t k = 0; k < a.n; k += LANE_BLOCK) {
+        const real *x = (const real *)(a.x + k * a.core) + r;
+        real *y = (real *)((char *)out.x + k * out.core) + r;
+        intptr_t n = smaller(a.n - k, LANE_BLOCK);
+        for (intptr_t v = 0; v < panel; v++) {
+            prefetch_block((vectors){x + v * LANES, a.core / WIDTH, n, 0, 0});
+            normalize_vectors(f, state[v].divisor, x + v * LANES, a.core / WIDTH, y + v * LANES, out.core / WIDTH, n);
+        }
+    }
+}
+
+INLINE void normalize_tiles(normalization f, matrix a, matrix out, intptr_t r, intptr_t rows) {
+    real tile[LANE_BLOCK * LANES];
+    summation how = {.keeps = f.of_terms && a.n <= LANE_BLOCK};
+    divisor z = divisor_of_rows(f, tally_tiles(&a, r, rows, tile, floor_of(f), how), &a, r, rows);
+    if (a.n <= LANE_BLOCK) {
+        for (intptr_t i = 0; i < a.n; i++) v_store(tile + i * LANES, f.kernel(v_load(tile + i * LANES), z));
+        store_tile(tile, &out, r, rows, 0, a.n);
+        return;
+    }
+    for (intptr_t k = 0; k < a.n; k += LANE_BLOCK) {
+        intptr_t n = smaller(a.n - k, LANE_BLOCK);
+        load_tile(tile, &a, r, rows, k, n);
+        normalize_vectors(f, z, tile, LANES, tile, LANES, n);
+        store_tile(tile, &out, r, rows, k, n);
+    }
+}
+
+/* The rows that are neighbours in memory, as many as fill whole vectors; returns how many these are. */
+INLINE intptr_t normalize_panels(normalization f, matrix a, matrix out) {
+    intptr_t r = 0;
+    if (!a.n || choose_way(a) != COLUMNS || out.outer != WIDTH) return 0;
+    while (r < whole_vectors(a.rows)) {
+        column_state state[NORMALIZED_PANEL];
+        intptr_t panel = smaller((a.rows - r) / LANES, f.hooks.partitioned ? HOOKED_PANEL : NORMALIZED_PANEL);
+        tally_columns(&state->sum, &a, r, panel, floor_of(f), (summation){0});
+        for (intptr_t v = 0; v < panel; v++)
+            state[v].divisor = divisor_of_rows(f, state[v].sum, &a, r + v * LANES, LANES);
+        normalize_columns(f, state, a, out, r, panel);
+        for (intptr_t v = 0; v < panel; v++) after_rows(f, r + v * LANES, LANES);
+        r += panel * LANES;
+    }
+    return r;
+}
+
+/* The rows from r on. */
+INLINE void normalize_rows(normalization f, matrix a, matrix out, intptr_t r) {
+    int along = a.n && choose_way(a) == ALONG;
+    if (along && a.core == WIDTH && out.core == WIDTH && a.n <= LONGEST_STRIP) {
+        normalize_strips(f, a, out);
+        return;
+    }
+    for (; along && r < a.rows; r++) {
+        const char *x = a.x + r * a.outer;
+        divisor z = divisor_of_rows(f, tally_along(x, a.core, a.n, floor_of(f), (summation){0}), &a, r, 1);
+        normalize_along(f, z, x, a.core, (char *)out.x + r * out.outer, out.core, a.n);
+        after_rows(f, r, 1);
+    }
+    for (; r < a.rows; r += LANES) {
+        normalize_tiles(f, a, out, r, smaller(a.rows - r, LANES));
+        after_rows(f, r, smaller(a.rows - r, LANES));
+    }
+}
+
+INLINE void normalize_matrix(normalization f, matrix a, matrix out) {
+    fl_status status = status_save();
+    normalize_rows(f, a, out, normalize_panels(f, a, out));
+    status_restore(status);
+}
+
+INLINE void loop_normalize(normalization f, char **args, const intptr_t *dims, const intptr_t *steps) {
+    matrix a = {args[0], dims[0], dims[1], steps[0], steps[2]};
+    normalize_matrix(f, a, (matrix){args[1], dims[0], dims[1], steps[1], steps[3]});
+}
+
+/* Where the logarithms go. */
+typedef struct {
+    char *out;
+    intptr_t step;
+} logarithms;
+
+INLINE void put_logarithms(void *context, partition p, divisor *z, intptr_t r, intptr_t rows) {
+    (void)z;
+    logarithms *log = context;
+    real y[LANES];
+    v_store(y, k_logsumexp(p));
+    scatter(log->out + r * log->step, log->step, y, rows);
+}
+
+INLINE void loop_reduce_normalize(char **args, const intptr_t *dims, const intptr_t *steps) {
+    logarithms log = {args[2], steps[2]};
+    matrix a = {args[0], dims[0], dims[1], steps[0], steps[3]};
+    normalization f = {divisor_softmax, k_softmax, 1, {put_logarithms, 0, &log}};
+    normalize_matrix(f, a, (matrix){args[1], dims[0], dims[1], steps[1], steps[4]});
+}
+
+#endif

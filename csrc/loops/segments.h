@@ -1,0 +1,66 @@
+/* (n),(s),(s)->(s): segments of a row are rows of different lengths. */
+
+#ifndef FASTLOG_SEGMENTS_H
+#define FASTLOG_SEGMENTS_H
+
+#include "memory/status.h"
+#include "sums/rows.h"
+
+/* The elements first .. last of one row, first < last, for every segment. */
+typedef struct {
+    const char *x, *first, *last;
+    char *out;
+    intptr_t step, first_step, last_step, out_step;
+} segments;
+
+static inline intptr_t index_at(const char *p, intptr_t step, intptr_t i) {
+    int64_t index;
+    memcpy(&index, p + i * step, sizeof index);
+    return (intptr_t)index;
+}
+
+/* Segments i .. i+count <= i+LANES: long ones by themselves, the others by a tile that is filled up with -inf, which
+   adds nothing. The tile's height is a multiple of GROUP, so that a result does not depend on the neighbours. */
+INLINE void reduce_some_segments(reduce_kernel *k, segments s, intptr_t i, intptr_t count) {
+    real tile[LANE_BLOCK * LANES], y[LANES];
+    summation how = {.rough = 1};
+    intptr_t height = 0;
+    for (intptr_t lane = 0; lane < count; lane++) {
+        intptr_t first = index_at(s.first, s.first_step, i + lane);
+        intptr_t n = index_at(s.last, s.last_step, i + lane) - first;
+        const char *x = s.x + first * s.step;
+        if (n > LANE_BLOCK) {
+            tally t = tally_along(x, s.step, n, FLOOR, how);
+            real of_long = first_lane(k(partition_of(&t, how.rough)));
+            memcpy(s.out + (i + lane) * s.out_step, &of_long, sizeof(real));
+            continue;
+        }
+        for (; height < n; height += GROUP)
+            for (intptr_t j = 0; j < GROUP; j++) v_store(tile + (height + j) * LANES, v_set(-REAL_INFINITY));
+        for (intptr_t j = 0; j < n; j++) memcpy(tile + j * LANES + lane, x + j * s.step, sizeof(real));
+    }
+    tally t = tally_start((vectors){tile, LANES, height, 0, 0}, FLOOR, how);
+    v_store(y, k(partition_of(&t, how.rough)));
+    for (intptr_t lane = 0; lane < count; lane++) {
+        intptr_t n = index_at(s.last, s.last_step, i + lane) - index_at(s.first, s.first_step, i + lane);
+        if (n <= LANE_BLOCK) memcpy(s.out + (i + lane) * s.out_step, y + lane, sizeof(real));
+    }
+}
+
+INLINE void loop_reduce_segments(reduce_kernel *k, char **args, const intptr_t *dims, const intptr_t *steps) {
+    fl_status status = status_save();
+    for (intptr_t r = 0; r < dims[0]; r++) {
+        segments s = {args[0] + r * steps[0],
+                      args[1] + r * steps[1],
+                      args[2] + r * steps[2],
+                      args[3] + r * steps[3],
+                      steps[4],
+                      steps[5],
+                      steps[6],
+                      steps[7]};
+        for (intptr_t i = 0; i < dims[2]; i += LANES) reduce_some_segments(k, s, i, smaller(dims[2] - i, LANES));
+    }
+    status_restore(status);
+}
+
+#endif

@@ -1,0 +1,95 @@
+/* Strided arguments <-> full vectors.
+
+   Contiguous arguments are read and written in place, vector by vector. Everything else (tails, strides, broadcast
+   scalars, narrower types) passes through blocks on the stack, filled up with the last element, so that kernels see only
+   full vectors of real elements, and every element meets the same instructions wherever it stands. */
+
+#ifndef FASTLOG_STRIDED_H
+#define FASTLOG_STRIDED_H
+
+#include <stddef.h>
+#include <string.h>
+#include "vec/vec.h"
+
+#define STAGE 256 /* elements of a staging block: a few KiB of stack, and a multiple of every LANES */
+#define WIDTH ((intptr_t)sizeof(real))
+#define NOINLINE __attribute__((noinline)) /* a function with arrays that its callers' stack frames shall not hold */
+
+typedef struct {
+    const char *x;
+    intptr_t rows, n;     /* how many, how long */
+    intptr_t outer, core; /* bytes from row to row, from element to element */
+} matrix;
+
+INLINE intptr_t smaller(intptr_t a, intptr_t b) { return a < b ? a : b; }
+INLINE intptr_t whole_vectors(intptr_t n) { return n - n % LANES; }
+INLINE intptr_t filled_up(intptr_t n) { return whole_vectors(n + LANES - 1); }
+
+/* n elements at p, step bytes apart, into block; then the last one again, up to a full vector. */
+INLINE void gather(real *block, const char *p, intptr_t step, intptr_t n) {
+    if (step == WIDTH) memcpy(block, p, (size_t)(n * WIDTH));
+    else
+        for (intptr_t i = 0; i < n; i++) memcpy(block + i, p + i * step, sizeof(real));
+    for (intptr_t i = n; i % LANES; i++) block[i] = block[n - 1];
+}
+
+INLINE void scatter(char *p, intptr_t step, const real *block, intptr_t n) {
+    if (step == WIDTH) memcpy(p, block, (size_t)(n * WIDTH));
+    else
+        for (intptr_t i = 0; i < n; i++) memcpy(p + i * step, block + i, sizeof(real));
+}
+
+#if FL_WIDTH == 32
+/* The narrower type is binary16: in between, the vector is float. */
+INLINE void narrow_gather(real *block, const char *p, intptr_t step, intptr_t n) {
+    for (; n > 0; block += STAGE, p += STAGE * step, n -= STAGE) {
+        uint16_t h[STAGE];
+        intptr_t count = smaller(n, STAGE);
+        for (intptr_t i = 0; i < count; i++) memcpy(h + i, p + i * step, sizeof *h);
+        for (intptr_t i = count; i % LANES; i++) h[i] = h[count - 1];
+        for (intptr_t i = 0; i < count; i += LANES) v_store(block + i, v_load_half(h + i));
+    }
+}
+
+INLINE void narrow_scatter(char *p, intptr_t step, const real *block, intptr_t n) {
+    uint16_t h[STAGE];
+    for (intptr_t i = 0; i < n; i += LANES) v_store_half(h + i, v_load(block + i));
+    for (intptr_t i = 0; i < n; i++) memcpy(p + i * step, h + i, sizeof *h);
+}
+#else
+/* Of floats, in double. */
+static void narrow_gather(double *block, const char *p, intptr_t step, intptr_t n) {
+    const float *x = (const float *)p;
+    if (step == sizeof *x)
+        for (intptr_t i = 0; i < n; i++) block[i] = x[i];
+    else
+        for (intptr_t i = 0; i < n; i++) block[i] = *(const float *)(p + i * step);
+    for (intptr_t i = n; i % LANES; i++) block[i] = block[n - 1];
+}
+#endif
+
+/* Does writing out[i] change an in[j] that is still to be read? Not where both run in step through the same elements.
+   NumPy copies operands that overlap otherwise, but not in reduce and accumulate, which feed each result back. */
+static inline int feeds_back(const char *in, intptr_t in_step, const char *out, intptr_t out_step, intptr_t n) {
+    if (n < 2 || (in == out && in_step == out_step && out_step != 0)) return 0;
+    intptr_t in_span = in_step * (n - 1), out_span = out_step * (n - 1);
+    const char *in_first = in_span < 0 ? in + in_span : in, *in_last = in_span < 0 ? in : in + in_span;
+    const char *out_first = out_span < 0 ? out + out_span : out, *out_last = out_span < 0 ? out : out + out_span;
+    return in_first <= out_last && out_first <= in_last;
+}
+
+typedef void gather_function(real *, const char *, intptr_t, intptr_t);
+typedef void scatter_function(char *, intptr_t, const real *, intptr_t);
+
+INLINE vec load_some(const real *p, intptr_t n) { return n == LANES ? v_load(p) : v_load_part(p, n, p[0]); }
+INLINE void store_some(real *p, intptr_t n, vec x) {
+    if (n == LANES) v_store(p, x);
+    else v_store_part(p, n, x);
+}
+/* Where a contiguous output is written itself, else the stage, from which it is scattered. */
+static real *place(real *stage, char *p, intptr_t step) { return !p ? 0 : step == WIDTH ? (real *)p : stage; }
+static void deliver(char *p, intptr_t step, const real *from, intptr_t n) {
+    if (p && from != (const real *)p) scatter(p, step, from, n);
+}
+
+#endif

@@ -1,0 +1,75 @@
+/* Sums along the rows of a matrix, as tallies: max, and the terms of all other elements.
+
+   A row is summed in one of three ways:
+     along    lanes run along the row: rows that are contiguous and long, or alone
+     columns  lanes are rows: neighbouring rows are neighbours in memory (axis 0 of a C-ordered array), which are read
+              panel by panel, some rows of the matrix at a time, so that the cache lines are used whole
+     tiles    lanes are rows: short or oddly strided rows are transposed into a block on the stack first
+   The way depends on sizes and strides alone, so the result is the same whenever the layout is. */
+
+#ifndef FASTLOG_ROWS_H
+#define FASTLOG_ROWS_H
+
+#include "sums/partition.h"
+#include "sums/strips.h"
+#include "sums/tiles.h"
+
+#define LONG_ROW (4 * LANES)        /* from here on a row is worth vectors of its own */
+#define GATHERED (8192 / WIDTH)     /* elements that are not neighbours, at a time */
+#define ROWS_AT_ONCE (2048 * LANES) /* elements whose terms stay in cache until they are needed again: 128 KiB */
+
+_Static_assert(SPAN % LANE_BLOCK == 0 && LONGEST_STRIP / LANES <= SPAN, "sums are settled between blocks and strips");
+
+enum way { ALONG, COLUMNS, TILES };
+
+static inline enum way choose_way(matrix a) {
+    if (a.rows < 2 || (a.core == WIDTH && a.n >= LONG_ROW)) return ALONG;
+    if (a.rows * 4 < LANES && a.n >= LONG_ROW) return ALONG; /* too few rows to fill the lanes */
+    return a.outer == WIDTH ? COLUMNS : TILES;
+}
+
+/* A whole row, the same in every lane: a single strip where it can be one, else LANES strips at a time. Elements that
+   are not neighbours, or of another type, are fetched by `get`. */
+static tally tally_fetched(gather_function *get, const char *x, intptr_t step, intptr_t n, real floor, summation how) {
+    real block[GATHERED];
+    int in_place = get == gather && step == WIDTH;
+    intptr_t longest = in_place ? LONGEST_STRIP : GATHERED;
+    intptr_t length = n <= longest ? longest : in_place ? STRIP : GATHERED / LANES;
+    tally all = tally_empty();
+    for (intptr_t i = 0; i < n;) {
+        strip s[LANES] = {{0, 0, 0}};
+        intptr_t count = 0, first = i;
+        for (; count < LANES && i < n; count++, i += length) {
+            s[count] = (strip){(const real *)x + i, 0, smaller(n - i, length)};
+            if (in_place) continue;
+            s[count].x = block + count * length;
+            get(block + count * length, x + i * step, step, s[count].n);
+        }
+        tally t = tally_strips(s, count, floor, how);
+        if (count > 1) tally_lanes(&t, count, floor);
+        if (first == 0) all = t;
+        else tally_join(&all, &t, floor);
+    }
+    return all;
+}
+
+static NOINLINE tally tally_along(const char *x, intptr_t step, intptr_t n, real floor, summation how) {
+    return tally_fetched(gather, x, step, n, floor, how);
+}
+
+/* How many rows are summed at once, as strips. */
+static inline intptr_t strips_at_once(intptr_t n) {
+    return n < ROWS_AT_ONCE ? smaller(LANES, ROWS_AT_ONCE / (n + 1)) : 1;
+}
+
+/* Rows r .. r+count, contiguous, at most LONGEST_STRIP long: one per lane, or a single one in all. */
+static tally tally_rows(const matrix *a, intptr_t r, intptr_t count, const matrix *kept, real floor, summation how) {
+    strip s[LANES] = {{0, 0, 0}};
+    for (intptr_t k = 0; k < count; k++) {
+        s[k] = (strip){(const real *)(a->x + (r + k) * a->outer), 0, a->n};
+        if (how.keeps) s[k].kept = (real *)((char *)kept->x + (r + k) * kept->outer);
+    }
+    return tally_strips(s, count, floor, how);
+}
+
+#endif

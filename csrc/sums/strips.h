@@ -1,0 +1,99 @@
+/* Lanes that run along a row: strips. */
+
+#ifndef FASTLOG_STRIPS_H
+#define FASTLOG_STRIPS_H
+
+#include "sums/tally.h"
+
+/* Elements of a row whose maximum, then sum is taken: no more than 8 KiB, in the innermost cache. */
+#define STRIP (16 * GROUP * LANES)
+#define GROUPS 256               /* of a whole row in one strip, whose maxima are kept meanwhile, */
+#define KEPT_MAXIMA (GROUPS / 2) /* vectors of them: at most 8 KiB, one for two groups of the longest strips */
+#define LONGEST_STRIP (GROUPS * GROUP * LANES)
+#define PREFETCH (2 * STRIP) /* elements ahead: reading memory goes on while terms are computed */
+
+/* A row, or a piece of one; kept: where its terms are stored, if they are. */
+typedef struct {
+    const real *x;
+    real *kept;
+    intptr_t n;
+} strip;
+
+/* How many groups of a strip have their maxima in one vector: 2^shift. */
+INLINE int shift_of(const strip *s) { return s->n > KEPT_MAXIMA * GROUP * LANES; }
+
+/* The maximum of a strip, in every lane; `maxima` gets those of its groups of vectors. */
+static vec strip_max(const strip *s, real *maxima) {
+    vec none = v_set(-REAL_INFINITY), top = none, max = none;
+    intptr_t i = 0, shift = shift_of(s);
+    for (intptr_t g = 0; i + GROUP * LANES <= s->n; i += GROUP * LANES, g++) {
+        max = max_of_vectors(g & shift ? max : none, (vectors){s->x + i, LANES, GROUP, 0, 0});
+        v_store(maxima + (g >> shift) * LANES, max);
+        top = v_max(max, top);
+    }
+    intptr_t whole = whole_vectors(s->n - i);
+    top = max_of_vectors(top, (vectors){s->x + i, LANES, whole / LANES, 0, 0});
+    return largest_lane(v_max(v_load_part(s->x + i + whole, s->n - i - whole, -REAL_INFINITY), top));
+}
+
+/* The terms of a strip. Only groups that the maximum is in are searched for it. */
+INLINE term_sum sum_strip(const strip *s, const real *maxima, vec max, window w, summation how) {
+    summation ordinary = how;
+    ordinary.has_max = 0;
+    term_sum t = no_terms();
+    vectors v = {s->x, LANES, s->n / LANES, s->kept, LANES};
+    int shift = shift_of(s);
+    for (intptr_t g = 0; v.n >= GROUP; v = vectors_from(v, GROUP), g++) {
+        for (intptr_t j = 0; j < GROUP * LANES; j += 64 / WIDTH) __builtin_prefetch(v.x + j + PREFETCH);
+        if (how.far || mask_any(v_eq(v_load(maxima + (g >> shift) * LANES), max))) t = add_group(t, v, max, w, how);
+        else t = add_group(t, v, max, w, ordinary);
+    }
+    for (; v.n > 0; v = vectors_from(v, 1)) t = add_vector(t, v, max, w, how);
+    intptr_t part = s->n % LANES;
+    if (part) {
+        real x[LANES], kept[LANES];
+        v_store(x, v_load_part(s->x + s->n - part, part, -REAL_INFINITY)); /* the padding adds nothing */
+        t = add_vector(t, (vectors){x, LANES, 1, kept, LANES}, max, w, how);
+        if (how.keeps) v_store_part(s->kept + s->n - part, part, v_load(kept));
+    }
+    return t;
+}
+
+static term_sum strip_terms(const strip *s, const real *maxima, vec max, window w, summation how) {
+    return SPECIALIZED(sum_strip, how, s, maxima, max, w);
+}
+
+/* Every lane of the result holds the sum. */
+INLINE tally tally_strip(const strip *s, real *maxima, real floor, summation how) {
+    vec max = strip_max(s, maxima);
+    window w = make_window(max, floor);
+    how.far = window_is_far(w);
+    term_sum t = strip_terms(s, maxima, max, w, how);
+    return (tally){max, {dw_sum_of_lanes(t.sum), sum_of_lanes(t.maxima)}, {v_set(0), v_set(0)}};
+}
+
+/* One strip per lane; unused lanes repeat the first. While the terms of one strip are summed, the maximum of the next
+   is already looked for: it has to pass all lanes, which takes its time. For long strips that does not matter, and the
+   maxima of their groups need all of the room. */
+static tally tally_strips(const strip *s, intptr_t count, real floor, summation how) {
+    real maxima[KEPT_MAXIMA * LANES], max[LANES];
+    if (count == 1) return tally_strip(s, maxima, floor, how);
+    vec hi[LANES], lo[LANES], left_out[LANES];
+    intptr_t ahead = s->n <= KEPT_MAXIMA / 2 * GROUP * LANES, half = ahead * (KEPT_MAXIMA / 2 * LANES);
+    vec next = strip_max(s, maxima);
+    for (intptr_t k = 0; k < LANES; k++) {
+        if (k > 0 && k >= count) {
+            hi[k] = hi[0], lo[k] = lo[0], left_out[k] = left_out[0], max[k] = max[0];
+            continue;
+        }
+        vec of_strip = k == 0 || ahead ? next : strip_max(s + k, maxima);
+        if (ahead && k + 1 < count) next = strip_max(s + k + 1, maxima + (k + 1) % 2 * half);
+        window w = make_window(of_strip, floor);
+        how.far = window_is_far(w);
+        term_sum t = strip_terms(s + k, maxima + k % 2 * half, of_strip, w, how);
+        hi[k] = t.sum.hi, lo[k] = t.sum.lo, left_out[k] = t.maxima, max[k] = first_lane(of_strip);
+    }
+    return (tally){v_load(max), {dw_sum_across(hi, lo), sum_across(left_out)}, {v_set(0), v_set(0)}};
+}
+
+#endif

@@ -1,0 +1,97 @@
+/* One row per lane: tiles and columns. */
+
+#ifndef FASTLOG_TILES_H
+#define FASTLOG_TILES_H
+
+#include "sums/tally.h"
+
+/* elements ahead: reading memory goes on while terms are computed */
+#define LANE_BLOCK 32 /* elements per lane whose maximum, then sum is taken */
+#define PANEL 64      /* vectors side by side: at most 4 KiB of every row of the matrix */
+
+/* Elements k .. k+n of the rows r .. r+rows, one row per lane; missing lanes repeat the last row. Four columns are read
+   at a time, the last four once more where their number is no multiple of four; what three columns read besides are
+   elements of the rows that follow. */
+INLINE void load_tile(real *tile, const matrix *a, intptr_t r, intptr_t rows, intptr_t k, intptr_t n) {
+    const char *p = a->x + r * a->outer + k * a->core;
+    int followed = a->outer == a->n * WIDTH && r + rows + 4 <= a->rows;
+    if (rows == LANES && a->core == WIDTH && a->outer % WIDTH == 0 && (n >= 4 || followed)) {
+        for (intptr_t i = 0; i < n; i += 4) {
+            vec column[4];
+            intptr_t first = n < 4 ? 0 : smaller(i, n - 4);
+            v_columns((const real *)p + first, a->outer / WIDTH, column);
+            for (intptr_t j = 0; j < 4; j++) v_store(tile + (first + j) * LANES, column[j]);
+        }
+        return;
+    }
+    for (intptr_t lane = 0; lane < LANES; lane++)
+        for (intptr_t i = 0; i < n; i++)
+            memcpy(tile + i * LANES + lane, p + smaller(lane, rows - 1) * a->outer + i * a->core, sizeof(real));
+}
+
+static void store_tile(const real *tile, const matrix *out, intptr_t r, intptr_t rows, intptr_t k, intptr_t n) {
+    if (out->core != WIDTH) {
+        for (intptr_t lane = 0; lane < rows; lane++) {
+            char *row = (char *)out->x + (r + lane) * out->outer + k * out->core;
+            for (intptr_t i = 0; i < n; i++) memcpy(row + i * out->core, tile + i * LANES + lane, sizeof(real));
+        }
+        return;
+    }
+    int neighbours = out->outer == n * WIDTH && n <= LANES && 2 * n > LANES; /* the next row mends what is too much */
+    for (intptr_t i = 0; i < n; i += LANES) {
+        vec y[LANES];
+        intptr_t count = smaller(n - i, LANES);
+        for (intptr_t j = 0; j < LANES; j++) y[j] = v_load(tile + (i + smaller(j, count - 1)) * LANES);
+        v_transpose(y);
+        for (intptr_t lane = 0; lane < rows; lane++) {
+            real *row = (real *)((char *)out->x + (r + lane) * out->outer) + k + i;
+            if (count == LANES || (neighbours && (rows - lane) * n >= LANES)) v_store(row, y[lane]);
+            else v_store_part(row, count, y[lane]);
+        }
+    }
+}
+
+/* Rows r .. r+rows <= r+LANES by tiles; the last tile, or its terms, stays in `tile`, which has room for four rows. */
+INLINE tally sum_tiles(const matrix *a, intptr_t r, intptr_t rows, real *tile, real floor, summation how) {
+    if (a->n == 0) return tally_empty();
+    intptr_t n = smaller(a->n, LANE_BLOCK);
+    load_tile(tile, a, r, rows, 0, n);
+    vectors v = {tile, LANES, n, tile, LANES};
+    tally t = tally_of_max(max_of_vectors(v_set(-REAL_INFINITY), v));
+    window w = make_window(t.max, floor);
+    if (window_is_far(w)) tally_terms(&t, &v, floor, how);
+    else t = tally_vectors(t, v, w, how);
+    for (intptr_t k = n; k < a->n; k += n) {
+        n = smaller(a->n - k, LANE_BLOCK);
+        load_tile(tile, a, r, rows, k, n);
+        tally_more(&t, (vectors){tile, LANES, n, 0, 0}, floor, how);
+        if (k % SPAN == 0) tally_settle(&t, floor);
+    }
+    return t;
+}
+
+/* The block of rows that follows will be asked for while this one is computed. */
+INLINE void prefetch_block(vectors v) {
+    for (intptr_t i = 0; i < v.n; i++) __builtin_prefetch(v.x + (LANE_BLOCK + i) * v.step);
+}
+
+static tally tally_tiles(const matrix *a, intptr_t r, intptr_t rows, real *tile, real floor, summation how) {
+    how.far = 0;
+    return SPECIALIZED(sum_tiles, how, a, r, rows, tile, floor);
+}
+
+/* `panel` groups of LANES neighbouring rows from row r on. */
+static void tally_columns(tally *t, const matrix *a, intptr_t r, intptr_t panel, real floor, summation how) {
+    for (intptr_t v = 0; v < panel && a->n == 0; v++) t[v] = tally_empty();
+    for (intptr_t k = 0; k < a->n; k += LANE_BLOCK) {
+        vectors x = {(const real *)(a->x + k * a->core) + r, a->core / WIDTH, smaller(a->n - k, LANE_BLOCK), 0, 0};
+        for (intptr_t v = 0; v < panel; v++, x.x += LANES) {
+            prefetch_block(x);
+            if (k) tally_more(t + v, x, floor, how);
+            else t[v] = tally_start(x, floor, how);
+            if (k && k % SPAN == 0) tally_settle(t + v, floor);
+        }
+    }
+}
+
+#endif

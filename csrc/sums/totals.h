@@ -1,0 +1,59 @@
+/* Sums of losses. */
+
+#ifndef FASTLOG_TOTALS_H
+#define FASTLOG_TOTALS_H
+
+#include "fastlog.h"
+#include "sums/lanes.h"
+
+/* Double words in the lanes. Their low words are not normalised, so they are emptied into `all` now and then; losses so
+   large that they might overflow in the lanes are added to it at once. */
+typedef struct {
+    dw lanes;
+    int pending;
+    total all;
+} loss_sum;
+
+#define HEADROOM REAL(0x1p60)
+#define PENDING 256 /* additions: the low words are right to 2^-32 of the sum, floats' ones too */
+
+static loss_sum no_losses(void) { return (loss_sum){{v_set(0), v_set(0)}, 0, {0, 0}}; }
+
+static void empty_lanes(loss_sum *s) {
+    dw sum = dw_sum_of_lanes(s->lanes);
+    s->all = total_add(s->all, first_lane(sum.hi));
+    s->all.lo += first_lane(sum.lo);
+    s->all = total_settled(s->all);
+    s->lanes = (dw){v_set(0), v_set(0)}, s->pending = 0;
+}
+
+INLINE void add_losses(loss_sum *s, dw y) {
+    if (all_finite(v_mul(y.hi, v_set(HEADROOM)))) {
+        s->lanes = dw_join(s->lanes, y);
+        if (++s->pending == PENDING) empty_lanes(s);
+        return;
+    }
+    if (!all_finite(y.hi)) {
+        s->all.hi += first_lane(sum_of_lanes(y.hi));
+        return;
+    }
+    real lanes[LANES];
+    v_store(lanes, v_add(y.hi, y.lo));
+    for (intptr_t k = 0; k < LANES; k++) s->all = total_add(s->all, lanes[k]);
+}
+
+static void add_total(double sum[2], total t) {
+    total all = total_add((total){sum[0], sum[1]}, t.hi);
+    all.lo += t.lo;
+    all = total_settled(all);
+    sum[0] = all.hi, sum[1] = all.lo;
+}
+
+/* Empties the sum into the result. */
+static void give_total(loss_sum *s, fl_loss *f) {
+    empty_lanes(s);
+    add_total(f->total, s->all);
+    s->all = (total){0, 0};
+}
+
+#endif
