@@ -1,4 +1,4 @@
-/* The table's rows, the shapes, and the targets that this build holds. */
+/* The table's rows, the shapes, the targets that this build holds, and the choice of a loop. */
 
 #include "fastlog.h"
 
@@ -7,26 +7,35 @@
 #endif
 
 const fl_row fl_rows[FL_FUNCTIONS] = {
-#define FL_FUNCTION(name, ufunc, shape, identity, ...) [FL_##name] = {#name, ufunc, shape, identity, __VA_ARGS__},
+#define FL_FUNCTION(name, shape) [FL_##name] = {#name, fl_##shape},
 #include "functions.def"
-#undef FL_FUNCTION
+};
+
+const char *const fl_aliases[FL_FUNCTIONS] = {
+#define FL_ALIAS(name, ufunc) [FL_##name] = #ufunc,
+#include "functions.def"
+};
+
+const fl_claim fl_claims[FL_FUNCTIONS][2] = {
+#define FL_CLAIM(name, width, ulp, ...) [FL_##name][width == 64] = {ulp, __VA_ARGS__},
+#include "functions.def"
 };
 
 const fl_shape_info fl_shapes[] = {
-    [map1] = {1, 1, 0, "--"},
-    [map2] = {2, 1, 0, "---"},
-    [map1_raising] = {1, 1, 0, "--"},
-    [map2_raising] = {2, 1, 0, "---"},
-    [map2_logaddexp] = {2, 1, 0, "---"},
-    [reduce] = {1, 1, "(n)->()", "--"},
-    [normalize] = {1, 1, "(n)->(n)", "--"},
-    [normalize_terms] = {1, 1, "(n)->(n)", "--"},
-    [reduce_segments] = {3, 1, "(n),(s),(s)->(s)", "-qq-"},
-    [reduce_weighted] = {3, 2, "(n),(n),(n)->(),()", "--?--"},
-    [reduce_normalize] = {1, 2, "(n)->(n),()", "---"},
-    [reduce_partition] = {1, 2, "(n)->(),()", "---"},
-    [element_loss] = {4, 4, 0, 0},
-    [row_loss] = {2, 3, 0, 0},
+    [fl_map1] = {1, 1, 0, "--", fl_split_anywhere, 0},
+    [fl_map2] = {2, 1, 0, "---", fl_split_anywhere, 0},
+    [fl_map1_raising] = {1, 1, 0, "--", fl_split_anywhere, 0},
+    [fl_map2_raising] = {2, 1, 0, "---", fl_split_anywhere, 0},
+    [fl_map2_logaddexp] = {2, 1, 0, "---", fl_split_anywhere, 1},
+    [fl_reduce] = {1, 1, "(n)->()", "--", fl_split_rows, 0},
+    [fl_normalize] = {1, 1, "(n)->(n)", "--", fl_split_rows, 0},
+    [fl_normalize_terms] = {1, 1, "(n)->(n)", "--", fl_split_rows, 0},
+    [fl_reduce_segments] = {3, 1, "(n),(s),(s)->(s)", "-qq-", fl_split_rows, 0},
+    [fl_reduce_weighted] = {3, 2, "(n),(n),(n)->(),()", "--?--", fl_split_rows, 0},
+    [fl_reduce_normalize] = {1, 2, "(n)->(n),()", "---", fl_split_rows, 0},
+    [fl_reduce_partition] = {1, 2, "(n)->(),()", "---", fl_split_rows, 0},
+    [fl_element_loss] = {4, 4, 0, 0, fl_split_sums, 0},
+    [fl_row_loss] = {2, 3, 0, 0, fl_split_sums, 0},
 };
 
 static int always(void) { return 1; }
@@ -51,8 +60,9 @@ static int has_avx512(void) {
 }
 #endif
 
-#define DECLARE(target) extern const fl_table fl_table_##target##_f32, fl_table_##target##_f64;
-#define TARGET(target, supported) {#target, &fl_table_##target##_f32, &fl_table_##target##_f64, supported}
+#define DECLARE(target) extern const fl_table fl_table_##target##_16, fl_table_##target##_32, fl_table_##target##_64;
+#define TARGET(target, supported) \
+    {#target, &fl_table_##target##_16, &fl_table_##target##_32, &fl_table_##target##_64, supported}
 
 #if defined(__x86_64__)
 DECLARE(avx512)
@@ -72,3 +82,17 @@ const fl_target fl_targets[] = {
     TARGET(portable, always),
 };
 const int fl_target_count = (int)(sizeof fl_targets / sizeof fl_targets[0]);
+
+static const fl_table *table_of(const fl_target *target, char type) {
+    return type == 'd' ? target->f64 : type == 'f' ? target->f32 : type == 'e' ? target->f16 : 0;
+}
+
+fl_loop *fl_loop_of(const fl_target *target, int function, char type) {
+    const fl_table *table = table_of(target, type);
+    return table ? table->of[function].loop : 0;
+}
+
+fl_loop *fl_quiet_loop_of(const fl_target *target, int function, char type) {
+    const fl_table *table = table_of(target, type);
+    return table ? table->of[function].quiet : 0;
+}

@@ -1,93 +1,121 @@
-/* fastlog's C interface: tables of loops, one per target. No Python and no NumPy here; a loop has the shape that NumPy
-   calls (arguments, sizes, strides in bytes), with intptr_t where NumPy says npy_intp. */
+/* fastlog's C interface: the functions, their shapes, and the loops of every target. No Python and no NumPy here. */
 
 #ifndef FASTLOG_H
 #define FASTLOG_H
 
 #include <stdint.h>
 
+/* A loop has the signature that NumPy calls: arguments, sizes, strides in bytes. intptr_t stands for npy_intp. */
 typedef void fl_loop(char **args, const intptr_t *dims, const intptr_t *steps, void *data);
 
-/* How a function runs over its arguments; loops.h has one function of each name. */
+/* How a function runs over its arguments. target.c has one macro for each. */
 enum fl_shape {
-    map1,             /* x -> y */
-    map2,             /* x1, x2 -> y */
-    map1_raising,     /* x -> y of a function with poles or invalid points, which raise the exceptions */
-    map2_raising,     /* x1, x2 -> y likewise */
-    map2_logaddexp,   /* as map2, and NumPy's reduce and accumulate calls run as a (running) logsumexp */
-    reduce,           /* (n)->() */
-    normalize,        /* (n)->(n), from elements */
-    normalize_terms,  /* (n)->(n), from their exponentials */
-    reduce_segments,  /* (n),(s),(s)->(s): the elements of a row from an index up to another */
-    reduce_weighted,  /* (n),(n),(n)->(),(): elements, weights, and which of them count; a sum and its sign */
-    reduce_normalize, /* (n)->(n),(): as normalize_terms, and the logarithm of what it divides by */
-    reduce_partition, /* (n)->(),(): the largest element, and the sum of the other exponentials in units of its own */
-    element_loss,     /* logits, targets, weights, pos_weights -> losses (EACH), gradients, Hessians, sums of rows */
-    row_loss          /* logits, labels or probabilities -> losses of rows (EACH), gradients, Hessians */
+    fl_map1,           /* x -> y */
+    fl_map2,           /* x1, x2 -> y */
+    fl_map1_raising,   /* x -> y; the function has poles or invalid points, and raises the exceptions */
+    fl_map2_raising,   /* x1, x2 -> y; it raises them, too */
+    fl_map2_logaddexp, /* as map2, and NumPy's reduce and accumulate calls run as a (running) logsumexp */
+    FL_LAST_MAP = fl_map2_logaddexp,
+    fl_reduce,           /* (n)->() */
+    fl_normalize,        /* (n)->(n), from elements */
+    fl_normalize_terms,  /* (n)->(n), from their exponentials */
+    fl_reduce_segments,  /* (n),(s),(s)->(s): the elements of a row from an index up to another */
+    fl_reduce_weighted,  /* (n),(n),(n)->(),(): elements, weights, and which of them count; a sum and its sign */
+    fl_reduce_normalize, /* (n)->(n),(): as normalize_terms, and the logarithm of the divisor */
+    fl_reduce_partition, /* (n)->(),(): the largest element, and the sum of the other exponentials in units of its own */
+    fl_element_loss,     /* logits, targets, weights, pos_weights -> losses (EACH), gradients, Hessians, sums of rows */
+    fl_row_loss          /* logits, labels or probabilities -> losses of rows (EACH), gradients, Hessians */
 };
 
-/* What loops of losses get as `data`; they are no ufuncs. Their arguments are those of the shape, all with one outer
-   and one core dimension, steps being 0 where an argument has none; NULL where there is no such argument, or an output
-   is not wanted. Targets have any of NumPy's boolean, integer and floating-point types up to double; sums of rows, and
-   class_weight, are doubles, everything else is of the loop's type. */
-typedef struct {
-    char target_type;           /* NumPy's character */
-    int are_probabilities;      /* of a row_loss: targets are not labels */
-    double scale;               /* factor of gradients and Hessians */
-    double smoothing;           /* the part of the targets that is spread evenly over the classes */
-    double positive, negative;  /* focal loss: the weights of the targets 1 and 0 */
-    double gamma;               /* and its exponent */
-    const double *class_weight; /* or NULL */
-    int64_t ignored;            /* the label that does not count, if `ignores` */
-    int ignores;
-    int only_weights; /* nothing but `weight` and `wrong` is wanted */
-    double total[2];  /* OUT: the sum of all losses in two words is added to it, if EACH is not wanted */
-    double weight[2]; /* OUT: that of the weights of the labels that count */
-    int64_t wrong;    /* OUT: the number of labels out of range is added to it */
-} fl_loss;
-
-/* A sum in two words as one; an infinite sum has no rounding error to add. */
-static inline double fl_sum(const double sum[2]) { return sum[0] - sum[0] == 0 ? sum[0] + sum[1] : sum[0]; }
-
-enum fl_function {
-#define FL_FUNCTION(name, ...) FL_##name,
-#include "functions.def"
-#undef FL_FUNCTION
-    FL_FUNCTIONS
+/* How a call may be split into several without a change of any bit of its arrays. All pieces are along dims[0]. */
+enum fl_split {
+    fl_split_anywhere, /* unless results feed back into operands, as in NumPy's reduce and accumulate */
+    fl_split_rows,     /* pieces have 16 rows or more: the way through memory depends on whether rows fill the lanes */
+    fl_split_sums      /* as split_rows; the results of the pieces are added */
 };
 
-typedef struct {
-    const char *name;       /* fastlog's: of the kernel, the docstring, the reference, the benchmark */
-    const char *ufunc_name; /* __name__: SciPy's where SciPy has the function, for whoever dispatches by name */
-    enum fl_shape shape;
-    int has_identity;      /* of the reduction: -inf */
-    double ulp32, at32[2]; /* largest error in ulp ever measured on any target, and the input that has it */
-    double ulp64, at64[2];
-} fl_row;
-
-/* How NumPy sees a shape. Type characters of all arguments: '-' stands for the loop's own type (d, f or e), others for
-   themselves. */
+/* A shape as NumPy sees it. */
 typedef struct {
     int nin, nout;
     const char *signature; /* of a generalized ufunc, else NULL */
-    const char *types;     /* NULL: no ufunc */
+    const char *types;     /* a character for each argument, '-' for the loop's own type; NULL: it is no ufunc */
+    enum fl_split split;
+    int has_identity; /* the identity of its reduction is -inf */
 } fl_shape_info;
 
-/* The loops of one target and width, by fl_function; narrow: on binary16 or float, computed in this width, NULL where
-   there is none. A reduce_weighted loop on float is of this kind alone. quiet: loops that raise nothing, poles or not. */
+/* The functions. FL_softplus, for example, is the index of softplus in every array below. */
+enum fl_function {
+#define FL_FUNCTION(name, shape) FL_##name,
+#include "functions.def"
+    FL_FUNCTIONS
+};
+
+/* A claim: the largest error in ulp ever measured on any target, and the arguments that have it. 0: no claim. */
 typedef struct {
-    fl_loop *loop[FL_FUNCTIONS], *narrow[FL_FUNCTIONS], *quiet[FL_FUNCTIONS];
+    double ulp, at[2];
+} fl_claim;
+
+typedef struct {
+    const char *name; /* of the kernel, the docstring, the reference, the benchmark */
+    enum fl_shape shape;
+} fl_row;
+
+/* Loops by fl_function, for arguments of one type; NULL where there is none. A quiet loop raises no exception. */
+typedef struct {
+    struct {
+        fl_loop *loop, *quiet;
+    } of[FL_FUNCTIONS];
 } fl_table;
 
 typedef struct {
     const char *name;
-    const fl_table *f32, *f64;
+    const fl_table *f16, *f32, *f64;
     int (*supported)(void);
 } fl_target;
 
-extern const fl_row fl_rows[FL_FUNCTIONS];
 extern const fl_shape_info fl_shapes[];
-extern const fl_target fl_targets[]; /* those compiled, best first; fl_target_count of them */
+extern const fl_row fl_rows[FL_FUNCTIONS];
+extern const char *const fl_aliases[FL_FUNCTIONS]; /* a ufunc's __name__ where that is not its name here, else NULL */
+extern const fl_claim fl_claims[FL_FUNCTIONS][2];  /* for float, for double */
+extern const fl_target fl_targets[];               /* those compiled, best first; fl_target_count of them */
 extern const int fl_target_count;
+
+/* The loop of a function on arguments of NumPy's type 'e', 'f' or 'd'; NULL where there is none. */
+fl_loop *fl_loop_of(const fl_target *target, int function, char type);
+fl_loop *fl_quiet_loop_of(const fl_target *target, int function, char type);
+
+/* ---- losses ----
+
+   A loop of a loss gets an fl_loss as its data. Every argument has an outer and a core stride, which is 0 where it does
+   not vary along that axis. A NULL input is absent; a NULL output is not wanted. Targets have any of NumPy's boolean,
+   integer and floating-point types up to double; sums of rows, and class_weight, are doubles; everything else has the
+   loop's type. */
+typedef struct {
+    char target_type;           /* NumPy's character */
+    int are_probabilities;      /* targets of a row_loss are probabilities, not labels */
+    double scale;               /* factor of gradients and Hessians */
+    double smoothing;           /* the part of the targets that is spread evenly over the classes */
+    double positive, negative;  /* focal loss: the weights of the targets 1 and 0 */
+    double gamma;               /* focal loss: the exponent */
+    const double *class_weight; /* or NULL */
+    int64_t ignored;            /* the label that does not count, if `ignores` */
+    int ignores;
+    int only_weights; /* only `weight` and `wrong` are wanted */
+} fl_loss_options;
+
+/* Sums to which a call adds its own. A sum of doubles is in two words. */
+typedef struct {
+    double total[2];  /* of all losses, where EACH and sums of rows are not wanted */
+    double weight[2]; /* of the weights of the labels that count */
+    int64_t wrong;    /* the number of labels out of range */
+} fl_loss_result;
+
+typedef struct {
+    const fl_loss_options *options;
+    fl_loss_result *result;
+} fl_loss;
+
+/* A sum in two words as one; an infinite sum has no rounding error to add. */
+static inline double fl_sum(const double sum[2]) { return sum[0] - sum[0] == 0 ? sum[0] + sum[1] : sum[0]; }
 
 #endif

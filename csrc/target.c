@@ -1,5 +1,5 @@
 /* One instruction set at one width: FL_TARGET and FL_WIDTH come from the command line. Everything is static but the
-   table. */
+   tables, and two loops by which floats are summed in double. */
 
 #include "fastlog.h"
 
@@ -15,118 +15,70 @@
 #include "loops/scan.h"
 #include "loops/segments.h"
 #include "loops/weighted.h"
+#include "memory/status.h"
 
-/* The kernels of a row, by shape. */
-#define LOOP_map1(name) loop_map1(k_##name, 0, args, dims, steps)
-#define LOOP_map2(name) loop_map2(k_##name, NULL, args, dims, steps)
-#define LOOP_map1_raising(name) loop_map1(k_##name, 1, args, dims, steps)
-#define LOOP_map2_raising(name) loop_map2(k_##name, pole_##name, args, dims, steps)
-#define LOOP_map2_logaddexp(name) loop_map2_logaddexp(k_##name, args, dims, steps)
-#define LOOP_reduce(name) loop_reduce(k_##name, args, dims, steps)
-#define LOOP_reduce_segments(name) loop_reduce_segments(k_logsumexp, args, dims, steps)
-#if FL_WIDTH == 64
-#define LOOP_reduce_weighted(name) loop_reduce_weighted(0, args, dims, steps)
-#else
-#define LOOP_reduce_weighted(name) (void)args, (void)dims, (void)steps /* floats run at width 64 */
-#endif
-#define LOOP_normalize(name) loop_normalize((normalization){divisor_##name, k_##name, 0, {0}}, args, dims, steps)
-#define LOOP_normalize_terms(name) loop_normalize((normalization){divisor_##name, k_##name, 1, {0}}, args, dims, steps)
-#define LOOP_reduce_normalize(name) loop_reduce_normalize(args, dims, steps)
-#define LOOP_reduce_partition(name) loop_reduce_partition(args, dims, steps)
-#define LOOP_element_loss(name) loop_##name##_loss(args, dims, steps, data)
-#define LOOP_row_loss(name) loop_##name##_loss(args, dims, steps, data)
+/* Names that leave this file: fl_table_avx2_32 for NAME(table, avx2, 32). Two steps replace FL_TARGET by its value. */
+#define NAME(what, target, width) NAME_OF(what, target, width)
+#define NAME_OF(what, target, width) fl_##what##_##target##_##width
+#define ARGUMENTS char **args, const intptr_t *dims, const intptr_t *steps, void *data
 
-#define FL_FUNCTION(name, ufunc, shape, ...) \
-    static void loop_##name(char **args, const intptr_t *dims, const intptr_t *steps, void *data) { \
-        (void)data; \
-        LOOP_##shape(name); \
-    }
+/* Sums of floats that need double: width 64 defines the loops, width 32 calls them. */
+fl_loop NAME(logsumexp_of_floats, FL_TARGET, 64), NAME(weighted_sums_of_floats, FL_TARGET, 64);
+
+/* What runs a function of each shape, on arguments of a type: OWN or NARROW. It returns the exceptions to be raised. */
+#define RUN_map1(name, type) loop_map1(k_##name, 0, type, args, dims, steps)
+#define RUN_map2(name, type) loop_map2(k_##name, 0, type, args, dims, steps)
+#define RUN_map1_raising(name, type) loop_map1(k_##name, 1, type, args, dims, steps)
+#define RUN_map2_raising(name, type) loop_map2(k_##name, pole_##name, type, args, dims, steps)
+#define RUN_map2_logaddexp(name, type) loop_map2_logaddexp(k_##name, type, args, dims, steps)
+#define RUN_reduce(name, type) loop_reduce(k_##name, NAME(logsumexp_of_floats, FL_TARGET, 64), args, dims, steps)
+#define RUN_normalize(name, type) loop_normalize(divisor_##name, k_##name, 0, args, dims, steps)
+#define RUN_normalize_terms(name, type) loop_normalize(divisor_##name, k_##name, 1, args, dims, steps)
+#define RUN_reduce_segments(name, type) loop_reduce_segments(args, dims, steps)
+#define RUN_reduce_weighted(name, type) \
+    loop_reduce_weighted(type, NAME(weighted_sums_of_floats, FL_TARGET, 64), args, dims, steps)
+#define RUN_reduce_normalize(name, type) loop_reduce_normalize(args, dims, steps)
+#define RUN_reduce_partition(name, type) loop_reduce_partition(args, dims, steps)
+#define RUN_element_loss(name, type) loop_##name(args, dims, steps, data)
+#define RUN_row_loss(name, type) loop_##name(args, dims, steps, data)
+
+/* NumPy reads the floating-point status after a call. Kernels raise exceptions that the mathematics does not. So this
+   guard restores the status that it found, and raises what a loop returns. */
+INLINE void guarded(unsigned (*run)(ARGUMENTS), int raises, ARGUMENTS) {
+    fl_status status = status_save();
+    unsigned raised = run(args, dims, steps, data);
+    status_restore(status);
+    if (raises) status_raise(raised);
+}
+
+/* Of every function: a loop, and a quiet one, on the target's own type, and likewise on the narrower one. */
+#define FL_FUNCTION(name, shape) \
+    static unsigned run_##name(ARGUMENTS) { return (void)data, RUN_##shape(name, OWN); } \
+    static void raising_##name(ARGUMENTS) { guarded(run_##name, 1, args, dims, steps, data); } \
+    static void quiet_##name(ARGUMENTS) { guarded(run_##name, 0, args, dims, steps, data); } \
+    static UNUSED unsigned run_narrow_##name(ARGUMENTS) { return (void)data, RUN_##shape(name, NARROW); } \
+    static UNUSED void narrow_##name(ARGUMENTS) { guarded(run_narrow_##name, 1, args, dims, steps, data); } \
+    static UNUSED void quiet_narrow_##name(ARGUMENTS) { guarded(run_narrow_##name, 0, args, dims, steps, data); }
 #include "functions.def"
-#undef FL_FUNCTION
 
-/* The same without exceptions, for callers that have none: SciPy's ufuncs say nothing about poles. */
-#define FL_FUNCTION(name, ...) \
-    static void quiet_##name(char **args, const intptr_t *dims, const intptr_t *steps, void *data) { \
-        fl_status status = status_save(); \
-        loop_##name(args, dims, steps, data); \
-        status_restore(status); \
-    }
+#define FL_FUNCTION(name, shape) [FL_##name] = {raising_##name, quiet_##name},
+const fl_table NAME(table, FL_TARGET, FL_WIDTH) = {{
 #include "functions.def"
-#undef FL_FUNCTION
+}};
 
-/* Loops on the next narrower type: elementwise functions on binary16, at width 32; weighted sums on float, and sums on
-   float for results that float cannot compute. */
-#define NARROW_LOOP(name, run) \
-    static void narrow_##name(char **args, const intptr_t *dims, const intptr_t *steps, void *data) { \
-        (void)data; \
-        run; \
-    }
-#define NARROW_LOOP_reduce_segments(name)
-#define NARROW_LOOP_normalize(name)
-#define NARROW_LOOP_normalize_terms(name)
-#define NARROW_LOOP_reduce_normalize(name)
-#define NARROW_LOOP_reduce_partition(name)
-#define NARROW_LOOP_element_loss(name)
-#define NARROW_LOOP_row_loss(name)
-#define NARROW_reduce_segments(name) 0
-#define NARROW_normalize(name) 0
-#define NARROW_normalize_terms(name) 0
-#define NARROW_reduce_normalize(name) 0
-#define NARROW_reduce_partition(name) 0
-#define NARROW_element_loss(name) 0
-#define NARROW_row_loss(name) 0
 #if FL_WIDTH == 32
-#define NARROW_LOOP_map1(name) NARROW_LOOP(name, half_map1(k_##name, 0, args, dims, steps))
-#define NARROW_LOOP_map2(name) NARROW_LOOP(name, half_map2(k_##name, NULL, args, dims, steps))
-#define NARROW_LOOP_map1_raising(name) NARROW_LOOP(name, half_map1(k_##name, 1, args, dims, steps))
-#define NARROW_LOOP_map2_raising(name) NARROW_LOOP(name, half_map2(k_##name, pole_##name, args, dims, steps))
-#define NARROW_LOOP_map2_logaddexp(name) NARROW_LOOP(name, half_map2_logaddexp(k_##name, args, dims, steps))
-#define NARROW_LOOP_reduce(name)
-#define NARROW_LOOP_reduce_weighted(name)
-#define NARROW_map1(name) narrow_##name
-#define NARROW_map2(name) narrow_##name
-#define NARROW_map1_raising(name) narrow_##name
-#define NARROW_map2_raising(name) narrow_##name
-#define NARROW_map2_logaddexp(name) narrow_##name
-#define NARROW_reduce(name) 0
-#define NARROW_reduce_weighted(name) 0
+/* Elementwise functions alone have loops on binary16. Their shapes come first. */
+#define FL_FUNCTION(name, shape) \
+    [FL_##name] = {fl_##shape <= FL_LAST_MAP ? narrow_##name : 0, fl_##shape <= FL_LAST_MAP ? quiet_narrow_##name : 0},
+const fl_table NAME(table, FL_TARGET, 16) = {{
+#include "functions.def"
+}};
 #else
-#define NARROW_LOOP_map1(name)
-#define NARROW_LOOP_map2(name)
-#define NARROW_LOOP_map1_raising(name)
-#define NARROW_LOOP_map2_raising(name)
-#define NARROW_LOOP_map2_logaddexp(name)
-#define NARROW_LOOP_reduce(name) NARROW_LOOP(name, narrow_reduce(k_##name, args, dims, steps))
-#define NARROW_LOOP_reduce_weighted(name) NARROW_LOOP(name, loop_reduce_weighted(1, args, dims, steps))
-#define NARROW_map1(name) 0
-#define NARROW_map2(name) 0
-#define NARROW_map1_raising(name) 0
-#define NARROW_map2_raising(name) 0
-#define NARROW_map2_logaddexp(name) 0
-#define NARROW_reduce(name) narrow_##name
-#define NARROW_reduce_weighted(name) narrow_##name
+static unsigned run_logsumexp_of_floats(ARGUMENTS) {
+    return (void)data, loop_reduce_narrow(k_logsumexp, args, dims, steps);
+}
+void NAME(logsumexp_of_floats, FL_TARGET, 64)(ARGUMENTS) {
+    guarded(run_logsumexp_of_floats, 0, args, dims, steps, data);
+}
+void NAME(weighted_sums_of_floats, FL_TARGET, 64)(ARGUMENTS) { narrow_logsumexp_weighted(args, dims, steps, data); }
 #endif
-#define FL_FUNCTION(name, ufunc, shape, ...) NARROW_LOOP_##shape(name)
-#include "functions.def"
-#undef FL_FUNCTION
-
-const fl_table TABLE(FL_TARGET, FL_WIDTH) = {
-    .loop =
-        {
-#define FL_FUNCTION(name, ...) [FL_##name] = loop_##name,
-#include "functions.def"
-#undef FL_FUNCTION
-        },
-    .narrow =
-        {
-#define FL_FUNCTION(name, ufunc, shape, ...) [FL_##name] = NARROW_##shape(name),
-#include "functions.def"
-#undef FL_FUNCTION
-        },
-    .quiet =
-        {
-#define FL_FUNCTION(name, ...) [FL_##name] = quiet_##name,
-#include "functions.def"
-#undef FL_FUNCTION
-        },
-};

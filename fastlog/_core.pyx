@@ -27,27 +27,24 @@ cnp.import_ufunc()
 
 cdef extern from "fastlog.h":
     ctypedef enum fl_shape:
-        reduce
-        normalize
-        normalize_terms
-        reduce_weighted
-        element_loss
-        row_loss
+        fl_reduce
+        fl_normalize
+        fl_normalize_terms
+        fl_element_loss
+        fl_row_loss
     ctypedef struct fl_row:
         const char *name
-        const char *ufunc_name
         int shape
-        int has_identity
-        double ulp32
-        double at32[2]
-        double ulp64
-        double at64[2]
+    ctypedef struct fl_claim:
+        double ulp
+        double at[2]
     ctypedef struct fl_shape_info:
         int nin
         int nout
         const char *signature
         const char *types
-    ctypedef struct fl_loss:
+        int has_identity
+    ctypedef struct fl_loss_options:
         char target_type
         int are_probabilities
         double scale
@@ -59,24 +56,26 @@ cdef extern from "fastlog.h":
         int64_t ignored
         int ignores
         int only_weights
+    ctypedef struct fl_loss_result:
         double total[2]
         double weight[2]
         int64_t wrong
+    ctypedef struct fl_loss:
+        const fl_loss_options *options
+        fl_loss_result *result
     double fl_sum(const double *sum) noexcept nogil
-    ctypedef struct fl_table:
-        fl_loop *loop[1]
-        fl_loop *narrow[1]
-        fl_loop *quiet[1]
     ctypedef struct fl_target:
         const char *name
-        const fl_table *f32
-        const fl_table *f64
         int (*supported)() noexcept
+    fl_loop *fl_loop_of(const fl_target *target, int function, char type) noexcept nogil
+    fl_loop *fl_quiet_loop_of(const fl_target *target, int function, char type) noexcept nogil
     const int FL_FUNCTIONS
     const int FL_softplus, FL_log_sigmoid, FL_sigmoid, FL_silu, FL_mish, FL_logit
     const int FL_log1mexp, FL_logexpm1, FL_entr, FL_logaddexp, FL_logsubexp, FL_xlogy
     const int FL_xlog1py, FL_rel_entr, FL_logsumexp, FL_softmax, FL_log_softmax
     const fl_row fl_rows[1]
+    const char *fl_aliases[1]
+    const fl_claim fl_claims[1][2]
     const fl_shape_info fl_shapes[1]
     const fl_target fl_targets[1]
     const int fl_target_count
@@ -153,12 +152,11 @@ def claims():
     """
     found = {}
     for i in range(FL_FUNCTIONS):
-        row = &fl_rows[i]
-        nin = fl_shapes[row.shape].nin
-        if row.ulp32 or row.ulp64:
-            found[row.name.decode()] = {
-                "float32": (row.ulp32, tuple(row.at32[k] for k in range(nin))),
-                "float64": (row.ulp64, tuple(row.at64[k] for k in range(nin))),
+        nin = min(2, fl_shapes[fl_rows[i].shape].nin)
+        if fl_claims[i][0].ulp:
+            found[fl_rows[i].name.decode()] = {
+                dtype: (fl_claims[i][width].ulp, tuple(fl_claims[i][width].at[k] for k in range(nin)))
+                for width, dtype in enumerate(("float32", "float64"))
             }
     return found
 
@@ -208,38 +206,30 @@ cdef add_promoter(ufunc):
         ufunc, (np.dtype,) * ufunc.nargs, PyCapsule_New(<void *>promote, "numpy._ufunc_promoter", NULL))
 
 
-cdef fl_loop *float_loop(const fl_target *target, int function) noexcept nogil:
-    if fl_rows[function].shape == reduce_weighted:
-        return target.f64.narrow[function]
-    return target.f32.loop[function]
-
-
 cdef fl_loop *loop_for(const fl_target *target, int function, cnp.ndarray x) noexcept:
     """The loop for arrays of the dtype of `x`, float32 or float64."""
-    return float_loop(target, function) if cnp.PyArray_TYPE(x) == cnp.NPY_FLOAT else target.f64.loop[function]
+    return fl_loop_of(target, function, c"f" if cnp.PyArray_TYPE(x) == cnp.NPY_FLOAT else c"d")
 
 
 cdef object make_ufunc(const fl_target *target, int function):
     """One ufunc: loops for float64 first, so that integers and booleans go there, then float32 and float16."""
     cdef const fl_row *row = &fl_rows[function]
     cdef const fl_shape_info *shape = &fl_shapes[row.shape]
-    cdef fl_loop *loops[MAX_TYPES]
-    cdef int arguments = shape.nin + shape.nout, ntypes = 0, t, k
+    cdef fl_loop *loop
+    cdef int arguments = shape.nin + shape.nout, ntypes = 0, k
     cdef char *types
     cdef cnp.PyUFuncGenericFunction *functions
     cdef void **data
-    loops[0] = target.f64.loop[function]
-    loops[1] = float_loop(target, function)
-    loops[2] = target.f32.narrow[function]
     # NumPy keeps these arrays for as long as the process lives.
     functions = <cnp.PyUFuncGenericFunction *>calloc(MAX_TYPES, sizeof(cnp.PyUFuncGenericFunction))
     data = <void **>calloc(MAX_TYPES, sizeof(void *))
     types = <char *>calloc(MAX_TYPES * MAX_ARGUMENTS, 1)
     if not functions or not data or not types:
         raise MemoryError
-    for t, own in enumerate("dfe"):
-        if loops[t]:
-            functions[ntypes] = <cnp.PyUFuncGenericFunction>loops[t]
+    for own in "dfe":
+        loop = fl_loop_of(target, function, ord(own))
+        if loop:
+            functions[ntypes] = <cnp.PyUFuncGenericFunction>loop
             for k in range(arguments):
                 code = chr(shape.types[k])
                 # NumPy's long and long long may both be int64, and only one of them is its int64.
@@ -250,8 +240,9 @@ cdef object make_ufunc(const fl_target *target, int function):
     kept_alive.append(doc)
     ufunc = PyUFunc_FromFuncAndDataAndSignatureAndIdentity(
         functions, data, types, ntypes, shape.nin, shape.nout,
-        PyUFunc_IdentityValue if row.has_identity else cnp.PyUFunc_None,
-        row.ufunc_name, doc, 0, shape.signature, -np.inf if row.has_identity else None)
+        PyUFunc_IdentityValue if shape.has_identity else cnp.PyUFunc_None,
+        fl_aliases[function] if fl_aliases[function] else row.name, doc, 0, shape.signature,
+        -np.inf if shape.has_identity else None)
     if shape.signature == NULL:
         add_promoter(ufunc)
     return ufunc
@@ -339,14 +330,12 @@ def loop_of(int function, str type, bint quiet):
     type : {'e', 'f', 'd'}
         NumPy's character of its arguments' type.
     quiet : bool
-        Whether the loop is to raise nothing at poles and invalid points. There is no such loop on float16.
+        Whether the loop is to raise nothing at poles and invalid points.
     """
     if not 0 <= function < FL_FUNCTIONS or fl_shapes[fl_rows[function].shape].types == NULL or type not in "efd":
         raise ValueError(f"function {function} has no loop on {type!r}")
-    cdef const fl_table *table = active.f64 if type == "d" else active.f32
-    cdef fl_loop *loop = table.quiet[function] if quiet else table.loop[function]
-    if type == "e":
-        loop = NULL if quiet else table.narrow[function]
+    cdef char code = ord(type)
+    cdef fl_loop *loop = fl_quiet_loop_of(active, function, code) if quiet else fl_loop_of(active, function, code)
     if loop == NULL:
         raise ValueError(f"function {function} has no such loop on {type!r}")
     return PyCapsule_New(<void *>loop, "loop", NULL)
@@ -416,7 +405,7 @@ cdef bint fits(object out, cnp.ndarray x):
 
 
 cdef bint runs_rows(int function):
-    return 0 <= function < FL_FUNCTIONS and fl_rows[function].shape in (reduce, normalize, normalize_terms)
+    return 0 <= function < FL_FUNCTIONS and fl_rows[function].shape in (fl_reduce, fl_normalize, fl_normalize_terms)
 
 
 def run_rows(int function, a, axis, out=None, target=None):
@@ -451,7 +440,7 @@ cdef object rows_of(int function, object a, object axis, object out, const fl_ta
         return None
     cdef cnp.ndarray x = <cnp.ndarray>a
     cdef int typenum = cnp.PyArray_TYPE(x), nd = cnp.PyArray_NDIM(x), k = 0
-    cdef bint normalizes = fl_rows[function].shape != reduce
+    cdef bint normalizes = fl_rows[function].shape != fl_reduce
     if (typenum != cnp.NPY_FLOAT and typenum != cnp.NPY_DOUBLE) or nd == 0 or not cnp.PyArray_ISBEHAVED_RO(x):
         return None
     cdef cnp.npy_intp *shape = cnp.PyArray_DIMS(x)

@@ -11,7 +11,7 @@ cdef fl_loop *loop(const char *name, char type, int arguments) noexcept nogil:
     for i in range(FL_FUNCTIONS):
         shape = &fl_shapes[fl_rows[i].shape]
         if strcmp(fl_rows[i].name, name) == 0 and shape.types != NULL and shape.nin + shape.nout == arguments:
-            return float_loop(active, i) if type == c"f" else active.f64.loop[i] if type == c"d" else NULL
+            return fl_loop_of(active, i, type)
     return NULL
 
 
@@ -19,7 +19,7 @@ cdef void run(int function, char **args, Py_ssize_t rows, Py_ssize_t n, const in
               bint single) noexcept nogil:
     cdef intptr_t dims[2]
     dims[0], dims[1] = rows, n
-    (float_loop(active, function) if single else active.f64.loop[function])(args, dims, steps, NULL)
+    fl_loop_of(active, function, c"f" if single else c"d")(args, dims, steps, NULL)
 
 
 cdef floating of_one(int function, floating x) noexcept nogil:

@@ -13,13 +13,13 @@ cdef bint holds_targets(int function, cnp.ndarray z, bint probabilities) noexcep
     cdef bint is_integer = typenum <= cnp.NPY_ULONGLONG
     if not cnp.PyArray_ISBEHAVED_RO(z):
         return False
-    if fl_rows[function].shape == row_loss:
+    if fl_rows[function].shape == fl_row_loss:
         return is_number if probabilities else is_integer
     return is_number or is_integer
 
 
 cdef check_loss_arguments(int function, tuple arrays, bint probabilities):
-    cdef int given = 2 if fl_rows[function].shape == row_loss else 4, i
+    cdef int given = 2 if fl_rows[function].shape == fl_row_loss else 4, i
     cdef cnp.ndarray one
     if len(arrays) != fl_shapes[fl_rows[function].shape].nin + fl_shapes[fl_rows[function].shape].nout:
         raise ValueError("another number of arrays is needed")
@@ -146,17 +146,21 @@ def run_loss(int function, tuple arrays, axis=None, *, double scale=1.0, double 
     wrong : int
         How many labels are out of range.
     """
-    if not 0 <= function < FL_FUNCTIONS or fl_rows[function].shape not in (element_loss, row_loss):
+    if not 0 <= function < FL_FUNCTIONS or fl_rows[function].shape not in (fl_element_loss, fl_row_loss):
         raise ValueError(f"function {function} is no loss")
     check_loss_arguments(function, arrays, probabilities)
-    cdef bint of_rows = fl_rows[function].shape == row_loss
+    cdef bint of_rows = fl_rows[function].shape == fl_row_loss
     cdef cnp.ndarray x = <cnp.ndarray>arrays[0], one
     cdef int core = -1 if axis is None else axis
-    cdef fl_loss options
+    cdef fl_loss_options options
+    cdef fl_loss_result result
+    cdef fl_loss loss
     cdef walk w
     if not (0 if of_rows else -1) <= core < cnp.PyArray_NDIM(x):
         raise ValueError(f"axis {axis} of {cnp.PyArray_NDIM(x)}")
     memset(&options, 0, sizeof(options))
+    memset(&result, 0, sizeof(result))
+    loss.options, loss.result = &options, &result
     options.target_type = type_code(<cnp.ndarray>arrays[1])
     options.scale, options.smoothing, options.gamma = scale, smoothing, gamma
     options.positive, options.negative = positive, negative
@@ -182,8 +186,8 @@ def run_loss(int function, tuple arrays, axis=None, *, double scale=1.0, double 
     cdef fl_loop *loop = loop_for(run_on, function, x)
     if cnp.PyArray_SIZE(x) or of_rows:
         with nogil:
-            run_rows_of(loop, w.args, w.dims, w.steps, w.arguments, w.axes - 1, w.shape, w.strides, &options)
-    return fl_sum(options.total), fl_sum(options.weight), options.wrong
+            run_rows_of(loop, w.args, w.dims, w.steps, w.arguments, w.axes - 1, w.shape, w.strides, &loss)
+    return fl_sum(result.total), fl_sum(result.weight), result.wrong
 
 
 cdef cnp.npy_intp stride_along(object array, int axis, int nd, int without, cnp.npy_intp length) except? -1:
@@ -233,15 +237,18 @@ cdef struct loss_call:
     char *args[MAX_ARGUMENTS]
     intptr_t dims[2]
     intptr_t steps[2 * MAX_ARGUMENTS]
-    fl_loss options
+    fl_loss_options options
+    fl_loss_result result
 
 
 cdef void run_call(loss_call *call) noexcept:
+    cdef fl_loss loss
+    loss.options, loss.result = &call.options, &call.result
     if call.dims[0] * call.dims[1] < 1000:  # releasing the GIL costs as much
-        call.loop(call.args, call.dims, call.steps, &call.options)
+        call.loop(call.args, call.dims, call.steps, &loss)
     else:
         with nogil:
-            call.loop(call.args, call.dims, call.steps, &call.options)
+            call.loop(call.args, call.dims, call.steps, &loss)
 
 
 cdef object call_loss(loss_call *call, cnp.ndarray x, cnp.ndarray losses, bint rows, object reduction,
@@ -258,11 +265,11 @@ cdef object call_loss(loss_call *call, cnp.ndarray x, cnp.ndarray losses, bint r
         if rows:
             call.options.only_weights = True
             run_call(call)
-            if call.options.wrong:
+            if call.result.wrong:
                 return None
-            count = fl_sum(call.options.weight)
+            count = fl_sum(call.result.weight)
             call.options.only_weights = False
-            call.options.weight[0] = call.options.weight[1] = 0
+            call.result.weight[0] = call.result.weight[1] = 0
         if count == 0:
             return None
         call.options.scale = 1 / count
@@ -281,15 +288,15 @@ cdef object call_loss(loss_call *call, cnp.ndarray x, cnp.ndarray losses, bint r
         call.args[k] = cnp.PyArray_BYTES(<cnp.ndarray>y)
         call.steps[k], call.steps[arguments + k] = call.steps[0], call.steps[arguments]
     run_call(call)
-    if call.options.wrong:
+    if call.result.wrong:
         return None
     if reduction == "none":
         if cnp.PyArray_NDIM(losses) == 0 and out is None:
             results[0] = results[0][()]
     else:
-        value = fl_sum(call.options.total)
+        value = fl_sum(call.result.total)
         if mean:
-            count = fl_sum(call.options.weight) if rows else count
+            count = fl_sum(call.result.weight) if rows else count
             if count == 0:
                 return None
             value /= count
@@ -351,7 +358,7 @@ cdef object plain_row_loss(int function, object logits, object targets, object i
 
 def short_way_for_binary_cross_entropy(int function):
     """Decorator: plain arrays without weights go straight to the loop."""
-    if not is_loss(function, element_loss):
+    if not is_loss(function, fl_element_loss):
         raise ValueError(f"function {function} is no loss of elements")
 
     def decorate(general):
@@ -370,7 +377,7 @@ def short_way_for_binary_cross_entropy(int function):
 
 def short_way_for_kl_divergence(int function, int function_of_logs):
     """Decorator: plain arrays, reduced to a number, go straight to the loop."""
-    if not is_loss(function, element_loss) or not is_loss(function_of_logs, element_loss):
+    if not is_loss(function, fl_element_loss) or not is_loss(function_of_logs, fl_element_loss):
         raise ValueError(f"functions {function} and {function_of_logs} are no losses of elements")
 
     def decorate(general):
@@ -387,7 +394,7 @@ def short_way_for_kl_divergence(int function, int function_of_logs):
 
 def short_way_for_cross_entropy(int function):
     """Decorator: plain arrays of rows and labels go straight to the loop."""
-    if not is_loss(function, row_loss):
+    if not is_loss(function, fl_row_loss):
         raise ValueError(f"function {function} is no loss of rows")
 
     def decorate(general):
@@ -405,7 +412,7 @@ def short_way_for_cross_entropy(int function):
 
 def short_way_for_nll(int function):
     """Decorator: plain arrays of rows and labels go straight to the loop."""
-    if not is_loss(function, row_loss):
+    if not is_loss(function, fl_row_loss):
         raise ValueError(f"function {function} is no loss of rows")
 
     def decorate(general):

@@ -29,12 +29,12 @@ from fastlog._core import (
 )
 from fastlog._other import of_any_array
 
-_BINARY_CROSS_ENTROPY = INDEX["binary_cross_entropy"]
-_FOCAL = INDEX["focal"]
+_BINARY_CROSS_ENTROPY = INDEX["binary_cross_entropy_with_logits"]
+_FOCAL = INDEX["focal_loss"]
 _KL_DIVERGENCE = INDEX["kl_divergence"]
 _KL_DIVERGENCE_OF_LOGS = INDEX["kl_divergence_of_logs"]
 _CROSS_ENTROPY = INDEX["cross_entropy"]
-_NEGATIVE_LOG_LIKELIHOOD = INDEX["negative_log_likelihood"]
+_NEGATIVE_LOG_LIKELIHOOD = INDEX["nll_loss"]
 _LARGEST = {char: float(np.finfo(char).max) for char in "fd"}
 
 

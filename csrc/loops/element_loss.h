@@ -4,8 +4,8 @@
 #ifndef FASTLOG_ELEMENT_LOSS_H
 #define FASTLOG_ELEMENT_LOSS_H
 
+#include "fastlog.h"
 #include "kernels/losses.h"
-#include "memory/status.h"
 #include "memory/targets.h"
 #include "sums/tally.h"
 #include "sums/totals.h"
@@ -101,6 +101,12 @@ INLINE void run_groups(element_function f, const element_block *b, settings c, l
     run_vectors(f, b, i, b->n, c, s);
 }
 
+/* A contiguous output is written in place; any other one is staged, and scattered afterwards. */
+static real *place(real *stage, char *p, intptr_t step) { return !p ? 0 : step == WIDTH ? (real *)p : stage; }
+static void put_staged(char *p, intptr_t step, const real *from, intptr_t n) {
+    if (p && from != (const real *)p) scatter(p, step, from, n);
+}
+
 static void smooth(real *z, intptr_t n, double smoothing) {
     for (intptr_t i = 0; i < n; i++) z[i] = (real)(z[i] * (1 - smoothing) + smoothing / 2);
 }
@@ -114,8 +120,8 @@ static inline intptr_t block_length(element_function f, char **args) {
 }
 
 /* Elements i .. i+n <= i+block_length of a row. */
-INLINE void run_element_block(element_function f, const fl_loss *options, char **row, const intptr_t *core, intptr_t i,
-                              intptr_t n, settings c, loss_sum *s) {
+INLINE void run_element_block(element_function f, const fl_loss_options *options, char **row, const intptr_t *core,
+                              intptr_t i, intptr_t n, settings c, loss_sum *s) {
     real room[4 * LOSS_BLOCK], *stage[HESSIAN + 1], *next = room;
     char *at[HESSIAN + 1];
     for (int k = 0; k <= HESSIAN; k++) {
@@ -140,15 +146,15 @@ INLINE void run_element_block(element_function f, const fl_loss *options, char *
     }
     if (f.grouped && !b.each) run_groups(f, &b, c, s);
     else run_vectors(f, &b, 0, n, c, s);
-    deliver(at[EACH], core[EACH], b.each, n);
-    deliver(at[GRADIENT], core[GRADIENT], b.gradient, n);
-    deliver(at[HESSIAN], core[HESSIAN], b.hessian, n);
+    put_staged(at[EACH], core[EACH], b.each, n);
+    put_staged(at[GRADIENT], core[GRADIENT], b.gradient, n);
+    put_staged(at[HESSIAN], core[HESSIAN], b.hessian, n);
 }
 
 INLINE void run_elements(element_function f, char **args, const intptr_t *dims, const intptr_t *steps,
-                         fl_loss *options) {
-    fl_status status = status_save();
+                         const fl_loss *loss) {
     const intptr_t *core = steps + ELEMENT_ARGUMENTS;
+    const fl_loss_options *options = loss->options;
     settings c = {v_set((real)options->scale), v_set((real)options->positive), v_set((real)options->negative),
                   v_set((real)options->gamma)};
     loss_sum s = no_losses();
@@ -159,43 +165,49 @@ INLINE void run_elements(element_function f, char **args, const intptr_t *dims, 
         for (intptr_t i = 0; i < dims[1]; i += length)
             run_element_block(f, options, row, core, i, smaller(dims[1] - i, length), c, &s);
         if (!row[ROW_SUMS]) continue;
-        options->total[0] = options->total[1] = 0;
-        give_total(&s, options);
-        double y = fl_sum(options->total);
-        memcpy(row[ROW_SUMS], &y, sizeof y);
+        double of_row[2] = {0, 0};
+        give_total(&s, of_row);
+        of_row[0] = fl_sum(of_row);
+        memcpy(row[ROW_SUMS], of_row, sizeof *of_row);
     }
-    give_total(&s, options);
-    status_restore(status);
+    give_total(&s, loss->result->total);
 }
 
-/* Compiled once for every number of derivatives. */
+/* The loop is compiled once for every number of derivatives. */
 INLINE void choose_derivatives(element_function f, char **args, const intptr_t *dims, const intptr_t *steps,
-                               fl_loss *options) {
+                               const fl_loss *loss) {
     if (!args[GRADIENT]) {
         f.derivatives = 0;
-        run_elements(f, args, dims, steps, options);
+        run_elements(f, args, dims, steps, loss);
     } else if (!args[HESSIAN]) {
         f.derivatives = 1;
-        run_elements(f, args, dims, steps, options);
+        run_elements(f, args, dims, steps, loss);
     } else {
         f.derivatives = 2;
-        run_elements(f, args, dims, steps, options);
+        run_elements(f, args, dims, steps, loss);
     }
 }
 
-static void loop_binary_cross_entropy_loss(char **args, const intptr_t *dims, const intptr_t *steps, void *data) {
-    element_function plain = {k_binary_cross_entropy, 0, 0, 1}, weighted = {k_binary_cross_entropy_weighted, 1, 0, 0};
-    if (args[WEIGHTS] || args[POS_WEIGHTS]) choose_derivatives(weighted, args, dims, steps, data);
-    else choose_derivatives(plain, args, dims, steps, data);
+static unsigned loop_binary_cross_entropy_with_logits(char **args, const intptr_t *dims, const intptr_t *steps,
+                                                      const fl_loss *loss) {
+    element_function plain = {.kernel = k_binary_cross_entropy, .grouped = 1};
+    element_function weighted = {.kernel = k_binary_cross_entropy_weighted, .weighted = 1};
+    if (args[WEIGHTS] || args[POS_WEIGHTS]) choose_derivatives(weighted, args, dims, steps, loss);
+    else choose_derivatives(plain, args, dims, steps, loss);
+    return 0;
 }
-static void loop_focal_loss(char **args, const intptr_t *dims, const intptr_t *steps, void *data) {
-    choose_derivatives((element_function){k_focal, 1, 0, 0}, args, dims, steps, data);
+static unsigned loop_focal_loss(char **args, const intptr_t *dims, const intptr_t *steps, const fl_loss *loss) {
+    choose_derivatives((element_function){.kernel = k_focal, .weighted = 1}, args, dims, steps, loss);
+    return 0;
 }
-static void loop_kl_divergence_loss(char **args, const intptr_t *dims, const intptr_t *steps, void *data) {
-    run_elements((element_function){k_kl_divergence, 0, 0, 0}, args, dims, steps, data);
+static unsigned loop_kl_divergence(char **args, const intptr_t *dims, const intptr_t *steps, const fl_loss *loss) {
+    run_elements((element_function){.kernel = k_kl_divergence}, args, dims, steps, loss);
+    return 0;
 }
-static void loop_kl_divergence_of_logs_loss(char **args, const intptr_t *dims, const intptr_t *steps, void *data) {
-    run_elements((element_function){k_kl_divergence_of_logs, 0, 0, 0}, args, dims, steps, data);
+static unsigned loop_kl_divergence_of_logs(char **args, const intptr_t *dims, const intptr_t *steps,
+                                           const fl_loss *loss) {
+    run_elements((element_function){.kernel = k_kl_divergence_of_logs}, args, dims, steps, loss);
+    return 0;
 }
 
 #endif

@@ -10,12 +10,12 @@
 typedef vec kernel1(vec);
 typedef vec kernel2(vec, vec);
 
-/* A function of which some infinite results of finite arguments are poles: where, if they are one, and not overflow
-   or a convention. */
+/* For finite arguments with an infinite result: true where that is a pole, which raises divide-by-zero, and false where
+   it is an overflow or a convention. */
 typedef mask pole2(vec, vec);
 
-/* A kernel, and what it takes to raise the exceptions of its results: `raises` is a constant in every loop, so that
-   other functions pay nothing, and `pole` tells a pole among the infinities of a function of two arguments. */
+/* A kernel, and what it takes to find the exceptions of its results. `raises` and `pole` are constants in every loop, so
+   that functions without exceptions pay nothing. */
 typedef struct {
     kernel1 *kernel;
     int raises;
@@ -23,11 +23,11 @@ typedef struct {
 } function1;
 typedef struct {
     kernel2 *kernel;
-    pole2 *pole; /* NULL: raises nothing */
+    pole2 *pole; /* NULL: the function raises nothing */
     unsigned *raised;
 } function2;
 
-/* nan from a number is invalid; infinity from a finite number is a pole. */
+/* A nan from numbers is invalid; an infinity from finite numbers is a pole. */
 INLINE vec apply1(function1 f, vec x) {
     vec y = f.kernel(x);
     if (f.raises && !all_finite(y)) {
@@ -47,33 +47,7 @@ INLINE vec apply2(function2 f, vec x1, vec x2) {
     return y;
 }
 
-/* The elements from i on, by staging blocks. */
-INLINE void staged_map1(function1 f, gather_function *get, scatter_function *put, char **args, intptr_t i, intptr_t n,
-                        const intptr_t *steps, intptr_t chunk) {
-    while (i < n) {
-        real x[STAGE], y[STAGE];
-        intptr_t count = smaller(n - i, chunk);
-        get(x, args[0] + i * steps[0], steps[0], count);
-        for (intptr_t j = 0; j < count; j += LANES) v_store(y + j, apply1(f, v_load(x + j)));
-        put(args[1] + i * steps[1], steps[1], y, count);
-        i += count;
-    }
-}
-
-INLINE void staged_map2(function2 f, gather_function *get, scatter_function *put, char **args, intptr_t i, intptr_t n,
-                        const intptr_t *steps, intptr_t chunk) {
-    while (i < n) {
-        real x1[STAGE], x2[STAGE], y[STAGE];
-        intptr_t count = smaller(n - i, chunk);
-        get(x1, args[0] + i * steps[0], steps[0], count);
-        get(x2, args[1] + i * steps[1], steps[1], count);
-        for (intptr_t j = 0; j < count; j += LANES) v_store(y + j, apply2(f, v_load(x1 + j), v_load(x2 + j)));
-        put(args[2] + i * steps[2], steps[2], y, count);
-        i += count;
-    }
-}
-
-/* How many elements may be staged at a time: one where results feed back. */
+/* A loop stages `chunk` elements at a time. Where a result feeds back into an operand, that is one. */
 static inline intptr_t map1_chunk(char **args, intptr_t n, const intptr_t *steps) {
     return feeds_back(args[0], steps[0], args[1], steps[1], n) ? 1 : STAGE;
 }
@@ -83,54 +57,45 @@ static inline intptr_t map2_chunk(char **args, intptr_t n, const intptr_t *steps
     return fed_back ? 1 : STAGE;
 }
 
-INLINE void loop_map1(kernel1 *k, int raises, char **args, const intptr_t *dims, const intptr_t *steps) {
-    fl_status status = status_save();
+INLINE unsigned loop_map1(kernel1 *k, int raises, enum number_type type, char **args, const intptr_t *dims,
+                          const intptr_t *steps) {
     unsigned raised = 0;
     function1 f = {k, raises, &raised};
-    intptr_t n = dims[0], i = 0, chunk = map1_chunk(args, n, steps);
-    if (steps[0] == WIDTH && steps[1] == WIDTH && chunk > 1) {
+    intptr_t n = dims[0], i = 0, chunk = map1_chunk(args, n, steps), count;
+    if (type == OWN && steps[0] == WIDTH && steps[1] == WIDTH && chunk > 1) {
         const real *x = (const real *)args[0];
         real *y = (real *)args[1];
         for (; i < whole_vectors(n); i += LANES) v_store(y + i, apply1(f, v_load(x + i)));
     }
-    staged_map1(f, gather, scatter, args, i, n, steps, chunk);
-    status_restore(status);
-    status_raise(raised);
+    for (; i < n; i += count) {
+        real x[STAGE], y[STAGE];
+        count = smaller(n - i, chunk);
+        fetch(type, x, args[0] + i * steps[0], steps[0], count);
+        for (intptr_t j = 0; j < count; j += LANES) v_store(y + j, apply1(f, v_load(x + j)));
+        deliver(type, args[1] + i * steps[1], steps[1], y, count);
+    }
+    return raised;
 }
 
-INLINE void loop_map2(kernel2 *k, pole2 *pole, char **args, const intptr_t *dims, const intptr_t *steps) {
-    fl_status status = status_save();
+INLINE unsigned loop_map2(kernel2 *k, pole2 *pole, enum number_type type, char **args, const intptr_t *dims,
+                          const intptr_t *steps) {
     unsigned raised = 0;
     function2 f = {k, pole, &raised};
-    intptr_t n = dims[0], i = 0, chunk = map2_chunk(args, n, steps);
-    if (steps[0] == WIDTH && steps[1] == WIDTH && steps[2] == WIDTH && chunk > 1) {
+    intptr_t n = dims[0], i = 0, chunk = map2_chunk(args, n, steps), count;
+    if (type == OWN && steps[0] == WIDTH && steps[1] == WIDTH && steps[2] == WIDTH && chunk > 1) {
         const real *x1 = (const real *)args[0], *x2 = (const real *)args[1];
         real *y = (real *)args[2];
         for (; i < whole_vectors(n); i += LANES) v_store(y + i, apply2(f, v_load(x1 + i), v_load(x2 + i)));
     }
-    staged_map2(f, gather, scatter, args, i, n, steps, chunk);
-    status_restore(status);
-    status_raise(raised);
+    for (; i < n; i += count) {
+        real x1[STAGE], x2[STAGE], y[STAGE];
+        count = smaller(n - i, chunk);
+        fetch(type, x1, args[0] + i * steps[0], steps[0], count);
+        fetch(type, x2, args[1] + i * steps[1], steps[1], count);
+        for (intptr_t j = 0; j < count; j += LANES) v_store(y + j, apply2(f, v_load(x1 + j), v_load(x2 + j)));
+        deliver(type, args[2] + i * steps[2], steps[2], y, count);
+    }
+    return raised;
 }
-
-#if FL_WIDTH == 32
-INLINE void half_map1(kernel1 *k, int raises, char **args, const intptr_t *dims, const intptr_t *steps) {
-    fl_status status = status_save();
-    unsigned raised = 0;
-    function1 f = {k, raises, &raised};
-    staged_map1(f, narrow_gather, narrow_scatter, args, 0, dims[0], steps, map1_chunk(args, dims[0], steps));
-    status_restore(status);
-    status_raise(raised);
-}
-
-INLINE void half_map2(kernel2 *k, pole2 *pole, char **args, const intptr_t *dims, const intptr_t *steps) {
-    fl_status status = status_save();
-    unsigned raised = 0;
-    function2 f = {k, pole, &raised};
-    staged_map2(f, narrow_gather, narrow_scatter, args, 0, dims[0], steps, map2_chunk(args, dims[0], steps));
-    status_restore(status);
-    status_raise(raised);
-}
-#endif
 
 #endif

@@ -5,12 +5,21 @@
 
 #include "loops/reduce.h"
 
-/* What normalises rows: from a row's sum, and then from its elements or, of_terms, from their terms. */
+/* How many vectors are normalised side by side: fewer than are summed, as more is kept of each, and fewer still where
+   callbacks keep more. So no stack frame is above 32 KiB. */
+#define NORMALIZED_PANEL (PANEL / 2)
+#define CALLBACK_PANEL (PANEL / 4)
+
+typedef divisor divisor_kernel(tally);
+typedef vec normalize_kernel(vec, divisor);
+
+/* How rows are normalised. divisor_of makes a divisor of a row's sum; kernel applies it to the row's elements or,
+   of_terms, to their terms. Callbacks may be NULL. */
 typedef struct {
     divisor_kernel *divisor_of;
     normalize_kernel *kernel;
     int of_terms;
-    hooks hooks;
+    row_callbacks to;
 } normalization;
 
 /* Is any element of row r neither its maximum nor -inf? */
@@ -44,14 +53,14 @@ static NOINLINE void sign_zeros(divisor *z, vec max, const matrix *a, intptr_t r
 INLINE divisor divisor_of_rows(normalization f, tally t, const matrix *a, intptr_t r, intptr_t rows) {
     divisor z = f.divisor_of(t);
     if (!f.of_terms) sign_zeros(&z, t.max, a, r, rows);
-    if (f.hooks.partitioned) f.hooks.partitioned(f.hooks.context, partition_of(&t, 0), &z, r, rows);
+    if (f.to.partitioned) f.to.partitioned(f.to.context, partition_of(&t, 0), &z, r, rows);
     return z;
 }
 
-static inline real floor_of(normalization f) { return f.of_terms && !f.hooks.partitioned ? NO_TERM : FLOOR; }
+static inline real floor_of(normalization f) { return f.of_terms && !f.to.partitioned ? NO_TERM : FLOOR; }
 
 INLINE void after_rows(normalization f, intptr_t r, intptr_t rows) {
-    if (f.hooks.normalized) f.hooks.normalized(f.hooks.context, r, rows);
+    if (f.to.normalized) f.to.normalized(f.to.context, r, rows);
 }
 
 /* Elements whose terms have not been kept. */
@@ -81,16 +90,14 @@ INLINE void normalize_along(normalization f, divisor z, const char *x, intptr_t 
     }
 }
 
-/* Lane k of a divisor, in every lane. */
+INLINE vec spread_lane(vec x, intptr_t k) {
+    real lanes[LANES];
+    v_store(lanes, x);
+    return v_set(lanes[k]);
+}
 INLINE divisor divisor_of_lane(divisor z, intptr_t k) {
-    divisor one;
-    vec *from = (vec *)&z, *to = (vec *)&one;
-    for (size_t i = 0; i < sizeof z / sizeof *from; i++) {
-        real lanes[LANES];
-        v_store(lanes, from[i]);
-        to[i] = v_set(lanes[k]);
-    }
-    return one;
+    dw value = {spread_lane(z.value.hi, k), spread_lane(z.value.lo, k)};
+    return (divisor){spread_lane(z.max, k), value, spread_lane(z.max_term, k), spread_lane(z.of_max, k)};
 }
 
 /* Rows that are contiguous here and there, and not too long to be read again soon. Their terms are kept where the
@@ -127,7 +134,7 @@ INLINE void normalize_columns(normalization f, const column_state *state, matrix
         real *y = (real *)((char *)out.x + k * out.core) + r;
         intptr_t n = smaller(a.n - k, LANE_BLOCK);
         for (intptr_t v = 0; v < panel; v++) {
-            prefetch_block((vectors){x + v * LANES, a.core / WIDTH, n, 0, 0});
+            prefetch_block((vectors){.x = x + v * LANES, .step = a.core / WIDTH, .n = n});
             normalize_vectors(f, state[v].divisor, x + v * LANES, a.core / WIDTH, y + v * LANES, out.core / WIDTH, n);
         }
     }
@@ -156,7 +163,7 @@ INLINE intptr_t normalize_panels(normalization f, matrix a, matrix out) {
     if (!a.n || choose_way(a) != COLUMNS || out.outer != WIDTH) return 0;
     while (r < whole_vectors(a.rows)) {
         column_state state[NORMALIZED_PANEL];
-        intptr_t panel = smaller((a.rows - r) / LANES, f.hooks.partitioned ? HOOKED_PANEL : NORMALIZED_PANEL);
+        intptr_t panel = smaller((a.rows - r) / LANES, f.to.partitioned ? CALLBACK_PANEL : NORMALIZED_PANEL);
         tally_columns(&state->sum, &a, r, panel, floor_of(f), (summation){0});
         for (intptr_t v = 0; v < panel; v++)
             state[v].divisor = divisor_of_rows(f, state[v].sum, &a, r + v * LANES, LANES);
@@ -187,35 +194,38 @@ INLINE void normalize_rows(normalization f, matrix a, matrix out, intptr_t r) {
 }
 
 INLINE void normalize_matrix(normalization f, matrix a, matrix out) {
-    fl_status status = status_save();
     normalize_rows(f, a, out, normalize_panels(f, a, out));
-    status_restore(status);
 }
 
-INLINE void loop_normalize(normalization f, char **args, const intptr_t *dims, const intptr_t *steps) {
+INLINE unsigned loop_normalize(divisor_kernel *divisor_of, normalize_kernel *kernel, int of_terms, char **args,
+                               const intptr_t *dims, const intptr_t *steps) {
     matrix a = {args[0], dims[0], dims[1], steps[0], steps[2]};
-    normalize_matrix(f, a, (matrix){args[1], dims[0], dims[1], steps[1], steps[3]});
+    normalize_matrix((normalization){.divisor_of = divisor_of, .kernel = kernel, .of_terms = of_terms}, a,
+                     (matrix){args[1], dims[0], dims[1], steps[1], steps[3]});
+    return 0;
 }
 
-/* Where the logarithms go. */
+/* ---- (n)->(n),() ---- */
+
 typedef struct {
     char *out;
     intptr_t step;
-} logarithms;
+} logarithm_output;
 
-INLINE void put_logarithms(void *context, partition p, divisor *z, intptr_t r, intptr_t rows) {
-    (void)z;
-    logarithms *log = context;
+INLINE void store_logarithms(void *context, partition p, divisor *z, intptr_t r, intptr_t rows) {
+    const logarithm_output *to = context;
     real y[LANES];
+    (void)z;
     v_store(y, k_logsumexp(p));
-    scatter(log->out + r * log->step, log->step, y, rows);
+    scatter(to->out + r * to->step, to->step, y, rows);
 }
 
-INLINE void loop_reduce_normalize(char **args, const intptr_t *dims, const intptr_t *steps) {
-    logarithms log = {args[2], steps[2]};
+INLINE unsigned loop_reduce_normalize(char **args, const intptr_t *dims, const intptr_t *steps) {
+    logarithm_output to = {args[2], steps[2]};
     matrix a = {args[0], dims[0], dims[1], steps[0], steps[3]};
-    normalization f = {divisor_softmax, k_softmax, 1, {put_logarithms, 0, &log}};
+    normalization f = {divisor_softmax, k_softmax, 1, {store_logarithms, NULL, &to}};
     normalize_matrix(f, a, (matrix){args[1], dims[0], dims[1], steps[1], steps[4]});
+    return 0;
 }
 
 #endif

@@ -27,15 +27,16 @@ typedef struct {
 enum { ROW_LOGITS, ROW_TARGETS, ROW_EACH, ROW_GRADIENT, ROW_HESSIAN, ROW_ARGUMENTS };
 
 typedef struct {
-    fl_loss *options;
+    const fl_loss_options *options;
+    fl_loss_result *result;
     matrix argument[ROW_ARGUMENTS];
     intptr_t n;
     loss_sum sum;
     total weight;
-    row_info info[HOOKED_PANEL]; /* of the last rows */
+    row_info info[CALLBACK_PANEL]; /* of the last rows */
 } row_losses;
 
-static row_info *info_of(row_losses *l, intptr_t r) { return l->info + r / LANES % HOOKED_PANEL; }
+static row_info *info_of(row_losses *l, intptr_t r) { return l->info + r / LANES % CALLBACK_PANEL; }
 
 static char *row_at(row_losses *l, int argument, intptr_t r) {
     const matrix *m = l->argument + argument;
@@ -44,7 +45,7 @@ static char *row_at(row_losses *l, int argument, intptr_t r) {
 
 /* The labels that do not count become NO_LABEL. Returns how many are out of range. Options are copied, as labels could
    be theirs for all that the compiler knows, and the loop would not become one of vectors. */
-INLINE int64_t check_labels(row_info *info, const fl_loss *f, intptr_t classes, intptr_t rows) {
+INLINE int64_t check_labels(row_info *info, const fl_loss_options *f, intptr_t classes, intptr_t rows) {
     int64_t wrong = 0, ignores = f->ignores, ignored_label = f->ignored;
     for (intptr_t k = 0; k < rows; k++) {
         int64_t label = info->label[k], right = (uint64_t)label < (uint64_t)classes;
@@ -57,7 +58,7 @@ INLINE int64_t check_labels(row_info *info, const fl_loss *f, intptr_t classes, 
 
 /* The labels of rows r .. r+rows and their weights; those that do not count, and lanes without a row, weigh nothing. */
 static void read_labels(row_losses *l, row_info *info, intptr_t r, intptr_t rows, real *weights) {
-    fl_loss *f = l->options;
+    const fl_loss_options *f = l->options;
     const matrix *labels = l->argument + ROW_TARGETS;
     const char *p = row_at(l, ROW_TARGETS, r);
     int64_t counted = 0;
@@ -65,7 +66,7 @@ static void read_labels(row_losses *l, row_info *info, intptr_t r, intptr_t rows
     for (intptr_t k = rows; k < LANES; k++) info->label[k] = NO_LABEL;
     if (in_place && rows == LANES) memcpy(info->label, p, sizeof info->label);
     else fetch_labels(info->label, p, labels->outer, rows, f->target_type);
-    f->wrong += rows == LANES ? check_labels(info, f, l->n, LANES) : check_labels(info, f, l->n, rows);
+    l->result->wrong += rows == LANES ? check_labels(info, f, l->n, LANES) : check_labels(info, f, l->n, rows);
     for (intptr_t k = 0; k < LANES; k++) {
         int64_t counts = info->label[k] >= 0;
         counted += counts;
@@ -92,7 +93,7 @@ static char *label_at(row_losses *l, const row_info *info, int argument, intptr_
 /* a_c for n <= STAGE classes from c on, and 0 up to a full vector. */
 static void class_weights(row_losses *l, const row_info *info, intptr_t r, intptr_t k, intptr_t c, intptr_t n,
                           real *a) {
-    const fl_loss *f = l->options;
+    const fl_loss_options *f = l->options;
     const matrix *targets = l->argument + ROW_TARGETS;
     real even = (real)(f->smoothing / (double)l->n), kept = (real)(1 - f->smoothing);
     if (f->are_probabilities) {
@@ -270,7 +271,7 @@ static NOINLINE void finish_row(row_losses *l, const row_info *info, intptr_t r,
 static NOINLINE void finish_gradients(void *context, intptr_t r, intptr_t rows) {
     row_losses *l = context;
     const row_info *info = info_of(l, r);
-    const fl_loss *f = l->options;
+    const fl_loss_options *f = l->options;
     if (l->n == 0) return;
     int spread = f->are_probabilities || f->smoothing != 0 || l->argument[ROW_HESSIAN].x;
     for (intptr_t k = 0; k < rows; k++) {
@@ -287,17 +288,17 @@ static NOINLINE void finish_gradients(void *context, intptr_t r, intptr_t rows) 
     }
 }
 
-/* `info` is large, and filled later. */
-static void begin_rows(row_losses *l, char **args, const intptr_t *dims, const intptr_t *steps, void *data) {
-    l->options = data, l->n = dims[1];
+/* `info` is large, and is filled later. */
+static void begin_rows(row_losses *l, char **args, const intptr_t *dims, const intptr_t *steps, const fl_loss *loss) {
+    l->options = loss->options, l->result = loss->result, l->n = dims[1];
     l->sum = no_losses(), l->weight = (total){0, 0};
     for (int k = 0; k < ROW_ARGUMENTS; k++)
         l->argument[k] = (matrix){args[k], dims[0], dims[1], steps[k], steps[ROW_ARGUMENTS + k]};
 }
 
 static void give_results(row_losses *l) {
-    give_total(&l->sum, l->options);
-    add_total(l->options->weight, l->weight);
+    give_total(&l->sum, l->result->total);
+    add_total(l->result->weight, l->weight);
 }
 
 INLINE void only_labels(row_losses *l) {
@@ -307,7 +308,7 @@ INLINE void only_labels(row_losses *l) {
 }
 
 static NOINLINE void sum_rows(row_losses *l) {
-    run_reduction((reduction){.hooks = {take_losses, 0, l}, .a = l->argument[ROW_LOGITS]});
+    reduce_matrix((row_callbacks){take_losses, NULL, l}, l->argument[ROW_LOGITS]);
 }
 
 INLINE normalization gradient_of(row_losses *l) {
@@ -318,22 +319,20 @@ static NOINLINE intptr_t gradients_of_panels(row_losses *l) {
     return normalize_panels(gradient_of(l), l->argument[ROW_LOGITS], l->argument[ROW_GRADIENT]);
 }
 
-static void loop_cross_entropy_loss(char **args, const intptr_t *dims, const intptr_t *steps, void *data) {
-    fl_status status = status_save();
+static unsigned loop_cross_entropy(char **args, const intptr_t *dims, const intptr_t *steps, const fl_loss *loss) {
     row_losses l;
-    begin_rows(&l, args, dims, steps, data);
+    begin_rows(&l, args, dims, steps, loss);
     if (l.options->only_weights) only_labels(&l);
     else if (!args[ROW_GRADIENT]) sum_rows(&l);
     else normalize_rows(gradient_of(&l), l.argument[ROW_LOGITS], l.argument[ROW_GRADIENT], gradients_of_panels(&l));
     give_results(&l);
-    status_restore(status);
+    return 0;
 }
 
-/* Of rows of log-probabilities: minus the label's, times its weight. */
-static void loop_negative_log_likelihood_loss(char **args, const intptr_t *dims, const intptr_t *steps, void *data) {
-    fl_status status = status_save();
+/* Rows are log-probabilities. The loss is minus the label's one, times its weight. */
+static unsigned loop_nll_loss(char **args, const intptr_t *dims, const intptr_t *steps, const fl_loss *loss) {
     row_losses l;
-    begin_rows(&l, args, dims, steps, data);
+    begin_rows(&l, args, dims, steps, loss);
     const matrix *x = l.argument + ROW_LOGITS;
     for (intptr_t r = 0; r < x->rows; r += LANES) {
         intptr_t rows = smaller(x->rows - r, LANES);
@@ -341,12 +340,12 @@ static void loop_negative_log_likelihood_loss(char **args, const intptr_t *dims,
         real y[LANES] = {0}, weights[LANES];
         read_labels(&l, info, r, rows, weights);
         for (intptr_t k = 0; k < rows && l.n; k++) memcpy(y + k, label_at(&l, info, ROW_LOGITS, r, k), sizeof(real));
-        vec weight = v_load(weights), loss = v_fnma(weight, v_load(y), v_set(0)); /* not -0 */
-        loss = v_select(v_eq(weight, v_set(0)), v_set(0), loss);
-        put_losses(&l, r, rows, (dw){loss, v_set(0)});
+        vec weight = v_load(weights), of_row = v_fnma(weight, v_load(y), v_set(0)); /* not -0 */
+        of_row = v_select(v_eq(weight, v_set(0)), v_set(0), of_row);
+        put_losses(&l, r, rows, (dw){of_row, v_set(0)});
     }
     give_results(&l);
-    status_restore(status);
+    return 0;
 }
 
 #endif

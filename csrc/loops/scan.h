@@ -111,8 +111,8 @@ INLINE scan scan_block(scan s, const real *x, real *y, intptr_t n) {
     dw_block terms, weights, factors, sums;
     const real *low = x;
     real old_base = s.base;
-    int ascends = first_lane(largest_lane(
-                      max_of_vectors(v_set(-REAL_INFINITY), (vectors){x, LANES, filled_up(n) / LANES, 0, 0}))) > s.max;
+    int ascends = first_lane(largest_lane(max_of_vectors(
+                      v_set(-REAL_INFINITY), (vectors){.x = x, .step = LANES, .n = filled_up(n) / LANES}))) > s.max;
     if (ascends) {
         s = scan_maxima(s, x, smaller_ones, max, base, former_base, n);
         low = smaller_ones;
@@ -136,28 +136,21 @@ INLINE scan scan_block(scan s, const real *x, real *y, intptr_t n) {
 }
 
 /* n elements more, at x, and their results at out. */
-INLINE scan scan_along(scan s, gather_function *get, scatter_function *put, const char *x, intptr_t step, char *out,
-                       intptr_t out_step, intptr_t n) {
+INLINE scan scan_along(scan s, enum number_type type, const char *x, intptr_t step, char *out, intptr_t out_step,
+                       intptr_t n) {
     for (intptr_t i = 0; i < n; i += SCAN_BLOCK) {
         real block[SCAN_BLOCK], y[SCAN_BLOCK];
         intptr_t count = smaller(n - i, SCAN_BLOCK);
-        get(block, x + i * step, step, count);
+        fetch(type, block, x + i * step, step, count);
         s = scan_block(s, block, y, count);
-        put(out + i * out_step, out_step, y, count);
+        deliver(type, out + i * out_step, out_step, y, count);
     }
     return s;
 }
 
 /* ---- the methods of logaddexp ---- */
 
-static real logsumexp_along(const char *x, intptr_t step, intptr_t n) {
-    summation how = {.rough = 1};
-    tally t = tally_along(x, step, n, FLOOR, how);
-    return first_lane(k_logsumexp(partition_of(&t, how.rough)));
-}
-
-/* reduce, reduceat: a call whose result is its first operand, in place, takes in a whole row; the result so far is one
-   more element of that row. */
+/* reduce, reduceat: a call whose result is its first operand, in place, takes in a whole row. */
 INLINE int is_reduce_call(char **args, const intptr_t *dims, const intptr_t *steps) {
     return args[0] == args[2] && steps[0] == 0 && steps[2] == 0 && dims[0] > 1;
 }
@@ -168,56 +161,36 @@ INLINE int is_accumulate_call(char **args, const intptr_t *dims, const intptr_t 
            !feeds_back(args[1], steps[1], args[2], steps[2], dims[0]);
 }
 
-INLINE void loop_map2_logaddexp(kernel2 *k, char **args, const intptr_t *dims, const intptr_t *steps) {
-    int reduces = is_reduce_call(args, dims, steps), accumulates = is_accumulate_call(args, dims, steps);
-    if (!reduces && !accumulates) {
-        loop_map2(k, NULL, args, dims, steps);
-        return;
-    }
-    fl_status status = status_save();
-    real so_far[LANES];
-    gather(so_far, args[0], 0, LANES);
-    if (accumulates) {
-        scan_along(scan_start(so_far[0]), gather, scatter, args[1], steps[1], args[2], steps[2], dims[0]);
+/* The sum of the result so far and a row. A short row of reals is copied behind the result so far, and is one row with
+   it; otherwise that joins the row's sum. */
+INLINE vec join_row(enum number_type type, const real *so_far, const char *x, intptr_t step, intptr_t n) {
+    summation how = {.rough = 1};
+    tally t;
+    if (type == OWN && n <= STRIP - LANES) {
+        real row[STRIP];
+        row[0] = so_far[0];
+        gather(row + 1, x, step, n);
+        t = tally_along((const char *)row, WIDTH, n + 1, FLOOR, how);
     } else {
-        real row[STRIP], y;
-        if (dims[0] <= STRIP - LANES) {
-            row[0] = so_far[0];
-            gather(row + 1, args[1], steps[1], dims[0]);
-            y = logsumexp_along((const char *)row, WIDTH, dims[0] + 1);
-        } else {
-            summation how = {.rough = 1};
-            tally t = tally_along(args[1], steps[1], dims[0], FLOOR, how);
-            tally_more(&t, (vectors){so_far, 0, 1, 0, 0}, FLOOR, how);
-            y = first_lane(k_logsumexp(partition_of(&t, how.rough)));
-        }
-        memcpy(args[2], &y, sizeof y);
+        t = tally_fetched(type, x, step, n, FLOOR, how);
+        tally_more(&t, (vectors){.x = so_far, .n = 1}, FLOOR, how);
     }
-    status_restore(status);
+    return k_logsumexp(partition_of(&t, how.rough));
 }
 
-#if FL_WIDTH == 32
-/* binary16 likewise; results are rounded to binary16 once, at the end. */
-INLINE void half_map2_logaddexp(kernel2 *k, char **args, const intptr_t *dims, const intptr_t *steps) {
+INLINE unsigned loop_map2_logaddexp(kernel2 *k, enum number_type type, char **args, const intptr_t *dims,
+                                    const intptr_t *steps) {
     int reduces = is_reduce_call(args, dims, steps), accumulates = is_accumulate_call(args, dims, steps);
-    if (!reduces && !accumulates) {
-        half_map2(k, NULL, args, dims, steps);
-        return;
-    }
-    fl_status status = status_save();
-    real y[LANES];
-    narrow_gather(y, args[0], 0, LANES);
+    if (!reduces && !accumulates) return loop_map2(k, NULL, type, args, dims, steps);
+    real so_far[LANES];
+    fetch(type, so_far, args[0], 0, 1); /* fills up all lanes */
     if (accumulates) {
-        scan_along(scan_start(y[0]), narrow_gather, narrow_scatter, args[1], steps[1], args[2], steps[2], dims[0]);
+        scan_along(scan_start(so_far[0]), type, args[1], steps[1], args[2], steps[2], dims[0]);
     } else {
-        summation how = {.rough = 1};
-        tally t = tally_fetched(narrow_gather, args[1], steps[1], dims[0], FLOOR, how);
-        tally_more(&t, (vectors){y, 0, 1, 0, 0}, FLOOR, how);
-        v_store(y, k_logsumexp(partition_of(&t, how.rough)));
-        narrow_scatter(args[2], 0, y, 1);
+        v_store(so_far, join_row(type, so_far, args[1], steps[1], dims[0]));
+        deliver(type, args[2], 0, so_far, 1);
     }
-    status_restore(status);
+    return 0;
 }
-#endif
 
 #endif

@@ -3,7 +3,6 @@
 #ifndef FASTLOG_SEGMENTS_H
 #define FASTLOG_SEGMENTS_H
 
-#include "memory/status.h"
 #include "sums/rows.h"
 
 /* The elements first .. last of one row, first < last, for every segment. */
@@ -21,7 +20,7 @@ static inline intptr_t index_at(const char *p, intptr_t step, intptr_t i) {
 
 /* Segments i .. i+count <= i+LANES: long ones by themselves, the others by a tile that is filled up with -inf, which
    adds nothing. The tile's height is a multiple of GROUP, so that a result does not depend on the neighbours. */
-INLINE void reduce_some_segments(reduce_kernel *k, segments s, intptr_t i, intptr_t count) {
+INLINE void reduce_some_segments(segments s, intptr_t i, intptr_t count) {
     real tile[LANE_BLOCK * LANES], y[LANES];
     summation how = {.rough = 1};
     intptr_t height = 0;
@@ -31,7 +30,7 @@ INLINE void reduce_some_segments(reduce_kernel *k, segments s, intptr_t i, intpt
         const char *x = s.x + first * s.step;
         if (n > LANE_BLOCK) {
             tally t = tally_along(x, s.step, n, FLOOR, how);
-            real of_long = first_lane(k(partition_of(&t, how.rough)));
+            real of_long = first_lane(k_logsumexp(partition_of(&t, how.rough)));
             memcpy(s.out + (i + lane) * s.out_step, &of_long, sizeof(real));
             continue;
         }
@@ -39,16 +38,15 @@ INLINE void reduce_some_segments(reduce_kernel *k, segments s, intptr_t i, intpt
             for (intptr_t j = 0; j < GROUP; j++) v_store(tile + (height + j) * LANES, v_set(-REAL_INFINITY));
         for (intptr_t j = 0; j < n; j++) memcpy(tile + j * LANES + lane, x + j * s.step, sizeof(real));
     }
-    tally t = tally_start((vectors){tile, LANES, height, 0, 0}, FLOOR, how);
-    v_store(y, k(partition_of(&t, how.rough)));
+    tally t = tally_start((vectors){.x = tile, .step = LANES, .n = height}, FLOOR, how);
+    v_store(y, k_logsumexp(partition_of(&t, how.rough)));
     for (intptr_t lane = 0; lane < count; lane++) {
         intptr_t n = index_at(s.last, s.last_step, i + lane) - index_at(s.first, s.first_step, i + lane);
         if (n <= LANE_BLOCK) memcpy(s.out + (i + lane) * s.out_step, y + lane, sizeof(real));
     }
 }
 
-INLINE void loop_reduce_segments(reduce_kernel *k, char **args, const intptr_t *dims, const intptr_t *steps) {
-    fl_status status = status_save();
+INLINE unsigned loop_reduce_segments(char **args, const intptr_t *dims, const intptr_t *steps) {
     for (intptr_t r = 0; r < dims[0]; r++) {
         segments s = {args[0] + r * steps[0],
                       args[1] + r * steps[1],
@@ -58,9 +56,9 @@ INLINE void loop_reduce_segments(reduce_kernel *k, char **args, const intptr_t *
                       steps[5],
                       steps[6],
                       steps[7]};
-        for (intptr_t i = 0; i < dims[2]; i += LANES) reduce_some_segments(k, s, i, smaller(dims[2] - i, LANES));
+        for (intptr_t i = 0; i < dims[2]; i += LANES) reduce_some_segments(s, i, smaller(dims[2] - i, LANES));
     }
-    status_restore(status);
+    return 0;
 }
 
 #endif

@@ -12,7 +12,7 @@
 #define FASTLOG_WEIGHTED_H
 
 #include "math/log.h"
-#include "memory/status.h"
+#include "fastlog.h"
 #include "sums/partition.h"
 
 #if FL_WIDTH == 64
@@ -20,7 +20,7 @@
 typedef struct {
     const char *x, *b, *include;
     intptr_t n, x_step, b_step, include_step;
-    int narrow; /* are x, b and the results floats? */
+    enum number_type type; /* of x, b and the results */
 } weighted_row;
 
 /* The infinite products of a row, and whether it has a nan. */
@@ -32,12 +32,6 @@ typedef struct {
 typedef struct {
     double x[STAGE], m[STAGE], p[STAGE];
 } weighted_block;
-
-static inline void put_number(char *at, double x, int narrow) {
-    float f = (float)x;
-    if (narrow) memcpy(at, &f, sizeof f);
-    else memcpy(at, &x, sizeof x);
-}
 
 static void split_weight(double b, double *m, double *p) {
     int subnormal = __builtin_fabs(b) < REAL_MIN;
@@ -64,9 +58,8 @@ static void split_one(double x, double b, weighted_block *block, intptr_t j, inf
 static void load_weighted(weighted_block *block, const weighted_row *row, intptr_t i, intptr_t count,
                           infinities *found) {
     double x[STAGE], b[STAGE];
-    gather_function *get = row->narrow ? narrow_gather : gather;
-    get(x, row->x + i * row->x_step, row->x_step, count);
-    get(b, row->b + i * row->b_step, row->b_step, count);
+    fetch(row->type, x, row->x + i * row->x_step, row->x_step, count);
+    fetch(row->type, b, row->b + i * row->b_step, row->b_step, count);
     const char *include = row->include + i * row->include_step;
     for (intptr_t j = 0; j < count; j++) b[j] = include[j * row->include_step] ? b[j] : 0;
     for (intptr_t j = count; j % LANES; j++) b[j] = 0;
@@ -181,12 +174,19 @@ static void reduce_weighted_row(const weighted_row *row, char *out, char *sign_o
         if (s < 0) sum = (dw){v_neg(sum.hi), v_neg(sum.lo)};
         if (s != 0) y = log_of_sum(sum, base, unit - TERM_LIFT);
     }
-    put_number(out, y, row->narrow);
-    put_number(sign_out, sign, row->narrow);
+    deliver(row->type, out, 0, &y, 1);
+    deliver(row->type, sign_out, 0, &sign, 1);
 }
 
-INLINE void loop_reduce_weighted(int narrow, char **args, const intptr_t *dims, const intptr_t *steps) {
-    fl_status status = status_save();
+#endif
+
+/* Floats are summed by the loop of width 64. */
+INLINE unsigned loop_reduce_weighted(enum number_type type, fl_loop *by_double, char **args, const intptr_t *dims,
+                                     const intptr_t *steps) {
+#if FL_WIDTH == 32
+    by_double(args, dims, steps, NULL);
+    return (void)type, 0;
+#else
     for (intptr_t r = 0; r < dims[0]; r++) {
         weighted_row row = {args[0] + r * steps[0],
                             args[1] + r * steps[1],
@@ -195,12 +195,11 @@ INLINE void loop_reduce_weighted(int narrow, char **args, const intptr_t *dims, 
                             steps[5],
                             steps[6],
                             steps[7],
-                            narrow};
+                            type};
         reduce_weighted_row(&row, args[3] + r * steps[3], args[4] + r * steps[4]);
     }
-    status_restore(status);
-}
-
+    return (void)by_double, 0;
 #endif
+}
 
 #endif

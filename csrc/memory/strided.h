@@ -9,15 +9,17 @@
 
 #include <stddef.h>
 #include <string.h>
+
 #include "vec/vec.h"
 
 #define STAGE 256 /* elements of a staging block: a few KiB of stack, and a multiple of every LANES */
 #define WIDTH ((intptr_t)sizeof(real))
-#define NOINLINE __attribute__((noinline)) /* a function with arrays that its callers' stack frames shall not hold */
+#define NOINLINE __attribute__((noinline)) /* keeps a function's arrays out of its callers' stack frames */
+#define UNUSED __attribute__((unused))     /* used at one width alone */
 
 typedef struct {
     const char *x;
-    intptr_t rows, n;     /* how many, how long */
+    intptr_t rows, n;     /* how many rows, and how long each is */
     intptr_t outer, core; /* bytes from row to row, from element to element */
 } matrix;
 
@@ -25,7 +27,7 @@ INLINE intptr_t smaller(intptr_t a, intptr_t b) { return a < b ? a : b; }
 INLINE intptr_t whole_vectors(intptr_t n) { return n - n % LANES; }
 INLINE intptr_t filled_up(intptr_t n) { return whole_vectors(n + LANES - 1); }
 
-/* n elements at p, step bytes apart, into block; then the last one again, up to a full vector. */
+/* Copies n elements at p, step bytes apart, into block; then the last one again, up to a full vector. */
 INLINE void gather(real *block, const char *p, intptr_t step, intptr_t n) {
     if (step == WIDTH) memcpy(block, p, (size_t)(n * WIDTH));
     else
@@ -39,8 +41,11 @@ INLINE void scatter(char *p, intptr_t step, const real *block, intptr_t n) {
         for (intptr_t i = 0; i < n; i++) memcpy(p + i * step, block + i, sizeof(real));
 }
 
+/* The type of an argument's numbers: the target's own, or the next narrower one, which is binary16 at width 32 and float
+   at width 64. A block holds reals in any case. */
+enum number_type { OWN, NARROW };
+
 #if FL_WIDTH == 32
-/* The narrower type is binary16: in between, the vector is float. */
 INLINE void narrow_gather(real *block, const char *p, intptr_t step, intptr_t n) {
     for (; n > 0; block += STAGE, p += STAGE * step, n -= STAGE) {
         uint16_t h[STAGE];
@@ -57,8 +62,7 @@ INLINE void narrow_scatter(char *p, intptr_t step, const real *block, intptr_t n
     for (intptr_t i = 0; i < n; i++) memcpy(p + i * step, h + i, sizeof *h);
 }
 #else
-/* Of floats, in double. */
-static void narrow_gather(double *block, const char *p, intptr_t step, intptr_t n) {
+INLINE void narrow_gather(real *block, const char *p, intptr_t step, intptr_t n) {
     const float *x = (const float *)p;
     if (step == sizeof *x)
         for (intptr_t i = 0; i < n; i++) block[i] = x[i];
@@ -66,30 +70,36 @@ static void narrow_gather(double *block, const char *p, intptr_t step, intptr_t 
         for (intptr_t i = 0; i < n; i++) block[i] = *(const float *)(p + i * step);
     for (intptr_t i = n; i % LANES; i++) block[i] = block[n - 1];
 }
+
+INLINE void narrow_scatter(char *p, intptr_t step, const real *block, intptr_t n) {
+    for (intptr_t i = 0; i < n; i++) *(float *)(p + i * step) = (float)block[i];
+}
 #endif
 
-/* Does writing out[i] change an in[j] that is still to be read? Not where both run in step through the same elements.
-   NumPy copies operands that overlap otherwise, but not in reduce and accumulate, which feed each result back. */
-static inline int feeds_back(const char *in, intptr_t in_step, const char *out, intptr_t out_step, intptr_t n) {
-    if (n < 2 || (in == out && in_step == out_step && out_step != 0)) return 0;
-    intptr_t in_span = in_step * (n - 1), out_span = out_step * (n - 1);
-    const char *in_first = in_span < 0 ? in + in_span : in, *in_last = in_span < 0 ? in : in + in_span;
-    const char *out_first = out_span < 0 ? out + out_span : out, *out_last = out_span < 0 ? out : out + out_span;
-    return in_first <= out_last && out_first <= in_last;
+INLINE void fetch(enum number_type type, real *block, const char *p, intptr_t step, intptr_t n) {
+    if (type == NARROW) narrow_gather(block, p, step, n);
+    else gather(block, p, step, n);
 }
-
-typedef void gather_function(real *, const char *, intptr_t, intptr_t);
-typedef void scatter_function(char *, intptr_t, const real *, intptr_t);
+INLINE void deliver(enum number_type type, char *p, intptr_t step, const real *block, intptr_t n) {
+    if (type == NARROW) narrow_scatter(p, step, block, n);
+    else scatter(p, step, block, n);
+}
 
 INLINE vec load_some(const real *p, intptr_t n) { return n == LANES ? v_load(p) : v_load_part(p, n, p[0]); }
 INLINE void store_some(real *p, intptr_t n, vec x) {
     if (n == LANES) v_store(p, x);
     else v_store_part(p, n, x);
 }
-/* Where a contiguous output is written itself, else the stage, from which it is scattered. */
-static real *place(real *stage, char *p, intptr_t step) { return !p ? 0 : step == WIDTH ? (real *)p : stage; }
-static void deliver(char *p, intptr_t step, const real *from, intptr_t n) {
-    if (p && from != (const real *)p) scatter(p, step, from, n);
+
+/* Does writing out[i] change an in[j] that is still to be read? It does not where both run in step through the same
+   elements. NumPy copies operands that overlap otherwise, but not in reduce and accumulate, which feed each result
+   back. */
+static inline int feeds_back(const char *in, intptr_t in_step, const char *out, intptr_t out_step, intptr_t n) {
+    if (n < 2 || (in == out && in_step == out_step && out_step != 0)) return 0;
+    intptr_t in_span = in_step * (n - 1), out_span = out_step * (n - 1);
+    const char *in_first = in_span < 0 ? in + in_span : in, *in_last = in_span < 0 ? in : in + in_span;
+    const char *out_first = out_span < 0 ? out + out_span : out, *out_last = out_span < 0 ? out : out + out_span;
+    return in_first <= out_last && out_first <= in_last;
 }
 
 #endif

@@ -30,9 +30,9 @@ static inline enum way choose_way(matrix a) {
 
 /* A whole row, the same in every lane: a single strip where it can be one, else LANES strips at a time. Elements that
    are not neighbours, or of another type, are fetched by `get`. */
-static tally tally_fetched(gather_function *get, const char *x, intptr_t step, intptr_t n, real floor, summation how) {
+static tally tally_fetched(enum number_type type, const char *x, intptr_t step, intptr_t n, real floor, summation how) {
     real block[GATHERED];
-    int in_place = get == gather && step == WIDTH;
+    int in_place = type == OWN && step == WIDTH;
     intptr_t longest = in_place ? LONGEST_STRIP : GATHERED;
     intptr_t length = n <= longest ? longest : in_place ? STRIP : GATHERED / LANES;
     tally all = tally_empty();
@@ -43,7 +43,7 @@ static tally tally_fetched(gather_function *get, const char *x, intptr_t step, i
             s[count] = (strip){(const real *)x + i, 0, smaller(n - i, length)};
             if (in_place) continue;
             s[count].x = block + count * length;
-            get(block + count * length, x + i * step, step, s[count].n);
+            fetch(type, block + count * length, x + i * step, step, s[count].n);
         }
         tally t = tally_strips(s, count, floor, how);
         if (count > 1) tally_lanes(&t, count, floor);
@@ -54,7 +54,7 @@ static tally tally_fetched(gather_function *get, const char *x, intptr_t step, i
 }
 
 static NOINLINE tally tally_along(const char *x, intptr_t step, intptr_t n, real floor, summation how) {
-    return tally_fetched(gather, x, step, n, floor, how);
+    return tally_fetched(OWN, x, step, n, floor, how);
 }
 
 /* How many rows are summed at once, as strips. */

@@ -3,7 +3,6 @@
 #ifndef FASTLOG_TOTALS_H
 #define FASTLOG_TOTALS_H
 
-#include "fastlog.h"
 #include "sums/lanes.h"
 
 /* Double words in the lanes. Their low words are not normalised, so they are emptied into `all` now and then; losses so
@@ -49,10 +48,10 @@ static void add_total(double sum[2], total t) {
     sum[0] = all.hi, sum[1] = all.lo;
 }
 
-/* Empties the sum into the result. */
-static void give_total(loss_sum *s, fl_loss *f) {
+/* Empties the sum into a result. */
+static void give_total(loss_sum *s, double result[2]) {
     empty_lanes(s);
-    add_total(f->total, s->all);
+    add_total(result, s->all);
     s->all = (total){0, 0};
 }
 

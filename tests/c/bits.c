@@ -120,13 +120,6 @@ static void fill_rows(int argument, char type, layout m, uint64_t seed) {
                        element_of_row(r, i, m.n, &state), type);
 }
 
-static fl_loop *loop_of(int target, int f, char type) {
-    const fl_table *wide = fl_targets[target].f64, *single = fl_targets[target].f32;
-    if (type == 'd') return wide->loop[f];
-    if (type == 'e') return single->narrow[f];
-    return fl_rows[f].shape == reduce_weighted ? wide->narrow[f] : single->loop[f];
-}
-
 static void run(fl_loop *loop, char **args, const intptr_t *dims, const intptr_t *steps, void *data) {
     feclearexcept(FE_ALL_EXCEPT);
     loop(args, dims, steps, data);
@@ -173,13 +166,13 @@ static void hash_rows(fl_loop *loop, enum fl_shape shape, char type, layout m) {
     intptr_t to_number[] = {outer, size, core}, to_two[] = {outer, size, size, core};
     intptr_t to_row[] = {outer, outer, core, core}, to_both[] = {outer, outer, size, core, core};
     run(loop, args, dims,
-        shape == reduce             ? to_number
-        : shape == reduce_partition ? to_two
-        : shape == reduce_normalize ? to_both
-                                    : to_row,
+        shape == fl_reduce             ? to_number
+        : shape == fl_reduce_partition ? to_two
+        : shape == fl_reduce_normalize ? to_both
+                                       : to_row,
         NULL);
-    hash_results(arguments[1], type, shape == reduce || shape == reduce_partition ? m.rows : m.rows * m.outer);
-    if (shape == reduce_partition || shape == reduce_normalize) hash_results(arguments[2], type, m.rows);
+    hash_results(arguments[1], type, shape == fl_reduce || shape == fl_reduce_partition ? m.rows : m.rows * m.outer);
+    if (shape == fl_reduce_partition || shape == fl_reduce_normalize) hash_results(arguments[2], type, m.rows);
 }
 
 static void hash_weighted(fl_loop *loop, char type, layout m) {
@@ -219,9 +212,12 @@ static void hash_segments(fl_loop *loop, char type, layout m) {
 }
 
 /* Losses, with and without weights, smoothing, losses of their own and derivatives: one bit of `options` for each. */
-static void run_loss(fl_loop *loop, char **args, const intptr_t *dims, const intptr_t *steps, fl_loss loss) {
-    run(loop, args, dims, steps, &loss);
-    double sums[] = {loss.total[0], loss.total[1], loss.weight[0], loss.weight[1], (double)loss.wrong};
+static void run_loss(fl_loop *loop, char **args, const intptr_t *dims, const intptr_t *steps, fl_loss_options options,
+                     int has_total) {
+    fl_loss_result result = {0};
+    run(loop, args, dims, steps, &(fl_loss){&options, &result});
+    double sums[] = {has_total ? result.total[0] : 0, has_total ? result.total[1] : 0, result.weight[0],
+                     result.weight[1], (double)result.wrong};
     hash_results((char *)sums, 'd', 5);
 }
 
@@ -241,13 +237,13 @@ static void hash_element_loss(fl_loop *loop, char type, intptr_t n, int options)
         steps[k] = k == 7 ? 8 : n * size, steps[8 + k] = k == 7 ? 0 : size;
     }
     for (int k = 4; k < 8; k++) memset(arguments[k], 0, (size_t)(rows * n * 8));
-    fl_loss loss = {.target_type = type,
-                    .scale = 0.7,
-                    .positive = 0.25,
-                    .negative = 0.75,
-                    .gamma = 2,
-                    .smoothing = options & 1 ? 0.1 : 0};
-    run_loss(loop, args, dims, steps, loss);
+    fl_loss_options loss = {.target_type = type,
+                            .scale = 0.7,
+                            .positive = 0.25,
+                            .negative = 0.75,
+                            .gamma = 2,
+                            .smoothing = options & 1 ? 0.1 : 0};
+    run_loss(loop, args, dims, steps, loss, !args[7]);
     for (int k = 4; k < 8; k++)
         if (args[k]) hash_results(args[k], k == 7 ? 'd' : type, k == 7 ? rows : rows * n);
 }
@@ -270,16 +266,16 @@ static void hash_row_loss(fl_loop *loop, char type, layout m, int options) {
     char *args[] = {arguments[0], arguments[1], options & 2 ? arguments[2] : NULL, options & 4 ? arguments[3] : NULL,
                     options & 8 && options & 4 ? arguments[4] : NULL};
     for (int k = 2; k < 5; k++) memset(arguments[k], 0, (size_t)((m.rows * m.outer + m.n * m.core + 1) * size));
-    fl_loss loss = {.target_type = probabilities       ? type
-                                   : sizeof(long) == 8 ? 'l'
-                                                       : 'q',
-                    .are_probabilities = probabilities != 0,
-                    .scale = 0.7,
-                    .smoothing = options & 1 ? 0.1 : 0,
-                    .class_weight = options & 1 ? class_weight : NULL,
-                    .ignored = -100,
-                    .ignores = 1};
-    run_loss(loop, args, dims, steps, loss);
+    fl_loss_options loss = {.target_type = probabilities       ? type
+                                           : sizeof(long) == 8 ? 'l'
+                                                               : 'q',
+                            .are_probabilities = probabilities != 0,
+                            .scale = 0.7,
+                            .smoothing = options & 1 ? 0.1 : 0,
+                            .class_weight = options & 1 ? class_weight : NULL,
+                            .ignored = -100,
+                            .ignores = 1};
+    run_loss(loop, args, dims, steps, loss, 1);
     if (args[2]) hash_results(args[2], type, m.rows);
     for (int k = 3; k < 5; k++)
         if (args[k]) hash_results(args[k], type, m.rows * m.outer);
@@ -297,37 +293,37 @@ static void hash_matrices(fl_loop *loop, int f, char type) {
     static const intptr_t rows[] = {1, 2, 19, 70},
                           lengths[] = {0, 1, 2, 3, 4, 7, 10, 16, 31, 33, 64, 100, 257, 1000, 4100};
     enum fl_shape shape = fl_rows[f].shape;
-    int combinations = f == FL_negative_log_likelihood ? 16 : 32; /* that has labels alone */
+    int combinations = f == FL_nll_loss ? 16 : 32; /* that has labels alone */
     for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++)
         for (size_t k = 0; k < sizeof rows / sizeof *rows; k++)
             for (int kind = 0; kind < LAYOUTS; kind++) {
                 layout m = make_layout(kind, rows[k], lengths[i]);
                 if ((m.rows + 1) * m.n * (kind == SPACED ? 2 : 1) > LONGEST - 4096) continue;
-                if (shape == reduce_weighted) hash_weighted(loop, type, m);
-                else if (shape == reduce_segments) hash_segments(loop, type, m);
-                else if (shape == row_loss)
+                if (shape == fl_reduce_weighted) hash_weighted(loop, type, m);
+                else if (shape == fl_reduce_segments) hash_segments(loop, type, m);
+                else if (shape == fl_row_loss)
                     for (int options = 0; options < combinations; options += lengths[i] > 100 ? 5 : 1)
                         hash_row_loss(loop, type, m, options);
                 else hash_rows(loop, shape, type, m);
             }
     layout long_row = make_layout(IN_ROWS, 1, 250000); /* beyond one strip */
-    if (shape == reduce_weighted) hash_weighted(loop, type, long_row);
-    else if (shape != row_loss && shape != reduce_segments) hash_rows(loop, shape, type, long_row);
+    if (shape == fl_reduce_weighted) hash_weighted(loop, type, long_row);
+    else if (shape != fl_row_loss && shape != fl_reduce_segments) hash_rows(loop, shape, type, long_row);
 }
 
 static void hash_function(fl_loop *loop, int f, char type) {
     enum fl_shape shape = fl_rows[f].shape;
-    if (shape == element_loss) {
+    if (shape == fl_element_loss) {
         for (intptr_t n = 1; n < 4000; n = 2 * n + 1)
             for (int options = 0; options < 32; options++) hash_element_loss(loop, type, n, options);
         return;
     }
-    if (fl_shapes[shape].signature || shape == row_loss) {
+    if (fl_shapes[shape].signature || shape == fl_row_loss) {
         hash_matrices(loop, f, type);
         return;
     }
     hash_map(loop, fl_shapes[shape].nin, type);
-    if (shape == map2_logaddexp) hash_running(loop, type);
+    if (shape == fl_map2_logaddexp) hash_running(loop, type);
 }
 
 /* Whether the file has the line; prints what it has instead. */
@@ -353,7 +349,7 @@ int main(int count, char **words) {
         for (const char *type = "dfe"; *type; type++)
             for (int target = 0; target < fl_target_count; target++) {
                 char line[200];
-                fl_loop *loop = loop_of(target, f, *type);
+                fl_loop *loop = fl_loop_of(fl_targets + target, f, *type);
                 if (!loop || !fl_targets[target].supported()) continue;
                 hash = 0xcbf29ce484222325u;
                 hash_function(loop, f, *type);

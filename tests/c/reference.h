@@ -95,8 +95,6 @@ static inline long double exact_elementwise(enum fl_function f, double x1, doubl
         return isnan(a) || isnan(b) ? a + b : exact_rel_entr(a, b);
     case FL_logaddexp:
         return isnan(a) || isnan(b) ? a + b : exact_logaddexp(a, b);
-    case FL_binary_cross_entropy_with_logits:
-        return isnan(a) || isnan(b) ? a + b : exact_binary_cross_entropy(a, b);
     default:
         *known = 0;
         return 0;

@@ -48,13 +48,12 @@ static double get(const void *p, int64_t i, int width) {
     return memcpy(&wide, (const double *)p + i, sizeof wide), wide;
 }
 
-static int raises(int f) { return fl_rows[f].shape == map1_raising || fl_rows[f].shape == map2_raising; }
+static int raises(int f) { return fl_rows[f].shape == fl_map1_raising || fl_rows[f].shape == fl_map2_raising; }
 
 /* Runs a loop, and returns the exceptions that it raised. */
 static int call_raising(int target, int f, int width, char **args, const intptr_t *dims, const intptr_t *steps) {
-    const fl_table *table = width == 32 ? fl_targets[target].f32 : fl_targets[target].f64;
     feclearexcept(FE_ALL_EXCEPT);
-    table->loop[f](args, dims, steps, 0);
+    fl_loop_of(fl_targets + target, f, width == 32 ? 'f' : 'd')(args, dims, steps, 0);
     return fetestexcept(FE_ALL_EXCEPT);
 }
 
@@ -76,7 +75,7 @@ static int is_absolute(int f, const double *x, long double exact) {
 static double claim(int f, int width, int absolute) {
     if (absolute && f == FL_logsubexp) return LOGSUBEXP_ABSOLUTE;
     if (absolute) return f == FL_logsumexp ? LOGSUMEXP_ABSOLUTE : LOGADDEXP_ABSOLUTE;
-    return width == 32 ? fl_rows[f].ulp32 : fl_rows[f].ulp64;
+    return fl_claims[f][width == 64].ulp;
 }
 
 /* Judges one result. The input is described by `row`, or by the arguments x where that is null. */
@@ -125,8 +124,7 @@ static void fill_arguments(int f, const point_set *s, uint64_t first, int n, voi
         double a, b = 0;
         if (fl_shapes[fl_rows[f].shape].nin == 1) a = point_of_line(s, first + (uint64_t)i);
         else if (f == FL_logaddexp || f == FL_logsubexp) point_of_logaddexp(s, first + (uint64_t)i, &a, &b);
-        else if (f == FL_xlogy || f == FL_xlog1py || f == FL_rel_entr) point_of_entropy(s, first + (uint64_t)i, &a, &b);
-        else point_of_loss(s, first + (uint64_t)i, &a, &b);
+        else point_of_entropy(s, first + (uint64_t)i, &a, &b);
         put(x1, i, a, s->width);
         put(x2, i, b, s->width);
         if (exact) exact[i] = exact_elementwise(f, get(x1, i, s->width), get(x2, i, s->width), &known);
@@ -241,7 +239,7 @@ typedef struct {
 
 static void measure_layout(int f, int width, int t, int rows, int n, const layout *l, row_space *m, record *r,
                            const char *name) {
-    int size = width / 8, whole_row = (fl_rows[f].shape == normalize || fl_rows[f].shape == normalize_terms);
+    int size = width / 8, whole_row = (fl_rows[f].shape == fl_normalize || fl_rows[f].shape == fl_normalize_terms);
     char where[100], *x = (char *)m->in, *y = (char *)m->out;
     intptr_t outer = l->outer * size, core = l->core * size, dims[] = {rows, n};
     intptr_t whole_row_steps[] = {outer, l->out_outer * size, core, l->out_core * size};

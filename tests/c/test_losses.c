@@ -8,6 +8,9 @@
 #include "points.h"
 #include "reference.h"
 
+#ifndef DEFAULT_POINTS
+#define DEFAULT_POINTS 3000000
+#endif
 #define LONGEST 3000
 #define BOUND 8.0 /* ulp of each number, or of the larger of the two that a gradient is the difference of */
 
@@ -21,20 +24,27 @@ static double get(const void *p, int64_t i, int width) {
     return width == 32 ? ((const float *)p)[i] : ((const double *)p)[i];
 }
 
-static void check(const char *what, int target, int width, int n, int i, double got, long double exact, double size) {
+static void check_within(double bound, const char *what, int target, int width, int n, int i, double got,
+                         long double exact, double size) {
     double error = (double)(fabsl(got - exact) / ulp_of(size, width));
-    if (error <= BOUND) return;
+    if (error <= bound) return;
     if (failures++ < 20)
         printf("WRONG %s f%d %s of %d, element %d: %.17g, exactly %.20Lg: %g ulp\n", fl_targets[target].name, width,
                what, n, i, got, exact, error);
 }
 
-static void run(int target, int f, int width, char **args, const intptr_t *dims, const intptr_t *steps, fl_loss *loss) {
-    const fl_table *table = width == 32 ? fl_targets[target].f32 : fl_targets[target].f64;
+static void check(const char *what, int target, int width, int n, int i, double got, long double exact, double size) {
+    check_within(BOUND, what, target, width, n, i, got, exact, size);
+}
+
+static fl_loss_result run(int target, int f, int width, char **args, const intptr_t *dims, const intptr_t *steps,
+                          const fl_loss_options *options) {
+    fl_loss_result result = {0};
     feclearexcept(FE_ALL_EXCEPT);
-    table->loop[f](args, dims, steps, loss);
+    fl_loop_of(fl_targets + target, f, width == 32 ? 'f' : 'd')(args, dims, steps, &(fl_loss){options, &result});
     if (fetestexcept(FE_ALL_EXCEPT) && failures++ < 20)
         printf("FLAGS raised by %s f%d %s\n", fl_targets[target].name, width, fl_rows[f].name);
+    return result;
 }
 
 static double x[LONGEST], z[LONGEST], each[LONGEST], gradient[LONGEST], hessian[LONGEST];
@@ -53,9 +63,9 @@ static void test_elements(int target, int width, int n, int soft, int with_each,
         values[i] = rounded_to(values[i], width);
         put(x, i, values[i], width), put(z, i, targets[i], width);
     }
-    fl_loss loss = {.target_type = width == 32 ? 'f' : 'd', .scale = 1};
+    fl_loss_options options = {.target_type = width == 32 ? 'f' : 'd', .scale = 1};
     char *args[] = {(char *)x, (char *)z, 0, 0, with_each ? (char *)each : 0, (char *)gradient, (char *)hessian, 0};
-    run(target, FL_binary_cross_entropy, width, args, dims, steps, &loss);
+    fl_loss_result result = run(target, FL_binary_cross_entropy_with_logits, width, args, dims, steps, &options);
     long double sum = 0;
     for (int i = 0; i < n; i++) {
         long double exact = exact_binary_cross_entropy(values[i], targets[i]);
@@ -66,7 +76,36 @@ static void test_elements(int target, int width, int n, int soft, int with_each,
         check("gradient", target, width, n, i, get(gradient, i, width), up - down, rounded_to(up + down, width));
         check("Hessian", target, width, n, i, get(hessian, i, width), high * low, rounded_to(high * low, width));
     }
-    if (!with_each) check("sum", target, width, n, -1, fl_sum(loss.total), sum, rounded_to(sum, width));
+    if (!with_each) check("sum", target, width, n, -1, fl_sum(result.total), sum, rounded_to(sum, width));
+}
+
+/* Losses at the points where the kernel is most delicate, against the claim of the table. */
+static void test_claim(int target, int width, uint64_t points) {
+    point_set s = make_points(width, points);
+    double claim = fl_claims[FL_binary_cross_entropy_with_logits][width == 64].ulp;
+    intptr_t size = width / 8, dims[] = {1, LONGEST}, steps[16] = {[8] = size, size, [12] = size};
+    fl_loss_options options = {.target_type = width == 32 ? 'f' : 'd'};
+    for (uint64_t first = 0; first < points; first += LONGEST) {
+        for (int i = 0; i < LONGEST; i++) {
+            point_of_loss(&s, first + (uint64_t)i, values + i, targets + i);
+            values[i] = rounded_to(values[i], width), targets[i] = rounded_to(targets[i], width);
+            put(x, i, values[i], width), put(z, i, targets[i], width);
+        }
+        char *args[8] = {(char *)x, (char *)z, [4] = (char *)each};
+        run(target, FL_binary_cross_entropy_with_logits, width, args, dims, steps, &options);
+        for (int i = 0; i < LONGEST; i++) {
+            double got = get(each, i, width);
+            long double exact = exact_binary_cross_entropy(values[i], targets[i]);
+            if (isnan(values[i]) || isnan(targets[i])) exact = NAN;
+            if (isnan(exact) || isinf(exact) || isinf(rounded_to(exact, width))) {
+                if (got != rounded_to(exact, width) && !(isnan(got) && isnan(exact)) && failures++ < 20)
+                    printf("WRONG %s f%d loss(%a, %a): %g\n", fl_targets[target].name, width, values[i], targets[i],
+                           got);
+                continue;
+            }
+            check_within(claim, "loss", target, width, LONGEST, i, got, exact, rounded_to(exact, width));
+        }
+    }
 }
 
 static void test_labelled(int target, int width, int rows, int n, uint64_t *state) {
@@ -78,9 +117,9 @@ static void test_labelled(int target, int width, int rows, int n, uint64_t *stat
         put(x, i, values[i], width);
     }
     for (int r = 0; r < rows; r++) labels[r] = r % 7 == 6 ? -1 : (int32_t)(next_random(state) % (uint64_t)n);
-    fl_loss loss = {.target_type = 'i', .scale = 1, .ignored = -1, .ignores = 1};
+    fl_loss_options options = {.target_type = 'i', .scale = 1, .ignored = -1, .ignores = 1};
     char *args[] = {(char *)x, (char *)labels, (char *)each, (char *)gradient, (char *)hessian};
-    run(target, FL_cross_entropy, width, args, dims, steps, &loss);
+    fl_loss_result result = run(target, FL_cross_entropy, width, args, dims, steps, &options);
     long double sum = 0;
     for (int r = 0; r < rows; r++) {
         exact_partition p = exact_partition_of(values + r * n, n);
@@ -99,9 +138,9 @@ static void test_labelled(int target, int width, int rows, int n, uint64_t *stat
         }
     }
     args[2] = 0;
-    run(target, FL_cross_entropy, width, args, dims, steps, &loss);
-    check("sum of rows", target, width, n, -1, fl_sum(loss.total), sum, rounded_to(sum, width));
-    if (loss.wrong && failures++ < 20) printf("WRONG %s f%d: labels\n", fl_targets[target].name, width);
+    result = run(target, FL_cross_entropy, width, args, dims, steps, &options);
+    check("sum of rows", target, width, n, -1, fl_sum(result.total), sum, rounded_to(sum, width));
+    if (result.wrong && failures++ < 20) printf("WRONG %s f%d: labels\n", fl_targets[target].name, width);
 }
 
 /* The sums of the other losses: of x as logits or as logarithms of probabilities, and z in (0, 1). */
@@ -123,21 +162,22 @@ static void test_others(int target, int width, int n, uint64_t *state) {
         nll -= labels[i] == 0 ? values[i] : 0;
     }
     char *args[8] = {(char *)x, (char *)z};
-    fl_loss loss = {.target_type = width == 32 ? 'f' : 'd', .scale = 1, .positive = 0.25, .negative = 0.75, .gamma = 2};
-    run(target, FL_focal, width, args, dims, steps, &loss);
-    check("focal loss", target, width, n, -1, fl_sum(loss.total), focal, rounded_to(focal, width));
-    loss = (fl_loss){.target_type = width == 32 ? 'f' : 'd'};
-    run(target, FL_kl_divergence, width, args, dims, steps, &loss);
-    check("divergence", target, width, n, -1, fl_sum(loss.total), kl, rounded_to(kl_size, width));
+    fl_loss_options options = {
+        .target_type = width == 32 ? 'f' : 'd', .scale = 1, .positive = 0.25, .negative = 0.75, .gamma = 2};
+    fl_loss_result result = run(target, FL_focal_loss, width, args, dims, steps, &options);
+    check("focal loss", target, width, n, -1, fl_sum(result.total), focal, rounded_to(focal, width));
+    options = (fl_loss_options){.target_type = width == 32 ? 'f' : 'd'};
+    result = run(target, FL_kl_divergence, width, args, dims, steps, &options);
+    check("divergence", target, width, n, -1, fl_sum(result.total), kl, rounded_to(kl_size, width));
     for (int i = 0; i < n; i++) put(z, i, log(targets[i]), width);
-    loss = (fl_loss){.target_type = width == 32 ? 'f' : 'd'};
-    run(target, FL_kl_divergence_of_logs, width, args, dims, steps, &loss);
-    check("divergence of logarithms", target, width, n, -1, fl_sum(loss.total), kl, rounded_to(kl_size, width));
+    options = (fl_loss_options){.target_type = width == 32 ? 'f' : 'd'};
+    result = run(target, FL_kl_divergence_of_logs, width, args, dims, steps, &options);
+    check("divergence of logarithms", target, width, n, -1, fl_sum(result.total), kl, rounded_to(kl_size, width));
     char *row_args[] = {(char *)x, (char *)labels, 0, 0, 0};
-    loss = (fl_loss){.target_type = 'h', .ignored = -7, .ignores = 1};
-    run(target, FL_negative_log_likelihood, width, row_args, row_dims, row_steps, &loss);
-    check("likelihood", target, width, n, -1, fl_sum(loss.total), nll, rounded_to(nll, width));
-    if ((int)fl_sum(loss.weight) != n - (n + 4) / 5 && failures++ < 20) printf("WRONG number of labels\n");
+    options = (fl_loss_options){.target_type = 'h', .ignored = -7, .ignores = 1};
+    result = run(target, FL_nll_loss, width, row_args, row_dims, row_steps, &options);
+    check("likelihood", target, width, n, -1, fl_sum(result.total), nll, rounded_to(nll, width));
+    if ((int)fl_sum(result.weight) != n - (n + 4) / 5 && failures++ < 20) printf("WRONG number of labels\n");
 }
 
 int main(void) {
@@ -146,6 +186,7 @@ int main(void) {
     uint64_t state = 11;
     for (int t = 0; t < fl_target_count; t++)
         for (int width = 32; width <= 64 && fl_targets[t].supported(); width += 32) {
+            test_claim(t, width, DEFAULT_POINTS);
             for (size_t k = 0; k < 4 * sizeof lengths / sizeof *lengths; k++)
                 test_elements(t, width, lengths[k / 4], k % 2, k / 2 % 2, &state);
             for (size_t k = 0; k < sizeof lengths / sizeof *lengths; k++) test_others(t, width, lengths[k], &state);
