@@ -18,7 +18,7 @@ RESULTS = ROOT / "bench" / "results"
 DTYPES = ("float32", "float64")
 DOCS = ROOT / "docs"
 ACCURACY = DOCS / "accuracy.json"
-# The parts of pages that `write_pages` writes stand between marker comments of these names, and hold these pictures.
+# The parts of pages that `write_page` writes stand between marker comments of these names, and hold these pictures.
 SUMMARY, SPEED, ERRORS = "bench", "speed", "accuracy"
 PAGES = {SUMMARY: ROOT / "README.md", SPEED: DOCS / "speed.md", ERRORS: DOCS / "accuracy.md"}
 PICTURES = {SUMMARY: DOCS / "speed-main.png", SPEED: DOCS / "speed.png"}
@@ -296,23 +296,23 @@ def accuracy_markdown() -> str:
     return "\n".join(lines)
 
 
-def write_pages(parts: dict[str, str]) -> None:
-    """Put text between the marker comments of pages.
+def write_page(part: str, content: str) -> None:
+    """Put text between the marker comments of a part of a page.
 
     Parameters
     ----------
-    parts : dict
-        Part of `PAGES` -> the text between its markers.
+    part : str
+        A key of `PAGES`.
+    content : str
 
     Raises
     ------
     ValueError
-        If a page does not hold the markers of its part, once each and in order.
+        If the page does not hold the markers of the part, once each and in order.
     """
-    for part, content in parts.items():
-        page, begin, end = PAGES[part], BEGIN.format(part), END.format(part)
-        before, found_begin, rest = page.read_text().partition(begin)
-        _, found_end, after = rest.partition(end)
-        if not found_begin or not found_end or begin in rest or end in after:
-            raise ValueError(f"{page.name} needs the lines {begin} and {end}, once each and in this order")
-        page.write_text(f"{before}{begin}\n\n{content}\n\n{end}{after}")
+    page, begin, end = PAGES[part], BEGIN.format(part), END.format(part)
+    before, found_begin, rest = page.read_text().partition(begin)
+    _, found_end, after = rest.partition(end)
+    if not found_begin or not found_end or begin in rest or end in after:
+        raise ValueError(f"{page.name} needs the lines {begin} and {end}, once each and in this order")
+    page.write_text(f"{before}{begin}\n\n{content}\n\n{end}{after}")
