@@ -285,10 +285,10 @@ def accuracy_markdown() -> str:
         *markdown_table(["function", *(f"{d} {n}" for d in DTYPES for n in ("fastlog", *names))], rows, 1),
         "",
         f"The figures of the other libraries are the largest errors at {points['float32'] / 1e6:g} million points in "
-        f"float32 and {points['float64'] / 1e6:g} million in float64, or over the rows of `tests/rows.py` (`make "
-        "accuracy`). A figure of millions or more means that a result has lost all its digits, or is 0 where it should "
-        "be a small number. If a library lacks a function, the short formula in `bench/cases.py` takes its place; an "
-        "empty cell means that there is none.",
+        f"float32 and {points['float64'] / 1e6:g} million in float64, or over the rows that are made to be hard "
+        "(`make accuracy`). A figure of millions or more means that a result has lost all its digits, or is 0 where it "
+        "should be a small number. If a library lacks a function, the short formula in `bench/cases.py` takes its "
+        "place; an empty cell means that there is none.",
     ]
     for dtype, path in ACCURACY_PICTURES.items():
         lines += ["", f"## Where the errors are, in {dtype}", ""]
