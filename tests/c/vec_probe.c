@@ -183,7 +183,7 @@ static void probe_i_set(PARAMETERS) {
     }
 }
 
-/* Only lane k may be true, if a[k] < b[k]; all other lanes compare 0 < 0. */
+/* One truth for all lanes: a[k] < b[k], while 0 < 0 in all other lanes. */
 static void probe_m_any(PARAMETERS) {
     (void)pc;
     for (int k = 0; k < LANES; k++) {
