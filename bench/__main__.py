@@ -50,7 +50,7 @@ def require_packages(extra: str, *names: str) -> None:
 
 
 def cpu_name() -> str:
-    """Name of the processor, as the system gives it."""
+    """Return the name of the processor, as the system gives it."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
@@ -60,7 +60,7 @@ def cpu_name() -> str:
 
 
 def versions(libraries: list[str]) -> dict[str, str]:
-    """Versions of Python and the libraries."""
+    """Return the versions of Python and the libraries."""
     from bench.cases import LIBRARIES
 
     found = {"Python": platform.python_version()}

@@ -301,7 +301,7 @@ class Case:
 
     @property
     def elements(self) -> int:
-        """Number of logits."""
+        """Return the number of logits."""
         return int(np.prod(self.shape))
 
 
@@ -434,7 +434,7 @@ LIBRARIES: dict[str, tuple[str, Names]] = {
 
 
 def installed() -> list[str]:
-    """Names of the libraries that can be imported."""
+    """Return the names of the libraries that can be imported."""
     found = []
     for name, (module, _) in LIBRARIES.items():
         try:

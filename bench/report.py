@@ -53,13 +53,13 @@ def load_last() -> dict[str, Any]:
 
 
 def peers(results: dict[str, Any]) -> list[str]:
-    """Names of the libraries that stand beside fastlog in these results."""
+    """Return the names of the libraries that stand beside fastlog in these results."""
     timed = {library for case in results["cases"] for library in case["seconds"]}
     return [library for library in LIBRARIES if library in timed and library != "fastlog"]
 
 
 def ratios(case: dict[str, Any]) -> dict[str, float]:
-    """How many times faster fastlog is than each of the other libraries."""
+    """Return how many times faster fastlog is than each of the other libraries."""
     own = case["seconds"]["fastlog"]
     return {library: seconds / own for library, seconds in case["seconds"].items() if library != "fastlog"}
 
@@ -150,7 +150,7 @@ def show(results: dict[str, Any], console: Console) -> None:
 
 
 def pipeline_rows(results: dict[str, Any]) -> list[list[str]]:
-    """Cells of the table of pipelines."""
+    """Return the cells of the table of pipelines."""
     return [
         [
             pipeline["name"],
@@ -165,7 +165,7 @@ def pipeline_rows(results: dict[str, Any]) -> list[list[str]]:
 
 
 def markdown_table(headings: list[str], rows: list[list[str]], left: int) -> list[str]:
-    """Lines of a Markdown table whose first `left` columns are words and whose others are numbers."""
+    """Return the lines of a Markdown table; its first `left` columns are words, the others numbers."""
     rule = [":--" if i < left else "--:" for i in range(len(headings))]
     return ["| " + " | ".join(cells) + " |" for cells in (headings, rule, *rows)]
 
@@ -211,7 +211,7 @@ def speed_markdown(results: dict[str, Any]) -> str:
     names = peers(results)
 
     def table(sizes: tuple[str, ...] = ()) -> list[str]:
-        """Lines of the table of some sizes; by default of all but `CALL`, with a column that names them."""
+        """Return the table of some sizes; by default, that of all but `CALL`, with a column that names the sizes."""
         words = ["function", "dtype"] if sizes else ["function", "dtype", "size"]
         rows = [
             [shown(case), *(case[word] for word in words[1:]), own_time(case), *(cell(case, name) for name in names)]
