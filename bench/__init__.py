@@ -1,1 +1,1 @@
-"""fastlog beside SciPy, NumPy and other libraries; ``python -m bench --help``."""
+"""Benchmarks of fastlog beside SciPy, NumPy and other libraries; see ``python -m bench --help``."""

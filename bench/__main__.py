@@ -1,4 +1,4 @@
-"""``python -m bench`` (QUICK=1 for a short one); --readme, --accuracy, --patterns and --cluster do other things."""
+"""The command ``python -m bench``, or ``QUICK=1 python -m bench`` for a short run; options measure other things."""
 
 from __future__ import annotations
 
@@ -13,13 +13,12 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-# Seconds for the functions and for the pipelines.
+# Quick or not -> seconds for the functions and for the pipelines.
 BUDGET = {False: (180.0, 30.0), True: (22.0, 6.0)}
-PACKAGES = {"SciPy": "scipy", "NumPy": "numpy", "PyTorch": "torch", "JAX": "jax"} | {n: n for n in ("numexpr", "numba")}
 
 
 def use_one_thread() -> None:
-    """Keep this process on one core, with one thread per library. Thread pools read this when they are imported."""
+    """Keep this process on one core, with one thread per library; call it before the libraries are imported."""
     for name in ("OMP", "MKL", "OPENBLAS", "BLIS", "NUMEXPR", "NUMBA", "VECLIB_MAXIMUM"):
         os.environ[f"{name}_NUM_THREADS"] = "1"
     flags = os.environ.get("XLA_FLAGS", "")
@@ -29,29 +28,29 @@ def use_one_thread() -> None:
 
 
 def require_packages(extra: str, *names: str) -> None:
-    """Import fastlog's compiled core and what else a run cannot do without, or exit and say what to do.
+    """Import fastlog's compiled core and the modules that a run needs, or exit and say what to install.
 
     Parameters
     ----------
     extra : str
-        Extras of pyproject.toml that bring the packages.
+        The extras of pyproject.toml that list the packages.
     *names : str
-        Modules.
+        The modules.
     """
-    # From the repository root, the source folder fastlog/ would hide an installed package, which has the compiled core.
+    # In the repository root, the source folder fastlog/ would hide the installed package, which has the compiled core.
     root = Path(__file__).resolve().parent.parent
     sys.path[:] = [entry for entry in sys.path if Path(entry).resolve() != root]
     for name in ("fastlog._core", *names):
         try:
             importlib.import_module(name)
         except ModuleNotFoundError as error:
-            sys.exit(f"bench: {error}\nBuild and install fastlog and what this needs: pip install '.[{extra}]'")
+            sys.exit(f"bench: {error}\nInstall fastlog and the packages of this run: pip install '.[{extra}]'")
         except ImportError as error:
             sys.exit(f"bench: cannot import {name}: {error}")
 
 
 def cpu_name() -> str:
-    """Name of the processor, as the system tells it."""
+    """Return the name of the processor, as the system gives it."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
@@ -61,18 +60,20 @@ def cpu_name() -> str:
 
 
 def versions(libraries: list[str]) -> dict[str, str]:
-    """Versions of Python, fastlog and the libraries."""
+    """Return the versions of Python and the libraries."""
+    from bench.cases import LIBRARIES
+
     found = {"Python": platform.python_version()}
     for name in libraries:
         try:
-            found[name] = version(PACKAGES.get(name, name))
+            found[name] = version(LIBRARIES[name][0])
         except PackageNotFoundError:
             found[name] = "unknown"
     return found
 
 
 def about(libraries: list[str]) -> dict[str, Any]:
-    """Say where, when and with what numbers are measured."""
+    """Return where, when and with which versions the numbers are measured."""
     import fastlog._core
 
     return {
@@ -124,7 +125,7 @@ def run(quick: bool) -> None:
 
 
 def run_accuracy() -> None:
-    """Measure the errors of all libraries; draw them, and write the table, into docs/."""
+    """Measure the errors of all libraries, and write the pictures and the table into docs/."""
     from rich.console import Console
 
     sys.path.append(str(Path(__file__).resolve().parent.parent / "tests"))  # the references
@@ -137,12 +138,12 @@ def run_accuracy() -> None:
     for dtype, path in report.ACCURACY_PICTURES.items():
         picture.draw_accuracy(results, dtype, path)
     report.save_accuracy(results)
-    report.write_pages({report.ERRORS: report.accuracy_markdown()})
+    report.write_page(report.ERRORS, report.accuracy_markdown())
     print("docs/ holds the errors of", ", ".join(libraries))
 
 
 def run_patterns() -> None:
-    """Measure and show how far the time depends on the data."""
+    """Measure and show how much the time depends on the data."""
     from rich.console import Console
 
     from bench import patterns
@@ -152,7 +153,7 @@ def run_patterns() -> None:
 
 
 def run_cluster(quick: bool) -> None:
-    """Measure and show sums over a cluster of processes."""
+    """Measure and show sums on a cluster of processes."""
     from rich.console import Console
     from rich.table import Table
 
@@ -167,19 +168,33 @@ def run_cluster(quick: bool) -> None:
     console.print(table)
 
 
+def write_results() -> None:
+    """Put the last results into README.md and docs/."""
+    from bench import cases, picture, report
+
+    try:
+        report.write_page(report.ERRORS, report.accuracy_markdown())  # docs/accuracy.json is always there
+        results = report.load_last()
+        report.write_page(report.SUMMARY, report.summary_markdown(results))
+        report.write_page(report.SPEED, report.speed_markdown(results))
+    except (FileNotFoundError, ValueError) as error:
+        sys.exit(f"bench: {error}")
+    picture.draw(results, report.PICTURES[report.SUMMARY], cases.MAIN)
+    picture.draw(results, report.PICTURES[report.SPEED])
+    print(f"README.md and docs/ hold the results of {results['started']}")
+
+
 def main() -> None:
-    """Read the command line."""
+    """Do what the command line asks for."""
     parser = argparse.ArgumentParser(prog="python -m bench", description="Measure fastlog beside other libraries.")
-    parser.add_argument("--quick", action="store_true", help="fewer sizes, about a minute; QUICK=1 does the same")
-    parser.add_argument(
-        "--readme", action="store_true", help="measure nothing: put the last results into README.md and docs/"
-    )
-    parser.add_argument("--accuracy", action="store_true", help="measure errors, not times, for docs/")
-    parser.add_argument("--patterns", action="store_true", help="how far the time depends on the data")
-    parser.add_argument("--cluster", action="store_true", help="a Dask cluster of processes, one of which is killed")
+    parser.add_argument("--quick", action="store_true", help="measure fewer sizes; QUICK=1 does the same")
+    parser.add_argument("--readme", action="store_true", help="put the last results into README.md and docs/")
+    parser.add_argument("--accuracy", action="store_true", help="measure errors instead, for docs/")
+    parser.add_argument("--patterns", action="store_true", help="measure how much the time depends on the data")
+    parser.add_argument("--cluster", action="store_true", help="measure a Dask cluster, of which a process is killed")
     arguments = parser.parse_args()
     quick = arguments.quick or os.environ.get("QUICK", "0") not in ("", "0")
-    if arguments.cluster:  # on all cores
+    if arguments.cluster:  # the only run on all cores
         require_packages("bench,test", "distributed", "rich")
         run_cluster(quick)
         return
@@ -187,27 +202,12 @@ def main() -> None:
     if arguments.patterns:
         require_packages("bench", "rich")
         run_patterns()
-        return
-    if arguments.accuracy:
+    elif arguments.accuracy:
         require_packages("bench,test", "gmpy2", "matplotlib", "rich", "scipy")
         run_accuracy()
-        return
-    require_packages("bench", "matplotlib", "rich", "scipy", "sklearn")
-    if not arguments.readme:
-        run(quick)
-        return
-    from bench import cases, picture, report
-
-    try:
-        report.write_pages({report.ERRORS: report.accuracy_markdown()})  # of docs/accuracy.json: always there
-        results = report.load_last()
-        report.write_pages({report.SUMMARY: report.summary_markdown(results)})
-        report.write_pages({report.SPEED: report.speed_markdown(results)})
-    except (FileNotFoundError, ValueError) as error:
-        sys.exit(f"bench: {error}")
-    picture.draw(results, report.PICTURES[report.SUMMARY], cases.MAIN)
-    picture.draw(results, report.PICTURES[report.SPEED])
-    print(f"README.md and docs/ hold the results of {results['started']}")
+    else:
+        require_packages("bench", "matplotlib", "rich", "scipy", "sklearn")
+        write_results() if arguments.readme else run(quick)
 
 
 if __name__ == "__main__":

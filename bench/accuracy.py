@@ -1,4 +1,4 @@
-"""Errors of fastlog and of other libraries at the same points, by the references and the measure of the tests."""
+"""Errors of fastlog and of other libraries at the same points, measured by the references of the tests."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from bench.cases import FUNCTIONS, LIBRARIES, Case, Function
 
 COMPARED = ("fastlog", "SciPy", "NumPy", "PyTorch")
 POINTS = {"float32": 4_000_000, "float64": 1_000_000}
-SEED = 1  # not that of the tests
-BINS = 90  # of each sign
+SEED = 1  # the tests use another seed
+BINS = 90  # for each sign
 LINEAR = 0.1  # the axis of x is linear up to here, then logarithmic
-END = {"float32": 120.0, "float64": 900.0}  # beyond it results are 0, or the argument itself
+END = {"float32": 120.0, "float64": 900.0}  # beyond it, a result is 0 or the argument itself
 
 
 def implementation(function: Function, library: str, dtype: str) -> Callable[..., np.ndarray]:
-    """Return a library's function of NumPy arrays; AttributeError from it if the library is too old to have it."""
+    """Return a library's function of NumPy arrays; it raises AttributeError if the library is too old to have it."""
     axis = -1 if function.along_rows else None
 
     def call(*x: np.ndarray) -> np.ndarray:
@@ -53,9 +53,9 @@ def measure(function: Function, dtype: str, libraries: list[str]) -> dict[str, A
     Returns
     -------
     dict
-        ``function``, ``row``, ``dtype``; ``points``: how many results; ``ulp`` and ``wrong`` (infinities, nans, signs
-        of zeros) by library. For elementwise functions ``at``, the worst arguments, by library; ``edges`` of the bins
-        of the first argument, and ``curve``: the largest error in each of them by library, nan where there is no point.
+        ``function``, ``row``, ``dtype``; ``points``: the number of results; ``ulp`` and ``wrong`` (infinities, nans,
+        signs of zeros) by library. Elementwise functions have also ``at``: the worst arguments, by library; ``edges``
+        of the bins of the first argument; and ``curve``: the largest error in each bin, by library, nan if it is empty.
     """
     calls = {library: implementation(function, library, dtype) for library in libraries if library in function.calls}
     total = {library: accuracy.Errors() for library in calls}
@@ -104,12 +104,12 @@ def measure_all(libraries: list[str], report: Callable[[str], None]) -> dict[str
     libraries : list of str
         From `COMPARED`.
     report : callable
-        Called with what comes next.
+        Gets the name of what is measured next.
 
     Returns
     -------
     dict
-        ``linear``: up to where the bins are equally wide; ``functions``: a list of what `measure` returns.
+        ``linear``: the argument up to which bins are equally wide; ``functions``: a list of results of `measure`.
     """
     results = []
     for function in FUNCTIONS:

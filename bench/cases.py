@@ -1,4 +1,4 @@
-"""What is measured: the functions, how each library is called, and on which arrays."""
+"""The list of what is measured: functions, how each library is called, and the arrays."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ class Function:
     Parameters
     ----------
     name : str
-        As it is shown.
+        The name that is shown.
     row : str
         The row of csrc/functions.def whose kernel does the work.
     arguments : tuple of str
-        The arrays it needs: logits `x` and `y`, the greater `high` and the smaller `low` of the two, `x` made
+        The arrays that it needs: logits `x` and `y`, the greater `high` and the smaller `low` of the two, `x` made
         `negative` and `positive`, probabilities `p` and `q` and their logarithms `log_p` and `log_q`, targets `z` (0
         or 1), class `labels`.
     along_rows : bool
         Whether it works along an axis.
     calls : dict
-        Library -> the Python expression that is timed. Every library finds its own kind of arrays under the names of
-        `arguments`, an array `out` for the result, and `axis`. JAX's expression is the body of a jitted function,
-        numba's that of a jitted loop over the elements, or its statements, where it sums up a `total`.
+        Library -> the Python expression that is timed. It can use arrays of the library under the names of `arguments`,
+        an array `out` for the result, and `axis`. JAX's expression is the body of a jitted function. numba's is the
+        body of a jitted loop over the elements; if it adds to a `total`, it is a statement.
     """
 
     name: str
@@ -40,8 +40,8 @@ class Function:
     calls: dict[str, str]
 
 
-# The one list of what is compared. A library stands only where it has the function or the usual short formula for it.
-# logsumexp's results are too few for `out=` to matter.
+# This is the only list of what is compared. A function has a line for each library that has it, or a usual formula for
+# it. logsumexp has no `out=`, because its results are too few for that to matter.
 FUNCTIONS = (
     Function("softplus", "softplus", ("x",), False, {
         "fastlog": "fastlog.softplus(x, out=out)",
@@ -254,7 +254,7 @@ FUNCTIONS = (
         "fastlog": "fastlog.logaddexp.accumulate(x, axis=axis, out=out)",
         "NumPy": "np.logaddexp.accumulate(x, axis=axis, out=out)",
         "PyTorch": "torch.logcumsumexp(x, axis, out=out)",
-        "JAX": "jax.lax.cumlogsumexp(x, axis % 2)",
+        "JAX": "jax.lax.cumlogsumexp(x, axis % 2)",  # it takes no negative axis
     }),
 )  # fmt: skip
 
@@ -276,9 +276,10 @@ ALONG_ROWS = {
 }
 BEYOND_CACHE = "10000 × 1000, axis 0"
 CALL = "call of 10"
-HEADLINE = ("10 000", "1000 × 1000")  # sizes of the summary and the picture: in cache, and where calls no longer count
+# Sizes of the summary and the picture: they fit into the cache, and the time of a call no longer matters.
+HEADLINE = ("10 000", "1000 × 1000")
 QUICK = (CALL, *HEADLINE, "1 million", "1000 × 1000, axis 0")
-# The README's short table and picture.
+# Functions of the README's short table and picture.
 MAIN = (
     "softplus", "log_sigmoid", "sigmoid", "silu", "logaddexp", "logit", "logsumexp", "softmax", "log_softmax",
     "binary_cross_entropy_with_logits, mean", "binary_cross_entropy_with_logits, loss and gradient",
@@ -300,17 +301,12 @@ class Case:
 
     @property
     def elements(self) -> int:
-        """Number of logits."""
+        """Return the number of logits."""
         return int(np.prod(self.shape))
 
 
-def rows() -> set[str]:
-    """Names of the rows of csrc/functions.def that the benchmark measures."""
-    return {function.row for function in FUNCTIONS}
-
-
 def all_cases(quick: bool) -> list[Case]:
-    """List every function x dtype x size; the headline sizes and a few more if `quick`."""
+    """List every function x dtype x size; if `quick`, only the headline sizes and a few more."""
     return [
         Case(function, dtype, size, shape, axis)
         for function in FUNCTIONS
@@ -335,35 +331,32 @@ def _normal(seed: int) -> np.ndarray:
     return np.random.default_rng(seed).normal(0, 3, LONGEST)
 
 
+def _probability(logit: np.ndarray) -> np.ndarray:
+    return 1 / (1 + np.exp(-logit))
+
+
 def make_arrays(case: Case) -> dict[str, Any]:
     """Return the arguments of a case as NumPy arrays, `axis`, and `out`.
 
-    `out` is None for the shortest calls, where making the result is a part of what a call costs.
+    `out` is None for the shortest calls, because making the result is a part of what a call costs.
     """
-    x = _normal(0)[: case.elements].reshape(case.shape).astype(case.dtype)
-    made: dict[str, Any] = {"x": x, "axis": case.axis, "out": None if case.size == CALL else np.empty_like(x)}
-    if "y" in case.function.arguments:
-        made["y"] = _normal(1)[: case.elements].astype(case.dtype)
-    if "high" in case.function.arguments:
-        y = _normal(1)[: case.elements].astype(case.dtype)
-        made["high"], made["low"] = np.maximum(x, y), np.minimum(x, y)
-    if "positive" in case.function.arguments:
-        made["positive"] = np.abs(x)
-    if "negative" in case.function.arguments:
-        made["negative"] = -np.abs(x)
-    for k, name in enumerate("pq"):
-        if not {name, f"log_{name}"} & set(case.function.arguments):
-            continue
-        probability = 1 / (1 + np.exp(-_normal(k)[: case.elements]))  # in (0, 1)
-        made[name] = probability.astype(case.dtype)
-        if f"log_{name}" in case.function.arguments:
-            made[f"log_{name}"] = np.log(probability).astype(case.dtype)
-    if "z" in case.function.arguments:
-        made["z"] = (_normal(1)[: case.elements] > 0).astype(case.dtype)
-    if "labels" in case.function.arguments:
-        classes = x.shape[case.axis]
-        made["labels"] = np.random.default_rng(2).integers(0, classes, x.size // classes)
-    return made
+    u, v = (_normal(seed)[: case.elements].reshape(case.shape) for seed in (0, 1))
+    x, y = u.astype(case.dtype), v.astype(case.dtype)
+    makers = {
+        "y": lambda: y,
+        "high": lambda: np.maximum(x, y),
+        "low": lambda: np.minimum(x, y),
+        "positive": lambda: np.abs(x),
+        "negative": lambda: -np.abs(x),
+        "p": lambda: _probability(u).astype(case.dtype),
+        "q": lambda: _probability(v).astype(case.dtype),
+        "log_p": lambda: np.log(_probability(u)).astype(case.dtype),
+        "log_q": lambda: np.log(_probability(v)).astype(case.dtype),
+        "z": lambda: (v > 0).astype(case.dtype),
+        "labels": lambda: np.random.default_rng(2).integers(0, x.shape[case.axis], x.size // x.shape[case.axis]),
+    }
+    made = {name: make() for name, make in makers.items() if name in case.function.arguments}
+    return {"x": x, "axis": case.axis, "out": None if case.size == CALL else np.empty_like(x), **made}
 
 
 def _numpy_names(arrays: dict[str, Any], case: Case, call: str) -> tuple[str, dict[str, Any]]:
@@ -402,7 +395,7 @@ def _numexpr_names(arrays: dict[str, Any], case: Case, call: str) -> tuple[str, 
 
 
 def _numba_names(arrays: dict[str, Any], case: Case, call: str) -> tuple[str, dict[str, Any]]:
-    """One fused loop, as users of numba write it. With Intel's SVML it is vectorised; see CONTRIBUTING.md."""
+    """Make one fused loop, as users of numba write it. numba vectorises it if Intel's SVML is installed."""
     import math
 
     import numba
@@ -427,8 +420,8 @@ def _numba_names(arrays: dict[str, Any], case: Case, call: str) -> tuple[str, di
 
 Names = Callable[[dict[str, Any], Case, str], tuple[str, dict[str, Any]]]
 
-# Library -> the module that must be importable, and what makes the timed statement and the names it sees from the
-# arrays. fastlog first: the others' answers are checked against its.
+# Library -> its module, which is also the name of its package, and a function of arrays, case and call that returns the
+# timed statement and the names that it uses. fastlog is the first: the answers of the others are compared with its own.
 LIBRARIES: dict[str, tuple[str, Names]] = {
     "fastlog": ("fastlog", _numpy_names),
     "SciPy": ("scipy", _numpy_names),
@@ -441,7 +434,7 @@ LIBRARIES: dict[str, tuple[str, Names]] = {
 
 
 def installed() -> list[str]:
-    """Names of the libraries that can be imported."""
+    """Return the names of the libraries that can be imported."""
     found = []
     for name, (module, _) in LIBRARIES.items():
         try:

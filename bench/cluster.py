@@ -22,18 +22,17 @@ import fastlog
 
 ROOT = Path(__file__).resolve().parent.parent
 COLUMNS = 64
-BLOCK = 31_250  # rows: 16 MB
-BLOCKS = {False: 160, True: 48}
+BLOCK = 31_250  # rows of a block, which has 16 MB
+BLOCKS = {False: 160, True: 48}  # quick or not -> number of blocks
 WORKERS = 2
-LIMIT = 512 * 2**20  # bytes of a worker
+LIMIT = 512 * 2**20  # bytes of memory of a worker
 REPETITIONS = 3
 
 
-def read(path: Path, block_info: Any = None) -> np.ndarray:
-    """Read the rows of one block from the file."""
-    (first, last), _ = block_info[None]["array-location"]
-    block = np.fromfile(path, np.float64, (last - first) * COLUMNS, offset=first * COLUMNS * 8)
-    return block.reshape(-1, COLUMNS)
+def read(path: Path, block_id: tuple[int, ...]) -> np.ndarray:
+    """Read a block from the file; Dask gives its position among the blocks."""
+    size = BLOCK * COLUMNS
+    return np.fromfile(path, np.float64, size, offset=block_id[0] * size * 8).reshape(BLOCK, COLUMNS)
 
 
 def on_disk(path: Path, blocks: int) -> Any:
@@ -52,21 +51,20 @@ def write(path: Path, blocks: int) -> None:
 
 
 def by_numpy(path: Path, blocks: int) -> np.ndarray:
-    """Sum one process's way, chunk by chunk."""
+    """Sum block by block, without Dask."""
     total = fastlog.LogSumExp(0)
     for k in range(blocks):
-        info = {None: {"array-location": [(k * BLOCK, (k + 1) * BLOCK), (0, COLUMNS)]}}
-        total.update(read(path, info))
+        total.update(read(path, (k,)))
     return total.value
 
 
 def peak() -> int:
-    """Bytes that this process has had at most."""
+    """Return the largest number of bytes that this process has used at a time."""
     try:
         lines = Path("/proc/self/status").read_text().splitlines()
     except OSError:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    # getrusage's would be that of the process which has started this one, if that was larger.
+    # getrusage would give the peak of the process that has started this one, if that was larger.
     return int(next(line.split()[1] for line in lines if line.startswith("VmHWM"))) * 1024
 
 
@@ -80,23 +78,21 @@ def timed(run: Callable[[], np.ndarray]) -> tuple[float, np.ndarray]:
     return best, y
 
 
-def kill_one_after(client: Client, seconds: float) -> threading.Timer:
-    """Kill a worker, as if its machine had gone, when some time has passed."""
+def kill_one_after(client: Client, seconds: float) -> None:
+    """Kill a worker after some time, as if its machine had failed."""
     victim = next(iter(client.run(os.getpid).values()))
-    timer = threading.Timer(seconds, os.kill, (victim, signal.SIGKILL))
-    timer.start()
-    return timer
+    threading.Timer(seconds, os.kill, (victim, signal.SIGKILL)).start()
 
 
 def run(quick: bool, report: Callable[[str], None]) -> list[list[str]]:
-    """Measure, and return the rows of a table: what ran, seconds, rows per second, peak memory, largest difference.
+    """Measure, and return the rows of a table: name, seconds, rows per second, peak memory, largest difference.
 
     Parameters
     ----------
     quick : bool
         Whether to take a smaller array.
     report : callable
-        Told what is going on.
+        Gets the name of what runs next.
     """
     blocks = BLOCKS[quick]
     rows = blocks * BLOCK
@@ -119,7 +115,7 @@ def run(quick: bool, report: Callable[[str], None]) -> list[list[str]]:
         add("one process, Dask", seconds, y, [peak()])
         report(f"{WORKERS} workers")
         settings = {"distributed.worker.memory.spill": False}
-        find_bench = f"import sys; sys.path.append({str(ROOT)!r})"  # at the end: not to hide the installed fastlog
+        find_bench = f"import sys; sys.path.append({str(ROOT)!r})"  # last, so that the installed fastlog comes first
         with (
             dask.config.set(settings),
             LocalCluster(
@@ -129,7 +125,7 @@ def run(quick: bool, report: Callable[[str], None]) -> list[list[str]]:
                 memory_limit=LIMIT,
                 dashboard_address=None,
                 preload=[find_bench],
-                silence_logs=logging.CRITICAL,  # it is known that a worker dies
+                silence_logs=logging.CRITICAL,  # the death of a worker is expected
             ) as cluster,
             Client(cluster) as client,
         ):

@@ -1,4 +1,4 @@
-"""Interleaved timing: every candidate once per round, the minimum of many short repetitions."""
+"""Interleaved timing: every candidate runs once per round, and the shortest of many short repetitions counts."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ import numpy as np
 from bench.cases import LIBRARIES, Case, make_arrays
 
 SHORTEST_BATCH = 50e-6  # seconds; long against the clock's resolution, short against the scheduler's time slice
-FITS_CACHE = 1e-3  # a candidate that takes less is called once, untimed, to bring its data back into the cache
-REHEARSAL = 20  # calls that size the batch of a short candidate
+FITS_CACHE = 1e-3  # seconds; a faster candidate is called once, untimed, to bring its data back into the cache
+REHEARSAL = 20  # number of calls from which the batch of a short candidate is computed
 FEWEST_ROUNDS = 3
-COMPARED = 100_000  # elements whose values are compared with fastlog's
+COMPARED = 100_000  # number of elements that are compared with fastlog's
 
 
 def interleaved(candidates: dict[str, Timer], seconds: float) -> tuple[dict[str, float], int]:
@@ -26,7 +26,7 @@ def interleaved(candidates: dict[str, Timer], seconds: float) -> tuple[dict[str,
     candidates : dict
         Name -> timer of one call.
     seconds : float
-        When to stop; at least `FEWEST_ROUNDS` rounds are made.
+        The time after which no round begins; `FEWEST_ROUNDS` rounds are always made.
 
     Returns
     -------
@@ -38,7 +38,7 @@ def interleaved(candidates: dict[str, Timer], seconds: float) -> tuple[dict[str,
     best, batch = {}, {}
     for name, timer in candidates.items():
         once = timer.timeit(1)
-        if once < SHORTEST_BATCH:  # a single short call is timed badly
+        if once < SHORTEST_BATCH:  # the time of a single short call is inexact
             once = timer.timeit(REHEARSAL) / REHEARSAL
         best[name], batch[name] = once, max(1, round(SHORTEST_BATCH / once))
     rounds = 0
@@ -64,8 +64,8 @@ def measure(case: Case, libraries: list[str], seconds: float) -> dict[str, Any]:
     Returns
     -------
     dict
-        The case; ``seconds``: library -> seconds per call; ``disagree``: the libraries whose answers are not fastlog's
-        and which are not timed. A library too old to have the function is left out.
+        The case; ``seconds``: library -> seconds per call; ``disagree``: the libraries that give another answer than
+        fastlog, and are not timed. A library that is too old to have the function is left out.
     """
     arrays = make_arrays(case)
     timers: dict[str, Timer] = {}
@@ -81,8 +81,8 @@ def measure(case: Case, libraries: list[str], seconds: float) -> dict[str, Any]:
                 raise
             continue
         if expected is None:
-            expected = answer.copy()  # `out` is shared
-        # Loose: it is to notice another function, not another rounding.
+            expected = answer.copy()  # the next library writes into the same `out`
+        # The tolerances are wide, because they must notice another function, not another rounding.
         if np.allclose(answer, expected, rtol=1e-3, atol=1e-4):
             timers[library] = Timer(statement, globals=names)
         else:
@@ -106,16 +106,16 @@ def measure(case: Case, libraries: list[str], seconds: float) -> dict[str, Any]:
 def measure_all(
     cases: list[Case], libraries: list[str], seconds: float, report: Callable[[str, dict[str, Any]], None]
 ) -> list[dict[str, Any]]:
-    """Measure all cases within a time; what one case does not need, the later ones share.
+    """Measure all cases within a time; the later cases share the time that one has not used.
 
     Parameters
     ----------
     cases, libraries
         See `measure`.
     seconds : float
-        For everything.
+        The time for all cases.
     report : callable
-        Called with the name and the result of each case after it.
+        Gets the name and the result of each case after it is measured.
     """
     end = time.perf_counter() + seconds
     results = []

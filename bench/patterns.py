@@ -1,4 +1,4 @@
-"""Does the time depend on the data? Ratios to the time on normal numbers, on every instruction set."""
+"""The time of functions on unusual data, as ratios to the time on normal numbers, on every instruction set."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import numpy as np
 from bench.measure import interleaved
 
 SIZE = 10_000
-SECONDS = 0.3  # of one function with one dtype on one instruction set
-LIMIT = 3.0  # what is more is shown in red
+SECONDS = 0.3  # for one function with one dtype on one instruction set
+LIMIT = 3.0  # larger ratios are red
 ROWS = {"logsumexp": (10, 1000), "logsumexp of ten": (1000, 10), "softmax": (10, 1000), "log_softmax": (10, 1000)}
 FUNCTIONS = ("softplus", "log_sigmoid", "sigmoid", "silu", "logaddexp", "binary_cross_entropy_with_logits")
 
 
 def patterns(dtype: str) -> dict[str, np.ndarray]:
-    """Name -> array; the first is what the others are compared with."""
+    """Return arrays by name; the times of the others are compared with that of the first."""
     rng = np.random.default_rng(0)
     end = 100 if dtype == "float32" else 740  # e^-end is subnormal
     made = {
@@ -40,30 +40,22 @@ def patterns(dtype: str) -> dict[str, np.ndarray]:
 
 
 def measure(name: str, dtype: str, functions: dict[str, Any]) -> dict[str, float]:
-    """Seconds of one call for each pattern; logaddexp takes the numbers in another order too, targets are in 0..1."""
-    ufunc, out = functions[name], np.empty(SIZE, dtype)
-    rng = np.random.default_rng(1)
-    timers = {}
+    """Return the seconds of one call for each pattern.
+
+    The second argument of logaddexp has the same numbers in another order; other second arguments lie between 0 and 1.
+    """
+    function, rng, timers = functions[name.split()[0]], np.random.default_rng(1), {}
     for pattern, x in patterns(dtype).items():
-        arguments = [x]
-        if ufunc.nin == 2:
+        arguments = [x.reshape(ROWS.get(name, SIZE))]
+        if function.nin == 2:
             arguments.append(rng.permutation(x) if name == "logaddexp" else rng.random(SIZE).astype(dtype))
-        timers[pattern] = Timer("ufunc(*arguments, out)", globals={"ufunc": ufunc, "arguments": arguments, "out": out})
+        names = {"function": function, "arguments": arguments, "out": function(*arguments)}
+        timers[pattern] = Timer("function(*arguments, out=out)", globals=names)
     return interleaved(timers, SECONDS)[0]
 
 
-def measure_rows(name: str, dtype: str, functions: dict[str, Any]) -> dict[str, float]:
-    """Seconds of one call on the rows of a matrix for each pattern."""
-    function, timers = functions[name.split()[0]], {}
-    for pattern, x in patterns(dtype).items():
-        rows = x.reshape(ROWS[name])
-        names = {"function": function, "rows": rows, "out": function(rows)}
-        timers[pattern] = Timer("function(rows, out=out)", globals=names)
-    return interleaved(timers, SECONDS)[0]
-
-
-def show(tell: Callable[[str], None]) -> None:
-    """Measure all and print the table."""
+def show(report: Callable[[str], None]) -> None:
+    """Measure everything and print the table; `report` gets the name of what is measured next."""
     from rich.console import Console
     from rich.table import Table
 
@@ -73,9 +65,8 @@ def show(tell: Callable[[str], None]) -> None:
     for target in supported_targets():
         for name in (*FUNCTIONS, *ROWS):
             for dtype in ("float32", "float64"):
-                tell(f"{name} {dtype} {target}")
-                times = (measure_rows if name in ROWS else measure)(name, dtype, functions(target))
-                first, *others = times.values()
+                report(f"{name} {dtype} {target}")
+                first, *others = measure(name, dtype, functions(target)).values()
                 ratios = [f"{t / first:.1f}" if t < LIMIT * first else f"[red]{t / first:.1f}[/]" for t in others]
                 table.add_row(name, dtype, target, f"{first / SIZE * 1e9:.2f}", *ratios)
     Console(width=200).print(table)

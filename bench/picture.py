@@ -1,4 +1,4 @@
-"""The picture: how many times faster fastlog is than each library, per function and dtype."""
+"""Pictures of how many times faster fastlog is than each library, and of the errors of all libraries."""
 
 from __future__ import annotations
 
@@ -15,15 +15,41 @@ import numpy as np  # noqa: E402
 from bench.cases import HEADLINE, LIBRARIES  # noqa: E402
 from bench.report import digits, peers, ratios, rounded_up  # noqa: E402
 
-# Okabe and Ito's colours, which the colour-blind can tell apart.
+# These are Okabe and Ito's colours, which colour-blind people can distinguish.
 COLOURS = {
     "fastlog": "#000000", "SciPy": "#0072B2", "NumPy": "#56B4E9", "PyTorch": "#D55E00", "JAX": "#009E73",
     "numexpr": "#E69F00", "numba": "#CC79A7",
 }  # fmt: skip
-BAR = 0.9  # of a line
-GAP = 1.1  # lines between functions
-# Ulp: errors below FLOOR are drawn there; those above TOP in a strip of their own, where each library has a line.
+BAR = 0.9  # height of a bar, in lines
+GAP = 1.1  # space between functions, in lines
+# Errors below FLOOR ulp are drawn at FLOOR. Errors above TOP are drawn in a strip, where each library has a line of its
+# own; STEP is the ratio of neighbouring lines.
 FLOOR, TOP, STEP = 0.4, 20.0, 1.45
+
+
+def plain(panel: Any) -> None:
+    """Leave out the ticks of a panel, and all of its frame but the lower side."""
+    panel.tick_params(axis="both", length=0)
+    for side in ("top", "right", "left"):
+        panel.spines[side].set_visible(False)
+
+
+def finish(figure: Any, path: Path, title: str, footer: str, layout: dict[str, Any], **legend: Any) -> None:
+    """Give a figure its title, footer, layout and legend, and write it as a PNG."""
+    height = figure.get_figheight()
+    figure.suptitle(title, fontsize=14, fontweight="bold", y=1 - 0.12 / height)
+    legend |= {"ncols": len(legend["handles"]), "loc": "upper center", "bbox_to_anchor": (0.5, 1 - 0.33 / height)}
+    figure.legend(frameon=False, **legend)
+    figure.text(0.5, 0.06 / height, footer, ha="center", va="bottom", fontsize=8.5, color="0.35")
+    figure.tight_layout(**layout)
+    path.parent.mkdir(exist_ok=True)
+    figure.savefig(path, dpi=150)
+    plt.close(figure)
+
+
+def origin(results: dict[str, Any]) -> str:
+    """Name the processor, the target and the day of a run."""
+    return f"{results['machine']['cpu']}, {results['target']}, {results['started'][:10]}"
 
 
 def draw(results: dict[str, Any], path: Path, functions: tuple[str, ...] | None = None) -> None:
@@ -34,7 +60,7 @@ def draw(results: dict[str, Any], path: Path, functions: tuple[str, ...] | None 
     results : dict
     path : Path
     functions : tuple of str, optional
-        Which of them; by default all.
+        The functions to draw; by default all.
     """
     cases = [case for case in results["cases"] if case["size"] in HEADLINE]
     cases = [case for case in cases if functions is None or case["function"] in functions]
@@ -54,20 +80,18 @@ def draw(results: dict[str, Any], path: Path, functions: tuple[str, ...] | None 
             for line, name in enumerate(name for name in names if name in found):
                 y = top[case["function"]] + line
                 panel.barh(y, found[name] - 1, left=1, height=BAR, color=COLOURS[name], zorder=2)
-                label = dict(textcoords="offset points", va="center_baseline", fontsize=7.5, color="0.2")
-                if found[name] >= 1:
-                    panel.annotate(digits(found[name], "×"), (found[name], y), (3, 0), ha="left", **label)
-                else:
-                    panel.annotate(digits(found[name], "×"), (found[name], y), (-3, 0), ha="right", **label)
+                side, offset = ("left", 3) if found[name] >= 1 else ("right", -3)
+                panel.annotate(
+                    digits(found[name], "×"), (found[name], y), (offset, 0), textcoords="offset points",
+                    ha=side, va="center_baseline", fontsize=7.5, color="0.2",
+                )  # fmt: skip
         panel.axvline(1, color="0.2", linewidth=1, zorder=3)
         panel.set_title(dtype, fontsize=11, fontweight="bold", pad=4)
         panel.set_xlabel("time of the other library / time of fastlog (ratio, log scale)", fontsize=9)
         panel.set_xscale("log")
         panel.grid(axis="x", color="0.9", zorder=0)
-        panel.tick_params(axis="both", length=0)
-        for side in ("top", "right", "left"):
-            panel.spines[side].set_visible(False)
-    # Room for the numbers beside the bars.
+        plain(panel)
+    # The axis leaves room for the numbers beside the bars.
     low, high = min(extremes) / (1.9 if min(extremes) < 1 else 1.1), max(extremes) * 1.5
     ticks = [t for t in (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500) if low <= t <= high]
     panels[0].set_xlim(low, high)
@@ -78,23 +102,12 @@ def draw(results: dict[str, Any], path: Path, functions: tuple[str, ...] | None 
     labels = [name.replace("entropy_with", "entropy\n_with").replace(", mean", "\n(mean)") for name in top]
     panels[0].set_yticks([first + (counts[name] - 1) / 2 for name, first in top.items()], labels)
     panels[0].set_ylim(height - GAP, -1)
-    title_y = 1 - 0.12 / figure.get_figheight()
-    figure.suptitle("How many times faster is fastlog?", fontsize=14, fontweight="bold", y=title_y)
     handles = [plt.Rectangle((0, 0), 1, 1, color=COLOURS[name], label=name) for name in names]
-    figure.legend(
-        handles=handles, ncols=len(names), loc="upper center", bbox_to_anchor=(0.5, 1 - 0.33 / figure.get_figheight()),
-        frameon=False, handlelength=1, handleheight=1,
-    )  # fmt: skip
     elementwise, along_rows = HEADLINE
-    where = f"one thread of {results['machine']['cpu']}, {results['target']}, {results['started'][:10]}"
-    figure.text(
-        0.5, 0.06 / figure.get_figheight(), f"{elementwise} elements, or along the rows of {along_rows}; {where}",
-        ha="center", va="bottom", fontsize=8.5, color="0.35",
-    )  # fmt: skip
-    figure.tight_layout(rect=(0, 0.2 / figure.get_figheight(), 1, 1 - 0.35 / figure.get_figheight()))
-    path.parent.mkdir(exist_ok=True)
-    figure.savefig(path, dpi=150)
-    plt.close(figure)
+    footer = f"{elementwise} elements, or along the rows of {along_rows}; one thread of {origin(results)}"
+    layout = {"rect": (0, 0.2 / figure.get_figheight(), 1, 1 - 0.35 / figure.get_figheight())}
+    legend = {"handles": handles, "handlelength": 1, "handleheight": 1}
+    finish(figure, path, "How many times faster is fastlog?", footer, layout, **legend)
 
 
 def draw_accuracy(results: dict[str, Any], dtype: str, path: Path) -> None:
@@ -113,14 +126,14 @@ def draw_accuracy(results: dict[str, Any], dtype: str, path: Path) -> None:
         panel.axhline(0.5, color="0.5", linewidth=0.8, linestyle=(0, (1, 2)), zorder=1)
         for name, curve in one["curve"].items():
             own = name == "fastlog"
-            # The first of the others is broad, so that it is seen under equal ones.
+            # The line of the first other library is wide, so that it is visible under equal lines.
             width = 2.0 if own else 2.8 if rank[name] == 0 else 1.2
             style = {"color": COLOURS[name], "linewidth": width, "zorder": 4 if own else 2 + rank[name] / len(rank)}
             panel.plot(middle, np.where(curve <= TOP, np.maximum(curve, FLOOR), np.nan), **style)
             above = np.flatnonzero(curve > TOP)
             if above.size:
                 y = TOP * STEP ** (len(rank) - rank[name]) if not own else TOP
-                # Each bin is a stroke of its own, at least as wide as it is high.
+                # Each bin has a stroke of its own, at least as wide as it is high.
                 panel.hlines(np.full(above.size, y), bins[above], bins[above + 1], color=COLOURS[name], linewidth=4)
                 panel.plot(middle[above], np.full(above.size, y), "s", markersize=3.2, color=COLOURS[name])
                 right = middle[above].mean() > 0
@@ -131,9 +144,8 @@ def draw_accuracy(results: dict[str, Any], dtype: str, path: Path) -> None:
                 )  # fmt: skip
         panel.set_title(one["function"], fontsize=10, fontweight="bold", pad=4)
         panel.grid(axis="both", color="0.92", zorder=0)
-        panel.tick_params(axis="both", length=0, labelsize=8.5, labelbottom=True)
-        for side in ("top", "right", "left"):
-            panel.spines[side].set_visible(False)
+        panel.tick_params(axis="both", labelsize=8.5, labelbottom=True)
+        plain(panel)
     for panel in panels.flat[len(measured) :]:
         panel.set_visible(False)
     first = panels[0, 0]
@@ -146,22 +158,13 @@ def draw_accuracy(results: dict[str, Any], dtype: str, path: Path) -> None:
     first.set_yticks([0.5, 1, 2, 5, 10, TOP], ["0.5", "1", "2", "5", "10", f"{TOP:g}"])
     for panel in panels.flat:
         panel.minorticks_off()
-    figure.suptitle(f"Largest errors, {dtype}", fontsize=14, fontweight="bold", y=1 - 0.12 / height)
     handles = [plt.Line2D([], [], color=COLOURS[name], linewidth=2.5, label=name) for name in names]
-    figure.legend(
-        handles=handles, ncols=len(names), loc="upper center", bbox_to_anchor=(0.5, 1 - 0.33 / height), frameon=False
-    )
     label = {"fontsize": 9, "ha": "center", "va": "center"}
     figure.text(0.011, 0.5, "error in ulp of the exact result (log scale)", rotation=90, **label)
     figure.text(0.5, 0.36 / height, "first argument (linear near 0, logarithmic beyond)", **label)
-    where = f"{results['machine']['cpu']}, {results['target']}, {results['started'][:10]}"
-    figure.text(
-        0.5, 0.06 / height,
+    footer = (
         f"The largest of the errors in each of {bins.size - 1} intervals; dotted: correctly rounded; grey: above "
-        f"{TOP:g} ulp, with the largest; {where}",
-        ha="center", va="bottom", fontsize=8.5, color="0.35",
-    )  # fmt: skip
-    figure.tight_layout(rect=(0.016, 0.42 / height, 1, 1 - 0.28 / height), h_pad=1.0)
-    path.parent.mkdir(exist_ok=True)
-    figure.savefig(path, dpi=150)
-    plt.close(figure)
+        f"{TOP:g} ulp, with the largest; {origin(results)}"
+    )
+    layout = {"rect": (0.016, 0.42 / height, 1, 1 - 0.28 / height), "h_pad": 1.0}
+    finish(figure, path, f"Largest errors, {dtype}", footer, layout, handles=handles)

@@ -1,4 +1,4 @@
-"""Whole computations, most on real data (from scikit-learn), once as they are and once with fastlog's functions."""
+"""Whole computations, most on real data of scikit-learn, timed as they are and with fastlog's functions in place."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from sklearn.naive_bayes import GaussianNB, MultinomialNB
 import fastlog
 from bench.measure import interleaved
 
-LIVE = 400  # points of the nested sampling
-LARGE = 100_000  # samples of ten features
+LIVE = 400  # number of live points in the nested sampling
+LARGE = 100_000  # number of samples, of ten features each
 
 
 @dataclass(frozen=True)
 class Pipeline:
-    """A computation; `usual` and `ours` run it and return every number that it answers."""
+    """A computation; `usual` and `ours` run it, and return all numbers of its answer."""
 
     name: str
     replaced: str
@@ -48,7 +48,7 @@ Loss = Callable[[np.ndarray, np.ndarray], tuple[float, np.ndarray]]
 
 
 def scipy_cross_entropy(logits: np.ndarray, labels: np.ndarray) -> tuple[float, np.ndarray]:
-    """Mean cross-entropy of labels and its gradient, as they are written with SciPy."""
+    """Return the mean cross-entropy of labels and its gradient, as users of SciPy write them."""
     picked = np.arange(len(labels)), labels
     loss = np.mean(scipy.special.logsumexp(logits, axis=1) - logits[picked])
     residual = scipy.special.softmax(logits, axis=1)
@@ -57,7 +57,7 @@ def scipy_cross_entropy(logits: np.ndarray, labels: np.ndarray) -> tuple[float, 
 
 
 def scipy_binary_cross_entropy(logits: np.ndarray, labels: np.ndarray) -> tuple[float, np.ndarray]:
-    """Mean binary cross-entropy and its gradient, as they are written with SciPy."""
+    """Return the mean binary cross-entropy and its gradient, as users of SciPy write them."""
     loss = np.mean((1 - labels) * logits - scipy.special.log_expit(logits))
     return loss, (scipy.special.expit(logits) - labels) / len(labels)
 
@@ -73,7 +73,7 @@ def logistic_regression(x: np.ndarray, labels: np.ndarray, outputs: tuple[int, .
     outputs : tuple of int
         The shape of a sample's logits: empty, or the number of classes.
     loss_of : callable
-        The mean loss of logits and labels, and its gradient.
+        Returns the mean loss of logits and labels, and its gradient.
     """
     shape = (x.shape[1], *outputs)
 
@@ -88,13 +88,14 @@ def logistic_regression(x: np.ndarray, labels: np.ndarray, outputs: tuple[int, .
     return np.append(x @ fit.x.reshape(shape), fit.fun)
 
 
-def nested_sampling(ink: np.ndarray, live: int, seed: int = 0) -> np.ndarray:
+def nested_sampling(ink: np.ndarray, live: int) -> np.ndarray:
     """Sample the mean and spread of the images' ink by nested sampling; return the log-likelihoods of the dead points.
 
-    Uniform priors; a new point is drawn from the bounding box of the live points, enlarged by a tenth, until it beats
-    the worst of them (Skilling, "Nested sampling for general Bayesian computation", Bayesian Analysis 1, 2006).
+    The priors are uniform. A new point is drawn from the bounding box of the live points, enlarged by a tenth, until it
+    is better than the worst of them (Skilling, "Nested sampling for general Bayesian computation", Bayesian Analysis 1,
+    2006).
     """
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     low, high = np.array([0.0, 0.1]), np.array([16.0, 8.0])
     count, mean, spread = ink.size, ink.mean(), ink.var()
 
@@ -106,7 +107,7 @@ def nested_sampling(ink: np.ndarray, live: int, seed: int = 0) -> np.ndarray:
     values = log_likelihood(points)
     dead: list[float] = []
     log_evidence = -np.inf
-    # Until what the live points can still add is a thousandth of the evidence.
+    # The loop ends when the live points can add no more than a thousandth of the evidence.
     while np.max(values) - len(dead) / live > log_evidence + np.log(1e-3):
         worst = int(np.argmin(values))
         dead.append(values[worst])
@@ -124,7 +125,7 @@ def nested_sampling(ink: np.ndarray, live: int, seed: int = 0) -> np.ndarray:
 
 
 def log_weights(log_likelihood: np.ndarray, log_t: np.ndarray) -> np.ndarray:
-    """Log-weights of the dead points, whose volumes shrink by the factors t: likelihood times lost volume."""
+    """Return the log-weights of dead points: likelihood times lost volume, where volumes shrink by the factors t."""
     return log_likelihood + np.cumsum(log_t, axis=-1) - log_t + np.log1p(-np.exp(log_t))
 
 
@@ -139,6 +140,8 @@ def evidence(
         Log-weights for the expected shrinkages.
     drawn : ndarray
         One row of log-weights for each draw of the unknown shrinkages.
+    logaddexp, logsumexp, softmax
+        The functions that do the work.
 
     Returns
     -------
@@ -152,7 +155,7 @@ def evidence(
 
 
 def large_pipelines() -> list[Pipeline]:
-    """Make data of the size that mixtures and classifiers are slow for, and return the pipelines."""
+    """Make data that are large enough for mixtures and classifiers to be slow, and return the pipelines."""
     rng = np.random.default_rng(2)
     many = rng.normal(size=(LARGE, 10)) + 4 * rng.normal(size=(20, 10))[rng.integers(0, 20, LARGE)]
     counts, classes = rng.poisson(3, (LARGE, 10)), rng.integers(0, 20, LARGE)
@@ -177,7 +180,7 @@ def make_pipelines() -> list[Pipeline]:
     dead = nested_sampling(images.mean(axis=1), LIVE)
     expected = log_weights(dead, np.full(dead.size, -1 / LIVE))
     drawn = log_weights(dead, np.log(np.random.default_rng(1).uniform(size=(100, dead.size))) / LIVE)
-    # Many pixels are constant, hence the floors under the variances.
+    # Many pixels are constant, so the variances need floors.
     settings = dict(covariance_type="diag", init_params="random_from_data", reg_covar=1e-3, random_state=0)
     mixture = GaussianMixture(10, **settings).fit(x)
     multinomial, gaussian = MultinomialNB().fit(images, labels), GaussianNB(var_smoothing=1e-3).fit(images, labels)
@@ -221,22 +224,22 @@ def run_pipelines(seconds: float, report: Callable[[str], None], quick: bool) ->
     Parameters
     ----------
     seconds : float
-        For all pipelines together; each runs a few times at least.
+        The time for all pipelines; each runs a few times at least.
     report : callable
-        Called with the name of the pipeline before it.
+        Gets the name of each pipeline before it runs.
     quick : bool
-        Whether to leave out the large ones.
+        Whether to leave out the large pipelines.
 
     Returns
     -------
     list of dict
         ``name``, ``replaced``, ``seconds`` ("usual" and "fastlog"), ``rounds``, and ``difference``: the largest
-        abs(usual - fastlog) / max(1, abs(usual)) of all answers.
+        abs(usual - fastlog) / max(1, abs(usual)) of all numbers.
     """
     results = []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", sklearn.exceptions.ConvergenceWarning)
-        report("pipelines: reading the digits, nested sampling")
+        report("preparing the pipelines")
         pipelines = make_pipelines() + ([] if quick else large_pipelines())
         for pipeline in pipelines:
             report(f"pipeline: {pipeline.name}")

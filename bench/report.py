@@ -1,4 +1,4 @@
-"""Results as tables: for the terminal, for the README and the pages on speed and accuracy, and as JSON."""
+"""Tables of results for the terminal, the README and the pages on speed and accuracy, and their JSON."""
 
 from __future__ import annotations
 
@@ -18,12 +18,15 @@ RESULTS = ROOT / "bench" / "results"
 DTYPES = ("float32", "float64")
 DOCS = ROOT / "docs"
 ACCURACY = DOCS / "accuracy.json"
-# Parts of pages, between marker comments of these names, and the pictures in them.
+# The parts of pages that `write_page` writes stand between marker comments of these names, and hold these pictures.
 SUMMARY, SPEED, ERRORS = "bench", "speed", "accuracy"
 PAGES = {SUMMARY: ROOT / "README.md", SPEED: DOCS / "speed.md", ERRORS: DOCS / "accuracy.md"}
 PICTURES = {SUMMARY: DOCS / "speed-main.png", SPEED: DOCS / "speed.png"}
 ACCURACY_PICTURES = {dtype: DOCS / f"accuracy-{dtype}.png" for dtype in DTYPES}
 DIFFERS = "≠"
+# Words that several tables and pages share.
+TIMES_FASTER = "How many times faster fastlog is than other libraries"
+PER_ELEMENT = "fastlog's nanoseconds per element, and how many times faster it is than the others"
 BEGIN, END = "<!-- {}:begin -->", "<!-- {}:end -->"
 
 
@@ -41,7 +44,7 @@ def load_last() -> dict[str, Any]:
     Raises
     ------
     FileNotFoundError
-        If there was none.
+        If there has been no run.
     """
     paths = sorted(RESULTS.glob("*.json"))
     if not paths:
@@ -50,19 +53,19 @@ def load_last() -> dict[str, Any]:
 
 
 def peers(results: dict[str, Any]) -> list[str]:
-    """Names of the libraries that stand beside fastlog in these results."""
+    """Return the names of the libraries that stand beside fastlog in these results."""
     timed = {library for case in results["cases"] for library in case["seconds"]}
     return [library for library in LIBRARIES if library in timed and library != "fastlog"]
 
 
 def ratios(case: dict[str, Any]) -> dict[str, float]:
-    """How many times faster fastlog is than each of the other libraries."""
+    """Return how many times faster fastlog is than each of the other libraries."""
     own = case["seconds"]["fastlog"]
     return {library: seconds / own for library, seconds in case["seconds"].items() if library != "fastlog"}
 
 
 def cell(case: dict[str, Any], library: str) -> str:
-    """Write how many times faster fastlog is than a library; DIFFERS if that answers something else."""
+    """Write how many times faster fastlog is than a library; DIFFERS if the library's answer is another one."""
     found = ratios(case)
     if library in found:
         return digits(found[library], "×")
@@ -70,12 +73,12 @@ def cell(case: dict[str, Any], library: str) -> str:
 
 
 def digits(value: float, unit: str = "") -> str:
-    """Write a number with two digits, or all of those before the point."""
+    """Write a number with two significant digits, or with all digits before the point."""
     return (f"{value:.0f}" if value >= 9.95 else f"{value:.1f}" if value >= 0.995 else f"{value:.2f}") + unit
 
 
 def rounded_up(ulp: float) -> str:
-    """Write an error in ulp, never too small: two digits after the point, or none, or two and the power of ten."""
+    """Write an error in ulp, rounded up: with two digits after the point, with none, or with a power of ten."""
     if ulp < 10:
         return f"{math.ceil(ulp * 100) / 100:.2f}"
     if ulp < 1000:
@@ -96,17 +99,18 @@ def duration(seconds: float) -> str:
 
 
 def own_time(case: dict[str, Any]) -> str:
-    """Write fastlog's time: per call for the shortest arrays, per element for others."""
+    """Write fastlog's nanoseconds: per call for the shortest arrays, per element for others."""
     seconds = case["seconds"]["fastlog"]
     return digits(seconds * 1e9) if case["size"] == CALL else digits(seconds / case["elements"] * 1e9)
 
 
 def machine(results: dict[str, Any]) -> str:
-    """Say in a sentence where, when and with what the numbers were measured."""
+    """Say in a sentence where, when and with which versions the numbers were measured."""
     versions = ", ".join(f"{name} {version}" for name, version in results["versions"].items())
     return (
-        f"{results['machine']['cpu']}, one thread, target {results['target']}, {results['machine']['system']}, "
-        f"{results['started'][:10]}{', quick run' if results.get('quick') else ''}; {versions}."
+        f"The numbers are from {results['machine']['cpu']}, one thread, target {results['target']}, "
+        f"{results['machine']['system']}, {results['started'][:10]}"
+        f"{', quick run' if results.get('quick') else ''}, with {versions}."
     )
 
 
@@ -125,16 +129,17 @@ def show(results: dict[str, Any], console: Console) -> None:
             if previous and previous != case["dtype"]:
                 table.add_section()
             time = own_time(case) + ("/call" if case["size"] == CALL else "")
-            cells = [f"[red]{cell(case, name)}[/]" if is_slower(case, name) else cell(case, name) for name in names]
+            slower = {name for name, ratio in ratios(case).items() if ratio < 1}
+            cells = [f"[red]{cell(case, name)}[/]" if name in slower else cell(case, name) for name in names]
             table.add_row(case["dtype"] if case["dtype"] != previous else "", case["size"], time, *cells)
             previous = case["dtype"]
         console.print(table)
         console.print()
     console.print(
-        "ns: fastlog's nanoseconds per element. ×: how many times faster it is than the other library; "
-        f"red: slower. {DIFFERS}: the other library's answer differs by more than a thousandth.\n"
+        f"The tables show {PER_ELEMENT}; a red number means that fastlog is slower. {DIFFERS} means that the other "
+        "library's answer differs by more than a thousandth.\n"
     )
-    table = Table(title="[bold]Pipelines on scikit-learn's digits[/]", title_justify="left", box=SIMPLE_HEAD)
+    table = Table(title="[bold]Pipelines, most on scikit-learn's data[/]", title_justify="left", box=SIMPLE_HEAD)
     table.add_column("", no_wrap=True)
     for heading in ("usual", "fastlog", "faster", "difference"):
         table.add_column(heading, justify="right", no_wrap=True)
@@ -144,13 +149,8 @@ def show(results: dict[str, Any], console: Console) -> None:
     console.print(machine(results), highlight=False)
 
 
-def is_slower(case: dict[str, Any], library: str) -> bool:
-    """Whether fastlog takes longer than a library."""
-    return ratios(case).get(library, 1) < 1
-
-
 def pipeline_rows(results: dict[str, Any]) -> list[list[str]]:
-    """Cells of the table of pipelines."""
+    """Return the cells of the table of pipelines."""
     return [
         [
             pipeline["name"],
@@ -165,7 +165,7 @@ def pipeline_rows(results: dict[str, Any]) -> list[list[str]]:
 
 
 def markdown_table(headings: list[str], rows: list[list[str]], left: int) -> list[str]:
-    """Lines of a Markdown table whose first `left` columns are words and whose others are numbers."""
+    """Return the lines of a Markdown table; its first `left` columns are words, the others numbers."""
     rule = [":--" if i < left else "--:" for i in range(len(headings))]
     return ["| " + " | ".join(cells) + " |" for cells in (headings, rule, *rows)]
 
@@ -176,7 +176,7 @@ def picture(text: str, path: Path, part: str) -> str:
 
 
 def shown(case: dict[str, Any]) -> str:
-    """Write a function's name in Markdown; what follows a comma is no part of it."""
+    """Write a function's name in Markdown; words after a comma are not a part of the name."""
     name, comma, rest = case["function"].partition(",")
     return f"`{name}`{comma}{rest}"
 
@@ -194,10 +194,10 @@ def summary_markdown(results: dict[str, Any]) -> str:
         for function in MAIN
     ]
     lines = [
-        picture("How many times faster fastlog is than other libraries", PICTURES[SUMMARY], SUMMARY),
+        picture(TIMES_FASTER, PICTURES[SUMMARY], SUMMARY),
         "",
-        f"Arrays of {' elements, or '.join(HEADLINE)} along the last axis: fastlog's nanoseconds per element, and how "
-        "many times faster it is than the others (`make bench`):",
+        f"The table shows {PER_ELEMENT} (`make bench`). Arrays have {' elements, or '.join(HEADLINE)} along the last "
+        "axis.",
         "",
         *markdown_table(["function", *(f"{dtype} {name}" for dtype, name in columns)], rows, 1),
         "",
@@ -210,37 +210,38 @@ def speed_markdown(results: dict[str, Any]) -> str:
     """Return the tables of the page on speed: headline sizes, calls, pipelines, all sizes."""
     names = peers(results)
 
-    def rows(sizes: tuple[str, ...] | None, with_size: bool) -> list[list[str]]:
-        return [
-            [shown(case), case["dtype"]]
-            + ([case["size"]] if with_size else [])
-            + [own_time(case)]
-            + [cell(case, name) for name in names]
+    def table(sizes: tuple[str, ...] = ()) -> list[str]:
+        """Return the table of some sizes; by default, that of all but `CALL`, with a column that names the sizes."""
+        words = ["function", "dtype"] if sizes else ["function", "dtype", "size"]
+        rows = [
+            [shown(case), *(case[word] for word in words[1:]), own_time(case), *(cell(case, name) for name in names)]
             for case in results["cases"]
-            if (case["size"] != CALL if sizes is None else case["size"] in sizes)
+            if (case["size"] in sizes if sizes else case["size"] != CALL)
         ]
+        return markdown_table([*words, "ns", *names], rows, len(words))
 
     lines = [
-        f"{machine(results)} An empty place: the library has no such function; {DIFFERS}: its answer differs by more "
-        "than a thousandth.",
+        f"{machine(results)} An empty cell means that the library has no such function; {DIFFERS} means that its "
+        "answer differs by more than a thousandth.",
         "",
         f"## Arrays of {' elements, or '.join(HEADLINE)}",
         "",
-        "Along the last axis: fastlog's nanoseconds per element, and how many times faster it is than the others.",
+        f"Functions of rows work along the last axis. The table shows {PER_ELEMENT}.",
         "",
-        picture("How many times faster fastlog is than other libraries", PICTURES[SPEED], SPEED),
+        picture(TIMES_FASTER, PICTURES[SPEED], SPEED),
         "",
-        *markdown_table(["function", "dtype", "ns", *names], rows(HEADLINE, False), 2),
+        *table(HEADLINE),
         "",
         "## A call with 10 elements",
         "",
-        "fastlog's nanoseconds per call, and how many times faster it is than the others.",
+        f"The table shows {PER_ELEMENT.replace('element', 'call')}.",
         "",
-        *markdown_table(["function", "dtype", "ns", *names], rows((CALL,), False), 2),
+        *table((CALL,)),
         "",
         "## Whole computations",
         "",
-        "On scikit-learn's digits, as they are and with fastlog's functions in place.",
+        "Each pipeline ran once as it is, and once with fastlog's functions in place; most of the data come with "
+        "scikit-learn.",
         "",
         *markdown_table(
             ["pipeline", "replaced", "without", "with", "times faster", "largest difference"], pipeline_rows(results), 2
@@ -248,21 +249,21 @@ def speed_markdown(results: dict[str, Any]) -> str:
         "",
         "## All sizes",
         "",
-        "fastlog's nanoseconds per element, and how many times faster it is than the others.",
+        f"The table shows {PER_ELEMENT}.",
         "",
-        *markdown_table(["function", "dtype", "size", "ns", *names], rows(None, True), 3),
+        *table(),
     ]
     return "\n".join(lines)
 
 
 def save_accuracy(results: dict[str, Any]) -> None:
-    """Write what the table of errors needs into docs/."""
+    """Write the numbers that the table of errors needs into docs/."""
     kept = [{k: v for k, v in one.items() if k not in ("edges", "curve")} for one in results["functions"]]
     ACCURACY.write_text(json.dumps(results | {"functions": kept}, indent=1) + "\n")
 
 
 def accuracy_markdown() -> str:
-    """Return the tables of the page on accuracy: the claims of csrc/functions.def, beside what others showed."""
+    """Return the table of the page on accuracy: the claims of csrc/functions.def beside the errors of the others."""
     from fastlog._core import claims
 
     results = json.loads(ACCURACY.read_text())
@@ -279,15 +280,15 @@ def accuracy_markdown() -> str:
         for name, claim in sorted(claims().items())
     ]
     lines = [
-        f"{machine(results)}",
+        machine(results),
         "",
         *markdown_table(["function", *(f"{d} {n}" for d in DTYPES for n in ("fastlog", *names))], rows, 1),
         "",
-        f"The others' figures are the largest at {points['float32'] / 1e6:g} million points in float32 and "
-        f"{points['float64'] / 1e6:g} million in float64, or over the rows of `tests/rows.py` (`make accuracy`). "
-        "Millions and more mean that a result has lost all its digits, or is 0 where it should be a small number. "
-        "Where a library lacks a function, the short formula in `bench/cases.py` stands for it; an empty place: there "
-        "is none.",
+        f"The figures of the other libraries are the largest errors at {points['float32'] / 1e6:g} million points in "
+        f"float32 and {points['float64'] / 1e6:g} million in float64, or over the rows that are made to be hard "
+        "(`make accuracy`). A figure of millions or more means that a result has lost all its digits, or is 0 where it "
+        "should be a small number. If a library lacks a function, the short formula in `bench/cases.py` takes its "
+        "place; an empty cell means that there is none.",
     ]
     for dtype, path in ACCURACY_PICTURES.items():
         lines += ["", f"## Where the errors are, in {dtype}", ""]
@@ -295,23 +296,23 @@ def accuracy_markdown() -> str:
     return "\n".join(lines)
 
 
-def write_pages(parts: dict[str, str]) -> None:
-    """Put text between the marker comments of pages.
+def write_page(part: str, content: str) -> None:
+    """Put text between the marker comments of a part of a page.
 
     Parameters
     ----------
-    parts : dict
-        What comes between the markers of each part of `PAGES`.
+    part : str
+        A key of `PAGES`.
+    content : str
 
     Raises
     ------
     ValueError
-        If a page does not hold the markers of its part, once each and in order.
+        If the page does not hold the markers of the part, once each and in order.
     """
-    for part, content in parts.items():
-        page, begin, end = PAGES[part], BEGIN.format(part), END.format(part)
-        before, found_begin, rest = page.read_text().partition(begin)
-        _, found_end, after = rest.partition(end)
-        if not found_begin or not found_end or begin in rest or end in after:
-            raise ValueError(f"{page.name} needs the lines {begin} and {end}, once each and in this order")
-        page.write_text(f"{before}{begin}\n\n{content}\n\n{end}{after}")
+    page, begin, end = PAGES[part], BEGIN.format(part), END.format(part)
+    before, found_begin, rest = page.read_text().partition(begin)
+    _, found_end, after = rest.partition(end)
+    if not found_begin or not found_end or begin in rest or end in after:
+        raise ValueError(f"{page.name} needs the lines {begin} and {end}, once each and in this order")
+    page.write_text(f"{before}{begin}\n\n{content}\n\n{end}{after}")

@@ -1,5 +1,6 @@
-# Cross-compilation for Linux on another processor, FASTLOG_MACHINE, with tests run under user-mode emulation.
-# Debian: apt install gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static (or the same for s390x)
+# This file compiles for Linux on another processor, FASTLOG_MACHINE, and runs the tests under user-mode emulation.
+# On Debian, it needs: apt install gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static
+# For s390x, the packages are gcc-s390x-linux-gnu and libc6-dev-s390x-cross instead.
 set(CMAKE_TRY_COMPILE_PLATFORM_VARIABLES FASTLOG_MACHINE)
 set(CMAKE_SYSTEM_NAME Linux)
 set(CMAKE_SYSTEM_PROCESSOR ${FASTLOG_MACHINE})

@@ -1,6 +1,6 @@
-"""Draw the pictures of docs/kernels.md: ``python docs/pictures.py``, after `make bench test`.
+"""Draw the pictures of docs/kernels.md: run ``python docs/pictures.py`` after `make bench test`.
 
-Curves are computed here and now, from the installed fastlog; references are float64 for float32 and mpmath otherwise.
+The installed fastlog computes the curves. The references are float64 results for float32, and mpmath otherwise.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from matplotlib.patches import FancyBboxPatch, Rectangle  # noqa: E402
 import fastlog  # noqa: E402
 
 HERE = Path(__file__).parent
-# Okabe and Ito's colours, which the colour-blind can tell apart.
+# These are Okabe and Ito's colours, which colour-blind people can distinguish.
 BLACK, BLUE, SKY, ORANGE, GREEN, YELLOW = "#000000", "#0072B2", "#56B4E9", "#D55E00", "#009E73", "#E69F00"
 LN2 = np.log(2)
 
@@ -32,13 +32,13 @@ plt.rcParams |= {
 
 
 def save(figure: Any, name: str) -> None:
-    """Write a picture as SVG, the same bytes whenever it is the same picture."""
+    """Write a picture as SVG; the same picture always gives the same bytes."""
     figure.savefig(HERE / f"{name}.svg", metadata={"Date": None}, bbox_inches="tight", pad_inches=0.12)
     plt.close(figure)
 
 
 def ulps(got: np.ndarray, exact: np.ndarray) -> np.ndarray:
-    """Errors of float32 results in units in the last place of the exact ones."""
+    """Return the errors of float32 results in units in the last place of the exact results."""
     return np.abs(got.astype(np.float64) - exact) / np.spacing(np.abs(exact).astype(np.float32)).astype(np.float64)
 
 
@@ -49,7 +49,7 @@ def largest(x: np.ndarray, error: np.ndarray, bins: int = 300) -> tuple[np.ndarr
 
 
 def softplus() -> None:
-    """Draw the errors of two formulas that everybody knows, and of fastlog, in float32."""
+    """Draw the errors of two well-known formulas, and of fastlog, in float32."""
     x = np.linspace(-40, 40, 600_001).astype(np.float32)
     exact = fastlog.softplus(x.astype(np.float64))
     with np.errstate(over="ignore", divide="ignore"):
@@ -72,7 +72,7 @@ def softplus() -> None:
 
 
 def octaves() -> None:
-    """Draw the functions that are polynomials, one in each octave, and what is left beside tabulated points."""
+    """Draw the functions that a polynomial gives in each octave, and the corrections beside tabulated points."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.4))
     s = np.linspace(-LN2 / 2, LN2 / 2, 100)
     for n in range(9):
@@ -87,7 +87,7 @@ def octaves() -> None:
     left.set_title("One polynomial per octave")
     left.set_xticks([-LN2 / 2, 0, LN2 / 2], ["−ln2/2", "0", "ln2/2"])
     left.set(xlabel="s", ylabel="$2^n$ softplus(−(n ln2 + s))", xlim=(-0.5, LN2 / 2))
-    x = np.linspace(-30, 20, 801)  # the points that are tabulated; what is farthest from them lies 1/32 below or above
+    x = np.linspace(-30, 20, 801)  # the points that are tabulated; the farthest arguments lie 1/32 below or above them
     for name, function, colour in (("softplus", fastlog.softplus, BLUE), ("sigmoid", fastlog.sigmoid, ORANGE)):
         beside = [np.abs(function(x + s) - function(x)) / function(x + s) for s in (-1 / 32, 1 / 32)]
         right.plot(x, np.max(beside, axis=0), color=colour, linewidth=1.8, label=name)
@@ -101,7 +101,7 @@ def octaves() -> None:
 
 
 def sums() -> None:
-    """Draw the errors of float32 sums of exponentials by their length."""
+    """Draw the errors of float32 sums of exponentials over their length."""
     generator = np.random.default_rng(1)
     sizes = np.unique(np.geomspace(10, 3e6, 23).astype(int))
     found: dict[str, list[float]] = {"one after the other": [], "scipy.special.logsumexp": [], "fastlog.logsumexp": []}
@@ -129,7 +129,7 @@ def sums() -> None:
 
 
 def dominant() -> None:
-    """Draw how many digits of the dominant entry of a log-softmax are right, by its distance from the other."""
+    """Draw how many digits of the dominant entry of a log-softmax are right, over its distance from the other entry."""
     distance = np.linspace(0, 60, 241)
     with mpmath.workdps(60):
         exact = [-mpmath.log1p(mpmath.exp(-mpmath.mpf(float(d)))) for d in distance]

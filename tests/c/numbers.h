@@ -1,4 +1,4 @@
-/* Bit patterns of float and double, both as 64-bit words and as doubles, and the random generator of the tests. */
+/* Bit patterns of float and double, as 64-bit words and as doubles, and the random generator of the tests. */
 
 #ifndef TEST_NUMBERS_H
 #define TEST_NUMBERS_H
@@ -34,50 +34,61 @@ static inline uint64_t bits_of(double value, int width) {
     return width == 32 ? narrow : wide;
 }
 
-/* The patterns on which operations are likely to differ, each followed by its negative; returns their number. */
+/* Writes the patterns on which operations are likely to differ, each followed by its negative; returns their number. */
 #define MAX_EDGES 80
 static inline int edge_patterns(int width, uint64_t *edge) {
     uint64_t ulp = 1, u = one(width), inf = infinity_bits(width), step = (uint64_t)1 << mantissa_bits(width);
     uint64_t quiet = step >> 1, m = (uint64_t)mantissa_bits(width), bias = (uint64_t)exponent_bias(width);
     const uint64_t positive[] = {
+        /* 0 and subnormals */
         0,
         1,
         2,
         step / 2,
-        step - 1, /* subnormals */
+        step - 1,
+        /* the least normals, and a number whose ulp is normal, too */
         step,
         step + 1,
         2 * step,
-        (m + 2) * step, /* least normals, and where 1 ulp is the least */
+        (m + 2) * step,
+        /* 1/4, 1/2 and 1 ulp of 1 */
         u - (m + 2) * step,
         u - (m + 1) * step,
-        u - m * step, /* 1/4, 1/2 and 1 ulp of 1 */
+        u - m * step,
+        /* 1/2 and its neighbours */
         u - step - ulp,
         u - step,
-        u - step + ulp, /* 1/2 */
+        u - step + ulp,
+        /* 1 and its neighbours, and 1.5 */
         u - ulp,
         u,
         u + ulp,
-        u + step / 2, /* 1, 1.5 */
+        u + step / 2,
+        /* 2 and its neighbours, and 3 */
         u + step - ulp,
         u + step,
         u + step + ulp,
-        u + step + step / 2, /* 2, 3 */
+        u + step + step / 2,
+        /* numbers whose ulp is 1/2, then 1 */
         u + (m - 1) * step + ulp,
         u + m * step + ulp,
-        u + (m + 1) * step, /* where halves, then units are the ulp */
+        u + (m + 1) * step,
+        /* numbers whose squares are near the overflow */
         u + (bias / 2) * step,
-        u + (bias / 2 + 1) * step, /* squares at the overflow */
+        u + (bias / 2 + 1) * step,
+        /* the largest binary16 number, and the least that rounds to its infinity */
         bits_of(65504, width),
-        bits_of(65520, width), /* largest half, and its overflow */
+        bits_of(65520, width),
+        /* the largest numbers, and infinity */
         inf - 2,
         inf - 1,
         inf,
+        /* quiet and signalling nans */
         inf + quiet,
         inf + quiet + 1,
         inf + 1,
         inf + quiet - 1,
-        inf + step - 1, /* quiet and signalling nans */
+        inf + step - 1,
     };
     int n = 0;
     for (size_t k = 0; k < sizeof positive / sizeof positive[0]; k++) {
@@ -87,7 +98,7 @@ static inline int edge_patterns(int width, uint64_t *edge) {
     return n;
 }
 
-/* splitmix64: the same sequence everywhere. */
+/* splitmix64, which gives the same sequence everywhere. */
 static inline uint64_t next_random(uint64_t *state) {
     uint64_t z = *state += 0x9e3779b97f4a7c15u;
     z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;

@@ -1,4 +1,4 @@
-/* The inputs of test_kernels.c: deterministic functions of an index. */
+/* The inputs of test_kernels.c, as deterministic functions of an index. */
 
 #ifndef TEST_POINTS_H
 #define TEST_POINTS_H
@@ -11,21 +11,22 @@ static inline double uniform(uint64_t *state, double low, double high) {
     return low + (high - low) * ((double)(next_random(state) >> 11) * 0x1p-53);
 }
 
-static inline double normal(uint64_t *state) { /* Box and Muller */
+static inline double normal(uint64_t *state) { /* the method of Box and Muller */
     double radius = sqrt(-2 * log(uniform(state, 0x1p-53, 1)));
     return radius * cos(uniform(state, 0, 6.283185307179586));
 }
 
-/* Where results change their nature: 0, where log1p begins to matter, where 1 + e^x rounds to 1, where e^x becomes
-   subnormal and 0 (float, half-width results, double). */
+/* Numbers near which results change their nature: log1p begins to matter, 1 + e^x rounds to 1, or e^x becomes
+   subnormal, then 0 (in float, in results of half the width, in double). */
 static const double regions[] = {0.7, 1, 17, 37, 87.3, 103, 104, 708, 745, 746};
 #define REGIONS (sizeof regions / sizeof regions[0])
 
-/* In turn: every binade of the width with a random mantissa; near the regions; near multiples of ln 2; uniform. */
+/* Point i, of four kinds in turn: every binade of the width with a random mantissa; near the regions; near multiples of
+   ln 2; uniform. */
 static inline double stratified_point(int width, uint64_t i) {
     uint64_t state = i ^ 0x66617374u, r = next_random(&state);
     double sign = r & 1 ? -1 : 1;
-    double near = 1 + uniform(&state, -1, 1) * ldexp(1, -(int)((r >> 8) % 54)); /* 1, at every distance */
+    double near = 1 + uniform(&state, -1, 1) * ldexp(1, -(int)((r >> 8) % 54)); /* at every distance from 1 */
     switch (i % 4) {
     case 0: {
         uint64_t exponent = i / 8 % (uint64_t)(2 * exponent_bias(width) + 1), m = (uint64_t)mantissa_bits(width);
@@ -53,17 +54,17 @@ static inline point_set make_points(int width, uint64_t points) {
 }
 static inline double edge_value(const point_set *s, uint64_t k) { return value_of(s->edge[k], s->width); }
 
-/* Argument i. The edge patterns, then every (2^32/points)th float, or a stratified double. */
+/* Argument i: an edge pattern; after these, every (2^32/points)th float, or a stratified double. */
 static inline double point_of_line(const point_set *s, uint64_t i) {
     uint64_t n = (uint64_t)s->edges;
     if (i < n) return edge_value(s, i);
     if (s->width == 64) return stratified_point(64, i);
-    uint64_t stride = ((uint64_t)1 << 32) / s->points | 1; /* odd, so it meets all low bits */
+    uint64_t stride = ((uint64_t)1 << 32) / s->points | 1; /* an odd stride meets all low bits */
     return value_of((i - n) * stride & 0xffffffffu, 32);
 }
 
-/* Pair i. All pairs of a third of the edge patterns; then b by itself, or at such a distance from a that both terms of
-   e^a + e^b count, or near log(1 - e^a), where log(e^a + e^b) is near 0. */
+/* Pair i: first, all pairs of a third of the edge patterns. After these, b does not depend on a, or is so near to a
+   that both terms of e^a + e^b matter, or is near log(1 - e^a), where log(e^a + e^b) is near 0. */
 static inline void point_of_logaddexp(const point_set *s, uint64_t i, double *a, double *b) {
     uint64_t n = (uint64_t)s->edges / 3, state = i;
     if (i < n * n) {
@@ -89,8 +90,8 @@ static inline void point_of_logaddexp(const point_set *s, uint64_t i, double *a,
     if (next_random(&state) & 1) other = *a, *a = *b, *b = other;
 }
 
-/* The factor and the argument of a logarithm. All pairs of a third of the edge patterns; then a positive b by itself,
-   near 1 or near 0 at every distance, or near a. */
+/* A factor a, and the argument b of a logarithm: first, all pairs of a third of the edge patterns. After these, b is a
+   positive number that does not depend on a, or is near 1 or 0 at every distance, or is near a. */
 static inline void point_of_entropy(const point_set *s, uint64_t i, double *a, double *b) {
     uint64_t n = (uint64_t)s->edges / 3, state = i;
     if (i < n * n) {
@@ -115,7 +116,8 @@ static inline void point_of_entropy(const point_set *s, uint64_t i, double *a, d
     }
 }
 
-/* A logit, and a target in [0, 1]: an end, near one, or between. First the edge patterns, nan among the targets. */
+/* A logit, and a target in [0, 1] that is 0 or 1, near one of these, or between them. The first logits are the edge
+   patterns, whose targets may be nan. */
 static inline void point_of_loss(const point_set *s, uint64_t i, double *x, double *z) {
     const double targets[] = {0, 1, 0.5, NAN};
     uint64_t n = (uint64_t)s->edges, state = i;
@@ -140,7 +142,7 @@ static inline void point_of_loss(const point_set *s, uint64_t i, double *x, doub
     }
 }
 
-/* Rows of n elements, of one kind after another. */
+/* The kinds of rows. */
 enum row_kind {
     UNIT,
     TEN,
@@ -189,7 +191,7 @@ static inline void fill_row(double *x, int n, int kind, int width, uint64_t *sta
             break;
         case SUM_ONE:
             g = -log(n) + g * 0.25 - 0.03125;
-            break; /* mean of e^(g/4) is e^(1/32) */
+            break; /* the mean of e^(g/4) is e^(1/32) */
         case HUGE_VALUES:
             g = largest * uniform(state, -1, 1);
             break;
@@ -213,7 +215,7 @@ static inline void fill_row(double *x, int n, int kind, int width, uint64_t *sta
             break;
         case GROWING:
             g += 90.0 * i / n;
-            break; /* the maximum found so far keeps being overtaken */
+            break; /* later elements keep raising the maximum */
         }
         x[i] = g;
     }

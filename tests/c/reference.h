@@ -1,4 +1,4 @@
-/* The functions in long double (64 bits of mantissa on x86, 113 on aarch64), from the same identities as the kernels,
+/* The functions in long double (64 bits of mantissa on x86, 113 on aarch64), by the identities that the kernels use,
    and the distance of a result from them in units in the last place. */
 
 #ifndef TEST_REFERENCE_H
@@ -9,8 +9,8 @@
 
 #include "fastlog.h"
 
-/* e^(a - b), with the rounding error of a - b kept: up to |a - b| 2^-64, it would show in a double's last place. For
-   finite a and b it is not 0, so that a difference that underflows keeps its sign. */
+/* e^(a - b). The rounding error of a - b, up to |a - b| 2^-64, is kept, because it would show in a double's last place.
+   The result is not 0 for finite a and b, so that a difference that underflows keeps its sign. */
 static inline long double exp_of_difference(long double a, long double b) {
     long double d = a - b;
     if (!(fabsl(d) < 1e4L)) return isfinite(a) && isfinite(b) && d < 0 ? LDBL_TRUE_MIN : expl(d);
@@ -25,7 +25,7 @@ static inline long double exact_logaddexp(long double a, long double b) {
     return a > b ? a + log1pl(exp_of_difference(b, a)) : b + log1pl(exp_of_difference(a, b));
 }
 
-/* w is the weight of the wrong side; inf * 0 means 0. */
+/* w is the weight of the wrong side; inf * 0 is 0. */
 static inline long double exact_binary_cross_entropy(long double x, long double z) {
     long double w = x < 0 ? z : 1 - z;
     return (w == 0 ? 0 : fabsl(x) * w) + log1pl(expl(-fabsl(x)));
@@ -37,7 +37,7 @@ static inline long double exact_log1mexp_of_difference(long double b, long doubl
     return d > -0.7L ? logl(-expm1l(d)) : log1pl(-exp_of_difference(b, a));
 }
 
-/* log 2 as a double and what is left of it. */
+/* log 2 as a double, and the rest of it. */
 #define LOG2_HIGH 0x1.62e42fefa39efp-1L
 #define LOG2_LOW 0x1.abc9e3b39803f2f6af40f343267p-56L
 
@@ -101,8 +101,8 @@ static inline long double exact_elementwise(enum fl_function f, double x1, doubl
     }
 }
 
-/* A row x with Z = sum of e^x_k: its maximum, and rest such that Z = e^max (1 + rest), where one largest element is
-   left out so that rest keeps its digits; nan where the row holds one. */
+/* The sum Z of e^x_k over a row x, as its maximum and a rest: Z = e^max (1 + rest). The rest leaves out one largest
+   element, so that it keeps its digits. Both are nan if the row has a nan. */
 typedef struct {
     long double max, rest;
 } exact_partition;
@@ -119,14 +119,14 @@ static inline exact_partition exact_partition_of(const double *x, int n) {
     return p;
 }
 
-/* Of one element more. */
+/* The partition of a row with one more element x. */
 static inline exact_partition exact_partition_join(exact_partition p, double x) {
     if (isnan(x) || isnan(p.max)) return (exact_partition){NAN, NAN};
     if (x > p.max) return (exact_partition){x, isfinite(x + p.max) ? (1 + p.rest) * exp_of_difference(p.max, x) : 0};
     return (exact_partition){p.max, isfinite(p.max) ? p.rest + exp_of_difference(x, p.max) : 0};
 }
 
-/* An element of the row's softmax or log_softmax, or its logsumexp. */
+/* The element x of the row's softmax or log_softmax, or the row's logsumexp. */
 static inline long double exact_row_element(enum fl_function f, exact_partition p, double x, int *known) {
     *known = 1;
     switch (f) {
@@ -142,7 +142,7 @@ static inline long double exact_row_element(enum fl_function f, exact_partition 
     }
 }
 
-/* The spacing of the format's numbers at x; that of the subnormals is the least. */
+/* The spacing of the format's numbers at x, which is never less than that of the subnormals. */
 static inline double ulp_of(double x, int width) {
     int exponent;
     frexp(x, &exponent);
@@ -153,8 +153,8 @@ static inline double ulp_of(double x, int width) {
 
 static inline double rounded_to(long double x, int width) { return width == 32 ? (float)x : (double)x; }
 
-/* |got - exact| in ulp of the exact value, or of 1 where that is smaller and `absolute` is set; infinity where only one
-   of the two is nan, or infinite, or where they are zeros of different sign. */
+/* |got - exact| in ulp of the exact value, or in ulp of 1 if `absolute` is set and the exact value is smaller than 1.
+   The result is infinity if only one of the two is nan, or infinite, or if they are zeros of different sign. */
 static inline double error_in_ulp(double got, long double exact, int width, int absolute) {
     double rounded = rounded_to(exact, width);
     if (isnan(got) || isnan(rounded)) return isnan(got) && isnan(rounded) ? 0 : INFINITY;
@@ -164,7 +164,7 @@ static inline double error_in_ulp(double got, long double exact, int width, int 
     return (double)(fabsl(got - exact) / unit);
 }
 
-/* How far the references themselves may be wrong, in ulp: some roundings of long double. */
+/* The largest error of the references themselves, in ulp: some roundings of long double. */
 static inline double reference_error(int width) {
     return (double)(8 * LDBL_EPSILON / (width == 32 ? FLT_EPSILON : DBL_EPSILON));
 }

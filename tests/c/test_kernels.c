@@ -1,10 +1,10 @@
-/* Accuracy, positions and status flags of the loops in every target's tables.
+/* This program tests the accuracy, the positions and the status flags of the loops in every target's tables.
 
    usage: test_kernels [points per function and width; 4294967296 for all floats]
 
-   Errors are in ulp of the exact result, subnormal results in units of the least subnormal; nan, infinities and the
-   sign of zero must be right. They are held against the claims in functions.def. Near 0, where the
-   reference loses digits, logaddexp is held in ulp of 1. */
+   Errors are in ulp of the exact result, and those of subnormal results in units of the least subnormal; nan,
+   infinities and the sign of zero must be right. Errors must not exceed the claims in functions.def. Near 0, the
+   reference loses digits, so there logaddexp's errors are in ulp of 1. */
 
 #include <fenv.h>
 #include <stdio.h>
@@ -21,15 +21,15 @@
 #define CHUNK 1024
 #define SHOWN 5 /* wrong results printed per function, width and target */
 
-/* In ulp of max(1, |y|). */
+/* Claims in ulp of max(1, |y|). */
 #define LOGADDEXP_ABSOLUTE 0.9
 #define LOGSUBEXP_ABSOLUTE 0.6
 #define LOGSUMEXP_ABSOLUTE 1.0
 
-/* The largest error of a function on a target, where its claim is relative [0] and where it is absolute [1]. */
+/* The largest errors of a function on a target: [0] where its claim is relative, [1] where it is absolute. */
 typedef struct {
     double ulp[2];
-    char at[2][100], last[100]; /* the inputs; the last one printed as wrong */
+    char at[2][100], last[100]; /* the inputs of these errors, and the last input that was printed as wrong */
     int wrong, shown;
 } record;
 
@@ -50,15 +50,15 @@ static double get(const void *p, int64_t i, int width) {
 
 static int raises(int f) { return fl_rows[f].shape == fl_map1_raising || fl_rows[f].shape == fl_map2_raising; }
 
-/* Runs a loop, and returns the exceptions that it raised. */
+/* Runs a loop and returns the exceptions that it raised. */
 static int call_raising(int target, int f, int width, char **args, const intptr_t *dims, const intptr_t *steps) {
     feclearexcept(FE_ALL_EXCEPT);
     fl_loop_of(fl_targets + target, f, width == 32 ? 'f' : 'd')(args, dims, steps, 0);
     return fetestexcept(FE_ALL_EXCEPT);
 }
 
-/* Runs a loop, which may raise no exception whatever the elements are, unless the function has poles or invalid points;
-   then no other than theirs. */
+/* Runs a loop and checks that it raises no exception, whatever the elements are. Only functions with poles or invalid
+   points may raise, and only the exceptions of these. */
 static void call(int target, int f, int width, char **args, const intptr_t *dims, const intptr_t *steps) {
     int raised = call_raising(target, f, width, args, dims, steps);
     if (raises(f)) raised &= ~(FE_INVALID | FE_DIVBYZERO);
@@ -66,7 +66,8 @@ static void call(int target, int f, int width, char **args, const intptr_t *dims
         printf("FLAGS %#x raised by %s f%d %s\n", raised, fl_rows[f].name, width, fl_targets[target].name);
 }
 
-/* Near 0, logaddexp and logsubexp are differences of two larger terms; long double has too few digits for them. */
+/* Whether an error is in ulp of 1: near 0, logaddexp and logsubexp are differences of two larger terms, and long double
+   has too few digits for them. */
 static int is_absolute(int f, const double *x, long double exact) {
     if (f == FL_logsumexp) return 1;
     return (f == FL_logaddexp || f == FL_logsubexp) && fabsl(exact) <= fmax(fabs(x[0]), fabs(x[1])) / 16;
@@ -78,7 +79,7 @@ static double claim(int f, int width, int absolute) {
     return fl_claims[f][width == 64].ulp;
 }
 
-/* Judges one result. The input is described by `row`, or by the arguments x where that is null. */
+/* Judges one result. `row` describes the input; if it is null, the arguments x do. */
 static void judge(record *r, int f, int width, int target, double got, long double exact, const double *x,
                   const char *row) {
     int absolute = is_absolute(f, x, exact), digits = width == 32 ? 9 : 17;
@@ -117,7 +118,7 @@ static int is_elementwise(int f) {
     return shape->types && !shape->signature; /* losses are tested by test_losses.c */
 }
 
-/* Arguments first .. first+n of the function, and the exact results, unless `exact` is null. */
+/* Writes n arguments of the function, from number `first` on, and the exact results unless `exact` is null. */
 static void fill_arguments(int f, const point_set *s, uint64_t first, int n, void *x1, void *x2, long double *exact) {
     int known;
     for (int i = 0; i < n; i++) {
@@ -134,7 +135,7 @@ static void fill_arguments(int f, const point_set *s, uint64_t first, int n, voi
 static void measure_elementwise(int f, const point_set *s) {
     int known;
     exact_elementwise(f, 0.5, 0.5, &known);
-    if (!known) { /* the Python tests measure every function; here new ones may do without */
+    if (!known) { /* the Python tests measure every function; a new one need not have a reference here */
         printf("%-33s f%d  no reference in reference.h: positions and flags only\n", fl_rows[f].name, s->width);
         return;
     }
@@ -158,8 +159,8 @@ static void measure_elementwise(int f, const point_set *s) {
     print_records(f, width, records);
 }
 
-/* Exceptions, one element at a time: invalid where a number gives nan, division by zero where a finite number gives
-   infinity (or, of two arguments, nothing, as it may be an overflow), else nothing. */
+/* Tests exceptions, one element at a time: "invalid" if a number gives nan, "division by zero" if a finite number gives
+   infinity, else none. Two finite arguments that give infinity may raise nothing, because it may be an overflow. */
 static void test_exceptions(int f, const point_set *s) {
     int width = s->width, nin = fl_shapes[fl_rows[f].shape].nin;
     double x1[CHUNK], x2[CHUNK], y[1];
@@ -180,11 +181,11 @@ static void test_exceptions(int f, const point_set *s) {
         }
 }
 
-/* Whether results depend on where an element stands: arrays of 1 to 70 elements and any strides against the same
-   elements in one contiguous run; nothing between the strided results may be written. */
+/* Tests that results do not depend on where an element stands: arrays of 1 to 70 elements and any strides give the same
+   results as one contiguous run of these elements, and nothing between the strided results is written. */
 static void test_positions(int f, const point_set *s) {
     enum { LONGEST = 70, SPACE = 3 * LONGEST + 2 };
-    static const int strides[] = {1, 2, 3, -1, 0}; /* an output has any but the last */
+    static const int strides[] = {1, 2, 3, -1, 0}; /* an output has all but the last */
     double x1[SPACE], x2[SPACE], run1[SPACE], run2[SPACE], run[SPACE], y[SPACE], expected[SPACE];
     int width = s->width, size = width / 8, nin = fl_shapes[fl_rows[f].shape].nin;
     fill_arguments(f, s, s->edges > SPACE / 2 ? (uint64_t)s->edges - SPACE / 2 : 0, SPACE, x1, x2, 0);
@@ -224,7 +225,7 @@ static void test_positions(int f, const point_set *s) {
 #define MAX_ROWS 17
 #define MAX_LENGTH 5000
 
-/* Elements from row to row and within a row, of the input and of an output of the same shape. */
+/* Strides in elements, from row to row and within a row, of the input and of an output of the same shape. */
 typedef struct {
     const char *name;
     intptr_t outer, core, out_outer, out_core;
@@ -233,7 +234,7 @@ typedef struct {
 typedef struct {
     double x[MAX_ROWS * MAX_LENGTH]; /* row after row */
     long double exact[MAX_ROWS * MAX_LENGTH];
-    double in[MAX_ROWS * (2 * MAX_LENGTH + 1)], out[MAX_ROWS * MAX_LENGTH]; /* in a layout, of the width */
+    double in[MAX_ROWS * (2 * MAX_LENGTH + 1)], out[MAX_ROWS * MAX_LENGTH]; /* elements of the width in some layout */
     exact_partition partition[MAX_ROWS];
 } row_space;
 
@@ -281,7 +282,7 @@ static void measure_rows(int width, int rows, int n, int kind, uint64_t *state, 
     }
 }
 
-/* logaddexp called as NumPy's accumulate does, on the first row: the running logsumexp, to its error. */
+/* Calls logaddexp on the first row as NumPy's accumulate does, and measures the running logsumexp. */
 static void measure_running(int width, int n, const char *kind, row_space *m, record (*records)[MAX_TARGETS]) {
     intptr_t size = width / 8;
     char where[100];
@@ -303,7 +304,7 @@ static void measure_running(int width, int n, const char *kind, row_space *m, re
         }
 }
 
-/* Segments of 1, 2, 3, ... elements of the first row. */
+/* Measures the sums of segments of 1, 2, 3, ... elements of the first row. */
 static void measure_segments(int width, int n, const char *kind, row_space *m, record (*records)[MAX_TARGETS]) {
     enum { MOST = 100 };
     intptr_t size = width / 8;

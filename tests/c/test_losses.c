@@ -1,5 +1,6 @@
-/* Losses and their derivatives on every target: sums and gradients of elements and of labelled rows, of lengths around
-   those of vectors, groups and blocks, against long double. The Python tests cover options, types and layouts. */
+/* This program compares losses and their derivatives with long double, on every target: sums and gradients of elements
+   and of labelled rows, whose lengths are near those of vectors, groups and blocks. The Python tests cover options,
+   types and layouts. */
 
 #include <fenv.h>
 #include <stdio.h>
@@ -12,7 +13,7 @@
 #define DEFAULT_POINTS 3000000
 #endif
 #define LONGEST 3000
-#define BOUND 8.0 /* ulp of each number, or of the larger of the two that a gradient is the difference of */
+#define BOUND 8.0 /* in ulp of the number, or, for a gradient, of the larger of the two numbers that it subtracts */
 
 static int failures;
 
@@ -59,7 +60,7 @@ static void test_elements(int target, int width, int n, int soft, int with_each,
     for (int i = 0; i < n; i++) {
         values[i] = rounded_to(uniform(state, -10, 10), width);
         targets[i] = soft ? rounded_to(uniform(state, 0, 1), width) : (double)(next_random(state) >> 63);
-        if (i % 97 == 96) values[i] *= 30; /* beyond what is summed in groups */
+        if (i % 97 == 96) values[i] *= 30; /* too large to be summed in groups */
         values[i] = rounded_to(values[i], width);
         put(x, i, values[i], width), put(z, i, targets[i], width);
     }
@@ -143,7 +144,7 @@ static void test_labelled(int target, int width, int rows, int n, uint64_t *stat
     if (result.wrong && failures++ < 20) printf("WRONG %s f%d: labels\n", fl_targets[target].name, width);
 }
 
-/* The sums of the other losses: of x as logits or as logarithms of probabilities, and z in (0, 1). */
+/* Compares sums of the other losses; x holds logits or logarithms of probabilities, and z lies in (0, 1). */
 static void test_others(int target, int width, int n, uint64_t *state) {
     static int16_t labels[LONGEST];
     intptr_t size = width / 8, dims[] = {1, n}, steps[16] = {[8] = size, size};

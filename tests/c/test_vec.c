@@ -1,8 +1,8 @@
-/* Every operation of every target's vocabulary against portable's, lane by lane and bit for bit, apart from what vec.h
-   leaves open: which nan follows from a nan operand, and whether v_fma and v_fnma round once.
+/* This program compares every operation of every target's vocabulary with portable's, lane by lane and bit for bit. It
+   allows what vec.h leaves open: which nan follows from a nan operand, and whether v_fma and v_fnma round once.
 
    usage: test_vec portable.h [random cases]
-   portable.h is read to see that no operation which it defines is missing here. */
+   The program reads portable.h to check that it tests every operation that is defined there. */
 
 #include <math.h>
 #include <stdio.h>
@@ -49,7 +49,7 @@ static void free_cases(cases *s) {
     free(s->c);
 }
 
-/* Random operands in turn: any bits; ordinary sizes; c near -ab, so that an fma cancels; equal ones. */
+/* Random operands are of four kinds in turn: any bits; ordinary sizes; c near -ab, so that an fma cancels; b near a. */
 static void add_random_case(cases *s, int width, uint64_t *state) {
     uint64_t sign = sign_bit(width), exponent = one(width), mantissa = ((uint64_t)1 << mantissa_bits(width)) - 1;
     uint64_t x[3];
@@ -78,8 +78,8 @@ static cases general_cases(int width, size_t random_cases) {
     return s;
 }
 
-/* For binary16: as a half, every half; as a float, every half, every point midway to the next one, both with the floats
-   next to them, and anything else. */
+/* Cases for binary16. Operations on halves get every half. Operations on floats get every half, every point midway to
+   the next half, the floats next to these, and random patterns. */
 static cases half_cases(const vec_operation *load_half, size_t random_cases) {
     cases s = {0};
     uint64_t state = 2;
@@ -89,7 +89,7 @@ static cases half_cases(const vec_operation *load_half, size_t random_cases) {
         load_half->run(&h, &h, &h, &ends[0]);
         load_half->run(&next, &next, &next, &ends[1]);
         double middle = (value_of(ends[0], 32) + value_of(ends[1], 32)) / 2;
-        if ((h & 0x7fff) == 0x7bff) middle = copysign(65520, middle); /* what infinity stands for is 65536 */
+        if ((h & 0x7fff) == 0x7bff) middle = copysign(65520, middle); /* halfway from 65504 to 65536 */
         for (uint64_t near = 0; near < 3; near++) {
             add_case(&s, (uint32_t)(ends[0] + near - 1), 0, 0);
             add_case(&s, (uint32_t)(bits_of(middle, 32) + near - 1), 0, 0);
@@ -100,13 +100,13 @@ static cases half_cases(const vec_operation *load_half, size_t random_cases) {
     return s;
 }
 
-/* a*b + c, rounded to the width once, or the product first. */
+/* a*b + c, rounded to the width once if `fused`; otherwise the product is rounded first. */
 static double fma_of(double a, double b, double c, int width, int fused) {
     if (width == 32) return fused ? fmaf((float)a, (float)b, (float)c) : (float)a * (float)b + (float)c;
     return fused ? fma(a, b, c) : a * b + c;
 }
 
-/* What v_fma, v_fnma and v_mul_error must give; 0 where vec.h defines nothing. */
+/* Writes the result that v_fma, v_fnma or v_mul_error must give to *want; returns 0 if vec.h does not define it. */
 static int exact_result(const char *name, const vec_probe *p, double a, double b, double c, uint64_t *want) {
     int width = p->width;
     double y;
@@ -114,10 +114,10 @@ static int exact_result(const char *name, const vec_probe *p, double a, double b
     else if (!strcmp(name, "v_fnma")) y = fma_of(-a, b, c, width, p->fused);
     else {
         double product = width == 32 ? (float)a * (float)b : a * b;
-        /* Every bit of a*b stands above 2^-2m |product| / 4, which must be representable (m: mantissa bits). */
+        /* No bit of a*b is below 2^-2m |product| / 4, which must be representable; m is the number of mantissa bits. */
         double least = ldexp(1, width == 32 ? -149 + 2 * 23 + 2 : -1074 + 2 * 52 + 2);
         if (!isfinite(product) || fabs(product) < least) return 0;
-        if (!p->fused && (fabs(a) >= 0x1p900 || fabs(b) >= 0x1p900)) return 0; /* beyond what vec.h promises */
+        if (!p->fused && (fabs(a) >= 0x1p900 || fabs(b) >= 0x1p900)) return 0; /* vec.h promises nothing here */
         y = fma_of(a, b, -product, width, 1);
     }
     *want = bits_of(y, width);
@@ -131,7 +131,7 @@ static int only_the_nan_differs(const vec_operation *operation, int width, const
     return operation->makes_nans && nan_operand && is_nan(got, width) && is_nan(want, width);
 }
 
-/* Compares one operation on all cases; returns the mismatches, and adds to *compared. */
+/* Compares one operation on all cases; returns the number of mismatches, and adds that of compared ones to *compared. */
 static int compare(const vec_probe *p, const vec_operation *operation, const vec_operation *portable, const cases *s,
                    unsigned long long *compared) {
     const char *exact[] = {"v_fma", "v_fnma", "v_mul_error"};
@@ -170,7 +170,7 @@ static const vec_operation *find_operation(const vec_probe *p, const char *name)
     return 0;
 }
 
-/* Lines "INLINE type name(" of portable.h whose operation has no probe. */
+/* Returns the number of lines "INLINE type name(" of portable.h whose operation has no probe. */
 static int missing_operations(const char *header, const vec_probe *p) {
     FILE *file = fopen(header, "r");
     char line[1000], name[100];
@@ -225,7 +225,7 @@ int main(int argc, char **argv) {
         return 2;
     }
     size_t random_cases = argc > 2 ? strtoull(argv[2], 0, 0) : DEFAULT_CASES;
-    const vec_probe *widest = find_probe("portable", 32); /* the half operations are of this width alone */
+    const vec_probe *widest = find_probe("portable", 32); /* only this width has operations on halves */
     int failures = widest ? missing_operations(argv[1], widest) : 1;
     failures += test_width(32, random_cases) + test_width(64, random_cases);
     return failures != 0;

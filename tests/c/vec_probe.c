@@ -6,7 +6,7 @@
 
 #include "vec/vec.h"
 
-/* Loads and stores stand one element off the start of their block, since no alignment is promised. */
+/* Loads and stores begin one element after the start of their block, because no alignment is promised. */
 static vec load(const uint64_t *p) {
     real block[LANES + 1];
     for (int k = 0; k < LANES; k++) {
@@ -35,7 +35,7 @@ static real real_of(uint64_t p) {
 
 #define PARAMETERS const uint64_t *pa, const uint64_t *pb, const uint64_t *pc, uint64_t *out
 
-/* name: `result`, a vec, from the vecs a, b, c or, for operations on bits, from i and j. */
+/* A probe of the operation `name`. Its `result` is a vec of the vecs a, b, c or, for operations on bits, of i and j. */
 #define PROBE(name, result) \
     static void probe_##name(PARAMETERS) { \
         vec a = load(pa), b = load(pb), c = load(pc); \
@@ -43,7 +43,7 @@ static real real_of(uint64_t p) {
         (void)b, (void)c, (void)i, (void)j; \
         store(out, result); \
     }
-/* A mask shows itself as 1 and 0. */
+/* A probe of an operation that gives a mask, which becomes 1 or 0 in each lane. */
 #define PROBE_MASK(name, m) PROBE(name, v_select(m, v_set(1), v_set(0)))
 
 PROBE(v_load, a)
@@ -74,7 +74,7 @@ PROBE(i_sub, v_real(i_sub(i, j)))
 PROBE(i_and, v_real(i_and(i, j)))
 PROBE(i_or, v_real(i_or(i, j)))
 
-/* Row a mod 64, and of it element b mod 4. */
+/* The result is element b mod 4 of row a mod 64. */
 static void probe_v_rows(PARAMETERS) {
     real table[64][4];
     vec row[4];
@@ -90,7 +90,7 @@ static void probe_v_rows(PARAMETERS) {
     }
 }
 
-/* Element b mod 4 of a row whose elements have the bit patterns a, a + 1, a + 2, a + 3; rows are five elements apart. */
+/* The result is element b mod 4 of a row of the bit patterns a, a + 1, a + 2, a + 3; rows are five elements apart. */
 static void probe_v_columns(PARAMETERS) {
     real rows[5 * LANES];
     vec column[4];
@@ -106,7 +106,7 @@ static void probe_v_columns(PARAMETERS) {
     }
 }
 
-/* Lane k is inside of the part where b is odd; what is not shows c. */
+/* Lane k is inside the part if b is odd; a lane outside shows c. */
 static void probe_v_load_part(PARAMETERS) {
     for (int k = 0; k < LANES; k++) {
         real block[LANES];
@@ -127,7 +127,7 @@ static void probe_v_store_part(PARAMETERS) {
     }
 }
 
-/* Row r of a matrix becomes its column r, whichever r is. */
+/* Row r of a matrix becomes its column r; this tries every r. */
 static void probe_v_transpose(PARAMETERS) {
     (void)pc;
     for (int r = 0; r < LANES; r++) {
@@ -142,7 +142,7 @@ static void probe_v_transpose(PARAMETERS) {
     }
 }
 
-/* All swaps of all distances, each undone by itself; in between, an element has to stand where it should. */
+/* This tries swaps of all distances. After each, an element must stand in its new lane; if not, the result is wrong. */
 static void probe_v_swap(PARAMETERS) {
     uint64_t lanes[LANES];
     (void)pb, (void)pc;
@@ -164,7 +164,7 @@ static void probe_v_lookup(PARAMETERS) {
 }
 #endif
 
-/* One value for all lanes: that of element k is looked for in the lane opposite to k. */
+/* All lanes get the value of element k, and the result takes it from the lane opposite to k. */
 static void probe_v_set(PARAMETERS) {
     (void)pb, (void)pc;
     for (int k = 0; k < LANES; k++) {
@@ -194,7 +194,7 @@ static void probe_mask_any(PARAMETERS) {
     }
 }
 
-/* Shifts of a by b mod FL_WIDTH. A count must be constant, so all are tried, in an unrolled loop. */
+/* The result is a, shifted by b mod FL_WIDTH. A count must be constant, so an unrolled loop tries all counts. */
 #define PROBE_SHIFT(name) \
     static void probe_##name(PARAMETERS) { \
         ivec i = v_bits(load(pa)); \
@@ -258,7 +258,7 @@ static vec_probe self = {
     .count = (int)(sizeof operations / sizeof operations[0]),
 };
 
-/* Before main, so that no list of targets must be kept here as well. */
+/* Each probe adds itself to the list before main, so that this file needs no list of targets. */
 __attribute__((constructor)) static void announce(void) {
     self.next = vec_probes;
     vec_probes = &self;

@@ -5,13 +5,14 @@
 
 #include <stdint.h>
 
-/* Applies an operation to `lanes` elements of each argument. Elements are bit patterns, of either width in 64 bits. */
+/* A function applies an operation to `lanes` elements of each argument. An element is a bit pattern of either width, in
+   64 bits. */
 typedef void vec_function(const uint64_t *a, const uint64_t *b, const uint64_t *c, uint64_t *out);
 
 typedef struct {
     const char *name;
-    int arguments;  /* how many of a, b, c matter */
-    int makes_nans; /* does arithmetic, so which nan follows from a nan operand is not defined */
+    int arguments;  /* the number of a, b, c that the operation uses */
+    int makes_nans; /* it does arithmetic, so it is not defined which nan follows from a nan operand */
     vec_function *run;
 } vec_operation;
 
@@ -23,6 +24,6 @@ typedef struct vec_probe {
     const struct vec_probe *next;
 } vec_probe;
 
-extern const vec_probe *vec_probes; /* a list, to which each compiled vec_probe.c adds itself */
+extern const vec_probe *vec_probes; /* the list to which each compiled vec_probe.c adds itself */
 
 #endif
