@@ -8,7 +8,7 @@
 /* A loop has the signature that NumPy calls: arguments, sizes, strides in bytes. intptr_t stands for npy_intp. */
 typedef void fl_loop(char **args, const intptr_t *dims, const intptr_t *steps, void *data);
 
-/* How a function runs over its arguments. target.c has one macro for each. */
+/* A shape is how a function runs over its arguments. target.c has one macro for each. */
 enum fl_shape {
     fl_map1,           /* x -> y */
     fl_map2,           /* x1, x2 -> y */
@@ -27,7 +27,7 @@ enum fl_shape {
     fl_row_loss          /* logits, labels or probabilities -> losses of rows (EACH), gradients, Hessians */
 };
 
-/* How a call may be split into several without a change of any bit of its arrays. All pieces are along dims[0]. */
+/* A call may be split into several along dims[0], and no bit of its arrays changes, if the pieces are these. */
 enum fl_split {
     fl_split_anywhere, /* unless results feed back into operands, as in NumPy's reduce and accumulate */
     fl_split_rows,     /* pieces have 16 rows or more: the way through memory depends on whether rows fill the lanes */

@@ -25,7 +25,7 @@
 /* Sums of floats that need double: width 64 defines the loops, width 32 calls them. */
 fl_loop NAME(logsumexp_of_floats, FL_TARGET, 64), NAME(weighted_sums_of_floats, FL_TARGET, 64);
 
-/* What runs a function of each shape, on arguments of a type: OWN or NARROW. It returns the exceptions to be raised. */
+/* The loop of each shape, on arguments of a type, OWN or NARROW. It returns the exceptions that it wants to raise. */
 #define RUN_map1(name, type) loop_map1(k_##name, 0, type, args, dims, steps)
 #define RUN_map2(name, type) loop_map2(k_##name, 0, type, args, dims, steps)
 #define RUN_map1_raising(name, type) loop_map1(k_##name, 1, type, args, dims, steps)
@@ -51,7 +51,7 @@ INLINE void guarded(unsigned (*run)(ARGUMENTS), int raises, ARGUMENTS) {
     if (raises) status_raise(raised);
 }
 
-/* Of every function: a loop, and a quiet one, on the target's own type, and likewise on the narrower one. */
+/* Every function has a loop and a quiet loop on the target's own type, and a pair of them on the narrower one. */
 #define FL_FUNCTION(name, shape) \
     static unsigned run_##name(ARGUMENTS) { return (void)data, RUN_##shape(name, OWN); } \
     static void raising_##name(ARGUMENTS) { guarded(run_##name, 1, args, dims, steps, data); } \

@@ -15,7 +15,7 @@ INLINE vec k_xlogy(vec x, vec y) {
 }
 INLINE mask pole_xlogy(vec x, vec y) { return mask_and(v_ne(x, v_set(0)), v_eq(y, v_set(0))); }
 
-/* xlog1py(x, y) = x log(1 + y), likewise. */
+/* xlog1py(x, y) = x log(1 + y), and 0 where x = 0, unless y is nan. */
 INLINE vec k_xlog1py(vec x, vec y) {
     dw log = m_log1p_any(y);
     vec product = m_product_lifted(x, log, mask_or(m_is_tiny(x), m_is_tiny(log.hi)));

@@ -30,6 +30,16 @@ INLINE vec k_logaddexp(vec a, vec b) {
     return m_logaddexp_near_zero(max, min, y, bound);
 }
 
+/* log(2^-lift n/d), rounded once, for positive n and a double word d of ordinary size. */
+INLINE vec log_of_ratio(vec n, dw d, vec lift) {
+    ivec field = m_ratio_field(n, d.hi);
+    vec near = v_real(i_sub(v_bits(n), field)), e = v_sub(m_field_value(field), lift);
+    dw sum = dw_two_sum(near, d.hi);
+    dw z = dw_div((dw){v_sub(near, d.hi), v_neg(d.lo)}, (dw){sum.hi, v_add(sum.lo, d.lo)});
+    dw log = m_log_atanh(e, z);
+    return v_add(log.hi, log.lo);
+}
+
 /* logit(p) = log(p/(1 - p)) = -logit(1 - p): the quotient of the smaller one of p and 1 - p over the other. 1 - p is
    exact from p = 1/2 up, where it is the smaller one, and below it is taken in two words.
    Error: that of the logarithm, 2^-5 ulp; the sum of its words rounds once. */
@@ -37,20 +47,14 @@ INLINE vec k_logit(vec p) {
     mask upper = v_lt(v_set(REAL(0.5)), p);
     not_subnormal a = m_not_subnormal(p);
     dw rest = dw_fast_two_sum(v_set(1), v_neg(v_max(v_set(UNLIFT), p))); /* less does not show, and may be subnormal */
-    vec small = v_select(upper, rest.hi, a.x), large = v_select(upper, p, rest.hi);
-    vec large_lo = v_select(upper, v_set(0), rest.lo);
-    ivec field = m_ratio_field(small, large);
-    vec n = v_real(i_sub(v_bits(small), field)), e = v_sub(m_field_value(field), a.lift);
-    dw d = dw_two_sum(n, large);
-    dw z = dw_div((dw){v_sub(n, large), v_neg(large_lo)}, (dw){d.hi, v_add(d.lo, large_lo)});
-    dw log = m_log_atanh(e, z);
-    vec y = v_add(log.hi, log.lo);
+    dw large = {v_select(upper, p, rest.hi), v_select(upper, v_set(0), rest.lo)};
+    vec y = log_of_ratio(v_select(upper, rest.hi, a.x), large, a.lift);
     mask inside = mask_and(v_lt(v_set(0), p), v_lt(p, v_set(1)));
     vec limit = v_select(v_eq(p, v_set(0)), v_set(-REAL_INFINITY), v_set(REAL_NAN));
     return v_select(inside, v_select(upper, v_neg(y), y), v_select(v_eq(p, v_set(1)), v_set(REAL_INFINITY), limit));
 }
 
-/* Functions for e^r - 1 and e ln2 + log(1 + w), one of two each: quick or precise. */
+/* e^r - 1 and e ln2 + log(1 + w) are computed by one of two functions each: a quick or a precise one. */
 typedef dw expm1_function(dw);
 typedef dw log1p_function(vec, dw);
 
@@ -68,7 +72,7 @@ INLINE dw m_log1mexp(vec x, vec x_lo, expm1_function *expm1_of, log1p_function *
     return log1p_of(m_field_value(field), (dw){w.hi, v_fnma(factor, q.lo, w.lo)});
 }
 
-/* log1mexp(x) = log(1 - e^x), x <= 0. Near 0, and above, it is log(-x), which knows the limits.
+/* log1mexp(x) = log(1 - e^x), x <= 0. For x > -near_0 it is log(-x), which gives -inf at 0 and nan above.
    Error: 0.15 ulp from e^x - 1, as much from the logarithm; the sum of the words rounds once. */
 INLINE vec k_log1mexp(vec x) {
     dw log = m_log1mexp(v_min(v_set(-near_0), v_max(v_set(far_below_0), x)), v_set(0), m_expm1, m_log1p_assemble);
@@ -82,19 +86,23 @@ INLINE vec k_log1mexp(vec x) {
     return y;
 }
 
-/* logexpm1(x) = log(e^x - 1), x >= 0. With e^x = 2^n (1 + q), it is n ln2 + log(a), a = (1 - 2^-n) + q, and a tells e;
-   w = 2^-e a - 1, in [-1/4, 1/2], is the sum of c = 2^-e (1 - 2^-n) - 1 and 2^-e q. About the zero at ln2, n is 1, e is
-   -1, c is 0, and r is some 2^-p: with a third word of ln2 it is right to 2^-p of itself.
-   Near 0, and below, it is log(x), which knows the limits; far up it is x.
-   Error: 2^-4 ulp from q, 0.15 ulp from the logarithm; the sum of the words rounds once. */
-INLINE vec k_logexpm1(vec x) {
-    reduced e = m_reduce(v_max(v_set(near_0), v_min(x, v_set(-far_below_0))), v_set(0), v_set(ROUNDER));
+/* log(e^x - 1) for near_0 <= x <= -far_below_0. With e^x = 2^n (1 + q), it is n ln2 + log(a), a = (1 - 2^-n) + q, and
+   the bits of a give e; w = 2^-e a - 1, in [-1/4, 1/2], is the sum of c = 2^-e (1 - 2^-n) - 1 and 2^-e q. About the zero
+   at ln2, n is 1, e is -1, c is 0, and r is some 2^-p: with a third word of ln2 it is right to 2^-p of itself. */
+INLINE dw m_logexpm1(vec x) {
+    reduced e = m_reduce(x, v_set(0), v_set(ROUNDER));
     dw q = m_expm1_precise((dw){e.r.hi, v_fnma(e.n, v_set(ln2_third), e.r.lo)});
     vec one = v_set(1), gap = v_sub(one, m_power_of_two(v_bits(v_sub(v_set(ROUNDER), e.n))));
     ivec field = m_log2_field(v_add(gap, q.hi), v_set(REAL(0.75)));
     vec scale = m_inverse_power(field);
     dw w = dw_two_sum(v_fma(scale, gap, v_neg(one)), v_mul(scale, q.hi));
-    dw log = m_log1p_assemble(v_add(e.n, m_field_value(field)), (dw){w.hi, v_fma(scale, q.lo, w.lo)});
+    return m_log1p_assemble(v_add(e.n, m_field_value(field)), (dw){w.hi, v_fma(scale, q.lo, w.lo)});
+}
+
+/* logexpm1(x) = log(e^x - 1), x >= 0. For x < near_0 it is log(x), which gives -inf at 0 and nan below; far up it is x.
+   Error: 2^-4 ulp from q, 0.15 ulp from the logarithm; the sum of the words rounds once. */
+INLINE vec k_logexpm1(vec x) {
+    dw log = m_logexpm1(v_max(v_set(near_0), v_min(x, v_set(-far_below_0))));
     vec y = v_select(v_lt(x, v_set(-far_below_0)), v_add(log.hi, log.lo), x);
     mask is_near = v_lt(x, v_set(near_0));
     if (mask_any(is_near)) {
@@ -104,6 +112,18 @@ INLINE vec k_logexpm1(vec x) {
     return y;
 }
 
+/* log(1 - e^d) where d < 0, which `less` says. Far below 0 the result is a finite number, but not exact. */
+INLINE dw log1mexp_of_difference(dw d, mask less) {
+    mask is_near = v_lt(v_set(-near_0), d.hi);
+    vec usual = v_min(v_set(-near_0), v_max(v_set(far_below_0), d.hi));
+    dw log = m_log1mexp(usual, v_select(v_eq(usual, d.hi), d.lo, v_set(0)), m_expm1_precise, m_log_near_1);
+    if (mask_any(mask_and(less, is_near))) {
+        dw log_d = m_log(v_neg(d.hi));
+        log = (dw){v_select(is_near, log_d.hi, log.hi), v_select(is_near, log_d.lo, log.lo)};
+    }
+    return log;
+}
+
 /* logsubexp(a, b) = log(e^a - e^b) = a + log(1 - e^(b-a)), with the rounding error of b - a kept.
    -inf where a = b, be they infinite, nan where a < b. Far below 0 the logarithm is -e^(b-a), which shows beside an a
    that is as small, and down to the subnormals; where it underflows, the result of a = +-0 is -0, but with b = -inf it
@@ -111,15 +131,8 @@ INLINE vec k_logexpm1(vec x) {
    Error: near e^a - e^b = 1 the terms cancel; what remains is the error of the logarithm, 2^-4 of its ulp. */
 INLINE vec k_logsubexp(vec a, vec b) {
     dw d = dw_two_sum(b, v_neg(a));
-    mask is_near = v_lt(v_set(-near_0), d.hi), is_far = v_lt(d.hi, v_set(far_below_0)), less = v_lt(b, a);
-    vec usual = v_min(v_set(-near_0), v_max(v_set(far_below_0), d.hi));
-    dw log = m_log1mexp(usual, v_select(v_eq(usual, d.hi), d.lo, v_set(0)), m_expm1_precise, m_log_near_1);
-    if (mask_any(mask_and(less, is_near))) {
-        dw log_d = m_log(v_neg(d.hi));
-        log = (dw){v_select(is_near, log_d.hi, log.hi), v_select(is_near, log_d.lo, log.lo)};
-    }
-    vec y = dw_add_to(a, log);
-    mask shows = mask_and(is_far, v_lt(v_abs(a), v_set(1)));
+    mask less = v_lt(b, a), shows = mask_and(v_lt(d.hi, v_set(far_below_0)), v_lt(v_abs(a), v_set(1)));
+    vec y = dw_add_to(a, log1mexp_of_difference(d, less));
     if (mask_any(shows)) {
         vec difference = v_neg(v_sub(m_exp_rounded(v_min(d.hi, v_set(far_below_0))), a));
         mask alone = v_eq(b, v_set(-REAL_INFINITY));

@@ -24,22 +24,25 @@ INLINE vec log1p_exp_minus(vec magnitude) {
     return m_with_exp_tail(m_log1pexp_word(v_neg(magnitude)), v_neg(magnitude));
 }
 
-/* Of a target z: wrong is 1 - z for x >= 0 and z for x < 0, and right the rest of 1. At x = +-inf with wrong = 0 the
-   limit 0 is meant, not inf * 0.
+/* log(1 + e^-m) beside w m: where it is subnormal, it shows beside a tiny w alone. */
+INLINE vec tail_beside(vec magnitude, vec w) {
+    vec x = v_neg(magnitude), tail = m_log1pexp_word(x);
+    mask far = v_lt(x, v_set(WORD_MIN));
+    if (!mask_any(far)) return tail;
+    vec e = m_exp_rounded(v_min(x, v_set(WORD_MIN)));
+    mask beside_more = v_lt(v_set(REAL(0x1p-60)), w); /* any e as small will do; a subnormal one would be slow */
+    return v_select(far, v_select(beside_more, v_max(v_set(REAL_MIN), e), e), tail);
+}
+
+/* With a target z, wrong is 1 - z for x >= 0 and z for x < 0, and right is the rest of 1. At x = +-inf with wrong = 0
+   the limit 0 is meant, not inf * 0.
    Error: that of the second term, and the rounding of the sum; 1 - z is kept in two words. */
 INLINE vec k_binary_cross_entropy_with_logits(vec x, vec z) {
     vec zero = v_set(0), magnitude = v_abs(x);
     mask negative = v_lt(x, zero);
     vec w = v_select(negative, z, v_sub(v_set(1), z));
     vec w_lo = v_select(negative, zero, v_sub(v_sub(v_set(1), w), z));
-    vec factor = v_select(v_eq(w, zero), zero, magnitude);
-    vec tail = m_log1pexp_word(v_neg(magnitude));
-    mask far = v_lt(v_neg(magnitude), v_set(WORD_MIN));
-    if (mask_any(far)) {
-        vec e = m_exp_rounded(v_min(v_neg(magnitude), v_set(WORD_MIN)));
-        mask beside_more = v_lt(v_set(REAL(0x1p-60)), w); /* any e as small will do; a subnormal one would be slow */
-        tail = v_select(far, v_select(beside_more, v_max(v_set(REAL_MIN), e), e), tail);
-    }
+    vec factor = v_select(v_eq(w, zero), zero, magnitude), tail = tail_beside(magnitude, w);
     vec y = v_fma(factor, w, v_fma(v_min(factor, v_set(REAL_MAX)), w_lo, tail));
     return v_select(v_eq(x, x), y, x);
 }
@@ -65,12 +68,12 @@ typedef struct {
     vec loss, gradient, hessian;
 } element;
 
-/* What a kernel gets: logit, target, the element's weight, and one of the target 1 besides. */
+/* Kernel arguments: logit, target, weight of the element, extra weight of the target 1. */
 typedef struct {
     vec x, z, weight, pos_weight;
 } element_input;
 
-/* What is the same for all elements. */
+/* Settings are the same for all elements. */
 typedef struct {
     vec scale, positive, negative, gamma; /* focal loss: the weights of the two targets and the exponent */
 } settings;
@@ -103,6 +106,14 @@ INLINE vec share_of(vec weight, vec share) {
     return v_select(none, v_set(0), v_mul(weight, share));
 }
 
+/* The loss of both sides, with the limit 0 where |x| or the wrong side is 0. */
+INLINE vec loss_of_sides(vec magnitude, sides s) {
+    vec zero = v_set(0);
+    mask agrees = mask_or(v_eq(s.wrong, zero), v_eq(magnitude, zero));
+    vec factor = v_select(agrees, zero, magnitude), wrong = v_select(agrees, zero, s.wrong);
+    return v_fma(factor, wrong, v_mul(v_add(s.wrong, s.right), log1p_exp_minus(magnitude)));
+}
+
 /* An infinite weight comes last, as the two sides would be a difference of infinities. */
 INLINE element k_binary_cross_entropy_weighted(element_input in, settings c) {
     vec x = in.x, zero = v_set(0), one = v_set(1), magnitude = v_abs(x);
@@ -111,17 +122,28 @@ INLINE element k_binary_cross_entropy_weighted(element_input in, settings c) {
     vec positive = share_of(v_mul(weight, in.pos_weight), in.z), scale = v_mul(last, c.scale);
     sides s = sides_of(x, positive, share_of(weight, v_sub(one, in.z)));
     decay d = decay_of(exp_minus(magnitude));
-    mask agrees = mask_or(v_eq(s.wrong, zero), v_eq(magnitude, zero));
-    vec factor = v_select(agrees, zero, magnitude), wrong = v_select(agrees, zero, s.wrong);
-    vec loss = v_mul(last, v_fma(factor, wrong, v_mul(v_add(s.wrong, s.right), log1p_exp_minus(magnitude))));
+    vec loss = v_mul(last, loss_of_sides(magnitude, s));
     element e = {v_select(v_eq(x, x), loss, x), binary_gradient(x, s, d, scale), binary_hessian(s, d, scale)};
     mask both = mask_and(v_eq(s.wrong, zero), v_eq(s.right, zero));
     return unless_weightless(e, mask_or(v_eq(in.weight, zero), both));
 }
 
-/* ---- focal loss: weight m^gamma b, where b is the binary cross-entropy and m = z sigmoid(-x) + (1 - z) sigmoid(x) the
+/* ---- focal loss: weight m^gamma b. b is the binary cross-entropy; m = z sigmoid(-x) + (1 - z) sigmoid(x) is the
    probability of the other target (Lin, Goyal, Girshick, He, Dollar, "Focal loss for dense object detection", 2017)
    ---- */
+
+/* sigmoid(x), sigmoid(-x) and m. */
+typedef struct {
+    vec up, down, other;
+} probabilities;
+
+INLINE probabilities probabilities_of(vec x, vec z) {
+    decay d = decay_of(exp_minus(v_abs(x)));
+    vec high = d.inverse, low = v_mul(d.t, d.inverse);
+    mask below = v_lt(x, v_set(0));
+    vec up = v_select(below, low, high), down = v_select(below, high, low);
+    return (probabilities){up, down, v_fma(z, down, v_mul(v_sub(v_set(1), z), up))};
+}
 
 /* log m in two words: -softplus(u) = -max(u, 0) - log1p(e^-|u|) with u = x, -x for the targets 1, 0, where m may be too
    small for a number. Of the first term no digit is lost. */
@@ -143,28 +165,39 @@ INLINE vec power_of(dw log_m, vec gamma) {
     return m_scale(e.mantissa, e.exponent);
 }
 
-/* With m' = r m: r = -sigmoid(x) for z = 1, sigmoid(-x) for z = 0, (1 - 2 z) sigmoid(x) sigmoid(-x)/m between, and
-   m''/m' = sigmoid(-x) - sigmoid(x). The rest is the product rule. */
+/* The factor of b: the weights of the element and of its target, times m^gamma. */
+INLINE vec focal_factor(element_input in, settings c, vec m) {
+    vec balance = v_fma(c.positive, in.z, v_mul(c.negative, v_sub(v_set(1), in.z)));
+    return v_mul(v_mul(in.weight, balance), power_of(log_other(in.x, in.z, m), c.gamma));
+}
+
+/* r = m'/m is -sigmoid(x) for z = 1, sigmoid(-x) for z = 0, and (1 - 2 z) sigmoid(x) sigmoid(-x)/m between. */
+INLINE vec focal_rate(vec z, probabilities p) {
+    vec one = v_set(1), rest = v_sub(one, z);
+    vec between =
+        v_div(v_mul(v_sub(rest, z), v_mul(p.up, p.down)), v_select(v_lt(p.other, v_set(REAL_MIN)), one, p.other));
+    return v_select(v_eq(z, one), v_neg(p.up), v_select(v_eq(z, v_set(0)), p.down, between));
+}
+
+/* The derivatives of m^gamma b, divided by m^gamma, by the product rule:
+     b' + gamma r b,    b'' + 2 gamma r b' + gamma r b ((gamma - 1) r + m''/m'),   m''/m' = sigmoid(-x) - sigmoid(x). */
+INLINE element focal_derivatives(vec z, vec b, probabilities p, vec gamma) {
+    vec r = focal_rate(z, p), slope = v_mul(v_mul(gamma, r), v_min(b, v_set(REAL_MAX)));
+    vec b1 = v_fnma(z, p.down, v_mul(v_sub(v_set(1), z), p.up)), b2 = v_mul(p.up, p.down);
+    vec bend = v_add(v_mul(v_sub(gamma, v_set(1)), r), v_sub(p.down, p.up));
+    vec curve = v_add(v_fma(v_mul(v_add(gamma, gamma), r), b1, b2), v_mul(slope, bend));
+    return (element){b, v_add(b1, slope), curve};
+}
+
+/* An element that weighs nothing costs 0; another one costs nan if its logit or target is nan. */
 INLINE element k_focal(element_input in, settings c) {
-    vec x = in.x, z = in.z, zero = v_set(0), one = v_set(1), gamma = c.gamma;
-    mask below = v_lt(x, zero), nan = mask_or(v_ne(x, x), v_ne(z, z));
-    decay d = decay_of(exp_minus(v_abs(x)));
-    vec high = d.inverse, low = v_mul(d.t, d.inverse);
-    vec of_one = v_select(below, low, high), of_zero = v_select(below, high, low), rest = v_sub(one, z);
-    vec m = v_fma(z, of_zero, v_mul(rest, of_one));
-    vec factor =
-        v_mul(v_mul(in.weight, v_fma(c.positive, z, v_mul(c.negative, rest))), power_of(log_other(x, z, m), gamma));
-    vec b = k_binary_cross_entropy_with_logits(x, z), finite_b = v_min(b, v_set(REAL_MAX));
-    vec b1 = v_fnma(z, of_zero, v_mul(rest, of_one)), b2 = v_mul(of_one, of_zero);
-    vec between = v_div(v_mul(v_sub(rest, z), b2), v_select(v_lt(m, v_set(REAL_MIN)), one, m));
-    vec r = v_select(v_eq(z, one), v_neg(of_one), v_select(v_eq(z, zero), of_zero, between));
-    vec slope = v_mul(v_mul(gamma, r), finite_b);
-    vec gradient = v_mul(v_mul(factor, v_add(b1, slope)), c.scale);
-    vec curve = v_add(v_fma(v_mul(v_add(gamma, gamma), r), b1, b2),
-                      v_mul(slope, v_add(v_mul(v_sub(gamma, one), r), v_sub(of_zero, of_one))));
-    vec hessian = v_mul(v_mul(factor, curve), c.scale), nothing_or_nan = v_select(nan, v_set(REAL_NAN), zero);
-    element e =
-        unless_weightless((element){v_mul(factor, b), gradient, hessian}, v_eq(factor, zero)); /* not 0 times inf */
+    vec x = in.x, z = in.z, zero = v_set(0);
+    probabilities p = probabilities_of(x, z);
+    vec factor = focal_factor(in, c, p.other), b = k_binary_cross_entropy_with_logits(x, z);
+    element d = focal_derivatives(z, b, p, c.gamma);
+    element e = {v_mul(factor, b), v_mul(v_mul(factor, d.gradient), c.scale), v_mul(v_mul(factor, d.hessian), c.scale)};
+    e = unless_weightless(e, v_eq(factor, zero)); /* not 0 times inf */
+    vec nothing_or_nan = v_select(mask_or(v_ne(x, x), v_ne(z, z)), v_set(REAL_NAN), zero);
     e = (element){v_add(e.loss, nothing_or_nan), v_add(e.gradient, nothing_or_nan), v_add(e.hessian, nothing_or_nan)};
     return unless_weightless(e, v_eq(in.weight, zero));
 }
@@ -185,7 +218,8 @@ INLINE element k_kl_divergence(element_input in, settings c) {
     return kl_divergence_of(in.z, m_log(in.z), in.x);
 }
 
-/* Of log p. Above 0, where it is no probability's, p is the square of e^(log p / 2), which does not overflow before. */
+/* The target is log p. Above 0, where it is no probability's, p is the square of e^(log p / 2), which does not overflow
+   before p does. */
 INLINE element k_kl_divergence_of_logs(element_input in, settings c) {
     (void)c;
     vec log_p = in.z, zero = v_set(0), half = v_mul(v_max(log_p, zero), v_set(REAL(0.5)));

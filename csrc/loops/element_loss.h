@@ -1,5 +1,5 @@
 /* Losses of elements: their sums, gradients and the diagonals of their Hessians, from one pass. fastlog.h says what the
-   arguments are. Targets and sums are those of row_losses.h, too. */
+   arguments are. */
 
 #ifndef FASTLOG_ELEMENT_LOSS_H
 #define FASTLOG_ELEMENT_LOSS_H
@@ -10,16 +10,17 @@
 #include "sums/tally.h"
 #include "sums/totals.h"
 
-#define LOSS_GROUPS 12 /* whose products are multiplied before a logarithm is taken: 2^96 at most */
+#define LOSS_GROUPS 12 /* so many products are multiplied before a logarithm is taken: 2^96 at most */
 #define LOSS_BLOCK (LOSS_GROUPS * GROUP * LANES)
 
 typedef element element_kernel(element_input, settings);
 
-/* What is compiled: a kernel, whether it has weights, and how many derivatives are wanted; `grouped` sums are those of
-   k_binary_cross_entropy_group. */
+/* A loop is compiled for each of these. */
 typedef struct {
     element_kernel *kernel;
-    int weighted, derivatives, grouped;
+    int weighted;    /* the kernel has weights */
+    int derivatives; /* so many are wanted */
+    int grouped;     /* sums are computed by groups of vectors, see binary_cross_entropy_group */
 } element_function;
 
 typedef struct {
@@ -28,9 +29,9 @@ typedef struct {
     intptr_t n;
 } element_block;
 
-/* GROUP vectors of logits and targets, of which the sum of losses is wanted: that of |x| wrong, and log(1 + q), where
-   1 + q is the product of all 1 + t. One logarithm serves many elements. Where no gradient needs it, t is e^NORMAL_MIN
-   at least: sums that are not tiny do not show that. An infinite logit on its right side makes linear nan.
+/* The losses of GROUP vectors add up to `linear`, the sum of |x| wrong, and log(1 + q), where 1 + q is the product of all
+   1 + t. One logarithm serves many elements. If no gradient needs it, t is e^NORMAL_MIN at least: sums that are not tiny
+   do not show that. An infinite logit on its right side makes linear nan.
    Error: q is multiplied up by twos, q1 + q2 + q1 q2, so that each t passes through few roundings. */
 typedef struct {
     vec linear, q;
@@ -39,7 +40,7 @@ typedef struct {
 _Static_assert(GROUP == 8, "products are joined by eights");
 INLINE vec join_products(vec q1, vec q2) { return v_fma(q1, q2, v_add(q1, q2)); }
 
-INLINE group_sum k_binary_cross_entropy_group(const real *x, const real *z, real *gradient, real *hessian, vec scale) {
+INLINE group_sum binary_cross_entropy_group(const real *x, const real *z, real *gradient, real *hessian, vec scale) {
     vec linear[GROUP / 2], q[GROUP / 2], rounder = m_word_rounder(v_set(0)), least = v_set(NORMAL_MIN);
 #pragma GCC unroll 4
     for (intptr_t i = 0; i < GROUP / 2; i++) {
@@ -79,15 +80,15 @@ INLINE void run_vectors(element_function f, const element_block *b, intptr_t i, 
 
 #define TINY REAL(0x1p-80) /* e^NORMAL_MIN shows in a sum below, if there is one element in it or many */
 
-/* The whole groups of a block, whose losses are taken one by one if their sum is not what it should be; then what is
-   left. */
+/* Runs the whole groups of a block, and one vector after the other in what is left. Where the sum by groups is not
+   finite, or tiny, the losses of the groups are computed one vector after the other, too. */
 INLINE void run_groups(element_function f, const element_block *b, settings c, loss_sum *s) {
     vec q[LOSS_GROUPS];
     dw sum = {v_set(0), v_set(0)};
     intptr_t i = 0, groups = 0;
     for (; i + GROUP * LANES <= b->n; i += GROUP * LANES) {
-        group_sum g = k_binary_cross_entropy_group(b->x + i, b->z + i, f.derivatives > 0 ? b->gradient + i : 0,
-                                                   f.derivatives > 1 ? b->hessian + i : 0, c.scale);
+        group_sum g = binary_cross_entropy_group(b->x + i, b->z + i, f.derivatives > 0 ? b->gradient + i : 0,
+                                                 f.derivatives > 1 ? b->hessian + i : 0, c.scale);
         q[groups++] = g.q;
         sum = dw_join(sum, (dw){g.linear, v_set(0)});
     }
@@ -113,13 +114,13 @@ static void smooth(real *z, intptr_t n, double smoothing) {
 
 enum { LOGITS, TARGETS, WEIGHTS, POS_WEIGHTS, EACH, GRADIENT, HESSIAN, ROW_SUMS, ELEMENT_ARGUMENTS };
 
-/* How many elements there are in a block: the stages of all arguments, four of a grouped sum and at most seven of
-   others, fit into four times LOSS_BLOCK. */
+/* The number of elements of a block. The stages of all arguments fit into four times LOSS_BLOCK: four of a grouped sum,
+   or at most seven of another one. */
 static inline intptr_t block_length(element_function f, char **args) {
     return f.grouped && !args[EACH] ? LOSS_BLOCK : LOSS_BLOCK / 2;
 }
 
-/* Elements i .. i+n <= i+block_length of a row. */
+/* Runs elements i to i+n-1 of a row, n <= block_length. */
 INLINE void run_element_block(element_function f, const fl_loss_options *options, char **row, const intptr_t *core,
                               intptr_t i, intptr_t n, settings c, loss_sum *s) {
     real room[4 * LOSS_BLOCK], *stage[HESSIAN + 1], *next = room;

@@ -1,20 +1,20 @@
-/* (n)->(n) and (n)->(n),() */
+/* (n)->(n) and (n)->(n),(): every row is divided by its own sum, or its logarithm subtracted. */
 
 #ifndef FASTLOG_NORMALIZE_H
 #define FASTLOG_NORMALIZE_H
 
 #include "loops/reduce.h"
 
-/* How many vectors are normalised side by side: fewer than are summed, as more is kept of each, and fewer still where
-   callbacks keep more. So no stack frame is above 32 KiB. */
+/* Fewer vectors are normalised side by side than are summed, as more is kept of each, and still fewer where callbacks keep
+   more. So no stack frame is above 32 KiB. */
 #define NORMALIZED_PANEL (PANEL / 2)
 #define CALLBACK_PANEL (PANEL / 4)
 
 typedef divisor divisor_kernel(tally);
 typedef vec normalize_kernel(vec, divisor);
 
-/* How rows are normalised. divisor_of makes a divisor of a row's sum; kernel applies it to the row's elements or,
-   of_terms, to their terms. Callbacks may be NULL. */
+/* divisor_of makes a divisor of a row's sum. kernel applies it to the row's elements or, of_terms, to their terms. Callbacks
+   may be NULL. */
 typedef struct {
     divisor_kernel *divisor_of;
     normalize_kernel *kernel;
@@ -22,7 +22,7 @@ typedef struct {
     row_callbacks to;
 } normalization;
 
-/* Is any element of row r neither its maximum nor -inf? */
+/* True if an element of row r is neither its maximum nor -inf. */
 static int has_others(const matrix *a, intptr_t r, real max) {
     vec none = v_set(-REAL_INFINITY);
     for (intptr_t i = 0; i < a->n; i += STAGE) {
@@ -49,7 +49,7 @@ static NOINLINE void sign_zeros(divisor *z, vec max, const matrix *a, intptr_t r
     z->value.lo = v_load(low);
 }
 
-/* The divisors of rows r .. r+rows. */
+/* The divisors of rows r to r+rows-1. */
 INLINE divisor divisor_of_rows(normalization f, tally t, const matrix *a, intptr_t r, intptr_t rows) {
     divisor z = f.divisor_of(t);
     if (!f.of_terms) sign_zeros(&z, t.max, a, r, rows);
@@ -63,12 +63,12 @@ INLINE void after_rows(normalization f, intptr_t r, intptr_t rows) {
     if (f.to.normalized) f.to.normalized(f.to.context, r, rows);
 }
 
-/* Elements whose terms have not been kept. */
+/* Normalises elements whose terms have not been kept. */
 INLINE vec normalized(normalization f, vec x, divisor z, window w, int far) {
     return f.kernel(f.of_terms ? term_of(x, w, far) : x, z);
 }
 
-/* n vectors at x, x_step elements apart, to y. */
+/* Normalises n vectors at x, x_step elements apart, into y. */
 INLINE void normalize_vectors(normalization f, divisor z, const real *x, intptr_t x_step, real *y, intptr_t y_step,
                               intptr_t n) {
     window w = make_window(z.max, floor_of(f));
@@ -78,7 +78,7 @@ INLINE void normalize_vectors(normalization f, divisor z, const real *x, intptr_
         for (intptr_t i = 0; i < n; i++) v_store(y + i * y_step, normalized(f, v_load(x + i * x_step), z, w, 0));
 }
 
-/* A row of any strides, by way of blocks. */
+/* Normalises a row of any strides, by way of blocks. */
 INLINE void normalize_along(normalization f, divisor z, const char *x, intptr_t step, char *out, intptr_t out_step,
                             intptr_t n) {
     real block[GROUP * LANES];
@@ -100,8 +100,8 @@ INLINE divisor divisor_of_lane(divisor z, intptr_t k) {
     return (divisor){spread_lane(z.max, k), value, spread_lane(z.max_term, k), spread_lane(z.of_max, k)};
 }
 
-/* Rows that are contiguous here and there, and not too long to be read again soon. Their terms are kept where the
-   results will be. */
+/* Normalises rows that are contiguous in both matrices, and short enough to be read again soon. Their terms are kept
+   where the results will be. */
 INLINE void normalize_strips(normalization f, matrix a, matrix out) {
     summation how = {.keeps = f.of_terms};
     intptr_t at_once = strips_at_once(a.n), whole = whole_vectors(a.n), part = a.n - whole;
@@ -119,7 +119,7 @@ INLINE void normalize_strips(normalization f, matrix a, matrix out) {
     }
 }
 
-/* The sum of LANES neighbouring rows, then their divisor in its place. */
+/* The sum of LANES neighbouring rows; their divisor takes its place. */
 typedef union {
     tally sum;
     divisor divisor;
@@ -157,7 +157,7 @@ INLINE void normalize_tiles(normalization f, matrix a, matrix out, intptr_t r, i
     }
 }
 
-/* The rows that are neighbours in memory, as many as fill whole vectors; returns how many these are. */
+/* Normalises rows that are neighbours in memory, as many as fill whole vectors, and returns their number. */
 INLINE intptr_t normalize_panels(normalization f, matrix a, matrix out) {
     intptr_t r = 0;
     if (!a.n || choose_way(a) != COLUMNS || out.outer != WIDTH) return 0;
@@ -174,7 +174,7 @@ INLINE intptr_t normalize_panels(normalization f, matrix a, matrix out) {
     return r;
 }
 
-/* The rows from r on. */
+/* Normalises the rows from r on. */
 INLINE void normalize_rows(normalization f, matrix a, matrix out, intptr_t r) {
     int along = a.n && choose_way(a) == ALONG;
     if (along && a.core == WIDTH && out.core == WIDTH && a.n <= LONGEST_STRIP) {

@@ -6,7 +6,7 @@
 #include "fastlog.h"
 #include "sums/rows.h"
 
-#define TILES_AT_ONCE 8 /* that are summed before any result is computed from the sums */
+#define TILES_AT_ONCE 8 /* tiles are summed before any result is computed from the sums */
 
 /* Callbacks of a loop over rows. `partitioned` gets the sums of rows r to r+rows-1, one row per lane, rows <= LANES. It
    may change their divisor z, which is NULL where rows are only reduced. `normalized` runs after those rows are written;
@@ -60,7 +60,7 @@ INLINE void reduce_matrix(row_callbacks to, matrix a) {
 
 typedef vec reduce_kernel(partition);
 
-/* Where the results of a kernel go, and the loop that computes rows of floats in double. */
+/* Where a kernel's results go. by_double is the loop that computes rows of floats in double. */
 typedef struct {
     reduce_kernel *kernel;
     fl_loop *by_double;

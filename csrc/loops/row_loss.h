@@ -13,12 +13,12 @@
 #include "memory/targets.h"
 #include "sums/totals.h"
 
-/* What is known of LANES rows between their sums and their gradients. */
+/* What the two callbacks share about LANES rows. */
 typedef struct {
-    int64_t label[LANES];       /* NO_LABEL where it does not count */
+    int64_t label[LANES];       /* NO_LABEL if it does not count */
     real a[LANES], a_lo[LANES]; /* A in two words */
-    real factor[LANES];         /* what softmax is multiplied by where it stands for the gradient */
-    real other[LANES];          /* the probability of all classes but the largest one */
+    real factor[LANES];         /* the softmax in the gradient's place has been multiplied by it */
+    real other[LANES];          /* the probability of all classes without the largest one */
     real max[LANES];            /* the largest logit */
 } row_info;
 
@@ -43,8 +43,8 @@ static char *row_at(row_losses *l, int argument, intptr_t r) {
     return (char *)m->x + r * m->outer;
 }
 
-/* The labels that do not count become NO_LABEL. Returns how many are out of range. Options are copied, as labels could
-   be theirs for all that the compiler knows, and the loop would not become one of vectors. */
+/* Labels that do not count become NO_LABEL. Returns how many are out of range. Options are copied first: the compiler must
+   otherwise assume that writing a label changes them, and does not vectorise the loop. */
 INLINE int64_t check_labels(row_info *info, const fl_loss_options *f, intptr_t classes, intptr_t rows) {
     int64_t wrong = 0, ignores = f->ignores, ignored_label = f->ignored;
     for (intptr_t k = 0; k < rows; k++) {
@@ -56,7 +56,8 @@ INLINE int64_t check_labels(row_info *info, const fl_loss_options *f, intptr_t c
     return wrong;
 }
 
-/* The labels of rows r .. r+rows and their weights; those that do not count, and lanes without a row, weigh nothing. */
+/* Reads the labels of rows r to r+rows-1, and their weights, which are 0 for labels that do not count and for lanes
+   without a row. */
 static void read_labels(row_losses *l, row_info *info, intptr_t r, intptr_t rows, real *weights) {
     const fl_loss_options *f = l->options;
     const matrix *labels = l->argument + ROW_TARGETS;
@@ -84,13 +85,13 @@ static void read_labels(row_losses *l, row_info *info, intptr_t r, intptr_t rows
     l->weight = total_settled(l->weight);
 }
 
-/* Where the label's element of row r + k is; that of the first class where there is no label. */
+/* The address of the label's element of row r + k; if there is no label, that of the first class. */
 static char *label_at(row_losses *l, const row_info *info, int argument, intptr_t r, intptr_t k) {
     intptr_t label = (intptr_t)info->label[k];
     return row_at(l, argument, r + k) + (label < 0 ? 0 : label) * l->argument[argument].core;
 }
 
-/* a_c for n <= STAGE classes from c on, and 0 up to a full vector. */
+/* Fetches a_c for n <= STAGE classes from c on, and 0 up to a full vector. */
 static void class_weights(row_losses *l, const row_info *info, intptr_t r, intptr_t k, intptr_t c, intptr_t n,
                           real *a) {
     const fl_loss_options *f = l->options;
@@ -114,7 +115,7 @@ static void class_weights(row_losses *l, const row_info *info, intptr_t r, intpt
     for (intptr_t i = n; i % LANES; i++) a[i] = 0;
 }
 
-/* A sum of numbers that may be infinite, as a double word. */
+/* A sum, which may be infinite, as a double word. */
 static dw dw_of_total(total t) {
     double sum = t.hi + t.lo;
     if (sum - sum != 0) return (dw){v_set((real)t.hi), v_set(0)};
@@ -123,7 +124,7 @@ static dw dw_of_total(total t) {
     return (dw){v_set(hi), v_set((real)lo)};
 }
 
-/* Sums over the classes of row r + k, of a_c and of a_c (max - x_c); a class that weighs nothing does not count.
+/* Sums a_c and a_c (max - x_c) over the classes of row r + k. A class that weighs nothing does not count.
    *weighs becomes 0 if no class does. */
 static NOINLINE dw gap_of_row(row_losses *l, row_info *info, intptr_t r, intptr_t k, real *weighs) {
     const matrix *logits = l->argument + ROW_LOGITS;
@@ -150,7 +151,7 @@ static NOINLINE dw gap_of_row(row_losses *l, row_info *info, intptr_t r, intptr_
     return dw_of_total(gap.all);
 }
 
-/* Labels alone: the sum is a single term. */
+/* With labels alone, the sum has a single term. */
 static dw gap_of_labels(row_losses *l, row_info *info, intptr_t r, intptr_t rows, vec max, vec weight) {
     real picked[LANES];
     for (intptr_t k = 0; k < LANES; k++)
@@ -166,7 +167,7 @@ static dw gap_of_labels(row_losses *l, row_info *info, intptr_t r, intptr_t rows
 
 #define LARGEST_FACTOR REAL(0x1p30) /* of softmax: its terms are lifted, and would overflow */
 
-/* softmax's divisor becomes that of the gradient. */
+/* The divisor of softmax becomes that of the gradient. */
 INLINE divisor times(divisor z, vec a) {
     dw value = dw_mul(z.value.hi, a);
     z.value = (dw){value.hi, v_fma(z.value.lo, a, value.lo)};
@@ -174,7 +175,7 @@ INLINE divisor times(divisor z, vec a) {
     return z;
 }
 
-/* Losses are stored, where they are wanted, or else summed. */
+/* Losses are stored if they are wanted, and summed otherwise. */
 INLINE void put_losses(row_losses *l, intptr_t r, intptr_t rows, dw y) {
     const matrix *each = l->argument + ROW_EACH;
     if (!each->x) {
@@ -192,7 +193,7 @@ static NOINLINE void take_losses(void *context, partition p, divisor *z, intptr_
     int labels = !l->options->are_probabilities, spread = !labels || l->options->smoothing != 0;
     vec zero = v_set(0);
     dw gap = {zero, zero};
-    real weighs[LANES] = {0}; /* of rows: not 0 if one of the a_c is not 0 */
+    real weighs[LANES] = {0}; /* not 0 if an a_c of the row is not 0 */
     if (labels) read_labels(l, info, r, rows, weighs);
     else l->weight.hi += (double)rows;
     if (l->n == 0) return;
@@ -223,7 +224,7 @@ static NOINLINE void take_losses(void *context, partition p, divisor *z, intptr_
     *z = times(*z, v_load(info->factor));
 }
 
-/* A class's probability from that times the factor, and 1 - p. With a single infinite logit they are the limit's. */
+/* A class's probability p and q = 1 - p, from p times the factor. With a single infinite logit they are the limit's. */
 typedef struct {
     vec p, q;
 } probability;
@@ -239,7 +240,7 @@ INLINE probability probability_of(vec product, real factor, vec x, real max, rea
     return (probability){p, v_select(v_lt(v_set(REAL(0.5)), p), v_set(other), v_sub(one, p))};
 }
 
-/* Makes the gradient, and the Hessian, of row r + k from A p_c, in blocks. */
+/* Makes the gradient of row r + k, and the Hessian, from A p_c, block by block. */
 static NOINLINE void finish_row(row_losses *l, const row_info *info, intptr_t r, intptr_t k) {
     const matrix *logits = l->argument + ROW_LOGITS, *gradient = l->argument + ROW_GRADIENT;
     const matrix *hessian = l->argument + ROW_HESSIAN;
@@ -267,7 +268,8 @@ static NOINLINE void finish_row(row_losses *l, const row_info *info, intptr_t r,
     }
 }
 
-/* The gradients of rows r .. r+rows, where A p_c stands: of labels alone, only the label's is another. */
+/* Finishes the gradients of rows r to r+rows-1, in whose place A p_c stands. With labels alone, only the label's element
+   changes. */
 static NOINLINE void finish_gradients(void *context, intptr_t r, intptr_t rows) {
     row_losses *l = context;
     const row_info *info = info_of(l, r);

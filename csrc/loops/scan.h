@@ -1,4 +1,4 @@
-/* Running logsumexp, y_i = log(e^x_0 + ... + e^x_i), and logaddexp's methods that are made of it and of rows.h.
+/* Running logsumexp, y_i = log(e^x_0 + ... + e^x_i), and the methods of logaddexp.
 
    After each element the state is the partition of the elements so far: max, and the sum of all others, so y_i = max +
    log1p(rest) has what logsumexp of those elements would have, and nothing of y_i-1's rounding error. An element either
@@ -23,8 +23,9 @@
 
 #define SCAN_BLOCK 128 /* elements at a time: a dozen arrays of them stay in the innermost cache */
 
-/* Terms are lifted, and cut off where the low word of a lifted one would be subnormal: 2^10 terms of that size still
-   round to 0. 2^31 of the largest, 2^LIFT e^SCAN_RANGE, do not overflow a double, and one does not overflow a real. */
+/* Terms are scaled by 2^LIFT. Terms below e^SCAN_FLOOR are dropped, as their low words would be subnormal: 1024 of them
+   would still round to 0. 2^31 terms of the largest size, 2^LIFT e^SCAN_RANGE, fit into a double, and one fits into a
+   real. */
 #define SCAN_FLOOR (EXP_MIN - REAL(8.0))
 #if FL_WIDTH == 32
 #define SCAN_RANGE 40.0f
@@ -41,7 +42,7 @@ typedef struct {
     real hi[SCAN_BLOCK], lo[SCAN_BLOCK];
 } dw_block;
 
-/* Before the first element; joining -inf to it adds nothing. */
+/* The state before the first element. */
 INLINE scan scan_start(real first) { return (scan){first, first, {0, 0}}; }
 
 /* 2^lift e^(a - b) for a - b <= SCAN_RANGE, infinities counting as the largest numbers. The difference is exact. The
@@ -58,7 +59,7 @@ INLINE void scan_exp(dw_block *y, const real *a, const real *b, intptr_t n, int 
     }
 }
 
-/* The same value n times, up to a full vector. */
+/* Fills n elements, and the rest of the last vector, with one value. */
 INLINE void scan_fill(real *block, real value, intptr_t n) {
     for (intptr_t j = 0; j < n; j += LANES) v_store(block + j, v_set(value));
 }
@@ -87,7 +88,7 @@ INLINE total scan_sums(dw_block *y, const dw_block *terms, const dw_block *facto
     return total_settled(sum);
 }
 
-/* From x to the smaller elements, to the maxima and the bases after each, and the bases before each. */
+/* Finds, for every element of x, what joins the sum, the maximum and the base afterwards, and the base before. */
 INLINE scan scan_maxima(scan s, const real *x, real *low, real *max, real *base, real *former_base, intptr_t n) {
     for (intptr_t i = 0; i < n; i++) {
         former_base[i] = s.base;
@@ -104,7 +105,7 @@ INLINE scan scan_maxima(scan s, const real *x, real *low, real *max, real *base,
     return s;
 }
 
-/* n <= SCAN_BLOCK elements more; x is filled up to a full vector, and y will be. Most blocks of a long row have no new
+/* Runs along n <= SCAN_BLOCK more elements. x is filled up to a full vector, and so will be y. Most blocks of a long row have no new
    maximum: then the elements are the smaller ones, and e^(base - max) is one number. */
 INLINE scan scan_block(scan s, const real *x, real *y, intptr_t n) {
     real smaller_ones[SCAN_BLOCK], max[SCAN_BLOCK], base[SCAN_BLOCK], former_base[SCAN_BLOCK];
@@ -135,7 +136,7 @@ INLINE scan scan_block(scan s, const real *x, real *y, intptr_t n) {
     return s;
 }
 
-/* n elements more, at x, and their results at out. */
+/* Runs along n more elements at x; their results go to out. */
 INLINE scan scan_along(scan s, enum number_type type, const char *x, intptr_t step, char *out, intptr_t out_step,
                        intptr_t n) {
     for (intptr_t i = 0; i < n; i += SCAN_BLOCK) {
@@ -155,7 +156,7 @@ INLINE int is_reduce_call(char **args, const intptr_t *dims, const intptr_t *ste
     return args[0] == args[2] && steps[0] == 0 && steps[2] == 0 && dims[0] > 1;
 }
 
-/* accumulate: every result is the first operand of the next. With a single element, that may be chance. */
+/* accumulate: every result is the first operand of the next. With a single element, that may be an accident. */
 INLINE int is_accumulate_call(char **args, const intptr_t *dims, const intptr_t *steps) {
     return args[2] == args[0] + steps[0] && steps[0] == steps[2] && steps[0] != 0 && dims[0] > 1 &&
            !feeds_back(args[1], steps[1], args[2], steps[2], dims[0]);

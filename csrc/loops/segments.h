@@ -1,11 +1,11 @@
-/* (n),(s),(s)->(s): segments of a row are rows of different lengths. */
+/* (n),(s),(s)->(s): logsumexp of segments of a row, which are rows of different lengths. */
 
 #ifndef FASTLOG_SEGMENTS_H
 #define FASTLOG_SEGMENTS_H
 
 #include "sums/rows.h"
 
-/* The elements first .. last of one row, first < last, for every segment. */
+/* A segment is the elements from `first` up to `last`, which is not included, first < last. */
 typedef struct {
     const char *x, *first, *last;
     char *out;
@@ -18,8 +18,8 @@ static inline intptr_t index_at(const char *p, intptr_t step, intptr_t i) {
     return (intptr_t)index;
 }
 
-/* Segments i .. i+count <= i+LANES: long ones by themselves, the others by a tile that is filled up with -inf, which
-   adds nothing. The tile's height is a multiple of GROUP, so that a result does not depend on the neighbours. */
+/* Reduces segments i to i+count-1, count <= LANES. Long ones are reduced one after the other, the others by a tile that is
+   filled up with -inf, which adds nothing. The tile's height is a multiple of GROUP, so that a result does not depend on the neighbours. */
 INLINE void reduce_some_segments(segments s, intptr_t i, intptr_t count) {
     real tile[LANE_BLOCK * LANES], y[LANES];
     summation how = {.rough = 1};

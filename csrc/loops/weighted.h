@@ -43,7 +43,7 @@ static void split_weight(double b, double *m, double *p) {
     memcpy(m, &pattern, sizeof *m);
 }
 
-/* Any element and weight by itself: -inf adds nothing, other infinities and nan are found, subnormal weights split. */
+/* Splits one element with any weight: -inf adds nothing, other infinities and nan are found. */
 static void split_one(double x, double b, weighted_block *block, intptr_t j, infinities *found) {
     block->x[j] = block->m[j] = block->p[j] = 0;
     if (b == 0) return;
@@ -54,7 +54,7 @@ static void split_one(double x, double b, weighted_block *block, intptr_t j, inf
     else if (!zero) split_weight(b, &block->m[j], &block->p[j]), block->x[j] = x;
 }
 
-/* count elements from i on, up to a full vector. */
+/* Loads `count` elements from i on, up to a full vector. */
 static void load_weighted(weighted_block *block, const weighted_row *row, intptr_t i, intptr_t count,
                           infinities *found) {
     double x[STAGE], b[STAGE];
@@ -83,7 +83,7 @@ static void load_weighted(weighted_block *block, const weighted_row *row, intptr
     }
 }
 
-/* The element whose term is the largest but for m; none where `found` is 0. */
+/* The element with the largest e^x 2^p; its mantissa m, which is below 2, is ignored. found == 0: there is none. */
 typedef struct {
     double x, p;
     int found;

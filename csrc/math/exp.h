@@ -81,9 +81,9 @@ INLINE scaled m_exp_dw(vec x, vec x_lo, vec rounder) {
 
    Where registers hold a table, x = (k + j/STEPS) ln2 + r. Adding k to the exponent of the power 2^(j/STEPS) costs one
    addition, as the table's bit patterns are less by j/STEPS; a second table holds what the power lost in rounding, as a
-   part of it. Where there is no table, the power is 2^k. `rough` floats do
-   without the low word of ln2, which adds |x| 2^-28.4 to rest - but little to the quotient of two such results whose x
-   are close: see m_rough_error. */
+   part of it. Where there is no table, the power is 2^k. `rough` (float
+   alone) leaves out the low word of ln2. That is an error of |x| 2^-28.4 in rest, nearly the same for all x of a row, so
+   it cancels when the sum is divided by the maximum's term: see m_rough_error. */
 typedef struct {
     vec power, rest;
 } exp_parts;
@@ -101,7 +101,7 @@ INLINE exp_parts m_exp_parts(vec x, vec rounder, int rough) {
     return (exp_parts){power, v_fma(r, HORNER(r, exp_step), lost)};
 }
 
-/* What a rough result adds to x, to first order. */
+/* The error of a rough result, as an addition to x, to first order. */
 INLINE vec m_rough_error(vec x) { return FL_WIDTH == 32 ? v_mul(x, v_set(ln2_error)) : v_set(0); }
 
 /* power (1 + rest) in one word. Error: 0.6 ulp. */
@@ -110,7 +110,7 @@ INLINE vec m_exp_word(vec x, vec rounder) {
     return v_fma(e.power, e.rest, e.power);
 }
 
-/* The same with a rough float, for sums. */
+/* m_exp_word with a rough float, for sums. */
 INLINE vec m_exp_rough_word(vec x, vec rounder) {
     exp_parts e = m_exp_parts(x, rounder, 1);
     return v_fma(e.power, e.rest, e.power);

@@ -38,8 +38,8 @@ INLINE vec m_product(vec x, dw l) {
     return v_select(ordinary, sum, v_select(v_eq(p.hi, p.hi), p.hi, v_set(REAL_NAN)));
 }
 
-/* The same where a factor, which `tiny` tells, is so small that the product or its low words may be subnormal: it is
-   lifted, to below 1, so that nothing overflows, and the product lowered again. */
+/* m_product, also for lanes in `tiny`, in which a factor is so small that the product or its low words may be subnormal.
+   That factor is lifted, to below 1, so that nothing overflows, and the product is lowered at the end. */
 INLINE vec m_product_lifted(vec x, dw l, mask tiny) {
     if (!mask_any(tiny)) return m_product(x, l);
     mask tiny_x = m_is_tiny(x), tiny_l = m_is_tiny(l.hi);

@@ -81,8 +81,7 @@ INLINE void w_set(uint64_t *z, double x, int shift, int n) {
     }
 }
 
-/* How exactly D(x) is computed, x <= 0.8: words; terms, in pairs; from which pair on one word is enough, scaled by
-   2^shift. Error: the first term left out, 0.8^terms / (terms + 1)!, and 15 or 20 units of the last word from constants
+/* The precision of D(x), x <= 0.8: words; terms, in pairs; the pair from which on one word is enough, scaled by 2^shift. Error: the first term left out, 0.8^terms / (terms + 1)!, and 15 or 20 units of the last word from constants
    and products that are cut off; 2^-83 from the terms of one word. */
 typedef struct {
     int words, pairs, single, shift;

@@ -20,7 +20,7 @@ INLINE vec m_horner(vec x, const real *c, int n) {
     return y;
 }
 
-/* The same for a single x: neighbours are joined, c[2i] + c[2i+1] x, and Horner's rule
+/* Estrin's scheme of one step: neighbours are joined, c[2i] + c[2i+1] x, and Horner's rule
    runs over the pairs in x^2. That is Horner's number of operations, and one for x^2, in half as long a chain; up to
    three coefficients have no use for it. Both loops unroll. */
 INLINE vec m_polynomial(vec x, const real *c, int n) {

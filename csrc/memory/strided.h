@@ -91,7 +91,7 @@ INLINE void store_some(real *p, intptr_t n, vec x) {
     else v_store_part(p, n, x);
 }
 
-/* Does writing out[i] change an in[j] that is still to be read? It does not where both run in step through the same
+/* True if writing out[i] may change an in[j] that is still to be read. It does not where both run in step through the same
    elements. NumPy copies operands that overlap otherwise, but not in reduce and accumulate, which feed each result
    back. */
 static inline int feeds_back(const char *in, intptr_t in_step, const char *out, intptr_t out_step, intptr_t n) {

@@ -26,7 +26,7 @@
     FETCH_AS('q', long long, convert) \
     FETCH_AS('Q', unsigned long long, convert)
 
-/* What no int64 holds becomes the largest one, not a negative number. */
+/* A label beyond int64 becomes the largest one, not a negative number. */
 static void fetch_labels(int64_t *to, const char *p, intptr_t step, intptr_t n, char type) {
     switch (type) { FETCH_INTEGERS((int64_t)value) }
     if (type != 'L' && type != 'Q') return;
@@ -43,7 +43,7 @@ static void fetch_numbers(real *to, const char *p, intptr_t step, intptr_t n, ch
 
 #define REAL_TYPE (FL_WIDTH == 32 ? 'f' : 'd')
 
-/* n numbers where they are, or copied to `stage`. */
+/* Returns n numbers where they are, or copied to `stage`. */
 static const real *numbers(real *stage, const char *p, intptr_t step, intptr_t n, char type) {
     if (type == REAL_TYPE && step == WIDTH) return (const real *)p;
     fetch_numbers(stage, p, step, n, type);

@@ -8,7 +8,7 @@
 
 INLINE mask is_finite(vec x) { return v_lt(v_abs(x), v_set(REAL_INFINITY)); }
 INLINE mask is_infinite(vec x) { return v_eq(v_abs(x), v_set(REAL_INFINITY)); }
-/* Of all numbers and nan, only the finite have the difference 0 with themselves. */
+/* A finite number minus itself is 0; the difference is nan for all others. */
 INLINE int all_finite(vec x) { return !mask_any(v_ne(v_sub(x, x), v_set(0))); }
 
 INLINE real first_lane(vec x) {
@@ -17,7 +17,7 @@ INLINE real first_lane(vec x) {
     return lanes[0];
 }
 
-/* Of all lanes, in every lane. */
+/* Reductions across the lanes; every lane of the result holds the answer. */
 INLINE vec largest_lane(vec x) {
 #pragma GCC unroll 4
     for (int k = LANES / 2; k; k /= 2) x = v_max(x, v_swap(x, k));
@@ -37,7 +37,7 @@ INLINE dw dw_sum_of_lanes(dw x) {
     return x;
 }
 
-/* Lane k of the result: the sum of all lanes of x[k]. */
+/* Lane k of the result is the sum of all lanes of x[k]. */
 INLINE vec sum_across(vec *x) {
     v_transpose(x);
     vec sum = x[0];
@@ -55,13 +55,13 @@ INLINE dw dw_sum_across(vec *hi, vec *lo) {
     return sum;
 }
 
-/* Those from n on. */
+/* The lanes from n on. */
 INLINE mask unused_lanes(intptr_t n) { return v_ne(v_load_part((const real[LANES]){0}, n, 1), v_set(0)); }
 
 INLINE vec leading_lanes(vec x, intptr_t n) { return n == LANES ? x : v_select(unused_lanes(n), v_set(0), x); }
 
-/* A running sum in two doubles. The low one is not renormalised by an addition, but when the sum is settled: at least
-   once in some thousand additions, for sums of any length to be right. */
+/* A running sum in two doubles. An addition does not renormalise the low one. Settling does, and is needed at least
+   once in some thousand additions, so that sums of any length are right. */
 typedef struct {
     double hi, lo;
 } total;

@@ -44,16 +44,16 @@ INLINE vec k_logsumexp(partition p) {
     return v_select(v_eq(p.rest.hi, p.rest.hi), y, p.rest.hi);
 }
 
-/* What a whole row is normalised by. */
+/* A divisor: what every element of a row is normalised by. */
 typedef struct {
-    vec max; /* for functions of terms, of whose window it tells */
+    vec max; /* for functions of terms: it fixes their window */
     dw value;
     vec max_term, of_max; /* softmax's term and result of the maximum */
 } divisor;
 
 /* softmax = term / (sum of terms), the maxima among them: the lifted reciprocal is a double word, the product rounds
-   once, and so does the scaling to a subnormal. Of the maximum, whose term is known as a double word, the result is
-   rounded correctly: 1 where nothing else is visible. An infinite maximum makes the row nan, as it is inf/inf. */
+   once, and so does the scaling to a subnormal. The maximum's own term is known as a double word, so its softmax is
+   correctly rounded; it is exactly 1 if the other terms are negligible. An infinite maximum makes the row nan, as it is inf/inf. */
 INLINE divisor divisor_softmax(tally t) {
     window w = make_window(t.max, FLOOR);
     dw unit = m_exp_dw(w.top, v_set(0), v_set(ROUNDER)).mantissa;

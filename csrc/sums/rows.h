@@ -28,8 +28,8 @@ static inline enum way choose_way(matrix a) {
     return a.outer == WIDTH ? COLUMNS : TILES;
 }
 
-/* A whole row, the same in every lane: a single strip where it can be one, else LANES strips at a time. Elements that
-   are not neighbours, or of another type, are fetched by `get`. */
+/* Sums a whole row; every lane holds the result. The row is a single strip if it can be one, otherwise LANES strips at a
+   time. Elements that are not neighbours, or not of the own type, are copied to a block first. */
 static tally tally_fetched(enum number_type type, const char *x, intptr_t step, intptr_t n, real floor, summation how) {
     real block[GATHERED];
     int in_place = type == OWN && step == WIDTH;
@@ -57,12 +57,13 @@ static NOINLINE tally tally_along(const char *x, intptr_t step, intptr_t n, real
     return tally_fetched(OWN, x, step, n, floor, how);
 }
 
-/* How many rows are summed at once, as strips. */
+/* The number of rows that are summed at once, as strips. */
 static inline intptr_t strips_at_once(intptr_t n) {
     return n < ROWS_AT_ONCE ? smaller(LANES, ROWS_AT_ONCE / (n + 1)) : 1;
 }
 
-/* Rows r .. r+count, contiguous, at most LONGEST_STRIP long: one per lane, or a single one in all. */
+/* Sums rows r to r+count-1, which are contiguous and at most LONGEST_STRIP long: one per lane, or a single one in all
+   lanes. */
 static tally tally_rows(const matrix *a, intptr_t r, intptr_t count, const matrix *kept, real floor, summation how) {
     strip s[LANES] = {{0, 0, 0}};
     for (intptr_t k = 0; k < count; k++) {

@@ -1,4 +1,4 @@
-/* Lanes that run along a row: strips. */
+/* Strips: lanes run along a row. */
 
 #ifndef FASTLOG_STRIPS_H
 #define FASTLOG_STRIPS_H
@@ -12,17 +12,17 @@
 #define LONGEST_STRIP (GROUPS * GROUP * LANES)
 #define PREFETCH (2 * STRIP) /* elements ahead: reading memory goes on while terms are computed */
 
-/* A row, or a piece of one; kept: where its terms are stored, if they are. */
+/* A row, or a piece of one. `kept` is where its terms are stored, or NULL. */
 typedef struct {
     const real *x;
     real *kept;
     intptr_t n;
 } strip;
 
-/* How many groups of a strip have their maxima in one vector: 2^shift. */
+/* 2^shift groups of a strip have their maxima in one vector. */
 INLINE int shift_of(const strip *s) { return s->n > KEPT_MAXIMA * GROUP * LANES; }
 
-/* The maximum of a strip, in every lane; `maxima` gets those of its groups of vectors. */
+/* The maximum of a strip, in every lane. Also stores the maximum of each group of vectors in `maxima`. */
 static vec strip_max(const strip *s, real *maxima) {
     vec none = v_set(-REAL_INFINITY), top = none, max = none;
     intptr_t i = 0, shift = shift_of(s);
@@ -63,7 +63,7 @@ static term_sum strip_terms(const strip *s, const real *maxima, vec max, window 
     return SPECIALIZED(sum_strip, how, s, maxima, max, w);
 }
 
-/* Every lane of the result holds the sum. */
+/* Sums one strip; every lane holds the result. */
 INLINE tally tally_strip(const strip *s, real *maxima, real floor, summation how) {
     vec max = strip_max(s, maxima);
     window w = make_window(max, floor);
@@ -72,8 +72,8 @@ INLINE tally tally_strip(const strip *s, real *maxima, real floor, summation how
     return (tally){max, {dw_sum_of_lanes(t.sum), sum_of_lanes(t.maxima)}, {v_set(0), v_set(0)}};
 }
 
-/* One strip per lane; unused lanes repeat the first. While the terms of one strip are summed, the maximum of the next
-   is already looked for: it has to pass all lanes, which takes its time. For long strips that does not matter, and the
+/* Sums one strip per lane; unused lanes repeat the first. While the terms of one strip are summed, the maximum of the next
+   is already looked for, as a maximum has to pass all lanes, which takes time. For long strips that does not matter, and the
    maxima of their groups need all of the room. */
 static tally tally_strips(const strip *s, intptr_t count, real floor, summation how) {
     real maxima[KEPT_MAXIMA * LANES], max[LANES];

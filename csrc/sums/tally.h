@@ -1,4 +1,4 @@
-/* Running sums of terms, one row per lane. */
+/* A tally: the maximum of a row so far, and the sum of its terms, one row per lane. */
 
 #ifndef FASTLOG_TALLY_H
 #define FASTLOG_TALLY_H
@@ -6,8 +6,8 @@
 #include "sums/lanes.h"
 #include "sums/window.h"
 
-/* The sum of lifted terms as a double word - many equal terms would be rounded the same way each time - and how many
-   maxima were left out of it. */
+/* The sum of lifted terms is a double word, as many equal terms would be rounded the same way each time. `maxima` counts
+   the elements that are the maximum; they are left out of the sum. */
 typedef struct {
     dw sum;
     vec maxima;
@@ -15,23 +15,24 @@ typedef struct {
 
 INLINE term_sum no_terms(void) { return (term_sum){{v_set(0), v_set(0)}, v_set(0)}; }
 
-/* How terms are summed. Inner loops are compiled for each of the cases of SPECIALIZED.
-     far, rough    of term_of
-     keeps         the terms are stored, too; not the rough ones
-     has_max       some may be the maximum, and are left out and counted instead */
+/* How terms are summed. Legal combinations are those of SPECIALIZED, for which inner loops are compiled. */
 typedef struct {
-    int far, rough, keeps, has_max;
+    int far;     /* the window's base is not 0 in some lane */
+    int rough;   /* terms need not be right by themselves: only sums of them, divided by a unit as rough, are */
+    int keeps;   /* terms are stored, too; rough ones are not */
+    int has_max; /* some elements may be the maximum; they are counted, and left out */
 } summation;
 
+#define CASE(...) ((summation){__VA_ARGS__, .has_max = 1})
 #define SPECIALIZED(f, how, ...) \
-    ((how).far     ? ((how).rough   ? f(__VA_ARGS__, ((summation){1, 1, 0, 1})) \
-                      : (how).keeps ? f(__VA_ARGS__, ((summation){1, 0, 1, 1})) \
-                                    : f(__VA_ARGS__, ((summation){1, 0, 0, 1}))) \
-     : (how).rough ? f(__VA_ARGS__, ((summation){0, 1, 0, 1})) \
-     : (how).keeps ? f(__VA_ARGS__, ((summation){0, 0, 1, 1})) \
-                   : f(__VA_ARGS__, ((summation){0, 0, 0, 1})))
+    ((how).far && (how).rough   ? f(__VA_ARGS__, CASE(.far = 1, .rough = 1)) \
+     : (how).far && (how).keeps ? f(__VA_ARGS__, CASE(.far = 1, .keeps = 1)) \
+     : (how).far                ? f(__VA_ARGS__, CASE(.far = 1)) \
+     : (how).rough              ? f(__VA_ARGS__, CASE(.rough = 1)) \
+     : (how).keeps              ? f(__VA_ARGS__, CASE(.keeps = 1)) \
+                                : f(__VA_ARGS__, CASE(.far = 0)))
 
-/* n vectors, `step` elements apart, and where their terms are kept. */
+/* n vectors, `step` elements apart, and where their terms are kept, if they are. */
 typedef struct {
     const real *x;
     intptr_t step, n;
@@ -70,9 +71,9 @@ INLINE term_sum join_terms(term_sum t, vec sum) {
     return (term_sum){{joined.hi, v_add(t.sum.lo, joined.lo)}, t.maxima};
 }
 
-/* Joins a vector, or GROUP of them, to the double word. Rough terms are not rounded at all: their powers are summed up,
-   which is exact where many are equal, and apart from them power times rest, whose errors are small beside the powers.
-   Others are summed up by twos. */
+/* The terms of one vector, or of GROUP vectors, join the double word. Rough terms are not rounded at all: their powers
+   are summed, which is exact where many are equal, and so are the products of power and rest, whose errors are small
+   beside the powers. Other terms are summed by twos. */
 #define GROUP 8
 INLINE term_sum add_vector(term_sum t, vectors v, vec max, window w, summation how) {
     if (!how.rough) {
@@ -103,9 +104,9 @@ INLINE term_sum add_group(term_sum t, vectors v, vec max, window w, summation ho
     return t;
 }
 
-/* A row per lane, so far; its terms count in the unit of the window of max. The error of terms.sum grows with the
-   square of the number of terms, as its low word is not renormalised (see dw_join). Therefore the sum is settled, that
-   is added to `settled` and emptied, at least once in SPAN terms. Each time costs another 2^(1-2p) of the sum: in all
+/* The tally of a row in every lane. Terms count in the unit of the window of max. The error of terms.sum grows with the
+   square of the number of terms, as its low word is not renormalised (see dw_join). Therefore the sum is settled at
+   least once in SPAN terms: it is added to `settled`, and emptied. Each time costs another 2^(1-2p) of the sum: in all
    at most 2^-25 for 2^33 floats. */
 typedef struct {
     vec max;
@@ -122,7 +123,7 @@ INLINE void settle_sum(tally *t) {
     t->terms.sum = (dw){v_set(0), v_set(0)};
 }
 
-/* The largest of each lane, and of max; nan counts for nothing. Two chains hide half of the latency. */
+/* The maximum of each lane, max included; nan counts for nothing. Two chains hide half of the latency. */
 INLINE vec max_of_vectors(vec max, vectors v) {
     vec other = max;
     intptr_t i = 0;
@@ -134,40 +135,51 @@ INLINE vec max_of_vectors(vec max, vectors v) {
     return v_max(max, other);
 }
 
-/* Before the first element. */
+/* The tally of no elements. */
 INLINE tally tally_empty(void) { return tally_of_max(v_set(-REAL_INFINITY)); }
 
 INLINE tally tally_vectors(tally t, vectors v, window w, summation how) {
-    /* Of few terms, none is rounded in a sum of two. */
+    /* Terms that are not rough are not summed by twos here: a sum of a few terms should not round one of them twice. */
     for (; how.rough && v.n >= GROUP; v = vectors_from(v, GROUP)) t.terms = add_group(t.terms, v, t.max, w, how);
     for (; v.n > 0; v = vectors_from(v, 1)) t.terms = add_vector(t.terms, v, t.max, w, how);
     return t;
 }
 
-/* A sum times a mantissa and two powers of two. */
-INLINE dw scaled_sum(dw sum, dw mantissa, vec power, vec other_power) {
-    vec hi = v_mul(sum.hi, mantissa.hi), lo = v_fma(sum.hi, mantissa.lo, v_mul(sum.lo, mantissa.hi));
-    lo = v_add(v_mul_error(sum.hi, mantissa.hi, hi), lo);
-    return (dw){v_mul(v_mul(hi, power), other_power), v_mul(v_mul(lo, power), other_power)};
+/* What takes a sum from one window's unit to another's: mantissa power rest, in which no factor is out of range; 0 where
+   the sum is `gone`. */
+typedef struct {
+    dw mantissa;
+    vec power, rest;
+} unit_change;
+
+static inline unit_change change_unit(window from, window to, mask gone) {
+    vec zero = v_set(0), rounder = v_set(ROUNDER);
+    dw d = dw_two_sum(from.base, v_neg(to.base));
+    scaled e = m_exp_dw(v_select(gone, zero, d.hi), v_select(gone, zero, d.lo), rounder);
+    vec shift = v_select(gone, zero, v_add(v_sub(from.n, to.n), e.n));
+    vec half = v_max(v_set(1 - EXPONENT_BIAS), shift);
+    vec power = v_select(gone, zero, m_power_of_two(v_bits(v_add(half, rounder))));
+    return (unit_change){e.mantissa, power, m_power_of_two(v_bits(v_add(v_sub(shift, half), rounder)))};
 }
 
-/* The tally when the maxima become `max`: the sum changes its unit, and former maxima become terms. */
+INLINE dw scaled_sum(dw sum, unit_change c) {
+    vec hi = v_mul(sum.hi, c.mantissa.hi), lo = v_fma(sum.hi, c.mantissa.lo, v_mul(sum.lo, c.mantissa.hi));
+    lo = v_add(v_mul_error(sum.hi, c.mantissa.hi, hi), lo);
+    return (dw){v_mul(v_mul(hi, c.power), c.rest), v_mul(v_mul(lo, c.power), c.rest)};
+}
+
+/* The maxima become `max`: the sum changes its unit, and former maxima become terms. A former maximum of -inf is no
+   element at all, although made_finite would take it for -REAL_MAX. */
 static void tally_raise(tally *t, vec max, real floor) {
-    window former_window = make_window(t->max, floor), w = make_window(max, floor);
-    dw d = dw_two_sum(former_window.base, v_neg(w.base));
-    mask nothing = v_eq(t->max, v_set(-REAL_INFINITY)); /* and -inf is no element of the size of -REAL_MAX */
-    mask gone = mask_or(nothing, v_lt(v_sub(made_finite(t->max), made_finite(max)), v_set(FLOOR)));
-    scaled e = m_exp_dw(v_select(gone, v_set(0), d.hi), v_select(gone, v_set(0), d.lo), v_set(ROUNDER));
-    /* 2^shift in two steps, none of which is out of range. */
-    vec shift = v_select(gone, v_set(0), v_add(v_sub(former_window.n, w.n), e.n));
-    vec half = v_max(v_set(1 - EXPONENT_BIAS), shift), rounder = v_set(ROUNDER);
-    vec power = v_select(gone, v_set(0), m_power_of_two(v_bits(v_add(half, rounder))));
-    vec rest = m_power_of_two(v_bits(v_add(v_sub(shift, half), rounder)));
-    mask grew = v_lt(t->max, max);
-    vec former = v_select(grew, v_select(nothing, v_set(0), t->terms.maxima), v_set(0));
-    former = v_mul(former, term_of(made_finite(t->max), w, 1));
-    term_sum rescaled = {scaled_sum(t->terms.sum, e.mantissa, power, rest), v_select(grew, v_set(0), t->terms.maxima)};
-    *t = (tally){max, join_terms(rescaled, former), scaled_sum(t->settled, e.mantissa, power, rest)};
+    vec zero = v_set(0), former_max = made_finite(t->max);
+    window w = make_window(max, floor);
+    mask nothing = v_eq(t->max, v_set(-REAL_INFINITY)), grew = v_lt(t->max, max);
+    mask gone = mask_or(nothing, v_lt(v_sub(former_max, made_finite(max)), v_set(FLOOR)));
+    unit_change c = change_unit(make_window(t->max, floor), w, gone);
+    vec former = v_select(grew, v_select(nothing, zero, t->terms.maxima), zero);
+    term_sum rescaled = {scaled_sum(t->terms.sum, c), v_select(grew, zero, t->terms.maxima)};
+    rescaled = join_terms(rescaled, v_mul(former, term_of(former_max, w, 1)));
+    *t = (tally){max, rescaled, scaled_sum(t->settled, c)};
 }
 
 static void tally_terms(tally *t, const vectors *v, real floor, summation how) {
@@ -176,7 +188,7 @@ static void tally_terms(tally *t, const vectors *v, real floor, summation how) {
     *t = SPECIALIZED(tally_vectors, how, *t, *v, w);
 }
 
-/* The first vectors of rows. */
+/* A tally starts with the first vectors of its rows. */
 INLINE tally tally_start(vectors v, real floor, summation how) {
     vec max = max_of_vectors(v_set(-REAL_INFINITY), v);
     tally t = tally_of_max(max);
@@ -184,14 +196,14 @@ INLINE tally tally_start(vectors v, real floor, summation how) {
     return t;
 }
 
-/* More of them. */
+/* More vectors of the rows join it. */
 INLINE void tally_more(tally *t, vectors v, real floor, summation how) {
     vec max = max_of_vectors(t->max, v);
     if (mask_any(v_lt(t->max, max))) tally_raise(t, max, floor);
     tally_terms(t, &v, floor, how);
 }
 
-/* Counts of maxima stay exact: all but one of many become terms. */
+/* Counts of maxima stay exact, as all but one of many become terms. */
 #define MANY_MAXIMA REAL(0x1p20)
 INLINE void count_as_terms(tally *t, real floor) {
     mask many = v_lt(v_set(MANY_MAXIMA), t->terms.maxima);
@@ -201,13 +213,13 @@ INLINE void count_as_terms(tally *t, real floor) {
     t->terms.maxima = v_select(many, v_set(1), t->terms.maxima);
 }
 
-/* What has to be done now and then for sums of any length to be right. */
+/* Settling now and then keeps sums of any length right. */
 INLINE void tally_settle(tally *t, real floor) {
     settle_sum(t);
     count_as_terms(t, floor);
 }
 
-/* Adds b to a. */
+/* Tally b joins a. */
 static void tally_join(tally *a, tally *b, real floor) {
     vec max = v_max(a->max, b->max);
     tally_raise(a, max, floor);
@@ -218,7 +230,7 @@ static void tally_join(tally *a, tally *b, real floor) {
     a->settled = dw_add(a->settled, b->settled);
 }
 
-/* The sum of the first `count` lanes, in every lane. */
+/* Sums the first `count` lanes, which are parts of one row; every lane holds the result. */
 static void tally_lanes(tally *t, intptr_t count, real floor) {
     tally_raise(t, largest_lane(t->max), floor);
     vec zero = v_set(0);

@@ -1,4 +1,4 @@
-/* One row per lane: tiles and columns. */
+/* Tiles and columns: one row per lane. */
 
 #ifndef FASTLOG_TILES_H
 #define FASTLOG_TILES_H
@@ -9,9 +9,9 @@
 #define LANE_BLOCK 32 /* elements per lane whose maximum, then sum is taken */
 #define PANEL 64      /* vectors side by side: at most 4 KiB of every row of the matrix */
 
-/* Elements k .. k+n of the rows r .. r+rows, one row per lane; missing lanes repeat the last row. Four columns are read
-   at a time, the last four once more where their number is no multiple of four; what three columns read besides are
-   elements of the rows that follow. */
+/* Loads elements k to k+n-1 of rows r to r+rows-1, one row per lane; missing lanes repeat the last row. Columns are read
+   four at a time. If n is not a multiple of 4, the last group overlaps the one before; if n < 4, it reads on into the next
+   row, and `followed` makes sure that there is one. */
 INLINE void load_tile(real *tile, const matrix *a, intptr_t r, intptr_t rows, intptr_t k, intptr_t n) {
     const char *p = a->x + r * a->outer + k * a->core;
     int followed = a->outer == a->n * WIDTH && r + rows + 4 <= a->rows;
@@ -37,7 +37,8 @@ static void store_tile(const real *tile, const matrix *out, intptr_t r, intptr_t
         }
         return;
     }
-    int neighbours = out->outer == n * WIDTH && n <= LANES && 2 * n > LANES; /* the next row mends what is too much */
+    int neighbours = out->outer == n * WIDTH && n <= LANES &&
+                     2 * n > LANES; /* a vector is stored; the next row overwrites what is too much */
     for (intptr_t i = 0; i < n; i += LANES) {
         vec y[LANES];
         intptr_t count = smaller(n - i, LANES);
@@ -51,7 +52,8 @@ static void store_tile(const real *tile, const matrix *out, intptr_t r, intptr_t
     }
 }
 
-/* Rows r .. r+rows <= r+LANES by tiles; the last tile, or its terms, stays in `tile`, which has room for four rows. */
+/* Sums rows r to r+rows-1, rows <= LANES, by tiles. The last tile, or its terms, stays in `tile`, which has room for at
+   least four elements of each row. */
 INLINE tally sum_tiles(const matrix *a, intptr_t r, intptr_t rows, real *tile, real floor, summation how) {
     if (a->n == 0) return tally_empty();
     intptr_t n = smaller(a->n, LANE_BLOCK);
@@ -80,7 +82,7 @@ static tally tally_tiles(const matrix *a, intptr_t r, intptr_t rows, real *tile,
     return SPECIALIZED(sum_tiles, how, a, r, rows, tile, floor);
 }
 
-/* `panel` groups of LANES neighbouring rows from row r on. */
+/* Sums `panel` groups of LANES neighbouring rows from row r on. */
 static void tally_columns(tally *t, const matrix *a, intptr_t r, intptr_t panel, real floor, summation how) {
     for (intptr_t v = 0; v < panel && a->n == 0; v++) t[v] = tally_empty();
     for (intptr_t k = 0; k < a->n; k += LANE_BLOCK) {

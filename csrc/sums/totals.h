@@ -1,4 +1,4 @@
-/* Sums of losses. */
+/* Totals: sums of losses. */
 
 #ifndef FASTLOG_TOTALS_H
 #define FASTLOG_TOTALS_H

@@ -1,4 +1,4 @@
-/* Windows that elements are seen through: how an element becomes a term. */
+/* Windows: how an element becomes a term. */
 
 #ifndef FASTLOG_WINDOW_H
 #define FASTLOG_WINDOW_H
@@ -8,7 +8,7 @@
 /* Infinities become the largest numbers. */
 INLINE vec made_finite(vec x) { return v_max(v_set(-REAL_MAX), v_min(v_set(REAL_MAX), x)); }
 
-/* How elements become terms: 2^TERM_LIFT e^(x - base) 2^-n, where 2^n is next to e^(max - base). Reducing x - max
+/* An element becomes the term 2^TERM_LIFT e^(x - base) 2^-n, where 2^n is next to e^(max - base). Reducing x - max
    instead would round the difference, an error of |x - max|/2 ulp in the term; with base = 0 nothing is rounded before
    exp's own exact reduction. From DIRECT on, base is the maximum: then every x whose term is not negligible is within a
    factor of two of it, and x - base is exact. max is made finite first, so that -inf - (-inf) does not arise.
@@ -37,7 +37,7 @@ INLINE window make_window(vec max, real floor) {
     return (window){base, top, n, v_add(top, v_set(floor)), m_word_rounder(v_sub(v_set(TERM_LIFT), n))};
 }
 
-/* Is some base not 0? Where none is, the subtraction is left out. */
+/* True if some base is not 0. If none is, the subtraction is left out. */
 INLINE int window_is_far(window w) { return mask_any(v_ne(w.base, v_set(0))); }
 
 INLINE vec window_argument(vec x, window w, int far) { return v_max(w.least, far ? v_sub(x, w.base) : x); }

@@ -1,5 +1,9 @@
 /* The vocabulary: every operation that the mathematics may use, for the target FL_TARGET and the width FL_WIDTH.
 
+   Prefixes
+     v_ vectors of reals   i_ vectors of bits   mask_ masks   dw_ double words   m_ other mathematics (math/)   k_ kernels
+     Functions of memory/, sums/ and loops/ have no prefix.
+
    Types
      real          float (FL_WIDTH 32) or double (FL_WIDTH 64)
      bits          the unsigned integer of the same width
@@ -42,7 +46,7 @@
 
    portable.h is the definition: the others agree with it bit for bit, apart from the fusedness above and from
    which nan (sign, payload) results when a nan is an operand. Status flags are not part of the vocabulary: an
-   operation may raise any; loops.h removes them. */
+   operation may raise any; the guard in target.c removes them. */
 
 #ifndef FASTLOG_VEC_H
 #define FASTLOG_VEC_H
