@@ -162,7 +162,7 @@ FUNCTIONS = (
         "numexpr": "evaluate('where(x > 0, x, 0) - x * z + log1p(exp(-abs(x)))', out=out)",
         "numba": "max(x, zero) - x * z + log1p(exp(-abs(x)))",
     }),
-    Function("binary_cross_entropy_with_logits, mean", "binary_cross_entropy", ("x", "z"), False, {
+    Function("binary_cross_entropy_with_logits, mean", "binary_cross_entropy_with_logits", ("x", "z"), False, {
         "fastlog": "fastlog.binary_cross_entropy_with_logits(x, z)",
         "SciPy": "np.mean((1 - z) * x - special.log_expit(x))",
         "NumPy": "np.mean(np.logaddexp(0, x) - x * z)",
@@ -171,7 +171,7 @@ FUNCTIONS = (
         "numexpr": "evaluate('where(x > 0, x, 0) - x * z + log1p(exp(-abs(x)))', out=out).mean()",
         "numba": "total += max(x, zero) - x * z + log1p(exp(-abs(x)))",
     }),
-    Function("binary_cross_entropy_with_logits, loss and gradient", "binary_cross_entropy", ("x", "z"), False, {
+    Function("binary_cross_entropy_with_logits, loss and gradient", "binary_cross_entropy_with_logits", ("x", "z"), False, {  # noqa: E501
         "fastlog": "fastlog.binary_cross_entropy_with_logits(x, z, return_grad=True)[1]",
         "SciPy": "(special.expit(x, out=out) - z) / x.size + 0 * np.mean((1 - z) * x - special.log_expit(x))",
         "NumPy": "(1 / (1 + np.exp(-x)) - z) / x.size + 0 * np.mean(np.logaddexp(0, x) - x * z)",
@@ -182,7 +182,7 @@ FUNCTIONS = (
         "numba": "t = exp(-abs(x)); total += max(x, zero) - x * z + log1p(t);"
         " out[i] = ((one if x >= zero else t) / (one + t) - z) / n",
     }),
-    Function("focal_loss", "focal", ("x", "z"), False, {
+    Function("focal_loss", "focal_loss", ("x", "z"), False, {
         "fastlog": "fastlog.focal_loss(x, z)",
         "SciPy": "np.mean(((1 - z) * x - special.log_expit(x)) * special.expit(np.where(z, -x, x)) ** 2)",
         "PyTorch": "(F.binary_cross_entropy_with_logits(x, z, reduction='none')"
@@ -235,7 +235,7 @@ FUNCTIONS = (
         "lambda x: -jax.numpy.mean(jax.numpy.take_along_axis("
         "jax.nn.log_softmax(x, axis), jax.numpy.expand_dims(labels, axis), axis)))(x))",
     }),
-    Function("nll_loss", "negative_log_likelihood", ("x", "labels"), True, {
+    Function("nll_loss", "nll_loss", ("x", "labels"), True, {
         "fastlog": "fastlog.nll_loss(x, labels, axis=axis)",
         "NumPy": "-np.mean(np.take_along_axis(x, np.expand_dims(labels, axis), axis))",
         "PyTorch": "F.nll_loss(rows, labels)",

@@ -14,7 +14,8 @@ SIZE = 10_000
 SECONDS = 0.3  # for one function with one dtype on one instruction set
 LIMIT = 3.0  # larger ratios are red
 ROWS = {"logsumexp": (10, 1000), "logsumexp of ten": (1000, 10), "softmax": (10, 1000), "log_softmax": (10, 1000)}
-FUNCTIONS = ("softplus", "log_sigmoid", "sigmoid", "silu", "logaddexp", "binary_cross_entropy_with_logits")
+LOSS = "binary_cross_entropy_with_logits"
+FUNCTIONS = ("softplus", "log_sigmoid", "sigmoid", "silu", "logaddexp", LOSS)
 
 
 def patterns(dtype: str) -> dict[str, np.ndarray]:
@@ -39,6 +40,18 @@ def patterns(dtype: str) -> dict[str, np.ndarray]:
     return {name: x.astype(dtype) for name, x in made.items()}
 
 
+def losses_on(target: str) -> Callable[..., np.ndarray]:
+    """Return the function that writes the loss of every element by the loop of a target."""
+    from fastlog._core import INDEX, run_loss
+
+    def losses(x: np.ndarray, z: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+        y = np.empty_like(x) if out is None else out
+        run_loss(INDEX[LOSS], (x, z, None, None, y, None, None, None), target=target)
+        return y
+
+    return losses
+
+
 def measure(name: str, dtype: str, functions: dict[str, Any]) -> dict[str, float]:
     """Return the seconds of one call for each pattern.
 
@@ -47,7 +60,7 @@ def measure(name: str, dtype: str, functions: dict[str, Any]) -> dict[str, float
     function, rng, timers = functions[name.split()[0]], np.random.default_rng(1), {}
     for pattern, x in patterns(dtype).items():
         arguments = [x.reshape(ROWS.get(name, SIZE))]
-        if function.nin == 2:
+        if name in ("logaddexp", LOSS):
             arguments.append(rng.permutation(x) if name == "logaddexp" else rng.random(SIZE).astype(dtype))
         names = {"function": function, "arguments": arguments, "out": function(*arguments)}
         timers[pattern] = Timer("function(*arguments, out=out)", globals=names)
@@ -66,7 +79,7 @@ def show(report: Callable[[str], None]) -> None:
         for name in (*FUNCTIONS, *ROWS):
             for dtype in ("float32", "float64"):
                 report(f"{name} {dtype} {target}")
-                first, *others = measure(name, dtype, functions(target)).values()
+                first, *others = measure(name, dtype, {**functions(target), LOSS: losses_on(target)}).values()
                 ratios = [f"{t / first:.1f}" if t < LIMIT * first else f"[red]{t / first:.1f}[/]" for t in others]
                 table.add_row(name, dtype, target, f"{first / SIZE * 1e9:.2f}", *ratios)
     Console(width=200).print(table)

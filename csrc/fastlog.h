@@ -1,7 +1,6 @@
 /* fastlog's C interface: the functions, their shapes, and the loops of every target. No Python and no NumPy here. */
 
-#ifndef FASTLOG_H
-#define FASTLOG_H
+#pragma once
 
 #include <stdint.h>
 
@@ -117,5 +116,3 @@ typedef struct {
 
 /* A sum in two words as one; an infinite sum has no rounding error to add. */
 static inline double fl_sum(const double sum[2]) { return sum[0] - sum[0] == 0 ? sum[0] + sum[1] : sum[0]; }
-
-#endif

@@ -3,8 +3,7 @@
    The logarithm comes in two words, right to 2^-5 ulp, the product with it rounds once. A tiny factor is lifted, so
    that this holds down to the subnormal results. */
 
-#ifndef FASTLOG_KERNELS_ENTROPY_H
-#define FASTLOG_KERNELS_ENTROPY_H
+#pragma once
 
 #include "math/log.h"
 
@@ -45,5 +44,3 @@ INLINE vec k_rel_entr(vec x, vec y) {
 }
 /* No infinity is one: those at finite arguments are the convention, or overflow. */
 INLINE mask pole_rel_entr(vec x, vec y) { return mask_and(v_lt(x, y), v_lt(y, x)); }
-
-#endif

@@ -1,7 +1,6 @@
 /* logaddexp, logsubexp, logit, log1mexp and logexpm1: logarithms of sums and differences. */
 
-#ifndef FASTLOG_KERNELS_LOG_SUMS_H
-#define FASTLOG_KERNELS_LOG_SUMS_H
+#pragma once
 
 #include "math/expm1.h"
 #include "math/log.h"
@@ -141,5 +140,3 @@ INLINE vec k_logsubexp(vec a, vec b) {
     return v_select(less, y, v_select(v_eq(a, b), v_set(-REAL_INFINITY), v_set(REAL_NAN)));
 }
 INLINE mask pole_logsubexp(vec a, vec b) { return v_eq(a, b); }
-
-#endif

@@ -1,7 +1,6 @@
 /* softplus, log_sigmoid, sigmoid and silu. */
 
-#ifndef FASTLOG_KERNELS_LOGISTIC_H
-#define FASTLOG_KERNELS_LOGISTIC_H
+#pragma once
 
 #include "math/logistic.h"
 
@@ -23,5 +22,3 @@ INLINE vec k_silu(vec x) {
     if (mask_any(far)) y = v_select(far, v_neg(m_minus_x_exp(v_min(x, v_set(WORD_MIN)))), y);
     return y;
 }
-
-#endif

@@ -1,7 +1,6 @@
 /* Losses of single elements, with their first and second derivatives by the logit. */
 
-#ifndef FASTLOG_KERNELS_LOSSES_H
-#define FASTLOG_KERNELS_LOSSES_H
+#pragma once
 
 #include "math/log.h"
 #include "math/logistic.h"
@@ -227,5 +226,3 @@ INLINE element k_kl_divergence_of_logs(element_input in, settings c) {
     vec p = v_select(v_lt(zero, log_p), v_mul(root, root), exp_minus(v_max(v_neg(log_p), zero)));
     return kl_divergence_of(v_select(v_eq(log_p, log_p), p, log_p), (dw){log_p, zero}, in.x);
 }
-
-#endif

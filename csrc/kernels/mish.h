@@ -1,7 +1,6 @@
 /* mish. */
 
-#ifndef FASTLOG_KERNELS_MISH_H
-#define FASTLOG_KERNELS_MISH_H
+#pragma once
 
 #include "math/expm1.h"
 #include "math/lift.h"
@@ -37,5 +36,3 @@ INLINE vec k_mish(vec x) {
     if (mask_any(is_far)) y = v_select(is_far, v_neg(m_minus_x_exp(below_0)), y);
     return v_select(v_eq(x, x), y, x);
 }
-
-#endif

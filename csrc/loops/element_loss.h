@@ -1,8 +1,7 @@
 /* Losses of elements: their sums, gradients and the diagonals of their Hessians, from one pass. fastlog.h says what the
    arguments are. */
 
-#ifndef FASTLOG_ELEMENT_LOSS_H
-#define FASTLOG_ELEMENT_LOSS_H
+#pragma once
 
 #include "fastlog.h"
 #include "kernels/losses.h"
@@ -210,5 +209,3 @@ static unsigned loop_kl_divergence_of_logs(char **args, const intptr_t *dims, co
     run_elements((element_function){.kernel = k_kl_divergence_of_logs}, args, dims, steps, loss);
     return 0;
 }
-
-#endif

@@ -1,7 +1,6 @@
 /* Elementwise functions of one or two arguments. */
 
-#ifndef FASTLOG_MAP_H
-#define FASTLOG_MAP_H
+#pragma once
 
 #include "memory/status.h"
 #include "memory/strided.h"
@@ -97,5 +96,3 @@ INLINE unsigned loop_map2(kernel2 *k, pole2 *pole, enum number_type type, char *
     }
     return raised;
 }
-
-#endif

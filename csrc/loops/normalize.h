@@ -1,7 +1,6 @@
 /* (n)->(n) and (n)->(n),(): every row is divided by its own sum, or its logarithm subtracted. */
 
-#ifndef FASTLOG_NORMALIZE_H
-#define FASTLOG_NORMALIZE_H
+#pragma once
 
 #include "loops/reduce.h"
 
@@ -227,5 +226,3 @@ INLINE unsigned loop_reduce_normalize(char **args, const intptr_t *dims, const i
     normalize_matrix(f, a, (matrix){args[1], dims[0], dims[1], steps[1], steps[4]});
     return 0;
 }
-
-#endif

@@ -1,7 +1,6 @@
 /* (n)->() and (n)->(),(): one number of every row, or two. */
 
-#ifndef FASTLOG_REDUCE_H
-#define FASTLOG_REDUCE_H
+#pragma once
 
 #include "fastlog.h"
 #include "sums/rows.h"
@@ -88,7 +87,7 @@ INLINE void store_reduced(void *context, partition p, divisor *z, intptr_t r, in
     (void)z;
     v_store(y, f->kernel(p));
     mend_differences(f, p.max, y, r, rows);
-    if (rows == LANES && f->out_step == WIDTH) v_store((real *)(f->out + r * f->out_step), v_load(y));
+    if (f->out_step == WIDTH) store_some((real *)f->out + r, rows, v_load(y));
     else scatter(f->out + r * f->out_step, f->out_step, y, rows);
 }
 
@@ -99,20 +98,21 @@ INLINE unsigned loop_reduce(reduce_kernel *k, fl_loop *by_double, char **args, c
     return 0;
 }
 
-/* Rows of the narrower type. */
+#if FL_WIDTH == 64
+/* Rows of floats. */
 INLINE unsigned loop_reduce_narrow(reduce_kernel *k, char **args, const intptr_t *dims, const intptr_t *steps) {
     intptr_t rows = dims[0], n = dims[1], at_once = n <= LANE_BLOCK ? LANES : 1;
     for (intptr_t r = 0; r < rows; r += at_once) {
         intptr_t count = smaller(rows - r, at_once);
-        real tile[LANE_BLOCK * LANES], row[LANE_BLOCK + LANES], y[LANES];
+        real tile[LANE_BLOCK * LANES], y[LANES];
         tally t;
         if (at_once == 1) {
             t = tally_fetched(NARROW, args[0] + r * steps[0], steps[2], n, FLOOR, (summation){0});
         } else {
-            for (intptr_t lane = 0; lane < LANES && n; lane++) {
-                fetch(NARROW, row, args[0] + (r + smaller(lane, count - 1)) * steps[0], steps[2], n);
-                for (intptr_t i = 0; i < n; i++) tile[i * LANES + lane] = row[i];
-            }
+            for (intptr_t lane = 0; lane < LANES; lane++)
+                for (intptr_t i = 0; i < n; i++)
+                    tile[i * LANES + lane] =
+                        *(const float *)(args[0] + (r + smaller(lane, count - 1)) * steps[0] + i * steps[2]);
             t = tally_start((vectors){.x = tile, .step = LANES, .n = n}, FLOOR, (summation){0});
         }
         v_store(y, k(partition_of(&t, 0)));
@@ -120,6 +120,7 @@ INLINE unsigned loop_reduce_narrow(reduce_kernel *k, char **args, const intptr_t
     }
     return 0;
 }
+#endif
 
 /* ---- (n)->(),() ---- */
 
@@ -143,5 +144,3 @@ INLINE unsigned loop_reduce_partition(char **args, const intptr_t *dims, const i
     reduce_matrix((row_callbacks){store_partition, NULL, &to}, (matrix){args[0], dims[0], dims[1], steps[0], steps[3]});
     return 0;
 }
-
-#endif

@@ -5,8 +5,7 @@
    A p_c (1 - p_c), p being softmax and A the sum of the a_c. For a label they are 0 but one; smoothed labels and
    probabilities have one for every class. Gradients are made where softmax stands, which is computed times A. */
 
-#ifndef FASTLOG_ROW_LOSSES_H
-#define FASTLOG_ROW_LOSSES_H
+#pragma once
 
 #include "kernels/losses.h"
 #include "loops/normalize.h"
@@ -349,5 +348,3 @@ static unsigned loop_nll_loss(char **args, const intptr_t *dims, const intptr_t 
     give_results(&l);
     return 0;
 }
-
-#endif

@@ -15,8 +15,7 @@
    Error: 0.2 ulp from the terms (their differences are exact, the sum is two doubles), 0.2 from e^(base - max) where it
    is not 1, 0.3 from log1p, half from the last rounding, in ulp of max(1, |y|). */
 
-#ifndef FASTLOG_SCAN_H
-#define FASTLOG_SCAN_H
+#pragma once
 
 #include "loops/map.h"
 #include "sums/rows.h"
@@ -193,5 +192,3 @@ INLINE unsigned loop_map2_logaddexp(kernel2 *k, enum number_type type, char **ar
     }
     return 0;
 }
-
-#endif

@@ -1,7 +1,6 @@
 /* (n),(s),(s)->(s): logsumexp of segments of a row, which are rows of different lengths. */
 
-#ifndef FASTLOG_SEGMENTS_H
-#define FASTLOG_SEGMENTS_H
+#pragma once
 
 #include "sums/rows.h"
 
@@ -60,5 +59,3 @@ INLINE unsigned loop_reduce_segments(char **args, const intptr_t *dims, const in
     }
     return 0;
 }
-
-#endif

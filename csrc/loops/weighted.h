@@ -8,8 +8,7 @@
 
    Everything is computed in double, floats as well: the sum of terms of both signs loses the digits that cancel. */
 
-#ifndef FASTLOG_WEIGHTED_H
-#define FASTLOG_WEIGHTED_H
+#pragma once
 
 #include "math/log.h"
 #include "fastlog.h"
@@ -201,5 +200,3 @@ INLINE unsigned loop_reduce_weighted(enum number_type type, fl_loop *by_double, 
     return (void)by_double, 0;
 #endif
 }
-
-#endif

@@ -1,7 +1,6 @@
 /* Double-word arithmetic: an unevaluated sum hi + lo, about twice the precision of one word. */
 
-#ifndef FASTLOG_DOUBLE_WORD_H
-#define FASTLOG_DOUBLE_WORD_H
+#pragma once
 
 #include "vec/vec.h"
 
@@ -74,5 +73,3 @@ INLINE vec dw_add_to(vec m, dw x) {
     vec sum = v_add(s.hi, v_add(s.lo, x.lo));
     return v_select(v_lt(v_abs(m), v_set(REAL_INFINITY)), sum, m);
 }
-
-#endif

@@ -8,8 +8,7 @@
       n ln2_lo subtracted exactly too, r is a double word. Without fused operations this holds for |n| < 2^10 (float)
       and 2^12 (double), with them for every n that occurs. */
 
-#ifndef FASTLOG_EXP_H
-#define FASTLOG_EXP_H
+#pragma once
 
 #include "double_word.h"
 #include "polynomial.h"
@@ -176,5 +175,3 @@ INLINE vec m_minus_x_exp(vec x) {
 INLINE vec m_power_of_two(ivec exponent) {
     return v_real(i_add(i_shl(exponent, MANTISSA_BITS), i_set(POWER_OF_TWO(0))));
 }
-
-#endif

@@ -1,7 +1,6 @@
 /* e^x - 1 of the reduced argument, as a double word that is precise relative to itself, not only to e^x. */
 
-#ifndef FASTLOG_EXPM1_H
-#define FASTLOG_EXPM1_H
+#pragma once
 
 #include "exp.h"
 
@@ -19,5 +18,3 @@ INLINE dw m_expm1_precise(dw r) {
     vec cubic = v_fma(v_mul(r.hi, square.hi), POLYNOMIAL(r.hi, expm1_tail), low);
     return dw_fast_two_sum(sum.hi, v_add(sum.lo, cubic));
 }
-
-#endif

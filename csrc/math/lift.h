@@ -1,8 +1,7 @@
 /* Products and arguments near the ends of the subnormal numbers, without arithmetic on a subnormal: each such operation
    would cost a microcode assist. */
 
-#ifndef FASTLOG_LIFT_H
-#define FASTLOG_LIFT_H
+#pragma once
 
 #include "exp.h"
 
@@ -48,5 +47,3 @@ INLINE vec m_product_lifted(vec x, dw l, mask tiny) {
     y = v_select(mask_and(tiny_x, tiny_l), v_mul(v_set(UNLIFT), y), y);
     return v_select(mask_or(tiny_x, tiny_l), m_lower(y), y);
 }
-
-#endif

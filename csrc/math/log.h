@@ -3,8 +3,7 @@
    A quotient n/d is brought near 1 by a power of two, and log(n/d) = e ln2 + 2 atanh((n - d)/(n + d)): one division,
    n - d is exact, and near n = d the result keeps its digits. */
 
-#ifndef FASTLOG_LOG_H
-#define FASTLOG_LOG_H
+#pragma once
 
 #include "lift.h"
 
@@ -100,5 +99,3 @@ INLINE dw m_log1p_any(vec y) {
     dw log = m_log_limits(s.hi, m_log_near_1(m_field_value(field), w));
     return (dw){v_select(tiny, y, log.hi), log.lo};
 }
-
-#endif

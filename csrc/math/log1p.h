@@ -2,8 +2,7 @@
 
    1 + t = 2^e (1 + w) with w in [-1/4, 1/2], so log(1 + t) = e ln2 + log1p(w). */
 
-#ifndef FASTLOG_LOG1P_H
-#define FASTLOG_LOG1P_H
+#pragma once
 
 #include "exp.h"
 
@@ -51,5 +50,3 @@ INLINE dw m_log1p(dw t) {
     y.lo = v_select(tiny, v_set(0), y.lo);
     return y;
 }
-
-#endif

@@ -6,8 +6,7 @@
    Beside its table value either correction is below 2^-5 (relatively too, at the far negative end, where both functions
    behave as e^x), so its own few rounding errors count for little: the sum of the two words has 2^-5 ulp of error. */
 
-#ifndef FASTLOG_LOGISTIC_H
-#define FASTLOG_LOGISTIC_H
+#pragma once
 
 #include "double_word.h"
 #include "exp.h"
@@ -203,5 +202,3 @@ INLINE vec m_add_exp(vec m, dw x) {
                v_select(is_normal, v_mul(e.mantissa.lo, power), v_set(0))};
     return dw_add_to(m, term);
 }
-
-#endif

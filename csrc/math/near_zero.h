@@ -11,8 +11,7 @@
    2^n x is near 1, too, and it is exact, whatever the exponents of x and z. Then log1p(u) = 2 atanh(s) with
    s = u/(2 + u), 2 s = u - s u, as a sum u - s (u - s^2 (2/3 + 2/5 s^2 + ...)). Here x = -a, z = -b, a the larger. */
 
-#ifndef FASTLOG_NEAR_ZERO_H
-#define FASTLOG_NEAR_ZERO_H
+#pragma once
 
 #include "logistic.h"
 
@@ -230,5 +229,3 @@ static __attribute__((noinline, unused)) vec logaddexp_by_integers(vec max, vec 
 INLINE vec m_logaddexp_near_zero(vec max, vec min, vec y, vec bound) {
     return __builtin_expect(mask_any(v_lt(v_abs(y), bound)), 0) ? logaddexp_by_integers(max, min, y) : y;
 }
-
-#endif

@@ -1,7 +1,6 @@
 /* Polynomials, and the coefficients of this width. */
 
-#ifndef FASTLOG_POLYNOMIAL_H
-#define FASTLOG_POLYNOMIAL_H
+#pragma once
 
 #include "vec/vec.h"
 
@@ -34,5 +33,3 @@ INLINE vec m_polynomial(vec x, const real *c, int n) {
 
 #define HORNER(x, coefficients) m_horner(x, coefficients, (int)(sizeof coefficients / sizeof coefficients[0]))
 #define POLYNOMIAL(x, coefficients) m_polynomial(x, coefficients, (int)(sizeof coefficients / sizeof coefficients[0]))
-
-#endif

@@ -5,8 +5,7 @@
    Reading MXCSR and writing it only where it changed costs a nanosecond; fegetenv and fesetenv cost three hundred. The
    empty asm keeps the compiler from moving stores, and with them the arithmetic they need, across. */
 
-#ifndef FASTLOG_STATUS_H
-#define FASTLOG_STATUS_H
+#pragma once
 
 #include <stdint.h>
 
@@ -53,6 +52,4 @@ static inline void status_restore(fl_status saved) { fesetexceptflag(&saved, FE_
 static inline void status_raise(unsigned exceptions) {
     if (exceptions) feraiseexcept((int)exceptions);
 }
-#endif
-
 #endif

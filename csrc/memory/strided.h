@@ -4,8 +4,7 @@
    scalars, narrower types) passes through blocks on the stack, filled up with the last element, so that kernels see only
    full vectors of real elements, and every element meets the same instructions wherever it stands. */
 
-#ifndef FASTLOG_STRIDED_H
-#define FASTLOG_STRIDED_H
+#pragma once
 
 #include <stddef.h>
 #include <string.h>
@@ -62,7 +61,7 @@ INLINE void narrow_scatter(char *p, intptr_t step, const real *block, intptr_t n
     for (intptr_t i = 0; i < n; i++) memcpy(p + i * step, h + i, sizeof *h);
 }
 #else
-INLINE void narrow_gather(real *block, const char *p, intptr_t step, intptr_t n) {
+UNUSED static void narrow_gather(real *block, const char *p, intptr_t step, intptr_t n) {
     const float *x = (const float *)p;
     if (step == sizeof *x)
         for (intptr_t i = 0; i < n; i++) block[i] = x[i];
@@ -101,5 +100,3 @@ static inline int feeds_back(const char *in, intptr_t in_step, const char *out, 
     const char *out_first = out_span < 0 ? out + out_span : out, *out_last = out_span < 0 ? out : out + out_span;
     return in_first <= out_last && out_first <= in_last;
 }
-
-#endif

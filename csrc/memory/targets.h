@@ -1,7 +1,6 @@
 /* Targets of losses: labels and probabilities of any of NumPy's types. */
 
-#ifndef FASTLOG_TARGETS_H
-#define FASTLOG_TARGETS_H
+#pragma once
 
 #include "memory/strided.h"
 
@@ -49,5 +48,3 @@ static const real *numbers(real *stage, const char *p, intptr_t step, intptr_t n
     fetch_numbers(stage, p, step, n, type);
     return stage;
 }
-
-#endif

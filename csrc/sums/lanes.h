@@ -1,7 +1,6 @@
 /* Reductions across the lanes of a vector, and sums in two doubles. */
 
-#ifndef FASTLOG_LANES_H
-#define FASTLOG_LANES_H
+#pragma once
 
 #include "math/double_word.h"
 #include "memory/strided.h"
@@ -75,5 +74,3 @@ static inline total total_settled(total t) {
     double s = t.hi + t.lo;
     return s - s == 0 ? (total){s, t.lo - (s - t.hi)} : t;
 }
-
-#endif

@@ -5,8 +5,7 @@
    max + log1p(rest) is right near 0, and so is log_softmax of the dominant element. The empty sum is max = -inf, rest =
    -1. With max = +-inf, rest is a number or nan all the same: a nan anywhere in the row makes rest nan. */
 
-#ifndef FASTLOG_PARTITION_H
-#define FASTLOG_PARTITION_H
+#pragma once
 
 #include "math/log1p.h"
 #include "sums/tally.h"
@@ -110,5 +109,3 @@ INLINE dw k_cross_entropy(dw gap, vec weight, partition p) {
 
 /* The sum of the probabilities of all classes but the largest one. */
 INLINE vec other_probability(partition p) { return v_div(p.rest.hi, v_add(v_set(1), p.rest.hi)); }
-
-#endif

@@ -7,8 +7,7 @@
      tiles    lanes are rows: short or oddly strided rows are transposed into a block on the stack first
    The way depends on sizes and strides alone, so the result is the same whenever the layout is. */
 
-#ifndef FASTLOG_ROWS_H
-#define FASTLOG_ROWS_H
+#pragma once
 
 #include "sums/partition.h"
 #include "sums/strips.h"
@@ -72,5 +71,3 @@ static tally tally_rows(const matrix *a, intptr_t r, intptr_t count, const matri
     }
     return tally_strips(s, count, floor, how);
 }
-
-#endif

@@ -1,7 +1,6 @@
 /* Strips: lanes run along a row. */
 
-#ifndef FASTLOG_STRIPS_H
-#define FASTLOG_STRIPS_H
+#pragma once
 
 #include "sums/tally.h"
 
@@ -95,5 +94,3 @@ static tally tally_strips(const strip *s, intptr_t count, real floor, summation 
     }
     return (tally){v_load(max), {dw_sum_across(hi, lo), sum_across(left_out)}, {v_set(0), v_set(0)}};
 }
-
-#endif

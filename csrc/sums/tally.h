@@ -1,7 +1,6 @@
 /* A tally: the maximum of a row so far, and the sum of its terms, one row per lane. */
 
-#ifndef FASTLOG_TALLY_H
-#define FASTLOG_TALLY_H
+#pragma once
 
 #include "sums/lanes.h"
 #include "sums/window.h"
@@ -152,7 +151,7 @@ typedef struct {
     vec power, rest;
 } unit_change;
 
-static inline unit_change change_unit(window from, window to, mask gone) {
+INLINE unit_change change_unit(window from, window to, mask gone) {
     vec zero = v_set(0), rounder = v_set(ROUNDER);
     dw d = dw_two_sum(from.base, v_neg(to.base));
     scaled e = m_exp_dw(v_select(gone, zero, d.hi), v_select(gone, zero, d.lo), rounder);
@@ -239,5 +238,3 @@ static void tally_lanes(tally *t, intptr_t count, real floor) {
     t->terms.sum = dw_sum_of_lanes(used);
     t->terms.maxima = sum_of_lanes(v_select(unused, zero, t->terms.maxima));
 }
-
-#endif

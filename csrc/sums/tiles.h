@@ -1,7 +1,6 @@
 /* Tiles and columns: one row per lane. */
 
-#ifndef FASTLOG_TILES_H
-#define FASTLOG_TILES_H
+#pragma once
 
 #include "sums/tally.h"
 
@@ -95,5 +94,3 @@ static void tally_columns(tally *t, const matrix *a, intptr_t r, intptr_t panel,
         }
     }
 }
-
-#endif

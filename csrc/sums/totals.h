@@ -1,7 +1,6 @@
 /* Totals: sums of losses. */
 
-#ifndef FASTLOG_TOTALS_H
-#define FASTLOG_TOTALS_H
+#pragma once
 
 #include "sums/lanes.h"
 
@@ -54,5 +53,3 @@ static void give_total(loss_sum *s, double result[2]) {
     add_total(result, s->all);
     s->all = (total){0, 0};
 }
-
-#endif

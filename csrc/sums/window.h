@@ -1,7 +1,6 @@
 /* Windows: how an element becomes a term. */
 
-#ifndef FASTLOG_WINDOW_H
-#define FASTLOG_WINDOW_H
+#pragma once
 
 #include "math/exp.h"
 
@@ -43,5 +42,3 @@ INLINE int window_is_far(window w) { return mask_any(v_ne(w.base, v_set(0))); }
 INLINE vec window_argument(vec x, window w, int far) { return v_max(w.least, far ? v_sub(x, w.base) : x); }
 
 INLINE vec term_of(vec x, window w, int far) { return m_exp_word(window_argument(x, w, far), w.rounder); }
-
-#endif

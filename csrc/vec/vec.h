@@ -48,8 +48,7 @@
    which nan (sign, payload) results when a nan is an operand. Status flags are not part of the vocabulary: an
    operation may raise any; the guard in target.c removes them. */
 
-#ifndef FASTLOG_VEC_H
-#define FASTLOG_VEC_H
+#pragma once
 
 #include <stdint.h>
 
@@ -84,5 +83,3 @@ typedef uint64_t bits;
 #define FL_QUOTE(name) #name
 #define FL_HEADER(target) FL_QUOTE(target.h)
 #include FL_HEADER(FL_TARGET)
-
-#endif
