@@ -56,7 +56,7 @@ test-end: $(VENV)/test.stamp
 	@$(BIN)/python -c 'import sys, numpy, scipy; print("Python", *sys.version_info[:2], numpy.__version__, scipy.__version__)'
 	$(PYTEST) $(addprefix tests/test_,patch.py call_forms.py ufuncs.py logaddexp_reduce.py reductions.py \
 	  row_functions.py other_arrays.py dask.py labelled.py cimport.py docs.py)
-	$(BIN)/python tests/upstream.py special
+	$(BIN)/python tests/tools/upstream.py special
 
 check: $(VENV)/dev.stamp $(VENV)/test.stamp
 	$(BIN)/pytest -q tests/test_structure.py
@@ -71,7 +71,7 @@ check: $(VENV)/dev.stamp $(VENV)/test.stamp
 
 # make exhaustive   float32 functions of one argument at all 2^32 inputs, the others at millions of points
 exhaustive: $(VENV)/test.stamp
-	$(BIN)/python tests/accuracy.py --exhaustive
+	$(BIN)/python tests/tools/accuracy.py --exhaustive
 
 # make long         tests that need 10 GiB of memory: rows of 2^31 elements
 long: $(VENV)/test.stamp
@@ -114,7 +114,7 @@ peers: $(VENV)/test.stamp $(VENV)/peers.stamp
 
 # make upstream   SciPy's and scikit-learn's own tests, plainly and on fastlog: none may fail on fastlog alone
 upstream: $(VENV)/test.stamp
-	$(BIN)/python tests/upstream.py
+	$(BIN)/python tests/tools/upstream.py
 
 clean:
 	rm -rf build dist $(VENV) .pytest_cache .hypothesis .mypy_cache .ruff_cache

@@ -284,7 +284,8 @@ def accuracy_markdown() -> str:
         *markdown_table(["function", *(f"{d} {n}" for d in DTYPES for n in ("fastlog", *names))], rows, 1),
         "",
         f"The others' figures are the largest at {points['float32'] / 1e6:g} million points in float32 and "
-        f"{points['float64'] / 1e6:g} million in float64, or over the rows of `tests/rows.py` (`make accuracy`). "
+        f"{points['float64'] / 1e6:g} million in float64, or over the rows of `tests/helpers/rows.py` "
+        "(`make accuracy`). "
         "Millions and more mean that a result has lost all its digits, or is 0 where it should be a small number. "
         "Where a library lacks a function, the short formula in `bench/cases.py` stands for it; an empty place: there "
         "is none.",

@@ -1,12 +1,12 @@
 """The claims of the table, from both sides: never exceeded on any target, and reached by their witnesses."""
 
-import hardest
 import numpy as np
 import pytest
-from accuracy import by_double, by_mpfr, by_numpy, claimed, errors, from_mpfr, measure, on_targets
-from points import arguments, next_to_cancellation, stratified
-from reference import ELEMENTWISE, exact
-from rows import NAMES, ROWS, row_errors, rows
+from helpers import hardest
+from helpers.errors import by_double, by_mpfr, by_numpy, claimed, errors, from_mpfr, measure, on_targets
+from helpers.points import arguments, next_to_cancellation, stratified
+from helpers.reference import ELEMENTWISE, exact
+from helpers.rows import NAMES, ROWS, row_errors, rows
 
 from fastlog._core import claims, functions, supported_targets
 
@@ -32,9 +32,9 @@ def test_claim_is_never_exceeded(name, dtype):
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", ELEMENTWISE)
 def test_hardest_inputs(name, dtype):
-    """What tests/accuracy.py found worst, on any machine and in any version, stays within the claim."""
+    """What tests/tools/accuracy.py found worst, on any machine and in any version, stays within the claim."""
     points = [point for _, point in hardest.read().get((name, dtype.__name__), [])]
-    assert points, "run tests/accuracy.py"
+    assert points, "run tests/tools/accuracy.py"
     hold(name, dtype, tuple(np.array(x, dtype) for x in zip(*points, strict=True)))
 
 

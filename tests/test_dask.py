@@ -2,11 +2,11 @@
 
 import itertools
 
-import calls
 import dask
 import dask.array as da
 import numpy as np
 import pytest
+from helpers import calls
 
 import fastlog
 from fastlog import nn, special

@@ -9,6 +9,7 @@ import gmpy2
 import mpmath
 import numpy as np
 import pytest
+from helpers.arrays import same_bits, samples
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -62,7 +63,7 @@ def test_reduce_over_axes(logaddexp, axis, dtype):
     np.testing.assert_array_equal(kept.squeeze(), logaddexp.reduce(x, axis=axis))
 
 
-def test_reduce_over_all_and_no_axes(logaddexp, same_bits):
+def test_reduce_over_all_and_no_axes(logaddexp):
     x = numbers((5, 6, 7))
     assert_close(logaddexp.reduce(x, axis=None), log_sum(x), 2)
     same_bits(logaddexp.reduce(x, axis=()), x)
@@ -73,7 +74,7 @@ def test_reduce_over_all_and_no_axes(logaddexp, same_bits):
         logaddexp.reduce(x, axis=(0, 0))
 
 
-def test_reduce_where_initial_out_dtype(logaddexp, same_bits):
+def test_reduce_where_initial_out_dtype(logaddexp):
     x = numbers(50)
     selected = x > 2
     assert_close(logaddexp.reduce(x, where=selected), log_sum(x[selected]), 1 if OWN_METHODS else 10)
@@ -90,7 +91,7 @@ def test_reduce_where_initial_out_dtype(logaddexp, same_bits):
     assert_close(single, log_sum(x.astype("f4")), 2)
 
 
-def test_reduce_of_nothing(logaddexp, dtype, same_bits):
+def test_reduce_of_nothing(logaddexp, dtype):
     assert logaddexp.identity == -np.inf
     same_bits(logaddexp.reduce(np.empty(0, dtype)), dtype.type(-np.inf))
     same_bits(logaddexp.reduce(np.empty((0, 3), dtype)), np.full(3, -np.inf, dtype))
@@ -98,7 +99,7 @@ def test_reduce_of_nothing(logaddexp, dtype, same_bits):
     assert logaddexp.reduce([]) == -np.inf
 
 
-def test_reduce_of_one(logaddexp, dtype, samples):
+def test_reduce_of_one(logaddexp, dtype):
     for x in samples(logaddexp, dtype, 60)[0]:
         y = logaddexp.reduce(np.array([x]))
         assert type(y) is dtype.type
@@ -342,7 +343,7 @@ def test_reduceat(logaddexp):
 
 @pytest.mark.parametrize("dtype", ["f2", "f4", "f8"])
 @pytest.mark.parametrize("longest", [1, 3, 9, 40, 300])
-def test_reduceat_of_many_segments(logaddexp, dtype, longest, same_bits):
+def test_reduceat_of_many_segments(logaddexp, dtype, longest):
     rng = np.random.default_rng(5)
     starts = np.cumsum(rng.integers(1, longest + 1, 200)) - 1
     n = starts[-1] + 3
@@ -423,7 +424,7 @@ def test_accumulate_keeps_what_is_small_beside_a_maximum_of_0(logaddexp):
 
 
 @pytest.mark.parametrize("rows", RUNNING)
-def test_accumulate_looks_back_only(logaddexp, dtype, rows, same_bits):
+def test_accumulate_looks_back_only(logaddexp, dtype, rows):
     """What comes later changes nothing; nor does the layout."""
     x = RUNNING[rows](np.random.default_rng(7), 1000)
     x = (x / max(1, np.abs(x).max() / 60000)).astype(dtype)
@@ -443,7 +444,7 @@ def test_accumulate_looks_back_only(logaddexp, dtype, rows, same_bits):
             same_bits(logaddexp.accumulate(z, axis), np.stack([whole, whole], 1 - axis))
 
 
-def test_accumulate_in_place_and_overlapping(logaddexp, dtype, same_bits):
+def test_accumulate_in_place_and_overlapping(logaddexp, dtype):
     x = numbers(700, dtype)
     whole = logaddexp.accumulate(x)
     y = x.copy()

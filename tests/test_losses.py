@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
+from helpers.reference import exact
 from hypothesis import given
 from hypothesis import strategies as st
-from reference import exact
 
 import fastlog
 from fastlog import binary_cross_entropy_with_logits as bce

@@ -4,9 +4,9 @@ import importlib.util
 import sys
 import types
 
-import calls
 import numpy as np
 import pytest
+from helpers import calls
 
 import fastlog
 from fastlog import nn, tf

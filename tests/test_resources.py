@@ -6,9 +6,9 @@ import subprocess
 import sys
 import textwrap
 
-import calls
 import numpy as np
 import pytest
+from helpers import calls
 
 import fastlog
 

@@ -9,7 +9,7 @@ import tracemalloc
 import gmpy2
 import numpy as np
 import pytest
-from reference import exact_logsumexp
+from helpers.reference import exact_logsumexp
 
 import fastlog
 from fastlog import _core, log_softmax, logcumsumexp, logmeanexp, logsumexp, softmax

@@ -5,9 +5,10 @@ import itertools
 import gmpy2
 import numpy as np
 import pytest
+from helpers.arrays import ordinary, same_bits, samples
+from helpers.reference import exact
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from reference import exact
 
 INF, NAN = np.inf, np.nan
 LOG_2 = float(np.log(2.0))
@@ -249,7 +250,7 @@ def test_every_function_has_special_values(name):
     assert name in SPECIAL
 
 
-def test_special_values(name, f, dtype, same_bits):
+def test_special_values(name, f, dtype):
     rows = np.array([[parsed(text, dtype) for text in row] for row in SPECIAL[name]])
     *args, expected = (np.ascontiguousarray(column) for column in rows.T)
     expected[np.isnan(expected)] = NAN
@@ -295,7 +296,7 @@ def test_logaddexp_of_distant_numbers(ufuncs, dtype):
     np.testing.assert_array_equal(y, np.maximum(a, b)[distant])
 
 
-def test_nan_touches_only_its_own_element(f, dtype, samples, same_bits):
+def test_nan_touches_only_its_own_element(f, dtype):
     args = [x[:100] for x in samples(f, dtype, 100)]
     whole = f(*args)
     for i in (0, 7, 8, 31, 50, 99):
@@ -469,7 +470,7 @@ def dense(f, dtype):
     return np.broadcast_arrays(x[:, None], x)
 
 
-def test_no_spurious_exceptions(f, dtype, ordinary):
+def test_no_spurious_exceptions(f, dtype):
     args = dense(f, dtype)
     keep = ordinary(f, *args)
     args = [x[keep] for x in args]
@@ -583,13 +584,13 @@ def test_an_earlier_exception_stays_beside_a_pole(ufuncs):
 # ---- identities that hold bit for bit ----
 
 
-def test_log_sigmoid_is_minus_softplus_of_minus_x(ufuncs, dtype, same_bits):
+def test_log_sigmoid_is_minus_softplus_of_minus_x(ufuncs, dtype):
     (x,) = dense(ufuncs["softplus"], dtype)
     x = x[~np.isnan(x)]
     same_bits(ufuncs["log_sigmoid"](x), -ufuncs["softplus"](-x))
 
 
-def test_logaddexp_is_symmetric(ufuncs, dtype, samples, same_bits):
+def test_logaddexp_is_symmetric(ufuncs, dtype):
     f = ufuncs["logaddexp"]
     a, b = (x.ravel() for x in dense(f, dtype))
     number = ~np.isnan(a) & ~np.isnan(b)
@@ -604,7 +605,7 @@ def test_minus_infinity_is_the_identity_of_logaddexp(ufuncs, dtype):
     np.testing.assert_array_equal(ufuncs["logaddexp"](dtype.type(-INF), x), x)  # +0 for -0, as log(1) is
 
 
-def test_bce_of_hard_targets_is_softplus(ufuncs, dtype, same_bits):
+def test_bce_of_hard_targets_is_softplus(ufuncs, dtype):
     (x,) = dense(ufuncs["softplus"], dtype)
     x = -np.abs(x[~np.isnan(x)])
     same_bits(ufuncs[BCE](x, dtype.type(0)), ufuncs["softplus"](x))
@@ -625,12 +626,12 @@ def test_logsubexp_from_0_is_log1mexp(ufuncs, dtype):
     )
 
 
-def test_logit_is_odd_about_one_half(ufuncs, dtype, same_bits):
+def test_logit_is_odd_about_one_half(ufuncs, dtype):
     p = np.linspace(0.5, 1, 2001).astype(dtype)[1:-1]
     same_bits(ufuncs["logit"](1 - p), -ufuncs["logit"](p))  # 1 - p is exact
 
 
-def test_entr_and_rel_entr_beside_xlogy(ufuncs, dtype, same_bits):
+def test_entr_and_rel_entr_beside_xlogy(ufuncs, dtype):
     p = np.abs(dense(ufuncs["entr"], dtype)[0])
     p = p[(p > 0) & np.isfinite(p)]
     same_bits(ufuncs["entr"](p), -ufuncs["xlogy"](p, p))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from reference import ELEMENTWISE
+from helpers.reference import ELEMENTWISE
 
 import fastlog
 from fastlog._core import INDEX, NAMES, claims, functions
@@ -23,7 +23,7 @@ def test_row_is_complete(name):
     assert len(DOCS.get(name, "").split()) > 5, "no docstring in fastlog/_docs.py"
     ufunc = functions()[name]
     if ufunc.signature is None:
-        assert name in ELEMENTWISE, "no reference in tests/reference.py"
+        assert name in ELEMENTWISE, "no reference in tests/helpers/reference.py"
         assert all(ulp > 0 for ulp, _ in claims()[name].values()), "no claim in csrc/functions.def"
         assert name in fastlog.__all__, "not exported by fastlog/__init__.py"
         public = getattr(fastlog, name)

@@ -6,8 +6,9 @@ from functools import cache
 
 import gmpy2
 import numpy as np
-from accuracy import Expected, errors, from_mpfr
-from reference import exact_logsumexp
+
+from helpers.errors import Expected, errors, from_mpfr
+from helpers.reference import exact_logsumexp
 
 ROWS = {
     "two": lambda rng: rng.normal(0, 5, (300, 2)),

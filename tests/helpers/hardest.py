@@ -1,4 +1,4 @@
-"""The hardest inputs that were ever found: tests/hardest.csv, which tests/accuracy.py extends and the tests replay."""
+"""The hardest inputs ever found: tests/data/hardest.csv, which tools/accuracy.py extends and the tests replay."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import re
 from collections import Counter
 from pathlib import Path
 
-PATH = Path(__file__).with_name("hardest.csv")
+PATH = Path(__file__).parents[1] / "data" / "hardest.csv"
 KEPT = 16  # per function and dtype
 OF_A_BINADE = 4  # of the first argument, lest all come from one corner
 
