@@ -12,13 +12,13 @@ from fastlog import cross_entropy, focal_loss, kl_divergence, nll_loss
 from fastlog._core import INDEX, functions, run_loss, supported_targets
 
 INF = np.inf
-RNG = np.random.default_rng(0)
 
 
 @pytest.mark.parametrize("dtype", ["f2", "f4", "f8"])
 def test_bce_reductions(dtype):
-    x = RNG.normal(0, 3, (30, 7)).astype(dtype)
-    z = RNG.integers(0, 2, x.shape)
+    rng = np.random.default_rng(0)
+    x = rng.normal(0, 3, (30, 7)).astype(dtype)
+    z = rng.integers(0, 2, x.shape)
     each = bce(x, z, reduction="none")
     expected = np.logaddexp(0, np.where(z, -1, 1) * x.astype(float))
     rtol = {"f2": 1e-3, "f4": 3e-7, "f8": 1e-15}[dtype]
@@ -34,7 +34,8 @@ def test_bce_reductions(dtype):
 @pytest.mark.parametrize("dtype", ["f4", "f8"])
 def test_bce_sum_is_rounded_once(target, dtype):
     """Sums are carried in two words: 1 ulp of the sum of the elements' exact values at most."""
-    x, z = RNG.normal(0, 3, 3001).astype(dtype), RNG.random(3001).astype(dtype)
+    rng = np.random.default_rng(0)
+    x, z = rng.normal(0, 3, 3001).astype(dtype), rng.random(3001).astype(dtype)
     total, _, _ = run_loss(INDEX["binary_cross_entropy"], (x, z, *[None] * 6), target=target)
     expected = sum(exact("binary_cross_entropy_with_logits", *pair) for pair in zip(x, z, strict=True))
     assert abs(total - float(expected)) <= np.spacing(np.array(float(expected), dtype))
@@ -54,8 +55,9 @@ def test_bce_limits(dtype):
 
 
 def test_bce_weights():
-    x, z = RNG.normal(size=(5, 4)), RNG.random((5, 4))
-    w, p = RNG.random(4), RNG.random(4)
+    rng = np.random.default_rng(0)
+    x, z = rng.normal(size=(5, 4)), rng.random((5, 4))
+    w, p = rng.random(4), rng.random(4)
     positive, negative = np.logaddexp(0, -x), np.logaddexp(0, x)
     each = w * (p * z * positive + (1 - z) * negative)
     np.testing.assert_allclose(bce(x, z, w, p, "none"), each, rtol=1e-14)
@@ -127,8 +129,9 @@ def test_bce_errors():
 @pytest.mark.parametrize("shape", [(50, 3), (50, 10), (4, 1000), (1, 2), (7,)])
 @pytest.mark.parametrize("label_type", ["i1", "u1", "i4", "i8", "u8"])
 def test_cross_entropy_of_labels(dtype, shape, label_type):
-    x = RNG.normal(0, 3, shape).astype(dtype)
-    labels = RNG.integers(0, min(shape[-1], 100), shape[:-1]).astype(label_type)
+    rng = np.random.default_rng(0)
+    x = rng.normal(0, 3, shape).astype(dtype)
+    labels = rng.integers(0, min(shape[-1], 100), shape[:-1]).astype(label_type)
     expected = -np.take_along_axis(fastlog.log_softmax(x.astype(float), -1), labels.astype(int)[..., None], -1)[..., 0]
     y = cross_entropy(x, labels, reduction="none")
     assert y.dtype == dtype
@@ -140,8 +143,9 @@ def test_cross_entropy_of_labels(dtype, shape, label_type):
 @pytest.mark.parametrize("target", supported_targets())
 @pytest.mark.parametrize("shape", [(40, 3), (3, 40), (5, 900)])
 def test_labelled_rows_on_every_target(target, shape):
-    x = RNG.normal(0, 5, shape)
-    labels = RNG.integers(0, shape[1], shape[0])
+    rng = np.random.default_rng(0)
+    x = rng.normal(0, 5, shape)
+    labels = rng.integers(0, shape[1], shape[0])
     for a in (x, np.asfortranarray(x), np.repeat(x, 2, axis=1)[:, ::2]):
         y = np.empty(shape[0])
         run_loss(INDEX["cross_entropy"], (a, labels, y, None, None), 1, target=target)
@@ -150,18 +154,20 @@ def test_labelled_rows_on_every_target(target, shape):
 
 
 def test_cross_entropy_of_probabilities():
-    x, p = RNG.normal(size=(6, 4)), RNG.dirichlet(np.ones(4), 6)
+    rng = np.random.default_rng(0)
+    x, p = rng.normal(size=(6, 4)), rng.dirichlet(np.ones(4), 6)
     expected = -(p * fastlog.log_softmax(x, 1)).sum(1)
     np.testing.assert_allclose(cross_entropy(x, p, reduction="none"), expected, rtol=1e-15)
     np.testing.assert_allclose(cross_entropy(x, p), expected.mean(), rtol=1e-15)
-    w = RNG.random(4)
+    w = rng.random(4)
     np.testing.assert_allclose(cross_entropy(x, p, w), -(w * p * fastlog.log_softmax(x, 1)).sum(1).mean(), rtol=1e-15)
     assert cross_entropy([[-INF, 0.0]], [[0.0, 1.0]]) == 0
     assert cross_entropy([[-INF, 0.0]], [[0.5, 0.5]]) == INF
 
 
 def test_class_axis():
-    x, labels = RNG.normal(size=(5, 3, 4)), RNG.integers(0, 3, (5, 4))
+    rng = np.random.default_rng(0)
+    x, labels = rng.normal(size=(5, 3, 4)), rng.integers(0, 3, (5, 4))
     y = cross_entropy(x, labels, reduction="none", axis=1)
     np.testing.assert_array_equal(y, cross_entropy(np.moveaxis(x, 1, -1), labels, reduction="none"))
     np.testing.assert_allclose(nll_loss(fastlog.log_softmax(x, 1), labels, axis=1), y.mean(), rtol=1e-14)
@@ -169,7 +175,8 @@ def test_class_axis():
 
 
 def test_class_weights_and_ignored_labels():
-    x, w = RNG.normal(size=(6, 3)), np.array([1.0, 2.0, 0.0])
+    rng = np.random.default_rng(0)
+    x, w = rng.normal(size=(6, 3)), np.array([1.0, 2.0, 0.0])
     labels = np.array([0, 1, 2, -100, 1, 0])
     each = cross_entropy(x, np.where(labels < 0, 0, labels), reduction="none")
     row_weight = np.where(labels < 0, 0, w[np.maximum(labels, 0)])
@@ -219,7 +226,8 @@ def test_bce_is_the_cross_entropy_of_two_classes(logits, z):
 
 
 def test_out():
-    x, z = RNG.normal(size=(3, 4)), RNG.random((3, 4))
+    rng = np.random.default_rng(0)
+    x, z = rng.normal(size=(3, 4)), rng.random((3, 4))
     expected = bce(x, z, reduction="none")
     for out in (np.empty((3, 4)), np.empty((4, 3)).T, np.empty((3, 8))[:, ::2]):
         assert bce(x, z, reduction="none", out=out) is out
@@ -228,7 +236,7 @@ def test_out():
         arguments = [x.copy(), z.copy()]
         assert bce(*arguments, reduction="none", out=arguments[over]) is arguments[over]
         np.testing.assert_array_equal(arguments[over], expected)
-    buffer = RNG.normal(size=(4, 4))
+    buffer = rng.normal(size=(4, 4))
     a = buffer[:3].copy()
     bce(buffer[:3], z, reduction="none", out=buffer[1:])  # overlapping
     np.testing.assert_array_equal(buffer[1:], bce(a, z, reduction="none"))
@@ -284,13 +292,14 @@ def test_kl_divergence_limits_and_errors():
 
 
 def test_focal_loss():
-    x, z = RNG.normal(size=(6, 2)), RNG.integers(0, 2, (6, 2))
+    rng = np.random.default_rng(0)
+    x, z = rng.normal(size=(6, 2)), rng.integers(0, 2, (6, 2))
     for reduction in ("none", "sum", "mean"):
         np.testing.assert_allclose(focal_loss(x, z, gamma=0, reduction=reduction), bce(x, z, reduction=reduction))
     m = np.where(z, fastlog.sigmoid(-x), fastlog.sigmoid(x))
     each = np.where(z, 0.25, 0.75) * m**2 * bce(x, z, reduction="none")
     np.testing.assert_allclose(focal_loss(x, z, 0.25, reduction="none"), each, rtol=1e-14)
-    w = RNG.random((6, 1))
+    w = rng.random((6, 1))
     np.testing.assert_allclose(focal_loss(x, z, 0.25, weight=w), (each * w).mean(), rtol=1e-14)
     assert focal_loss(x.astype("f4"), z).dtype == np.float32
     np.testing.assert_allclose(focal_loss([300.0], [1], gamma=1.0), np.exp(-600.0), rtol=1e-13)
@@ -302,7 +311,8 @@ def test_focal_loss():
 
 
 def test_label_smoothing():
-    x, z = RNG.normal(size=(5, 4)), RNG.random((5, 4))
+    rng = np.random.default_rng(0)
+    x, z = rng.normal(size=(5, 4)), rng.random((5, 4))
     np.testing.assert_allclose(bce(x, z, label_smoothing=0.2), bce(x, 0.8 * z + 0.1), rtol=1e-15)
     labels = np.array([0, 3, 2, 1, 1])
     spread = 0.8 * np.eye(4)[labels] + 0.05
@@ -323,9 +333,10 @@ def same(a, b):
 @pytest.mark.parametrize("options", [{}, {"return_grad": True}, {"return_hess": True}])
 def test_short_ways_agree_with_the_general_ones(dtype, options):
     """Plain arrays and arguments go straight to the loops; others, such as a 0 that is an int, do not."""
+    rng = np.random.default_rng(0)
     for shape in [(1,), (10,), (7, 3), (2, 3, 4), (50, 40)]:
-        x, z = RNG.normal(0, 3, shape).astype(dtype), RNG.integers(0, 2, shape)
-        labels = RNG.integers(0, shape[-1], shape[:-1])
+        x, z = rng.normal(0, 3, shape).astype(dtype), rng.integers(0, 2, shape)
+        labels = rng.integers(0, shape[-1], shape[:-1])
         if shape[:-1]:
             labels.flat[0] = -100
         for reduction in ("mean", "sum"):
@@ -498,7 +509,8 @@ def test_long_sums_of_tiny_and_of_infinite_losses(target, dtype, x):
 
 
 def test_means_do_not_depend_on_the_unit_of_class_weights():
-    x, labels = RNG.normal(size=(5, 3)), np.array([0, 1, 2, 1, -100])
+    rng = np.random.default_rng(0)
+    x, labels = rng.normal(size=(5, 3)), np.array([0, 1, 2, 1, -100])
     for dtype, units in (("f4", (1e-46, 1e-40, 1e39)), ("f8", (1e-310, 1e300))):
         a = x.astype(dtype)
         expected = cross_entropy(a, labels, [1, 1, 1], return_hess=True)

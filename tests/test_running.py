@@ -312,7 +312,7 @@ def test_errors():
         LogSumExp((0, 0))
     with pytest.raises(TypeError, match="another LogSumExp"):
         LogSumExp().merge(3.0)
-    with pytest.raises(TypeError, match="longdouble|longdouble|float128"):
+    with pytest.raises(TypeError, match=f"not for {np.dtype('g').name}$"):
         LogSumExp().update(np.ones(2, "g"))
     with pytest.raises(TypeError, match="complex"):
         LogSumExp().update(np.ones(2, "D"))

@@ -4,7 +4,7 @@ import numpy as np
 
 import fastlog
 
-_RNG = np.random.default_rng(0)
+_RNG = np.random.default_rng(0)  # draws the constants below, and nothing else
 X = _RNG.normal(0, 4, (15, 16))
 P, Q = _RNG.random((15, 16)), _RNG.normal(size=(15, 16))
 ROW = _RNG.random(16)

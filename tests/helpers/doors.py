@@ -15,7 +15,7 @@ import numpy as np
 
 RECORDS = Path(__file__).parents[1] / "data" / "doors.json"
 INF, NAN = np.inf, np.nan
-_RNG = np.random.default_rng(12)
+_RNG = np.random.default_rng(12)  # draws the arrays below, and nothing else
 
 # The arrays that expressions see, float32 unless the name ends in 64.
 ARRAYS: dict[str, np.ndarray] = {

@@ -94,3 +94,21 @@ def wide(name: str, *arguments: np.ndarray) -> np.ndarray:
 def exact_logsumexp(row: np.ndarray) -> gmpy2.mpfr:
     """Logsumexp of finite numbers, to 400 bits."""
     return gmpy2.log(sum(gmpy2.exp(gmpy2.mpfr(float(x))) for x in row))
+
+
+# Arrays of MPFR numbers, and functions of such arrays. They add, multiply and compare as other arrays do.
+exact_numbers = np.frompyfunc(lambda x: gmpy2.mpfr(float(x)), 1, 1)
+exact_exp = np.frompyfunc(gmpy2.exp, 1, 1)
+exact_log1p = np.frompyfunc(gmpy2.log1p, 1, 1)
+
+
+def in_two_words(exactly: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return MPFR numbers as doubles, and what these leave of them."""
+    high = np.asarray(exactly, np.float64)
+    return high, np.asarray(exactly - high, np.float64)
+
+
+def distance(got: np.ndarray, expected: tuple[np.ndarray, np.ndarray], size: np.ndarray) -> float:
+    """Return the largest error of floats beside results in two words, in ulp of `size` in the floats' dtype."""
+    got, (high, low) = np.asarray(got), expected
+    return float(np.max(np.abs(got - high - low) / np.spacing(np.abs(size).astype(got.dtype)), initial=0))
