@@ -1,9 +1,10 @@
 # make bench   the main job: fastlog beside SciPy and the other peers, then real pipelines (QUICK=1: about a minute)
 # make test    all tests, on every instruction set that this CPU supports
+# make quick   the tests that take no more than a second or two each: about a minute on two cores
 # make test-ends   the tests that versions can break, with the oldest and the newest Python, NumPy and SciPy
 # make check   style, formatting, types, the direction of includes and imports, and whether the pages build
 #
-# The first two need only python3 with venv and headers, a C compiler and make; they install the rest into .venv.
+# The first three need only python3 with venv and headers, a C compiler and make; they install the rest into .venv.
 
 PYTHON ?= python3
 VENV := .venv
@@ -15,7 +16,7 @@ SITE := $(BIN)/sphinx-build --quiet --fail-on-warning --keep-going docs build/do
 
 .NOTPARALLEL:
 
-.PHONY: bench test test-ends test-end check docs exhaustive long accuracy vec-neon vec-s390x compilers peers upstream clean help
+.PHONY: bench test quick fuzz test-ends test-end check docs exhaustive long accuracy vec-neon vec-s390x compilers peers upstream clean help
 help:
 	@sed -n 's/^# make/make/p' Makefile
 
@@ -40,6 +41,15 @@ PYTEST := $(BIN)/pytest -q --numprocesses auto --dist worksteal
 
 test: $(VENV)/test.stamp
 	$(PYTEST)
+
+quick: $(VENV)/test.stamp
+	$(PYTEST) -m 'not slow and not huge'
+
+# make fuzz    the properties that hypothesis tries, at thousands of new examples each; SEED=n repeats a search
+fuzz: $(VENV)/test.stamp
+	@seed=$${SEED:-$$(od -An -N4 -tu4 /dev/urandom | tr -d ' ')}; \
+	  echo "make fuzz SEED=$$seed repeats this search"; \
+	  $(PYTEST) -m 'hypothesis and not huge' --hypothesis-profile=fuzz --hypothesis-seed=$$seed
 
 # A version's interpreter, on the PATH or one of pyenv's, if it runs.
 python = $(shell for p in python$(1) $$HOME/.pyenv/versions/$(1).*/bin/python; do $$p -c '' 2>&- && echo $$p && break; done)
@@ -75,7 +85,7 @@ exhaustive: $(VENV)/test.stamp
 
 # make long         tests that need 10 GiB of memory: rows of 2^31 elements
 long: $(VENV)/test.stamp
-	$(BIN)/pytest -m slow
+	$(BIN)/pytest -m huge
 
 # make docs         the pages of docs/ as a site, in build/docs; warnings are errors
 docs: $(VENV)/docs.stamp

@@ -10,9 +10,10 @@ from hypothesis import settings
 
 from fastlog import _core
 
-# Neither a clock nor a file of earlier failures decides whether a test passes.
-settings.register_profile("fastlog", deadline=None, database=None, derandomize=True, max_examples=60)
-settings.load_profile("fastlog")
+# Neither a clock nor a file of earlier failures decides whether a test passes. `make fuzz` searches among new examples.
+settings.register_profile("fixed", deadline=None, database=None, derandomize=True, max_examples=60)
+settings.register_profile("fuzz", deadline=None, database=None, max_examples=2000, print_blob=True)
+settings.load_profile("fixed")
 
 ELEMENTWISE = [name for name, f in _core.functions().items() if f.signature is None]
 BINARY = [name for name in ELEMENTWISE if _core.functions()[name].nin == 2]

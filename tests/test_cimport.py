@@ -6,7 +6,6 @@ import sys
 import textwrap
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 import fastlog
@@ -169,13 +168,4 @@ def test_the_example_of_the_page(folder):
 
 def test_the_page_names_every_function():
     for name in (*UNARY, *BINARY, "logsumexp", "softmax", "log_softmax"):
-        assert f"`{name}`" in PAGE.split("```")[0], name
-
-
-def test_the_table_is_complete():
-    """A function of the table is offered to other extensions, too."""
-    declared = (Path(fastlog.__file__).parent / "__init__.pxd").read_text()
-    for name, f in functions().items():
-        if f.signature is None and name != "binary_cross_entropy_with_logits":
-            assert re.search(rf"^    {name},$", declared, re.M), name
-    assert np.all([name in functions() for name in BINARY])
+        assert f"`{name}`" in PAGE.split("```")[0], f"docs/c-api.md does not name {name}"

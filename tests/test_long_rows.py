@@ -176,7 +176,7 @@ def test_weighted_sums_of_doubles(target):
         assert abs(y - expected) <= np.spacing(float(expected))
 
 
-@pytest.mark.slow
+@pytest.mark.huge
 def test_two_to_the_thirty_first_elements():
     """Takes 9 GiB of memory and a minute."""
     n = 2**31
