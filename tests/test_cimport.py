@@ -1,4 +1,4 @@
-"""A package that cimports fastlog, built by setuptools: the one of docs/c-api.md, and one that uses everything."""
+"""Setuptools builds packages that cimport fastlog: the one of docs/c-api.md, and one that uses everything."""
 
 import re
 import subprocess
@@ -19,7 +19,7 @@ BINARY.remove("binary_cross_entropy_with_logits")  # the losses are not offered
 
 
 def everything():
-    """The source of a module that calls every function on every element of arrays, on both types."""
+    """Return the source of a module that calls every function on every element of arrays, on both types."""
     lines = ["# cython: language_level=3", "from cython cimport floating", "from fastlog cimport ("]
     lines += [f"    {name}," for name in (*UNARY, *BINARY, "expit", "log_expit", "logsumexp", "softmax", "log_softmax")]
     lines += [")", ""]
@@ -61,7 +61,7 @@ def run(folder, *command, **environment):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Where both modules have been built."""
+    """The folder in which both modules have been built."""
     folder = tmp_path_factory.mktemp("downstream")
     # An editable install has its .pxd files in the source tree, where Cython looks if it is told to.
     setup = SETUP.replace("cythonize([", "cythonize([Extension('everything', ['everything.pyx']), ")

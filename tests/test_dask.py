@@ -102,7 +102,7 @@ def test_what_underflows_is_a_negative_zero(dtype, chunks):
 
 
 def errors_in_ulp(f, x, got):
-    """Errors of logsumexp, log_softmax or softmax along the first axis of finite numbers, one column after another."""
+    """Return the errors of logsumexp, log_softmax or softmax along the first axis of finite numbers."""
     rows = np.ascontiguousarray(x.T, "g")  # NumPy adds up pairwise along the last axis alone
     top = rows.max(axis=-1, keepdims=True)
     log1p_rest = np.log1p(np.sort(np.exp(rows - top))[..., :-1].sum(axis=-1, keepdims=True))
@@ -114,7 +114,7 @@ def errors_in_ulp(f, x, got):
 
 @pytest.mark.parametrize("dtype", ["f4", "f8"])
 def test_accuracy_across_chunks(dtype):
-    """Dominant entries, far entries, and sums of many chunks."""
+    """The claims hold for dominant entries, for far entries, and for sums of many chunks."""
     rng = np.random.default_rng(0)
     x = np.concatenate([rng.normal(0, 10, (300, 200)), rng.normal(0, 1, (300, 200)) - np.eye(300, 200) * -60])
     x = x.astype(dtype)
@@ -172,7 +172,7 @@ INFINITIES = [
 
 @pytest.mark.parametrize(("x", "b"), INFINITIES)
 def test_infinities_of_both_signs_in_any_chunks(x, b):
-    """What is undefined in one chunk is undefined in several, and so is its sign."""
+    """A sum that is undefined in one chunk is undefined in several, and so is its sign."""
     x, b = np.array(x), np.array(b)
     for chunks in range(1, len(x) + 1):
         lazy, weights = da.from_array(x, chunks=chunks), da.from_array(b, chunks=chunks)

@@ -27,7 +27,7 @@ ATTACHED = pytest.mark.skipif(not OWN_METHODS, reason="NumPy before 2.2")
 
 
 def log_sum(x):
-    """Of the elements of x, in 60 digits, as a long double."""
+    """Return the logarithm of the sum of e^x over all elements, computed in 60 digits, as a long double."""
     with mpmath.workdps(60):
         return np.longdouble(mpmath.nstr(mpmath.log(mpmath.fsum(mpmath.exp(float(v)) for v in np.ravel(x))), 30))
 
@@ -39,7 +39,7 @@ def log_sums(x, axis):
 
 
 def assert_close(got, expected, ulp):
-    """Within that many units in the last place of max(1, |got|), in got's dtype."""
+    """Assert that the errors are at most `ulp` units in the last place of max(1, |expected|), in the dtype of `got`."""
     unit = np.spacing(np.maximum(1, np.abs(np.asarray(expected))).astype(got.dtype))
     assert np.max(np.abs(np.asarray(got, np.longdouble) - expected) / unit) <= ulp
 
@@ -155,7 +155,7 @@ def test_reduce_float64(logaddexp, n):
 
 
 def test_reduce_float16_does_not_accumulate_errors(logaddexp):
-    """Rounded to float16 after each element, the sum would stand still from about 6 on."""
+    """A sum rounded to float16 after each element would no longer grow from about 6 on; this one does."""
     x = np.zeros(10_000, "f2")
     assert_close(logaddexp.reduce(x), np.log(10_000), 1)
 
@@ -282,7 +282,7 @@ REDUCE_CALLS = {
 
 @pytest.mark.parametrize("call", REDUCE_CALLS.values(), ids=REDUCE_CALLS)
 def test_calls_are_taken_as_numpy_takes_them(logaddexp, call):
-    """The same type, dtype and shape, nearly the same values, or the same exception."""
+    """Each call gives the type, dtype, shape and nearly the values that NumPy gives, or the same exception."""
     try:
         with np.errstate(invalid="ignore"):
             expected = call(np.logaddexp)
@@ -381,7 +381,7 @@ RUNNING = ROWS | {
 
 @functools.cache
 def running(rows, n, dtype):
-    """A row, some indices, and its running log-sum-exp there, in 200 bits."""
+    """Return a row, some indices, and the row's running log-sum-exp at these, computed in 200 bits."""
     x = RUNNING[rows](np.random.default_rng(4), n).astype(dtype)
     indices = {*range(300), *range(300, n, n // 300), n - 1}
     expected, total = [], gmpy2.mpfr(0)
@@ -425,7 +425,7 @@ def test_accumulate_keeps_what_is_small_beside_a_maximum_of_0(logaddexp):
 
 @pytest.mark.parametrize("rows", RUNNING)
 def test_accumulate_looks_back_only(logaddexp, dtype, rows):
-    """What comes later changes nothing; nor does the layout."""
+    """Neither later elements nor the layout change a result."""
     x = RUNNING[rows](np.random.default_rng(7), 1000)
     x = (x / max(1, np.abs(x).max() / 60000)).astype(dtype)
     whole = logaddexp.accumulate(x)
@@ -481,7 +481,7 @@ def test_accumulate_of_special_values(logaddexp, dtype, n):
 
 
 def test_accumulate_of_subnormal_results(logaddexp):
-    """log(1 + e^x) is e^x there."""
+    """Where the result is subnormal, log(1 + e^x) is e^x."""
     for dtype, low in (("f4", -100.0), ("f8", -740.0)):
         y = logaddexp.accumulate(np.array([0, low, -np.inf], dtype))
         np.testing.assert_array_equal(y[1:], np.exp(np.float64(low)).astype(dtype))

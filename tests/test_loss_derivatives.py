@@ -273,7 +273,7 @@ def test_infinite_logits_have_the_limits_derivatives(dtype):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_certain_rows_keep_the_digits_of_their_gradient(dtype):
-    """1 - p comes from the other classes: p itself rounds to 1."""
+    """Where p rounds to 1, 1 - p is computed from the other classes."""
     x = np.array([[0.0, -40.0]], dtype)
     loss, g, h = fastlog.cross_entropy(x, [0], return_hess=True)
     expected = np.exp(-40.0)

@@ -33,7 +33,7 @@ def test_bce_reductions(dtype):
 @pytest.mark.parametrize("target", supported_targets())
 @pytest.mark.parametrize("dtype", ["f4", "f8"])
 def test_bce_sum_is_rounded_once(target, dtype):
-    """Sums are carried in two words: 1 ulp of the sum of the elements' exact values at most."""
+    """The sum of the losses is within 1 ulp of the exact sum, as it is carried in two words."""
     rng = np.random.default_rng(0)
     x, z = rng.normal(0, 3, 3001).astype(dtype), rng.random(3001).astype(dtype)
     total, _, _ = run_loss(INDEX["binary_cross_entropy"], (x, z, *[None] * 6), target=target)
@@ -354,7 +354,7 @@ def test_short_ways_agree_with_the_general_ones(dtype, options):
 @pytest.mark.parametrize("target", supported_targets())
 @pytest.mark.parametrize("name", ["binary_cross_entropy", "focal", "kl_divergence", "cross_entropy"])
 def test_sums_do_not_drift(target, name):
-    """Equal losses round the same way each time."""
+    """The sum of equal losses, which are all rounded the same way, does not drift."""
     n = 2**22
     x = np.broadcast_to(np.float32(-0.3), n)
     z = np.broadcast_to(np.float32(0.7), n)
@@ -413,7 +413,7 @@ def test_labels_beyond_int64():
 def test_loops_refuse_what_they_cannot_read():
     x = np.zeros((2, 3))
     for arrays, axis in [
-        ((x, np.zeros(2), None, None, None), 1),  # labels that are no integers
+        ((x, np.zeros(2), None, None, None), 1),  # the labels are no integers
         ((x, np.zeros((2, 3), int), None, None, None), 1),
         ((x, np.array(0), None, None, None), 1),
         ((x, np.zeros(3, int), None, None, None), 1),
@@ -432,7 +432,7 @@ def test_loops_refuse_what_they_cannot_read():
 
 
 def test_more_limits():
-    for rows in (1, 2, 20):  # however rows are summed
+    for rows in (1, 2, 20):  # rows are summed in different ways
         for value, expected in ((-INF, np.nan), (INF, 0.0), (3.0, 0.0)):
             np.testing.assert_array_equal(cross_entropy(np.full((rows, 1), value), np.zeros(rows, int)), expected)
     x, p = [[1.0, 2.0]], [[np.nan, 1.0]]
@@ -487,7 +487,7 @@ def test_arguments_that_are_no_numbers():
 @pytest.mark.parametrize("target", supported_targets())
 @pytest.mark.parametrize(("dtype", "x"), [("f4", -95.0), ("f4", -85.0), ("f8", -740.0), ("f8", -700.0)])
 def test_long_sums_of_tiny_and_of_infinite_losses(target, dtype, x):
-    """Whole blocks of them, where one logarithm would serve many elements."""
+    """The sums are right where whole blocks are tiny or infinite, and one logarithm would serve many elements."""
     logits, targets = np.full(4001, x, dtype), np.zeros(4001, dtype)
 
     def total():
@@ -586,7 +586,7 @@ def test_infinite_weights(target, dtype):
 
 @pytest.mark.parametrize("dtype", ["f2", "f4", "f8"])
 def test_weights_of_classes_that_no_label_names(dtype):
-    """They leave no trace, be they nan or infinite; neither do rows that are ignored."""
+    """Weights of classes that no label names, even nan and infinite ones, leave no trace; nor do ignored rows."""
     x, labels = np.array([[1, 2], [3, 1], [0, 0]], dtype), np.array([0, -100, 0])
     for unused in (np.nan, INF, 7):
         for options in ({"return_grad": True}, {"return_hess": True}):

@@ -27,7 +27,7 @@ def library(name):
 
 @pytest.fixture(params=LIBRARIES)
 def of(request):
-    """What makes an array of a library from NumPy's, and the package that its class is from."""
+    """A function that makes an array of a library from one of NumPy; `of.package` is the package of its class."""
     xp = library(request.param.removesuffix(" with gradient"))
 
     def array(a):
@@ -125,7 +125,7 @@ def test_limits(of):
     for f, rows in (
         (fastlog.logsumexp, [0, 1, 3, 4, 5]),
         (fastlog.softmax, [0, 1, 3, 4, 5]),
-        (fastlog.log_softmax, [3, 4, 5]),  # beside inf, theirs is nan
+        (fastlog.log_softmax, [3, 4, 5]),  # other libraries give nan beside inf
     ):
         np.testing.assert_allclose(numbers(f(of(x[rows]), axis=1)), f(x[rows], axis=1), rtol=1e-12, atol=1e-17)
     assert numbers(fastlog.logsumexp(of(np.zeros((0, 3))))) == -np.inf
@@ -285,7 +285,7 @@ def units(shape):
 
 
 ENDS = [INF, -INF, 0.0, 1000, -1000]
-DERIVATIVES = {  # derivatives by each argument that are known, where those of the usual formulas are lost or nan
+DERIVATIVES = {  # known derivatives by each argument, at points where the usual formulas lose them or give nan
     "xlogy": (lambda of, x, y: tf.math.xlogy(x, y), [[0, 0, 0], [2, 0, -1]], [[np.log(2), 0, 0], [0, 0, 0]]),
     "xlog1py": (lambda of, x, y: tf.math.xlog1py(x, y), [[0, 0, 0], [2, -1, -2]], [[np.log(3), 0, 0], [0, 0, 0]]),
     "temperature": (lambda of, t: fastlog.log_softmax(of([0.0, 1]), temperature=t)[0], [1], [1 / (1 + np.exp(-1))]),
@@ -773,7 +773,7 @@ def test_jax_compiles_and_maps():
     np.testing.assert_array_equal(np.isnan(wrong), np.arange(15) == 3)  # which nothing can raise there
 
 
-OPTIONS = {  # of numbers that a compiler does not know: the value, one that does not fit, and a function
+OPTIONS = {  # numbers that a compiler does not know: the value, one that does not fit, and a function
     "temperature": (2.5, -1.0, lambda x, t: fastlog.softmax(x, temperature=t)),
     "temperature of log_softmax": (2.5, 0.0, lambda x, t: fastlog.log_softmax(x, temperature=t)),
     "gamma": (1.7, -1.0, lambda x, g: focal(x, x * 0, gamma=g)),
@@ -820,7 +820,7 @@ def test_torch_runs_on_our_kernels_where_it_can():
     assert (z == fastlog.silu(calls.X)).all()
 
 
-@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")  # of torch's own making
+@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")  # torch itself made them
 def test_torch_keeps_what_numpy_lacks():
     torch = library("torch")
     x = torch.asarray(calls.X)
@@ -929,7 +929,7 @@ def test_what_is_not_installed_is_named(monkeypatch):
 
 
 def test_cupy_is_asked_by_the_names_of_its_documentation(monkeypatch):
-    """There is no GPU here: a stand-in that has these functions alone records what is called."""
+    """A stand-in takes the place of a GPU: it has only these functions, and records which are called."""
     called = []
 
     class Array:

@@ -46,7 +46,7 @@ address.restype, address.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c
 
 
 def snapshot():
-    """All that may be replaced, as it is at the moment: the ufuncs' loops and methods, the functions' code."""
+    """Return all that may be replaced, as it is at the moment: the ufuncs' loops and methods, the functions' code."""
     loops = []
     for ufunc, ours, types, quiet in UFUNCS:
         for type_ in types:
@@ -62,8 +62,8 @@ with fastlog.patch():
     PATCHED = snapshot()
 assert all(ours != theirs for ours, theirs in zip(PATCHED[0], UNPATCHED[0], strict=True))
 
-# Calls whose results are fastlog's alone, and that result where one can be named: SciPy and NumPy flush these to 0, or
-# lose their digits.
+# Calls with results that only fastlog gives, as SciPy and NumPy flush them to 0 or lose their digits; and the result,
+# where it can be named.
 PAIR = np.array([0, -40.0])
 MANY = np.random.default_rng(5).normal(0, 10, 5000).astype(np.float32)
 OURS = {
@@ -102,7 +102,7 @@ def patched():
 
 
 def everything():
-    """Results that tell whose loops and functions run."""
+    """Return results that show whose loops and functions run."""
     rng = np.random.default_rng(0)
     x = rng.normal(0, 5, 500)
     results = {}
@@ -233,7 +233,7 @@ def test_scipys_poles_stay_silent(patched):
 
 
 def test_only_plain_arguments_are_taken():
-    """Everything else gets what it got before."""
+    """Only plain arguments are taken; all others get what they got before."""
     x = np.random.default_rng(2).normal(size=(3, 4))
     for a in (pd.DataFrame(x), np.ma.array(x, mask=x > 0.5)):
         for name in ("softmax", "log_softmax", "logsumexp"):
@@ -448,7 +448,7 @@ def test_a_failure_midway(monkeypatch):
 
 
 class Interruption(Exception):
-    """Raised between two lines, or two instructions, as by a handler of a signal."""
+    """An exception that is raised between two lines or two instructions, as the handler of a signal may do."""
 
 
 def interrupt(function, at, opcodes):
@@ -475,7 +475,7 @@ def interrupt(function, at, opcodes):
 
 
 def is_whole():
-    """All is replaced, and known, or nothing is."""
+    """Tell whether all is replaced, and known, or nothing is."""
     return snapshot() == (PATCHED if fastlog.is_patched() else UNPATCHED)
 
 
@@ -755,7 +755,7 @@ SHOW = """
 
 @pytest.fixture(scope="module")
 def programs(tmp_path_factory):
-    """One program in every form that Python runs."""
+    """Write one program in every form that Python runs."""
     folder = tmp_path_factory.mktemp("programs")
     for name in ("show.py", "script", "folder/__main__.py", "package/__main__.py", "package/__init__.py"):
         (folder / name).parent.mkdir(exist_ok=True)

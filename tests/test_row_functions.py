@@ -32,7 +32,7 @@ def pytest_collection_modifyitems(items):
 
 
 def test_scipys_own_tests_pass(tmp_path):
-    """All of them: none asserts a behaviour that fastlog decides otherwise."""
+    """All of SciPy's tests pass; none asserts a behaviour that fastlog decides otherwise."""
     (tmp_path / "in_place_of_scipy.py").write_text(PLUGIN)
     path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
     command = ["-m", "pytest", "-q", "-p", "in_place_of_scipy", "-p", "no:cacheprovider", "--pyargs"]
@@ -54,7 +54,7 @@ def test_scipys_own_tests_pass(tmp_path):
 
 
 def layouts(shape, dtype, rng):
-    """Arrays of one shape and the same values, in different places of memory."""
+    """Yield arrays of one shape and the same values, laid out differently in memory."""
     x = rng.normal(0, 4, shape).astype(dtype)
     yield x
     yield np.asfortranarray(x)
@@ -107,7 +107,7 @@ def test_broadcast_arguments_and_rows_of_nothing():
 
 @pytest.mark.parametrize("dtype", ["f4", "f8"])
 def test_memory(dtype):
-    """No temporary larger than a few pages."""
+    """No call makes a temporary array of more than a few pages."""
     x = np.random.default_rng(2).normal(size=(40, 50, 600)).astype(dtype)
     matrix, out = x.reshape(2000, 600), np.empty_like(x)
     weights, which = np.random.default_rng(3).normal(size=600).astype(dtype), matrix > 0
@@ -151,7 +151,7 @@ def test_memory(dtype):
 @pytest.mark.parametrize("target", supported_targets())
 @pytest.mark.parametrize("n", [2, 9, 65, 100, 1000])
 def test_equal_elements_and_a_maximum(target, n):
-    """All terms have the same rounding errors, which must not add up."""
+    """The terms all have the same rounding error, and these errors must not add up."""
     rng = np.random.default_rng(n)
     top, gap = (rng.uniform(*ends, 500).astype("f4") for ends in ((-5, 1), (0, 9)))
     x = np.repeat((top - gap)[:, np.newaxis], n, axis=1)
@@ -166,7 +166,7 @@ def test_equal_elements_and_a_maximum(target, n):
 @pytest.mark.parametrize("target", supported_targets())
 @pytest.mark.parametrize("n", [2, 3, 10, 100, 1000])
 def test_float32_results_near_zero(target, n):
-    """Normalised log-probabilities: what is left of the sum is their rounding error, and right to some 1e-17."""
+    """Log-probabilities that are normalised leave a sum of their rounding errors; it is right to some 1e-17."""
     x = np.log(np.random.default_rng(n).dirichlet(np.ones(n), 40)).astype("f4")
     for layout in (x, np.asfortranarray(x)):
         y = functions(target)["logsumexp"](layout)
@@ -179,7 +179,7 @@ def test_float32_results_near_zero(target, n):
 @pytest.mark.parametrize("shape", [(20_000_000,), (20_000_000, 2), (2, 20_000_000)])
 @pytest.mark.parametrize("value", [0.0, -1.5])
 def test_twenty_million_elements(shape, value):
-    """More equal elements than a float can count one by one."""
+    """There are more equal elements than a float can count one by one."""
     x = np.full(shape, value, "f4")
     axis = np.argmax(shape)
     expected = np.float32(value + np.log(2e7))
@@ -190,7 +190,7 @@ def test_twenty_million_elements(shape, value):
 @pytest.mark.parametrize("target", supported_targets())
 @pytest.mark.parametrize("dtype", ["f4", "f8"])
 def test_minus_infinity_is_not_the_least_number(target, dtype):
-    """Whole blocks of -inf come before numbers that could be taken for it."""
+    """Numbers that could be taken for -inf are not, after whole blocks of -inf."""
     least = np.finfo(dtype).min
     for n in (40, 70, 300, 5000, 200_000):
         x = np.full((3, n), -INF, dtype)
@@ -243,7 +243,7 @@ def test_weights_at_the_ends_of_the_range():
 
 @pytest.mark.parametrize("x", [0.0, 1.0, 0.3, -700.1, 1e5])
 def test_terms_that_cancel(target, x):
-    """Whole numbers and a single pair cancel exactly; of others, what is left is small beside the largest."""
+    """Whole numbers and a single pair cancel exactly; other terms leave a rest that is small beside the largest."""
 
     def weighted(b):
         b = np.array(b, float)
@@ -366,7 +366,7 @@ def test_temperature(name, shape, temperature):
 @pytest.mark.parametrize("dtype", ["f2", "f4", "f8"])
 @pytest.mark.parametrize("shape", [(1000, 64), (3, 300), (20, 3, 40)])
 def test_temperature_in_any_layout(shape, dtype):
-    """The quotient of an array that is not in C order has another layout, and its rows another way of being summed."""
+    """An array that is not in C order has a quotient of another layout, whose rows are summed in another way."""
     rng = np.random.default_rng(14)
     for x in (*layouts(shape, dtype, rng), np.broadcast_to(rng.normal(0, 4, shape[-1]).astype(dtype), shape)):
         for axis in (None, 0, 1, -1, (0, -1)):
@@ -552,7 +552,7 @@ def test_arguments_that_no_loop_may_see():
 @pytest.mark.parametrize("dtype", ["f4", "f8"])
 @pytest.mark.parametrize("others", [1, 2, 40, 5000])
 def test_log_softmax_of_what_dominates_is_a_negative_zero(target, dtype, others):
-    """Where the exact result underflows; but it is log(1) = +0 where no other element is above -inf."""
+    """The result is -0 where the exact one underflows, and log(1) = +0 where no other element is above -inf."""
     log_softmax = functions(target)["log_softmax"]
     for rows, maximum in ((1, 0), (3, -0.0), (40, 5), (400, -1e5)):
         x = np.full((rows, others + 1), maximum - 2000, dtype)
@@ -567,7 +567,7 @@ def test_log_softmax_of_what_dominates_is_a_negative_zero(target, dtype, others)
 
 
 def test_one_element_of_negative_zero_has_the_sum_one():
-    """log(e^-0) is +0."""
+    """The sum of one element -0 is log(e^-0) = +0."""
     pair = [-0.0, -np.inf]
     for y in (logsumexp([-0.0]), logmeanexp([-0.0]), logsumexp(pair, b=1), logsumexp([-0.0], axis=())):
         assert y == 0
@@ -579,7 +579,7 @@ def test_one_element_of_negative_zero_has_the_sum_one():
 
 
 def test_weighted_sums_are_as_exact_as_plain_ones(target):
-    """Found where the product of weight and exponential was rounded: 1.32 and 1.42 ulp."""
+    """These rows had errors of 1.32 and 1.42 ulp when the product of weight and exponential was rounded."""
     bound = _core.claims()["logsumexp"]["float64"][0]
     rng = np.random.default_rng(21)
     x, b = rng.uniform(0, 4, (400, 3)), rng.uniform(0.5, 2, (400, 3))
@@ -595,7 +595,7 @@ def test_weighted_sums_are_as_exact_as_plain_ones(target):
 
 
 def run_with_little_stack():
-    """Run the rows of every way through memory; on failure the process dies."""
+    """Sum rows in every way through memory. If the stack does not suffice, the process dies."""
     rng = np.random.default_rng(0)
     shapes = [((300, 400), 0), ((300, 400), 1), ((5000, 10), 1), ((10, 5000), 0), ((2, 100_000), 1), ((3, 70_000), 1)]
     for dtype, (shape, axis) in itertools.product("fd", shapes):
@@ -672,7 +672,7 @@ def test_a_masked_out_gets_the_mask_of_the_result():
 
 
 def test_masks_of_other_arguments_are_refused():
-    """As in losses: only the first argument's mask leaves elements out."""
+    """Only the mask of the first argument leaves elements out, as in losses."""
     x, b = np.arange(3.0), np.ma.array([1.0, 1, 1], mask=[0, 1, 0])
     for call in (
         lambda b: logsumexp(x, b=b),

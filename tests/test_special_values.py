@@ -15,7 +15,7 @@ INF, NAN = np.inf, np.nan
 
 # ---- exact values ----
 
-# Only functions with poles or invalid points raise anything, and only these.
+# Only functions with poles or invalid points raise anything, and they raise only these exceptions.
 SILENCED = dict.fromkeys(
     ("logit", "log1mexp", "logexpm1", "logsubexp", "xlogy", "xlog1py"), {"divide": "ignore", "invalid": "ignore"}
 ) | {"rel_entr": {"invalid": "ignore"}}
@@ -40,7 +40,7 @@ def test_special_values(name, f, dtype):
 
 
 def nans(dtype):
-    """Quiet and signalling, of both signs, with several payloads."""
+    """Return quiet and signalling nans of both signs, with several payloads."""
     quiet = np.array([0x7E00, 0x7FC00000, 0x7FF8000000000000], "u8")[dtype.itemsize // 4]
     infinity = int(np.array(INF, dtype).view(f"u{dtype.itemsize}"))
     payloads = [int(quiet), int(quiet) | 1, int(quiet) | 0x15, 2 * (int(quiet) - infinity) - 1 + infinity, infinity | 1]
@@ -60,7 +60,7 @@ def test_nan_in_quiet_nan_out(f, dtype):
 
 
 def test_logaddexp_of_distant_numbers(ufuncs, dtype):
-    """Far apart, the greater one is the answer, however large the rounding error of the difference or its parts."""
+    """The greater of two distant numbers is the answer, however large the rounding error of their difference is."""
     top = np.finfo(dtype).max
     x = np.r_[np.geomspace(1, top / 2, 300), top / np.arange(1, 100), top * np.linspace(0, 1, 100)].astype(dtype)
     x = np.unique([x, -x])
@@ -94,7 +94,7 @@ def test_bce_of_an_infinite_logit_is_never_nan(ufuncs, dtype):
 @pytest.mark.parametrize("dtype", ["f4", "f8"])
 @pytest.mark.parametrize("name", ["logit", "xlogy", "xlog1py", "entr", "rel_entr"])
 def test_scipys_limits(ufuncs, name, dtype):
-    """The infinities, nans and zeros (with their signs) of scipy.special's function, and the same values elsewhere."""
+    """Infinities, nans, zeros and their signs are those of scipy.special's function, and other values agree."""
     special = pytest.importorskip("scipy.special")
     info = np.finfo(dtype)
     x = np.array([0, 0.25, 0.5, 1, 2, 1e-3, 1e3, info.smallest_subnormal, info.tiny, 1e20, INF], dtype)
@@ -111,7 +111,7 @@ def test_scipys_limits(ufuncs, name, dtype):
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_products_overflow_where_they_must(ufuncs, dtype):
-    """Up to some ulp of the largest number they are finite, for logarithms at all distances from multiples of log 2."""
+    """Products are finite up to some ulp of the largest number, however far the logarithm is from a multiple of log 2."""
     y = np.linspace(1.5, 64, 5000).astype(dtype)
     log = np.log(y.astype("g"))
     x = (np.finfo(dtype).max * (1 - 16 * np.finfo(dtype).eps) / np.maximum(log, 1.01)).astype(dtype)
@@ -126,7 +126,7 @@ def test_products_overflow_where_they_must(ufuncs, dtype):
 
 
 def in_units(name, args, dtype):
-    """The exact result in units of the smallest subnormal number."""
+    """Return the exact result in units of the smallest subnormal number."""
     return exact(name, *args) / gmpy2.mpfr(float(np.finfo(dtype).smallest_subnormal))
 
 
@@ -189,7 +189,7 @@ SUBNORMAL_RANGE = {"f2": (9.8, 17.3), "f4": (87.4, 103.9), "f8": (708.5, 745.1)}
 @pytest.mark.parametrize("dtype", SUBNORMAL_RANGE)
 @pytest.mark.parametrize("name", ["softplus", "log_sigmoid", "sigmoid", "logaddexp", "log1mexp", "logsubexp", BCE])
 def test_range_of_subnormal_results(ufuncs, name, dtype):
-    """One rounding of e^-x, one to the spacing of subnormals: below one unit altogether."""
+    """The two roundings, of e^-x and to the spacing of subnormals, stay below one unit together."""
     x = np.random.default_rng(0).uniform(*SUBNORMAL_RANGE[dtype], 200).astype(dtype)
     one, zero = np.ones_like(x), np.zeros_like(x)
     args = {"log_sigmoid": (x,), "logaddexp": (zero, -x), "logsubexp": (zero, -x), BCE: (x, one)}.get(name, (-x,))
@@ -222,7 +222,7 @@ def test_underflow_keeps_the_sign(ufuncs, dtype, x):
 
 
 def every(dtype, mantissas):
-    """Every sign and exponent with some mantissas: zeros, subnormals, infinities and nans among them."""
+    """Return numbers of every sign and exponent, with some mantissas: also zeros, subnormals, infinities and nans."""
     bits = 8 * dtype.itemsize
     stored = np.finfo(dtype).nmant
     exponents = np.arange(2 ** (bits - stored), dtype=f"u{dtype.itemsize}") << stored
@@ -230,7 +230,7 @@ def every(dtype, mantissas):
 
 
 def dense(f, dtype):
-    """Arguments that between them take every path."""
+    """Return arguments that together take every path."""
     stored = np.finfo(dtype).nmant
     top = 1 << (stored - 1)  # of a nan: quiet
     if dtype.itemsize == 2:
@@ -289,7 +289,7 @@ def test_exceptions_of_the_cast_of_results_stay(ufuncs):
         ufuncs["softplus"](np.full(9000, 1e30, "f4"), out=np.empty(9000, "f2"))
 
 
-# Function, arguments, and the exception: of a pole, of a point where the function is not defined, or none.
+# Each line has a function, arguments, and the exception there: at a pole, at a point outside the domain, or none.
 POLES = [
     ("logit", ("0",), "divide"),
     ("logit", ("1",), "divide"),
@@ -325,13 +325,13 @@ POLES = [
 
 
 def recorder(seen):
-    """For np.errstate's call=: adds the name of each exception to `seen`."""
+    """Return a function for np.errstate's call= that adds the name of each exception to `seen`."""
     return lambda kind, _: seen.add(kind)
 
 
 @pytest.mark.parametrize(("name", "args", "exception"), POLES)
 def test_poles_and_invalid_points(ufuncs, name, args, exception, dtype):
-    """What the mathematics raises, and no more, wherever the point stands in an array; elsewhere nothing is raised."""
+    """Points raise what the mathematics raises, and no more, at any place in an array; other points raise nothing."""
     f = ufuncs[name]
     point = [parsed(x, dtype) for x in args]
     other = {"log1mexp": [-1], "logsubexp": [1, 0.5]}.get(name, [0.25] * f.nin)
@@ -420,7 +420,7 @@ NEAR = np.arange(-16, 17)
 
 
 def neighbours(x, dtype):
-    """X and the 16 numbers on either side of it."""
+    """Return x and the 16 numbers on either side of it."""
     x = np.array(x, dtype)
     integer = f"i{x.itemsize}"
     with np.errstate(over="ignore"):
@@ -432,7 +432,7 @@ def spacing(x):
     return np.spacing(np.abs(x))
 
 
-# Where the kernels branch: 0, log 2 and its halves, the end of the normal results, of the subnormal ones.
+# Points at which the kernels branch: 0, log 2 and its halves, the ends of the normal and of the subnormal results.
 BRANCHES = [
     0.0,
     1 / 32,

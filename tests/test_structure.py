@@ -22,7 +22,7 @@ SOURCES = sorted(p for p in CSRC.rglob("*") if p.suffix in (".c", ".h", ".def"))
 
 
 def names_in(path: str) -> set[str]:
-    """All words of a file."""
+    """Return all words of a file."""
     return set(re.findall(r"\w+", (ROOT / path).read_text()))
 
 

@@ -10,7 +10,7 @@ PUBLIC = Path(__file__).parent / "typing" / "public.py"
 
 
 def holds(value, kind):
-    """Whether the value is of a type as stubs write it. Any stands for an array or a scalar, as the axis decides."""
+    """Tell whether a value has a type as stubs write it. Any is an array or a scalar, as the axis decides."""
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if kind is typing.Any:
         return isinstance(value, np.ndarray | np.generic) and value.dtype.kind == "f"
@@ -24,7 +24,7 @@ def holds(value, kind):
     if origin is tuple:
         fits = isinstance(value, tuple) and len(value) == len(arguments)
         return fits and all(holds(part, one) for part, one in zip(value, arguments, strict=True))
-    if origin is dict:  # of which only the keys have one type
+    if origin is dict:  # only the keys have one type
         return type(value) is dict and all(type(key) is arguments[0] for key in value)
     return type(value) is kind
 

@@ -1,4 +1,4 @@
-"""What NumPy does with the elementwise ufuncs: layouts, keywords, dtypes, methods, containers, threads."""
+"""Elementwise ufuncs in NumPy: layouts, keywords, dtypes, methods, containers, threads."""
 
 import copy
 import itertools
@@ -120,7 +120,7 @@ PAIRS = list(itertools.product([(), (1,), (37,), (41, 1), (1, 37), (41, 37)], re
 def test_broadcasting(binary, dtype, shapes):
     whole = samples(binary, dtype, 41 * 37)
     args = [x[: np.prod(shape, dtype=int)].reshape(shape) for x, shape in zip(whole, shapes, strict=True)]
-    with np.errstate(all="ignore"):  # the pairs are new ones
+    with np.errstate(all="ignore"):  # the pairs are new
         same_bits(binary(*args), binary(*(np.copy(x) for x in np.broadcast_arrays(*args))))
 
 
@@ -292,7 +292,7 @@ def test_subclass(f, dtype):
 
 
 def call(f, *args, **keywords):
-    """F where the value does not matter."""
+    """Call f and ignore poles and invalid points."""
     with np.errstate(all="ignore"):
         return f(*args, **keywords)
 

@@ -1,1 +1,1 @@
-"""What tests, tools and the benchmark share."""
+"""The modules that tests, tools and the benchmark share."""

@@ -4,7 +4,7 @@ import numpy as np
 
 
 def ordinary(f, *args):
-    """Where f has neither a pole nor an invalid point, the places at which its value may raise no flag."""
+    """Tell where f has neither a pole nor an invalid point: only there may it raise nothing."""
     with np.errstate(all="ignore"):
         y = f(*args)
     args = np.broadcast_arrays(*args)

@@ -1,6 +1,6 @@
-"""What torch and TensorFlow do, as expressions that run on either library and on fastlog's door to it.
+"""Expressions that run on torch or TensorFlow and on fastlog's door to it.
 
-tests/tools/record_doors.py writes what torch and TensorFlow give into tests/data/doors.json, one expression a line.
+tests/tools/record_doors.py writes the values of torch and TensorFlow into tests/data/doors.json, an expression a line.
 """
 
 from __future__ import annotations
@@ -222,7 +222,7 @@ TENSORFLOW_DIFFERENCES: dict[str, Any] = {
     "tf.nn.sigmoid_cross_entropy_with_logits(bits, x)": "tf.nn.sigmoid_cross_entropy_with_logits(hard, x)",
 }
 
-# torch's loss of the logits named first, and fastlog's, whose derivatives autograd confirms.
+# Losses of torch, and those of fastlog whose derivatives autograd confirms. The logits come first.
 DERIVATIVES = {
     "F.binary_cross_entropy_with_logits(x64, z64)": "bce(x64, z64{})",
     "F.binary_cross_entropy_with_logits(x64, z64, w64, None, None, 'sum', w64)": "bce(x64, z64, w64, w64, 'sum'{})",
@@ -243,7 +243,7 @@ LIBRARIES = {
 
 
 def installed(library: str) -> bool:
-    """Whether the peer can be imported."""
+    """Tell whether the peer can be imported."""
     try:
         importlib.import_module(library)
     except ImportError:
@@ -256,7 +256,7 @@ def names_of(library: str) -> dict[str, Any]:
     if library == "torch":
         import torch
 
-        class Functions:  # torch has what its functional module lacks
+        class Functions:  # torch itself has the functions that its functional module lacks
             def __getattr__(self, name: str) -> Any:
                 return getattr(torch.nn.functional, name, None) or getattr(torch, name)
 

@@ -20,9 +20,10 @@ Function = Callable[..., np.ndarray]
 
 @dataclass
 class Errors:
-    """What was seen over some inputs.
+    """The errors over some inputs.
 
-    `worst` holds the worst input of each block, the worst first, and its error; `wrong_at` the first wrong one.
+    `worst` holds the largest error of each block and its input, the largest first; `wrong_at` is the first input whose
+    result is wrong.
     """
 
     worst: list[tuple[float, Point]] = field(default_factory=list)
@@ -32,7 +33,7 @@ class Errors:
     wrong_at: Point = ()
 
     def add(self, other: Errors) -> None:
-        """Join what was seen over other inputs."""
+        """Add the errors over other inputs."""
         self.worst = hardest.largest(self.worst + other.worst)
         self.misrounded += other.misrounded
         self.wrong += other.wrong
@@ -41,29 +42,29 @@ class Errors:
 
     @property
     def largest(self) -> float:
-        """Largest error in ulp."""
+        """The largest error in ulp."""
         return self.worst[0][0] if self.worst else 0.0
 
     @property
     def at(self) -> Point:
-        """Arguments that have it."""
+        """The arguments that have the largest error."""
         return self.worst[0][1] if self.worst else ()
 
 
 @dataclass
 class Expected:
-    """Exact results: `value` + `rest` units in the last place.
+    """Exact results, as `value` + `rest` units in the last place.
 
     Attributes
     ----------
     value : ndarray of float64
     rest : ndarray of float64 or 0
-        What `value` leaves of the exact result, in ulp.
+        The exact result minus `value`, in ulp.
     ulp : ndarray of float64
         Unit in the last place of the exact result rounded to the function's dtype; the smallest subnormal below the
         normal numbers.
     signed : ndarray of bool or True
-        Where the sign of a zero in `value` is known.
+        True where the sign of a zero in `value` is known.
     """
 
     value: np.ndarray
@@ -72,13 +73,13 @@ class Expected:
     signed: np.ndarray | bool
 
     def __getitem__(self, kept: np.ndarray) -> Expected:
-        """Some of the results."""
+        """Return some of the results."""
         rest, signed = (a[kept] if isinstance(a, np.ndarray) else a for a in (self.rest, self.signed))
         return Expected(self.value[kept], rest, self.ulp[kept], signed)
 
 
 def ulps(value: np.ndarray, dtype: type) -> np.ndarray:
-    """Units in the last place of numbers rounded to `dtype`, as doubles: the power of two that the exponent says."""
+    """Return the units in the last place of numbers rounded to `dtype`, as doubles; they follow from the exponents."""
     info = np.finfo(dtype)
     with np.errstate(all="ignore"):
         power = value.astype(dtype)
@@ -91,20 +92,20 @@ def ulps(value: np.ndarray, dtype: type) -> np.ndarray:
 
 
 def by_double(name: str, dtype: type, *x: np.ndarray) -> Expected:
-    """Results of float32 functions by their float64 kernels, whose own errors are below 1e-7 float32 ulp."""
+    """Return results of float32 functions by their float64 kernels, whose errors are below 1e-7 float32 ulp."""
     with np.errstate(all="ignore"):  # casting a signalling nan is invalid
         value = functions()[name](*(a.astype(np.float64) for a in x))
     return Expected(value, 0.0, ulps(value, dtype), True)
 
 
 def by_numpy(name: str, dtype: type, *x: np.ndarray) -> Expected:
-    """Results of float32 functions by NumPy, independent of fastlog's kernels; zeros have no sign."""
+    """Return results of float32 functions by NumPy, without fastlog's kernels; zeros have no sign."""
     value = wide(name, *x).astype(np.float64)
     return Expected(value, 0.0, ulps(value, dtype), value != 0)
 
 
 def from_mpfr(exactly: list[gmpy2.mpfr], dtype: type, least: float = 0.0) -> Expected:
-    """Results that are known in 400 bits; `least` is the smallest unit, 0 for the dtype's own."""
+    """Return results that are known in 400 bits; `least` is the smallest unit, 0 for the dtype's own."""
     value = np.array([float(v) for v in exactly])
     unit = np.maximum(ulps(value, dtype), least)
     rest = [float((v - r) / u) for v, r, u in zip(exactly, value.tolist(), unit.tolist(), strict=True)]
@@ -112,7 +113,7 @@ def from_mpfr(exactly: list[gmpy2.mpfr], dtype: type, least: float = 0.0) -> Exp
 
 
 def by_mpfr(name: str, dtype: type, *x: np.ndarray) -> Expected:
-    """Results of any function in 400 bits, for float64: some 10 µs each."""
+    """Return results of any function in 400 bits, for float64; one takes some 10 µs."""
     return from_mpfr([exact(name, *point) for point in zip(*(a.tolist() for a in x), strict=True)], dtype)
 
 
@@ -120,7 +121,7 @@ REFERENCES = {np.float32: by_double, np.float64: by_mpfr}
 
 
 def errors(got: np.ndarray, expected: Expected) -> np.ndarray:
-    """Errors in ulp; inf where an infinity, a nan or the sign of a zero is wrong."""
+    """Return errors in ulp; they are inf where an infinity, a nan or the sign of a zero is wrong."""
     with np.errstate(all="ignore"):
         error = np.subtract(got, expected.value)
         error /= expected.ulp
@@ -138,7 +139,7 @@ def errors(got: np.ndarray, expected: Expected) -> np.ndarray:
 
 
 def claimed(name: str, x: tuple[np.ndarray, ...], expected: np.ndarray, reference: Function) -> np.ndarray:
-    """Where the claim holds and the reference has digits enough.
+    """Tell where the claim holds and the reference has digits enough.
 
     logsubexp claims ulp away from cancellation only; where logaddexp cancels, long doubles lack the digits.
     """
@@ -153,7 +154,7 @@ def blocks(
 ) -> Iterator[tuple[tuple[np.ndarray, ...], Expected]]:
     """Cut arguments into blocks; yield the arguments and the expected results where there is a claim.
 
-    The independent references know finite arguments only.
+    References other than `by_double` are for finite arguments only.
     """
     reference = reference or REFERENCES[dtype]
     for first in range(0, x[0].size, BLOCK):
@@ -168,7 +169,7 @@ def blocks(
 
 
 def summarise(x: tuple[np.ndarray, ...], error: np.ndarray) -> Errors:
-    """Largest finite error and counts."""
+    """Return the largest finite error and the counts."""
     if not error.size:
         return Errors()
     k = int(error.argmax())
@@ -189,14 +190,14 @@ def measure(
     candidates: dict[str, Function],
     reference: Function | None = None,
 ) -> dict[str, Errors]:
-    """Errors of implementations of one function.
+    """Measure the errors of implementations of one function.
 
     Parameters
     ----------
     name : str
-        Row of the table.
+        The row of the table.
     dtype : type
-        Of arguments and results.
+        The dtype of arguments and results.
     x : tuple of ndarray
         The arguments.
     candidates : dict
@@ -219,5 +220,5 @@ def measure(
 
 
 def on_targets(name: str, targets: list[str]) -> dict[str, Function]:
-    """One of fastlog's functions on each target."""
+    """Return one of fastlog's functions on each target."""
     return {target: functions(target)[name] for target in targets}

@@ -3,7 +3,7 @@
     python tests/tools/accuracy.py [--points N]   N stratified points (4e6) for float64, 100 N for float32
     python tests/tools/accuracy.py --exhaustive   float32 functions of one argument at all 2^32 inputs, others as above
 
-Where not all inputs are measured, neighbours of the worst follow. Prints, for each function, dtype and target: the
+Where not all inputs are measured, neighbours of the worst follow. For each function, dtype and target it prints the
 largest error in ulp, the share of results that are not correctly rounded, how many infinities, nans and signs of zeros
 are wrong, and the input that has the largest error; and what csrc/functions.def, the home of the claims, should say.
 The worst inputs go into tests/data/hardest.csv, which the tests replay. Runs on all processors.
@@ -42,19 +42,19 @@ CHEAPER = 100  # a point costs so much less in float32
 
 
 def all_floats(name: str, targets: list[str], reference: Function, first: int) -> dict[str, Errors]:
-    """Errors over CHUNK consecutive bit patterns of float32."""
+    """Measure the errors over CHUNK consecutive bit patterns of float32."""
     x = np.arange(first, first + CHUNK, dtype=np.uint32).view(np.float32)
     return measure(name, np.float32, (x,), on_targets(name, targets), reference)
 
 
 def some_points(name: str, dtype: type, targets: list[str], reference: Function, seed: int) -> dict[str, Errors]:
-    """Errors over POINTS stratified points."""
+    """Measure the errors over POINTS stratified points."""
     x = arguments(name, functions()[name].nin, dtype, POINTS, seed)
     return measure(name, dtype, x, on_targets(name, targets), reference)
 
 
 def neighbours(name: str, dtype: type, targets: list[str], reference: Function, point: Point) -> dict[str, Errors]:
-    """Errors over POINTS points around one, from an ulp to a hundredth away; a second argument in [0, 1] stays."""
+    """Measure the errors over POINTS points around one, up to a hundredth away; a second argument in [0, 1] stays."""
     rng = np.random.default_rng(0)
     info = np.finfo(dtype)
     factors = 1 + rng.normal(0, 1, (2, POINTS)) * np.exp2(rng.uniform(-info.nmant, -7, (2, POINTS)))
@@ -88,7 +88,7 @@ def gather(pool: Executor, job: Callable, inputs: Sequence, title: str, total: d
 
 
 def survey(pool: Executor, name: str, dtype: type, points: float | None, *how: Any) -> dict[str, Errors]:
-    """Errors by target: at all inputs if `points` is None, else at so many points and around the worst of them."""
+    """Measure errors by target: at all inputs if `points` is None, else at so many points and around the worst."""
     targets, _ = how
     title = f"{name} {dtype.__name__}"
     total = {target: Errors() for target in targets}
