@@ -111,7 +111,7 @@ def test_scipys_limits(ufuncs, name, dtype):
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_products_overflow_where_they_must(ufuncs, dtype):
-    """Products are finite up to some ulp of the largest number, however far the logarithm is from a multiple of log 2."""
+    """Products are finite up to some ulp of the largest number, however near log(y) is to a multiple of log 2."""
     y = np.linspace(1.5, 64, 5000).astype(dtype)
     log = np.log(y.astype("g"))
     x = (np.finfo(dtype).max * (1 - 16 * np.finfo(dtype).eps) / np.maximum(log, 1.01)).astype(dtype)
