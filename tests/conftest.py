@@ -15,6 +15,14 @@ settings.register_profile("fixed", deadline=None, database=None, derandomize=Tru
 settings.register_profile("fuzz", deadline=None, database=None, max_examples=2000, print_blob=True)
 settings.load_profile("fixed")
 
+
+def pytest_collection_modifyitems(items):
+    """Mark the tests of JAX as slow: it compiles every call, which takes seconds."""
+    for item in items:
+        if "jax" in item.name:
+            item.add_marker("slow")
+
+
 ELEMENTWISE = [name for name, f in _core.functions().items() if f.signature is None]
 BINARY = [name for name in ELEMENTWISE if _core.functions()[name].nin == 2]
 

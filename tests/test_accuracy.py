@@ -22,6 +22,7 @@ def hold(name, dtype, x):
         assert e.largest <= claim, f"{target}: {e.largest} ulp at {hardest.written(e.at)}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", ELEMENTWISE)
 def test_claim_is_never_exceeded(name, dtype):
@@ -77,6 +78,7 @@ def test_errors_of_special_values():
     assert errors(np.array([-0.0, 0.0, -0.0]), expected).max() < 0.5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ELEMENTWISE)
 def test_references_agree(name):
     """At float32 arguments the float64 kernel, float32's reference, is right to 1e-7 of a float32 ulp.
@@ -155,6 +157,7 @@ def test_rows(target, dtype, kind, layout):
         assert row_errors(name, kind, functions(target)[name](x)).max() <= claim, name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_long_float32_sums_do_not_drift(name):
     """Sums of 2^21 equal elements are right along each axis; float32 sums would be wrong in the fourth digit."""

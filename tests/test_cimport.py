@@ -11,6 +11,8 @@ import pytest
 import fastlog
 from fastlog._core import functions, supported_targets
 
+pytestmark = pytest.mark.slow
+
 PAGE = (Path(__file__).parents[1] / "docs" / "c-api.md").read_text()
 EXAMPLE, SETUP = (re.search(rf"```{kind}\n(.*?)```", PAGE, re.S).group(1) for kind in ("cython", "python"))
 UNARY = [name for name, f in functions().items() if f.signature is None and f.nin == 1]

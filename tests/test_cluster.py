@@ -13,6 +13,8 @@ import pytest
 import fastlog
 from fastlog import LogSumExp
 
+pytestmark = pytest.mark.slow
+
 distributed = pytest.importorskip("distributed")
 
 ROWS, COLUMNS, BLOCKS = 1_250_000, 64, 80

@@ -112,6 +112,7 @@ def errors_in_ulp(f, x, got):
     return np.abs(got.T - exact) / np.spacing(size.astype(x.dtype)).astype("g")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["f4", "f8"])
 def test_accuracy_across_chunks(dtype):
     """The claims hold for dominant entries, for far entries, and for sums of many chunks."""
@@ -134,6 +135,7 @@ ROWS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["f4", "f8"])
 @pytest.mark.parametrize(("shape", "chunks"), [((100_000,), (1000,)), ((200_000, 2), (1000, 1)), ((3000,), (7,))])
 @pytest.mark.parametrize("rows", ROWS)
@@ -183,6 +185,7 @@ def test_infinities_of_both_signs_in_any_chunks(x, b):
             np.testing.assert_allclose(f(lazy, 0, weights).compute(), f(x, 0, b), rtol=1e-15)
 
 
+@pytest.mark.slow
 def test_the_number_of_chunks_does_not_show():
     x = np.random.default_rng(5).normal(-8, 0.5, (1000, 2))
     x[:, 1] = np.where(np.arange(1000) == 0, 0.0, -0.3)
@@ -195,6 +198,7 @@ def test_the_number_of_chunks_does_not_show():
         assert np.max(np.abs(got.compute() - y) / np.spacing(np.maximum(1, np.abs(y)).astype("f8"))) < 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["f2", "f4", "f8"])
 @pytest.mark.parametrize("reverse", [False, True])
 def test_cumulative_sums_of_many_chunks(dtype, reverse):
@@ -308,6 +312,7 @@ def test_masks_are_kept():
     np.testing.assert_allclose(got.filled(0), exact.filled(0).astype("f8"), rtol=1e-15)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:overflow encountered in cast")  # Dask sets 1e20 as the fill value of float16
 @pytest.mark.parametrize("dtype", ["f2", "f4", "f8"])
 @pytest.mark.parametrize("temperature", [1, 3e-3])
@@ -350,6 +355,7 @@ def test_temperature_divides_quietly():
             np.testing.assert_allclose(got.filled(7), expected.filled(7), rtol=1e-15)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["f2", "f4", "f8"])
 def test_weights_of_any_dtype(dtype):
     x = calls.X.astype(dtype)

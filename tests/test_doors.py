@@ -59,6 +59,7 @@ def test_decided_differences(library, expression):
     assert isinstance(peer, str) or not np.allclose(peer, expected, rtol=1e-6, atol=0), "the peer agrees"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("library", doors.LIBRARIES)
 def test_records_are_what_the_peer_gives(library):
     if not doors.installed(library):

@@ -10,6 +10,8 @@ import fastlog
 from fastlog import LogSumExp, _core
 from fastlog._core import functions, run_over
 
+pytestmark = pytest.mark.slow
+
 CLAIMS = _core.claims()
 
 

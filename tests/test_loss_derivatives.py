@@ -183,6 +183,7 @@ def test_cross_entropy(target, dtype, shape, kind):
             assert {k: v for k, v in ulps.items() if v > bounds[k]} == {}, name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("return_hess", [False, True])
 def test_gradients_are_numerical_derivatives(return_hess):
     """The public functions with their options give the derivatives of 50-digit values."""

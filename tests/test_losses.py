@@ -351,6 +351,7 @@ def test_short_ways_agree_with_the_general_ones(dtype, options):
         cross_entropy(np.zeros((1, 2, 3), dtype), big, **options)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target", supported_targets())
 @pytest.mark.parametrize("name", ["binary_cross_entropy", "focal", "kl_divergence", "cross_entropy"])
 def test_sums_do_not_drift(target, name):

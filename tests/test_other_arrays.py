@@ -225,6 +225,7 @@ SATURATED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SATURATED)
 def test_gradients_are_numbers_where_losses_are_0(name):
     rows = {"focal": [[1000.0, -1000.0], [0.0, 1.0]]}.get(name, [[-np.inf, -np.inf], [0.0, 1.0]])
@@ -270,6 +271,7 @@ def exponential(a):
     return (sys.modules["torch"] if type(a).__module__ == "torch" else sys.modules["jax"].numpy).exp(a)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LINEAR)
 def test_derivatives_by_what_is_0(name):
     f, start = LINEAR[name]
@@ -403,6 +405,7 @@ DERIVATIVES = {  # known derivatives by each argument, at points where the usual
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", DERIVATIVES)
 def test_known_derivatives(name):
     f, arguments, expected = DERIVATIVES[name]
@@ -598,6 +601,7 @@ def test_signs_of_zero_in_log_softmax(of):
 TWO = {"xlogy": tf.math.xlogy, "xlog1py": tf.math.xlog1py, "softplus": F.softplus, "silu": tf.nn.silu}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TWO)
 def test_a_number_leaves_the_library_to_the_second_argument(name, of):
     f = TWO[name]
@@ -656,6 +660,7 @@ def test_halves_are_summed_and_counted_in_more_digits(name, of, kind):
     np.testing.assert_allclose(value, expected, rtol={"float16": 2**-11, "bfloat16": 2**-8}[kind], atol=1e-7)
 
 
+@pytest.mark.slow
 def test_weights_of_more_digits_widen_halves():
     jnp = library("jax")
     assert fastlog.logsumexp(jnp.zeros(3, jnp.float16), b=jnp.ones(3)).dtype == jnp.float64
@@ -820,6 +825,7 @@ def test_torch_runs_on_our_kernels_where_it_can():
     assert (z == fastlog.silu(calls.X)).all()
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")  # torch itself made them
 def test_torch_keeps_what_numpy_lacks():
     torch = library("torch")

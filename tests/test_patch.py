@@ -141,6 +141,7 @@ def test_everything_runs_on_fastlog_and_is_put_back():
     np.testing.assert_array_equal(during["logsumexp", "f"], fastlog.logsumexp(x32.reshape(50, 10), axis=1))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("call", OURS)
 def test_results_that_are_fastlogs_alone(call):
     run, expected = OURS[call]
@@ -485,6 +486,7 @@ def overlapping():
         outer.__exit__(None, None, None)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("function", "patched_before", "opcodes"),
     [(fastlog.patch, False, False), (fastlog.patch, True, False), (fastlog.patch, True, True),
@@ -570,6 +572,7 @@ def test_blocks_overlap():
     assert snapshot() == UNPATCHED
 
 
+@pytest.mark.slow
 def test_calls_without_end_cost_nothing():
     tracemalloc.start()
     try:
@@ -625,6 +628,7 @@ FORK = """
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="processes of POSIX")
 def test_a_fork_while_a_thread_patches():
     command = [sys.executable, "-W", "ignore", "-c", textwrap.dedent(FORK)]
@@ -653,6 +657,7 @@ def test_calls_go_on_in_threads_meanwhile():
     assert not wrong
 
 
+@pytest.mark.slow
 def test_scikit_learn_answers_the_same():
     rng = np.random.default_rng(4)
     x, counts = rng.normal(size=(300, 3)), rng.integers(0, 9, (300, 5))
@@ -681,6 +686,7 @@ SCRIPT = """
 """
 
 
+@pytest.mark.slow
 def test_scripts(tmp_path):
     (tmp_path / "script.py").write_text(textwrap.dedent(SCRIPT))
     (tmp_path / "beside.py").write_text("here = True")
@@ -690,6 +696,7 @@ def test_scripts(tmp_path):
     assert result.stderr == ""
 
 
+@pytest.mark.slow
 def test_modules(tmp_path):
     (tmp_path / "script.py").write_text(textwrap.dedent(SCRIPT))
     (tmp_path / "beside.py").write_text("here = True")
@@ -699,6 +706,7 @@ def test_modules(tmp_path):
     assert result.returncode == 3
 
 
+@pytest.mark.slow
 def test_commands_and_what_cannot_run():
     result = run("-c", "import sys, scipy.special; print(sys.argv, scipy.special.expit(-740.) > 0)", "a")
     assert result.stdout == "['-c', 'a'] True\n"
@@ -722,6 +730,7 @@ LATE = """
 """
 
 
+@pytest.mark.slow
 def test_the_main_module_stays(tmp_path):
     (tmp_path / "late.py").write_text(textwrap.dedent(LATE))
     assert run("late.py", cwd=tmp_path).stdout == "True True False\nTrue\nTrue\n"
@@ -730,6 +739,7 @@ def test_the_main_module_stays(tmp_path):
     assert run("-c", command).stdout == "{'x': <class 'int'>} False __main__\n"
 
 
+@pytest.mark.slow
 def test_ways_to_write_it(tmp_path):
     (tmp_path / "script.py").write_text(textwrap.dedent(SCRIPT))
     (tmp_path / "beside.py").write_text("here = True")
@@ -770,6 +780,7 @@ def programs(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "form",
     ["show.py", "./show.py", "script", "folder", "./folder/", "app.pyz", "executable", "x.pyc", "compiled",
@@ -789,6 +800,7 @@ def test_programs_see_what_they_see_without_fastlog(form, programs):
     assert len(printed[0]) > 6
 
 
+@pytest.mark.slow
 def test_programs_that_cannot_run(programs):
     bad = run("--targets", "numpy", "bad.pyc", cwd=programs)
     assert bad.stderr.startswith("fastlog: bad.pyc: bad magic number")
@@ -797,6 +809,7 @@ def test_programs_that_cannot_run(programs):
     assert empty.stderr == "fastlog: there is no module 'other/__main__' to run\n"
 
 
+@pytest.mark.slow
 def test_targets_of_the_command_line(tmp_path):
     code = "import fastlog; print([fastlog.is_patched(name) for name in ('numpy', 'scipy', 'sklearn')])"
     assert run("--targets=numpy", "-c", code).stdout == "[True, False, False]\n"

@@ -12,6 +12,8 @@ from helpers import calls
 
 import fastlog
 
+pytestmark = pytest.mark.slow
+
 resource = pytest.importorskip("resource", reason="this system has no limits of memory by process")
 
 

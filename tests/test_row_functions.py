@@ -31,6 +31,7 @@ def pytest_collection_modifyitems(items):
 """
 
 
+@pytest.mark.slow
 def test_scipys_own_tests_pass(tmp_path):
     """All of SciPy's tests pass; none asserts a behaviour that fastlog decides otherwise."""
     (tmp_path / "in_place_of_scipy.py").write_text(PLUGIN)
@@ -176,6 +177,7 @@ def test_float32_results_near_zero(target, n):
             assert error <= 0.6 * float(np.spacing(np.float32(abs(exact)))) + 1e-16
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [(20_000_000,), (20_000_000, 2), (2, 20_000_000)])
 @pytest.mark.parametrize("value", [0.0, -1.5])
 def test_twenty_million_elements(shape, value):
@@ -615,6 +617,7 @@ def run_with_little_stack():
             fastlog.kl_divergence(x, np.abs(x))
 
 
+@pytest.mark.slow
 def test_threads_with_little_stack(target):
     code = (
         "import threading; from test_row_functions import run_with_little_stack as work;"

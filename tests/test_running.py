@@ -39,6 +39,7 @@ def test_chunks_are_as_good_as_the_whole(dtype, axis):
     assert np.shape(running.value) == np.shape(expected)
 
 
+@pytest.mark.slow
 def test_no_error_accumulates():
     """A million numbers in 20 000 chunks, in a chain or a tree, are as exact as one sum, and 2000 as 50 digits."""
     x = np.random.default_rng(1).normal(-700, 3, 1_000_000)
@@ -73,6 +74,7 @@ def joined(states, tree):
     return states[0]
 
 
+@pytest.mark.slow
 def test_the_number_of_chunks_does_not_show():
     """Sums of 5000 chunks of one element, in a chain or a tree, with and without weights, are held to 60 digits."""
     n = 5000
