@@ -20,7 +20,7 @@ SITE := $(BIN)/sphinx-build --quiet --fail-on-warning --keep-going docs build/do
 help:
 	@sed -n 's/^# make/make/p' Makefile
 
-# One stamp per set of extras: the package is built and installed again when a source has changed.
+# There is a stamp for each set of extras: the package is built and installed again when a source has changed.
 $(VENV)/pip.stamp:
 	@$(PYTHON) -c 'import sys, venv, ensurepip; assert sys.version_info >= (3, 11)' || { \
 	  echo "fastlog needs Python 3.11 or newer with venv, a C compiler and the Python headers"; \
@@ -36,7 +36,7 @@ $(VENV)/%.stamp: $(SOURCES) $(VENV)/pip.stamp
 bench: $(VENV)/bench.stamp
 	$(BIN)/python -m bench
 
-# On every core: two of them halve the time.
+# Tests run on every core: two cores halve the time.
 PYTEST := $(BIN)/pytest -q --numprocesses auto --dist worksteal
 
 test: $(VENV)/test.stamp
@@ -51,7 +51,7 @@ fuzz: $(VENV)/test.stamp
 	  echo "make fuzz SEED=$$seed repeats this search"; \
 	  $(PYTEST) -m 'hypothesis and not huge' --hypothesis-profile=fuzz --hypothesis-seed=$$seed
 
-# A version's interpreter, on the PATH or one of pyenv's, if it runs.
+# The interpreter of a version, on the PATH or one of pyenv's, if it runs.
 python = $(shell for p in python$(1) $$HOME/.pyenv/versions/$(1).*/bin/python; do $$p -c '' 2>&- && echo $$p && break; done)
 OLDEST = $(call python,3.11)
 NEWEST = $(firstword $(foreach version,3.14 3.13 3.12,$(call python,$(version))))
