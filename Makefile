@@ -65,7 +65,7 @@ test-ends:
 test-end: $(VENV)/test.stamp
 	@$(BIN)/python -c 'import sys, numpy, scipy; print("Python", *sys.version_info[:2], numpy.__version__, scipy.__version__)'
 	$(PYTEST) $(addprefix tests/test_,patch.py command_line.py call_forms.py ufuncs.py logaddexp_reduce.py reductions.py \
-	  row_functions.py row_limits.py other_arrays.py dask.py labelled.py cimport.py docs.py)
+	  row_functions.py row_limits.py other_arrays.py other_gradients.py torch_and_jax.py dask.py labelled.py cimport.py docs.py)
 	$(BIN)/python tests/tools/upstream.py special
 
 check: $(VENV)/dev.stamp $(VENV)/test.stamp
@@ -120,7 +120,7 @@ compilers: $(VENV)/test.stamp
 
 # make peers   fastlog beside torch and TensorFlow, which it installs, and on torch's tensors; else recorded values serve
 peers: $(VENV)/test.stamp $(VENV)/peers.stamp
-	$(BIN)/pytest tests/test_doors.py tests/test_seeds.py tests/test_other_arrays.py
+	$(BIN)/pytest tests/test_doors.py tests/test_seeds.py tests/test_other_*.py tests/test_torch_and_jax.py
 
 # make upstream   SciPy's and scikit-learn's own tests, plainly and on fastlog: none may fail on fastlog alone
 upstream: $(VENV)/test.stamp
