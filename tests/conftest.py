@@ -17,9 +17,11 @@ settings.load_profile("fixed")
 
 
 def pytest_collection_modifyitems(items):
-    """Mark the tests of JAX as slow: it compiles every call, which takes seconds."""
+    """Mark what `make quick` can spare: JAX compiles every call; targets between the best and the portable one."""
+    between = _core.supported_targets()[1:-1]
     for item in items:
-        if "jax" in item.name:
+        parameters = item.callspec.params if hasattr(item, "callspec") else {}
+        if "jax" in item.name or parameters.get("target") in between:
             item.add_marker("slow")
 
 

@@ -24,6 +24,7 @@ def in_chunks(chunks):
     return of
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("dtype", "chunks"), CASES)
 @pytest.mark.parametrize("name", calls.CALLS)
 def test_same_values(name, dtype, chunks):

@@ -392,6 +392,7 @@ def running(rows, n, dtype):
     return x, sorted(indices), np.array(expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rows", RUNNING)
 @pytest.mark.parametrize("dtype", ["f2", "f4", "f8"])
 def test_accumulate_does_not_accumulate_errors(logaddexp, rows, dtype):

@@ -155,6 +155,7 @@ def rows_cases(dtype, shape, kind):
     return x, {name: (z, options, rows_reference(exact_numbers(x), a)) for name, (z, options, a) in cases.items()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target", supported_targets())
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("shape", [(37, 1), (50, 2), (40, 10), (19, 33), (5, 1000), (1, 3000)])

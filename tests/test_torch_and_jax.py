@@ -73,7 +73,6 @@ def test_torch_runs_on_our_kernels_where_it_can():
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")  # torch itself made them
 def test_torch_keeps_what_numpy_lacks():
     torch = library("torch")
     x = torch.asarray(calls.X)
