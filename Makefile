@@ -1,9 +1,10 @@
 # make bench   the main job: fastlog beside SciPy and the other peers, then real pipelines (QUICK=1: about a minute)
 # make test    all tests, on every instruction set that this CPU supports
+# make quick   the tests that take no more than a second or two each: about a minute on two cores
 # make test-ends   the tests that versions can break, with the oldest and the newest Python, NumPy and SciPy
 # make check   style, formatting, types, the direction of includes and imports, and whether the pages build
 #
-# The first two need only python3 with venv and headers, a C compiler and make; they install the rest into .venv.
+# The first three need only python3 with venv and headers, a C compiler and make; they install the rest into .venv.
 
 PYTHON ?= python3
 VENV := .venv
@@ -15,11 +16,11 @@ SITE := $(BIN)/sphinx-build --quiet --fail-on-warning --keep-going docs build/do
 
 .NOTPARALLEL:
 
-.PHONY: bench test test-ends test-end check docs exhaustive long accuracy vec-neon vec-s390x compilers peers upstream clean help
+.PHONY: bench test quick fuzz test-ends test-end check docs exhaustive long accuracy vec-neon vec-s390x compilers peers upstream clean help
 help:
 	@sed -n 's/^# make/make/p' Makefile
 
-# One stamp per set of extras: the package is built and installed again when a source has changed.
+# There is a stamp for each set of extras: the package is built and installed again when a source has changed.
 $(VENV)/pip.stamp:
 	@$(PYTHON) -c 'import sys, venv, ensurepip; assert sys.version_info >= (3, 11)' || { \
 	  echo "fastlog needs Python 3.11 or newer with venv, a C compiler and the Python headers"; \
@@ -35,13 +36,22 @@ $(VENV)/%.stamp: $(SOURCES) $(VENV)/pip.stamp
 bench: $(VENV)/bench.stamp
 	$(BIN)/python -m bench
 
-# On every core: two of them halve the time.
+# Tests run on every core: two cores halve the time.
 PYTEST := $(BIN)/pytest -q --numprocesses auto --dist worksteal
 
 test: $(VENV)/test.stamp
 	$(PYTEST)
 
-# A version's interpreter, on the PATH or one of pyenv's, if it runs.
+quick: $(VENV)/test.stamp
+	$(PYTEST) -m 'not slow and not huge'
+
+# make fuzz    the properties that hypothesis tries, at thousands of new examples each; SEED=n repeats a search
+fuzz: $(VENV)/test.stamp
+	@seed=$${SEED:-$$(od -An -N4 -tu4 /dev/urandom | tr -d ' ')}; \
+	  echo "make fuzz SEED=$$seed repeats this search"; \
+	  $(PYTEST) -m 'hypothesis and not huge' --hypothesis-profile=fuzz --hypothesis-seed=$$seed
+
+# The interpreter of a version, on the PATH or one of pyenv's, if it runs.
 python = $(shell for p in python$(1) $$HOME/.pyenv/versions/$(1).*/bin/python; do $$p -c '' 2>&- && echo $$p && break; done)
 OLDEST = $(call python,3.11)
 NEWEST = $(firstword $(foreach version,3.14 3.13 3.12,$(call python,$(version))))
@@ -54,9 +64,9 @@ test-ends:
 
 test-end: $(VENV)/test.stamp
 	@$(BIN)/python -c 'import sys, numpy, scipy; print("Python", *sys.version_info[:2], numpy.__version__, scipy.__version__)'
-	$(PYTEST) $(addprefix tests/test_,patch.py call_forms.py ufuncs.py logaddexp_reduce.py reductions.py \
-	  row_functions.py other_arrays.py dask.py labelled.py cimport.py docs.py)
-	$(BIN)/python tests/upstream.py special
+	$(PYTEST) $(addprefix tests/test_,patch.py command_line.py call_forms.py ufuncs.py logaddexp_reduce.py reductions.py \
+	  row_functions.py row_limits.py other_arrays.py other_gradients.py torch_and_jax.py dask.py labelled.py cimport.py docs.py)
+	$(BIN)/python tests/tools/upstream.py special
 
 check: $(VENV)/dev.stamp $(VENV)/test.stamp
 	$(BIN)/pytest -q tests/test_structure.py
@@ -71,11 +81,11 @@ check: $(VENV)/dev.stamp $(VENV)/test.stamp
 
 # make exhaustive   float32 functions of one argument at all 2^32 inputs, the others at millions of points
 exhaustive: $(VENV)/test.stamp
-	$(BIN)/python tests/accuracy.py --exhaustive
+	$(BIN)/python tests/tools/accuracy.py --exhaustive
 
 # make long         tests that need 10 GiB of memory: rows of 2^31 elements
 long: $(VENV)/test.stamp
-	$(BIN)/pytest -m slow
+	$(BIN)/pytest -m huge
 
 # make docs         the pages of docs/ as a site, in build/docs; warnings are errors
 docs: $(VENV)/docs.stamp
@@ -110,11 +120,11 @@ compilers: $(VENV)/test.stamp
 
 # make peers   fastlog beside torch and TensorFlow, which it installs, and on torch's tensors; else recorded values serve
 peers: $(VENV)/test.stamp $(VENV)/peers.stamp
-	$(BIN)/pytest tests/test_doors.py tests/test_seeds.py tests/test_other_arrays.py
+	$(BIN)/pytest tests/test_doors.py tests/test_seeds.py tests/test_other_*.py tests/test_torch_and_jax.py
 
 # make upstream   SciPy's and scikit-learn's own tests, plainly and on fastlog: none may fail on fastlog alone
 upstream: $(VENV)/test.stamp
-	$(BIN)/python tests/upstream.py
+	$(BIN)/python tests/tools/upstream.py
 
 clean:
 	rm -rf build dist $(VENV) .pytest_cache .hypothesis .mypy_cache .ruff_cache

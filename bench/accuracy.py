@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import accuracy  # tests/accuracy.py
-import hardest
 import numpy as np
-import rows
-from points import arguments
+from helpers import errors, hardest, reference, rows  # of tests/
+from helpers.points import arguments
 
 from bench.cases import FUNCTIONS, LIBRARIES, Case, Function
 
@@ -58,18 +56,18 @@ def measure(function: Function, dtype: str, libraries: list[str]) -> dict[str, A
         of the bins of the first argument; and ``curve``: the largest error in each bin, by library, nan if it is empty.
     """
     calls = {library: implementation(function, library, dtype) for library in libraries if library in function.calls}
-    total = {library: accuracy.Errors() for library in calls}
+    total = {library: errors.Errors() for library in calls}
     found: dict[str, Any] = {"function": function.name, "row": function.row, "dtype": dtype}
 
-    def seen(library: str, x: tuple[np.ndarray, ...], errors: Callable[[np.ndarray], np.ndarray]) -> np.ndarray | None:
+    def seen(library: str, x: tuple[np.ndarray, ...], measure: Callable[[np.ndarray], np.ndarray]) -> np.ndarray | None:
         try:
             got = calls[library](*x)
         except AttributeError:
             if library == "fastlog":
                 raise
             return None
-        error = errors(got)
-        total[library].add(accuracy.summarise(() if function.along_rows else x, error))
+        error = measure(got)
+        total[library].add(errors.summarise(() if function.along_rows else x, error))
         return error
 
     if function.along_rows:
@@ -81,10 +79,10 @@ def measure(function: Function, dtype: str, libraries: list[str]) -> dict[str, A
         x = arguments(function.row, len(function.arguments), np.dtype(dtype).type, POINTS[dtype], SEED)
         bins = edges(dtype)
         curve = {library: np.full(bins.size + 1, np.nan) for library in calls}
-        for point, expected in accuracy.blocks(function.row, np.dtype(dtype).type, x):
+        for point, expected in errors.blocks(function.row, np.dtype(dtype).type, x):
             where = np.digitize(point[0], bins)
             for library in calls:
-                error = seen(library, point, lambda got, expected=expected: accuracy.errors(got, expected))
+                error = seen(library, point, lambda got, expected=expected: errors.errors(got, expected))
                 if error is not None:
                     np.fmax.at(curve[library], where, np.where(error < np.inf, error, np.nan))
         found["at"] = {library: hardest.written(e.at) for library, e in total.items() if e.count}
@@ -114,7 +112,7 @@ def measure_all(libraries: list[str], report: Callable[[str], None]) -> dict[str
     results = []
     for function in FUNCTIONS:
         for dtype in POINTS:
-            if function.row in (rows.NAMES if function.along_rows else accuracy.ELEMENTWISE):
+            if function.row in (rows.NAMES if function.along_rows else reference.ELEMENTWISE):
                 report(f"errors of {function.name}, {dtype}")
                 results.append(measure(function, dtype, libraries))
     return {"linear": LINEAR, "functions": results}

@@ -1,4 +1,8 @@
-"""Fixtures: every elementwise function of the table on every target that runs here, and arguments for it."""
+"""Fixtures of elementwise functions, and how hypothesis searches.
+
+A test that asks for `f` runs once for each elementwise function on each target of this CPU; with `dtype` besides, once
+for each of those and each dtype: some 15 functions, 3 targets and 3 dtypes.
+"""
 
 import numpy as np
 import pytest
@@ -6,27 +10,40 @@ from hypothesis import settings
 
 from fastlog import _core
 
-# Neither a clock nor a file of earlier failures decides whether a test passes.
-settings.register_profile("fastlog", deadline=None, database=None, derandomize=True, max_examples=60)
-settings.load_profile("fastlog")
+# Neither a clock nor a file of earlier failures decides whether a test passes. `make fuzz` searches among new examples.
+settings.register_profile("fixed", deadline=None, database=None, derandomize=True, max_examples=60)
+settings.register_profile("fuzz", deadline=None, database=None, max_examples=2000, print_blob=True)
+settings.load_profile("fixed")
 
-TARGETS = _core.supported_targets()
+
+def pytest_collection_modifyitems(items):
+    """Mark what `make quick` can spare: JAX compiles every call; targets between the best and the portable one."""
+    between = _core.supported_targets()[1:-1]
+    for item in items:
+        parameters = item.callspec.params if hasattr(item, "callspec") else {}
+        if "jax" in item.name or parameters.get("target") in between:
+            item.add_marker("slow")
+
+
 ELEMENTWISE = [name for name, f in _core.functions().items() if f.signature is None]
 BINARY = [name for name in ELEMENTWISE if _core.functions()[name].nin == 2]
 
 
-@pytest.fixture(scope="session", params=TARGETS)
+@pytest.fixture(scope="session", params=_core.supported_targets())
 def target(request):
+    """Each target that this CPU supports."""
     return request.param
 
 
 @pytest.fixture(scope="session", params=["float16", "float32", "float64"])
 def dtype(request):
+    """Each dtype of the elementwise functions."""
     return np.dtype(request.param)
 
 
 @pytest.fixture(scope="session", params=ELEMENTWISE)
 def name(request):
+    """Each elementwise function's name in the table."""
     return request.param
 
 
@@ -46,53 +63,3 @@ def binary(request, target):
 def ufuncs(target):
     """All ufuncs of the target, by name."""
     return _core.functions(target)
-
-
-def _ordinary(f, *args):
-    """Where f has neither a pole nor an invalid point: only there may it say nothing about its value."""
-    with np.errstate(all="ignore"):
-        y = f(*args)
-    args = np.broadcast_arrays(*args)
-    nan = np.any([np.isnan(x) for x in args], axis=0)
-    finite = np.all([np.isfinite(x) for x in args], axis=0)
-    return ~(np.isnan(y) & ~nan | np.isinf(y) & finite)
-
-
-def _samples(f, dtype, n, seed=0):
-    """f.nin contiguous arrays of n numbers: any bit pattern, the middle, [0, 1), and special values."""
-    rng = np.random.default_rng(seed)
-    dtype = np.dtype(dtype)
-    shape = f.nin, 4 * n + 64
-    bits = rng.integers(0, 2 ** (8 * dtype.itemsize), shape, dtype=f"u{dtype.itemsize}", endpoint=False)
-    special = np.array([0, -0.0, np.inf, -np.inf, np.nan, 1, -1], dtype)
-    kinds = [bits.view(dtype), rng.normal(0, 8, shape).astype(dtype), rng.random(shape).astype(dtype)]
-    kinds += [kinds[1], kinds[2], rng.choice(special, shape)]
-    x = np.choose(rng.integers(0, len(kinds), shape), kinds)
-    x[np.isnan(x)] = np.nan  # which of two different nans comes out is nobody's promise
-    x = x[:, _ordinary(f, *x)][:, :n]
-    assert x.shape[1] == n, "too few ordinary arguments"
-    return [np.ascontiguousarray(row) for row in x]
-
-
-def _same_bits(got, expected):
-    got, expected = np.asarray(got), np.asarray(expected)
-    assert got.dtype.newbyteorder("=") == expected.dtype.newbyteorder("=")
-    assert got.shape == expected.shape
-    unsigned = f"u{got.dtype.itemsize}"
-    got, expected = (np.array(x, order="C", ndmin=1).view(unsigned) for x in (got, expected))
-    np.testing.assert_array_equal(got, expected)
-
-
-@pytest.fixture(scope="session")
-def ordinary():
-    return _ordinary
-
-
-@pytest.fixture(scope="session")
-def samples():
-    return _samples
-
-
-@pytest.fixture(scope="session")
-def same_bits():
-    return _same_bits

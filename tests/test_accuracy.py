@@ -1,12 +1,12 @@
 """The claims of the table, from both sides: never exceeded on any target, and reached by their witnesses."""
 
-import hardest
 import numpy as np
 import pytest
-from accuracy import by_double, by_mpfr, by_numpy, claimed, errors, from_mpfr, measure, on_targets
-from points import arguments, next_to_cancellation, stratified
-from reference import ELEMENTWISE, exact
-from rows import NAMES, ROWS, row_errors, rows
+from helpers import hardest
+from helpers.errors import by_double, by_mpfr, by_numpy, claimed, errors, from_mpfr, measure, on_targets
+from helpers.points import arguments, next_to_cancellation, stratified
+from helpers.reference import ELEMENTWISE, exact
+from helpers.rows import NAMES, ROWS, row_errors, rows
 
 from fastlog._core import claims, functions, supported_targets
 
@@ -15,13 +15,14 @@ TARGETS = supported_targets()
 
 
 def hold(name, dtype, x):
-    """Nothing is above the claim, on any target."""
+    """Assert that no error is above the claim, on any target."""
     claim, _ = claims()[name][dtype.__name__]
     for target, e in measure(name, dtype, x, on_targets(name, TARGETS)).items():
         assert e.wrong == 0, f"{target}: {e.wrong} infinities, nans or signs of zeros are wrong: {e.wrong_at}"
         assert e.largest <= claim, f"{target}: {e.largest} ulp at {hardest.written(e.at)}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", ELEMENTWISE)
 def test_claim_is_never_exceeded(name, dtype):
@@ -32,13 +33,13 @@ def test_claim_is_never_exceeded(name, dtype):
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", ELEMENTWISE)
 def test_hardest_inputs(name, dtype):
-    """What tests/accuracy.py found worst, on any machine and in any version, stays within the claim."""
+    """The worst inputs that tests/tools/accuracy.py ever found, on any machine, stay within the claim."""
     points = [point for _, point in hardest.read().get((name, dtype.__name__), [])]
-    assert points, "run tests/accuracy.py"
+    assert points, "run tests/tools/accuracy.py"
     hold(name, dtype, tuple(np.array(x, dtype) for x in zip(*points, strict=True)))
 
 
-MEASURED = {"avx512", "avx2", "portable"}  # targets whose largest errors the claims are; one of them has it
+MEASURED = {"avx512", "avx2", "portable"}  # the claims are the largest errors of these targets; one of them shows it
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -58,14 +59,14 @@ UNARY = [name for name in ELEMENTWISE if functions()[name].nin == 1]
 
 @pytest.mark.parametrize("name", UNARY)
 def test_ends_of_float32(name):
-    """Around zero, the smallest normal number and infinity; nan; of both signs."""
+    """The claims hold around zero, the smallest normal number and infinity of both signs, and at nan."""
     magnitudes = np.arange(-2000, 2000) + np.array([[0], [0x00800000], [0x7F800000]])
     bits = np.concatenate([magnitudes[magnitudes >= 0], magnitudes[magnitudes >= 0] | 1 << 31])
     hold(name, np.float32, (bits.astype(np.uint32).view(np.float32),))
 
 
 def test_errors_of_special_values():
-    """A wrong infinity, nan or sign of a zero is no finite error; right ones are none."""
+    """A wrong infinity, nan or sign of a zero is an infinite error; a right one is none."""
     x = np.array([1000, -np.inf, np.nan, -1, np.inf], np.float32)
     expected = by_double("log_sigmoid", np.float32, x)
     right = np.array([-0.0, -np.inf, np.nan, -1.3132617, -0.0], np.float32)
@@ -77,11 +78,12 @@ def test_errors_of_special_values():
     assert errors(np.array([-0.0, 0.0, -0.0]), expected).max() < 0.5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ELEMENTWISE)
 def test_references_agree(name):
     """At float32 arguments the float64 kernel, float32's reference, is right to 1e-7 of a float32 ulp.
 
-    Beside MPFR at some points, and beside NumPy's double at many, which has digits enough for 1e-6.
+    It is compared with MPFR at some points, and at many with NumPy's double, whose digits suffice for 1e-6.
     """
     for count, independent, bound in ((4_000, by_mpfr, 1e-7), (400_000, by_numpy, 1e-6)):
         x = arguments(name, functions()[name].nin, np.float32, count, seed=7)
@@ -155,9 +157,10 @@ def test_rows(target, dtype, kind, layout):
         assert row_errors(name, kind, functions(target)[name](x)).max() <= claim, name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_long_float32_sums_do_not_drift(name):
-    """2^21 equal elements along each axis: float32 running sums would be wrong in the fourth digit by then."""
+    """Sums of 2^21 equal elements are right along each axis; float32 sums would be wrong in the fourth digit."""
     n = 2**21
     want = {"logsumexp": np.log(n), "softmax": 1 / n, "log_softmax": -np.log(n)}[name]
     for target in TARGETS:

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[1]
 CMAKE, CTEST = (str(Path(sys.executable).parent / tool) for tool in ("cmake", "ctest"))
 

@@ -16,16 +16,16 @@ import xarray as xr
 import fastlog
 import fastlog.special
 
-RNG = np.random.default_rng(0)
+of_seed = np.random.default_rng
 N, K = 200, 10
-X = RNG.normal(0, 5, (N, K))
+X = of_seed(0).normal(0, 5, (N, K))
 X32 = X.astype(np.float32)
-CHAINS = RNG.normal(-50, 3, (4, 100, 7))  # chain, draw, observation
-REGIMES = RNG.normal(-2, 1, (3, 3, 50))
+CHAINS = of_seed(1).normal(-50, 3, (4, 100, 7))  # chain, draw, observation
+REGIMES = of_seed(2).normal(-2, 1, (3, 3, 50))
 LIVE = np.zeros(30, [("logL", "f8"), ("logW", "f8"), ("it", "i4")])
-LIVE["logL"], LIVE["logW"] = RNG.normal(-20, 3, 30), -0.1 * np.arange(30)
-U_KN, F_K, N_K = RNG.normal(10, 4, (8, 500)), RNG.normal(0, 2, 8), RNG.integers(0, 90, 8)
-LOGITS = RNG.normal(0, 4, (50, 32)).astype(np.float32)
+LIVE["logL"], LIVE["logW"] = of_seed(3).normal(-20, 3, 30), -0.1 * np.arange(30)
+U_KN, F_K, N_K = of_seed(4).normal(10, 4, (8, 500)), of_seed(5).normal(0, 2, 8), of_seed(6).integers(0, 90, 8)
+LOGITS = of_seed(7).normal(0, 4, (50, 32)).astype(np.float32)
 
 
 def in_place(f, x, *arguments, **options):

@@ -1,4 +1,4 @@
-"""A package that cimports fastlog, built by setuptools: the one of docs/c-api.md, and one that uses everything."""
+"""Setuptools builds packages that cimport fastlog: the one of docs/c-api.md, and one that uses everything."""
 
 import re
 import subprocess
@@ -6,20 +6,22 @@ import sys
 import textwrap
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 import fastlog
 from fastlog._core import functions, supported_targets
 
+pytestmark = pytest.mark.slow
+
 PAGE = (Path(__file__).parents[1] / "docs" / "c-api.md").read_text()
 EXAMPLE, SETUP = (re.search(rf"```{kind}\n(.*?)```", PAGE, re.S).group(1) for kind in ("cython", "python"))
 UNARY = [name for name, f in functions().items() if f.signature is None and f.nin == 1]
-BINARY = [name for name in ("logaddexp", "logsubexp", "xlogy", "xlog1py", "rel_entr")]
+BINARY = [name for name, f in functions().items() if f.signature is None and f.nin == 2]
+BINARY.remove("binary_cross_entropy_with_logits")  # the losses are not offered
 
 
 def everything():
-    """The source of a module that calls every function on every element of arrays, on both types."""
+    """Return the source of a module that calls every function on every element of arrays, on both types."""
     lines = ["# cython: language_level=3", "from cython cimport floating", "from fastlog cimport ("]
     lines += [f"    {name}," for name in (*UNARY, *BINARY, "expit", "log_expit", "logsumexp", "softmax", "log_softmax")]
     lines += [")", ""]
@@ -61,7 +63,7 @@ def run(folder, *command, **environment):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Where both modules have been built."""
+    """The folder in which both modules have been built."""
     folder = tmp_path_factory.mktemp("downstream")
     # An editable install has its .pxd files in the source tree, where Cython looks if it is told to.
     setup = SETUP.replace("cythonize([", "cythonize([Extension('everything', ['everything.pyx']), ")
@@ -70,7 +72,7 @@ def folder(tmp_path_factory):
     (folder / "setup.py").write_text(setup)
     (folder / "mixture.pyx").write_text(EXAMPLE)
     (folder / "everything.pyx").write_text(everything())
-    run(folder, "setup.py", "-q", "build_ext", "--inplace")
+    run(folder, "setup.py", "-q", "build_ext", "--inplace", CFLAGS="-O0")  # what is called has been compiled before
     return folder
 
 
@@ -168,13 +170,4 @@ def test_the_example_of_the_page(folder):
 
 def test_the_page_names_every_function():
     for name in (*UNARY, *BINARY, "logsumexp", "softmax", "log_softmax"):
-        assert f"`{name}`" in PAGE.split("```")[0], name
-
-
-def test_the_table_is_complete():
-    """A function of the table is offered to other extensions, too."""
-    declared = (Path(fastlog.__file__).parent / "__init__.pxd").read_text()
-    for name, f in functions().items():
-        if f.signature is None and name != "binary_cross_entropy_with_logits":
-            assert re.search(rf"^    {name},$", declared, re.M), name
-    assert np.all([name in functions() for name in BINARY])
+        assert f"`{name}`" in PAGE.split("```")[0], f"docs/c-api.md does not name {name}"

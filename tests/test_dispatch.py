@@ -78,6 +78,7 @@ def test_import_brings_only_numpy():
     assert run(code).stdout.strip() == "[]"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not shutil.which("qemu-x86_64-static"), reason="needs an emulator of a CPU without AVX")
 def test_portable_target_runs_on_a_cpu_without_avx():
     code = (

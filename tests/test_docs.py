@@ -32,10 +32,13 @@ def test_ufunc_examples(name):
     assert doctest.DocTestRunner().run(examples).failed == 0
 
 
+LONG = ("arrays.md", "objectives.md")  # their examples import JAX, or train models
 PAGES = [page for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))) if ">>> " in page.read_text()]
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize(
+    "page", [pytest.param(page, id=page.name, marks=[pytest.mark.slow] * (page.name in LONG)) for page in PAGES]
+)
 def test_pages(page):
     results = doctest.testfile(str(page), module_relative=False)
     assert results.attempted == len(re.findall("^>>> ", page.read_text(), re.M))

@@ -7,10 +7,10 @@ import subprocess
 import sys
 import warnings
 
-import doors
 import numpy as np
 import pytest
 import scipy.special
+from helpers import doors
 
 import fastlog
 from fastlog import special, tf
@@ -59,10 +59,11 @@ def test_decided_differences(library, expression):
     assert isinstance(peer, str) or not np.allclose(peer, expected, rtol=1e-6, atol=0), "the peer agrees"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("library", doors.LIBRARIES)
 def test_records_are_what_the_peer_gives(library):
     if not doors.installed(library):
-        pytest.skip(f"{library} is not installed; its recorded values are used")
+        pytest.skip(f"{library} is not installed; the values that {RECORDED['versions'][library]} gave are used")
     names = doors.names_of(library)
     for part in range(3):
         for expression in doors.LIBRARIES[library][part]:

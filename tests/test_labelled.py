@@ -7,8 +7,7 @@ import xarray as xr
 
 import fastlog
 
-RNG = np.random.default_rng(0)
-X = RNG.normal(0, 3, (4, 3))
+X = np.random.default_rng(0).normal(0, 3, (4, 3))
 INDEX, COLUMNS = pd.Index(list("abcd"), name="row"), pd.Index([10, 20, 30], name="class")
 FRAME = pd.DataFrame(X, INDEX, COLUMNS)
 SERIES = pd.Series(X[:, 0], INDEX, name="first")

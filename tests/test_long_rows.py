@@ -10,6 +10,8 @@ import fastlog
 from fastlog import LogSumExp, _core
 from fastlog._core import functions, run_over
 
+pytestmark = pytest.mark.slow
+
 CLAIMS = _core.claims()
 
 
@@ -44,7 +46,7 @@ def equal(n, k, rng):
 
 
 DATA = [one_and_the_rest, mostly_small, two_sizes, normal, large, ascending, equal]
-# From columns of an array (n, k) to an array, and the axes along which the columns lie.
+# Functions that lay the columns of an array (n, k) out in another array; they return it and the axes of the columns.
 LAYOUTS = {
     "axis 0": lambda x: (x, (0,)),
     "rows": lambda x: (np.ascontiguousarray(x.T), (1,)),
@@ -148,7 +150,7 @@ def test_weighted_and_running_sums_and_gradients(data):
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32])
 def test_sums_of_losses(dtype):
-    """Equal losses are rounded the same way every time; the results are right to the last bit all the same."""
+    """Sums of equal losses, which are all rounded the same way, are right to the last bit."""
     n = 5_000_000
     for logit in (8.0, -0.3):
         x = np.full(n, logit, dtype)
@@ -166,7 +168,7 @@ def test_halves_are_reduced_without_drift():
 
 @pytest.mark.parametrize("target", _core.supported_targets())
 def test_weighted_sums_of_doubles(target):
-    """Weights of one size and random ones, of both signs too: right to the last bits of a sum that numpy splits."""
+    """Sums with equal weights, random weights, and weights of both signs are right to an ulp of long doubles' sums."""
     rng = np.random.default_rng(8)
     x, b = rng.normal(size=300_000), rng.uniform(0.5, 1, 300_000)
     for weights in (np.full_like(x, 0.1), b, np.where(np.arange(len(x)) % 7, b, -b)):
@@ -176,9 +178,9 @@ def test_weighted_sums_of_doubles(target):
         assert abs(y - expected) <= np.spacing(float(expected))
 
 
-@pytest.mark.slow
+@pytest.mark.huge
 def test_two_to_the_thirty_first_elements():
-    """Takes 9 GiB of memory and a minute."""
+    """The claims hold for 2^31 elements. This takes 9 GiB of memory and a minute."""
     n = 2**31
     x = np.full((n, 1), np.float32(-1.1))
     x[0] = 0

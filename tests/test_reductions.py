@@ -64,7 +64,7 @@ def test_every_target_and_layout(target, dtype, shape, name):
 
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_short_way_agrees_with_the_general_one(name):
-    """Rows of plain arrays skip the ufunc machinery: the same bits come out."""
+    """Rows of plain arrays, which skip the ufunc machinery, give the same bits."""
     ours = getattr(fastlog, name)
     for shape in [(10,), (1000,), (6, 7), (40, 200), (200, 40), (3, 4, 5)]:
         x = np.random.default_rng(2).normal(0, 5, shape)
@@ -136,7 +136,7 @@ PUBLIC = [
 
 @pytest.mark.parametrize("name", PUBLIC)
 def test_wrong_calls_name_the_function(name):
-    """And its signature, its defaults among them, stands once."""
+    """Errors name the function. Its signature with its defaults stands in one place."""
     f, x = getattr(fastlog, name), np.eye(2)
     required = [x] * (name in PUBLIC[5:])
     for args, options, match in (
@@ -222,7 +222,7 @@ LIMITS = [  # row, logsumexp, softmax, log_softmax
 @pytest.mark.parametrize(("row", "lse", "soft", "log"), LIMITS)
 @pytest.mark.parametrize("length", [2, 3, 40, 200, 5000])
 def test_limits(target, row, lse, soft, log, length):
-    """Every row among others, in both layouts, quietly; the padding is -inf, which adds nothing."""
+    """The limits hold for every row among others, in both layouts, and raise nothing. The padding -inf adds nothing."""
     x = np.zeros((5, length))
     x[2] = -INF
     x[2, [0, -1]] = row
@@ -400,7 +400,7 @@ def test_complex_agrees_with_scipy():
 
 
 def test_call_forms():
-    """Spellings that packages use."""
+    """The spellings that packages use are understood."""
     lse = fastlog.logsumexp
     a = np.random.default_rng(13).normal(size=(3, 4))
     assert_same(lse(a, 1, keepdims=True), scipy.special.logsumexp(a, 1, keepdims=True))

@@ -6,11 +6,13 @@ import subprocess
 import sys
 import textwrap
 
-import calls
 import numpy as np
 import pytest
+from helpers import calls
 
 import fastlog
+
+pytestmark = pytest.mark.slow
 
 resource = pytest.importorskip("resource", reason="this system has no limits of memory by process")
 
@@ -86,7 +88,7 @@ def arguments(rows):
 
 
 def outcome(call, megabytes):
-    """Return how a call ends that may take some megabytes of address space more than there are."""
+    """Return how a call ends that may take at most so many megabytes of address space more."""
     gc.collect()
     with open("/proc/self/statm") as file:
         pages = int(file.read().split()[0])
@@ -103,7 +105,7 @@ def outcome(call, megabytes):
 
 
 def outcomes_under_limits():
-    """Return how every form ends with room for less and more of its arrays; small ones are right afterwards."""
+    """Return how every form ends with little and with more room; small arrays give right results afterwards."""
     large, small = arguments(200_000), arguments(200)
     expected = {name: form(*small) for name, form in FORMS.items()}
     found = {}

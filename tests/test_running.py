@@ -39,8 +39,9 @@ def test_chunks_are_as_good_as_the_whole(dtype, axis):
     assert np.shape(running.value) == np.shape(expected)
 
 
+@pytest.mark.slow
 def test_no_error_accumulates():
-    """A million numbers in 20 000 chunks, and merged as a tree, against 50 digits."""
+    """A million numbers in 20 000 chunks, in a chain or a tree, are as exact as one sum, and 2000 as 50 digits."""
     x = np.random.default_rng(1).normal(-700, 3, 1_000_000)
     exact = mpmath.log(mpmath.fsum(map(mpmath.exp, map(mpmath.mpf, x[:2000].tolist()))))
     one_by_one = LogSumExp()
@@ -73,8 +74,9 @@ def joined(states, tree):
     return states[0]
 
 
+@pytest.mark.slow
 def test_the_number_of_chunks_does_not_show():
-    """5000 chunks of one element, one after the other and as a tree, with and without weights, against 60 digits."""
+    """Sums of 5000 chunks of one element, in a chain or a tree, with and without weights, are held to 60 digits."""
     n = 5000
     x = np.stack([chain(n) for chain in CHAINS.values()], 1)
     b = np.random.default_rng(3).uniform(0.1, 3, n)
@@ -98,7 +100,7 @@ def test_the_number_of_chunks_does_not_show():
 
 
 def test_many_sums_are_as_good_as_one():
-    """More of them than are merged at a time, in any layout."""
+    """More sums than are merged at a time, in any layout, have the values that each has alone."""
     x = np.random.default_rng(6).normal(0, 5, (6, 3, 20_000))
     x[:, 0, ::7] = -INF
     x[2, 1, ::5] = np.nan
@@ -164,7 +166,7 @@ SIGNED = st.tuples(st.sampled_from([0.0, 1, 800, INF, -INF, np.nan]), st.sampled
 @example([(0, INF), (0, -INF), (1, 1)], 3, True)
 @example([(0, INF), (-INF, INF), (1, 1)], 3, True)
 def test_what_is_undefined_stays_undefined(pairs, pieces, tree):
-    """Infinities and nan with weights of both signs: the same for any chunks."""
+    """Infinities and nan with weights of both signs give the same for any chunks."""
     x, b = np.array(pairs).T
     with np.errstate(all="raise"):
         states = [LogSumExp(0).update(*chunk) for chunk in zip(cut(x, 0, pieces), cut(b, 0, pieces), strict=True)]
@@ -300,7 +302,10 @@ thread.join()
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no processes by fork here")
 def test_a_fork_finds_sums_in_order():
-    """Even while a thread adds to them; in a process of its own, as libraries with threads forbid forks."""
+    """A fork finds sums in order even while a thread adds to them.
+
+    The test runs in a process of its own, as libraries with threads forbid forks.
+    """
     done = subprocess.run([sys.executable, "-W", "ignore", "-c", FORK], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == str([0] * 5)
 
@@ -312,7 +317,7 @@ def test_errors():
         LogSumExp((0, 0))
     with pytest.raises(TypeError, match="another LogSumExp"):
         LogSumExp().merge(3.0)
-    with pytest.raises(TypeError, match="longdouble|longdouble|float128"):
+    with pytest.raises(TypeError, match=f"not for {np.dtype('g').name}$"):
         LogSumExp().update(np.ones(2, "g"))
     with pytest.raises(TypeError, match="complex"):
         LogSumExp().update(np.ones(2, "D"))
@@ -333,7 +338,7 @@ def test_errors():
 @pytest.mark.parametrize("target", supported_targets())
 @pytest.mark.parametrize("dtype", ["f4", "f8"])
 def test_partitions_on_every_target(target, dtype):
-    """max + log1p(rest) is logsumexp: rows of all lengths and layouts."""
+    """For rows of all lengths and layouts, max + log1p(rest) is logsumexp."""
     rng = np.random.default_rng(3)
     exact = np.finfo(dtype).eps
     for n in (*range(1, 20), 40, 100, 1000, 5000):

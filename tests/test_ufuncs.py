@@ -1,4 +1,4 @@
-"""What NumPy does with the elementwise ufuncs: layouts, keywords, dtypes, methods, containers, threads."""
+"""Elementwise ufuncs in NumPy: layouts, keywords, dtypes, methods, containers, threads."""
 
 import copy
 import itertools
@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from helpers.arrays import same_bits, samples
 
 import fastlog
 from fastlog import _core
@@ -20,7 +21,7 @@ SIZE = np.prod(SHAPE)
 # ---- where an element stands does not matter ----
 
 
-def test_any_length_from_anywhere(f, dtype, samples, same_bits):
+def test_any_length_from_anywhere(f, dtype):
     args = samples(f, dtype, 9000)
     whole = f(*args)
     for n in [*range(4 * 16 + 2), 1000, 8191]:
@@ -79,7 +80,7 @@ LAYOUTS = {
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_any_layout(f, dtype, layout, samples, same_bits):
+def test_any_layout(f, dtype, layout):
     args = samples(f, dtype, SIZE)
     whole = f(*args)
     first = LAYOUTS[layout](args[0])
@@ -90,14 +91,14 @@ def test_any_layout(f, dtype, layout, samples, same_bits):
 
 
 @pytest.mark.parametrize("layout", ["stride 2", "reversed", "unaligned", "packed", "byte-swapped", "sliced"])
-def test_any_layout_of_out(f, dtype, layout, samples, same_bits):
+def test_any_layout_of_out(f, dtype, layout):
     args = samples(f, dtype, SIZE)
     out = LAYOUTS[layout](np.zeros(SIZE, dtype))
     assert f(*(x.reshape(out.shape) for x in args), out=out) is out
     same_bits(out.astype(dtype), f(*args).reshape(out.shape))
 
 
-def test_stride_0(f, dtype, samples, same_bits):
+def test_stride_0(f, dtype):
     args = samples(f, dtype, 40)
     whole = f(*args)
     for i in range(40):
@@ -105,7 +106,7 @@ def test_stride_0(f, dtype, samples, same_bits):
             same_bits(f(*(np.broadcast_to(x[i], n) for x in args)), np.broadcast_to(whole[i], n))
 
 
-def test_columns_of_a_matrix(f, dtype, samples, same_bits):
+def test_columns_of_a_matrix(f, dtype):
     args = [x.reshape(30, 21) for x in samples(f, dtype, 630)]
     whole = f(*args)
     for j in range(21):
@@ -116,14 +117,14 @@ PAIRS = list(itertools.product([(), (1,), (37,), (41, 1), (1, 37), (41, 37)], re
 
 
 @pytest.mark.parametrize("shapes", PAIRS, ids=str)
-def test_broadcasting(binary, dtype, shapes, samples, same_bits):
+def test_broadcasting(binary, dtype, shapes):
     whole = samples(binary, dtype, 41 * 37)
     args = [x[: np.prod(shape, dtype=int)].reshape(shape) for x, shape in zip(whole, shapes, strict=True)]
-    with np.errstate(all="ignore"):  # the pairs are new ones
+    with np.errstate(all="ignore"):  # the pairs are new
         same_bits(binary(*args), binary(*(np.copy(x) for x in np.broadcast_arrays(*args))))
 
 
-def test_float16_is_float32_rounded(f, samples, same_bits):
+def test_float16_is_float32_rounded(f):
     args = [np.arange(2**16, dtype="u2").view("f2")] if f.nin == 1 else samples(f, "f2", 50_000)
     with np.errstate(all="ignore"):
         expected = f(*(x.astype("f4") for x in args)).astype("f2")
@@ -133,7 +134,7 @@ def test_float16_is_float32_rounded(f, samples, same_bits):
     same_bits(got[number], expected[number])
 
 
-def test_threads(f, samples, same_bits):
+def test_threads(f):
     args = samples(f, "f4", 200_000)
     whole = f(*args)
     with ThreadPoolExecutor(8) as pool:
@@ -144,7 +145,7 @@ def test_threads(f, samples, same_bits):
 # ---- out=, where=, casting=, dtype=, order=, subok= ----
 
 
-def test_in_place(f, dtype, samples, same_bits):
+def test_in_place(f, dtype):
     for n in (1, 5, 300, 9000):
         args = samples(f, dtype, n)
         whole = f(*args)
@@ -154,7 +155,7 @@ def test_in_place(f, dtype, samples, same_bits):
             same_bits(mine[i], whole)
 
 
-def test_one_array_for_everything(binary, dtype, samples, same_bits):
+def test_one_array_for_everything(binary, dtype):
     x = samples(binary, dtype, 1000)[0]
     with np.errstate(all="ignore"):
         whole = binary(x, x.copy())
@@ -173,7 +174,7 @@ OVERLAPS = {
 
 
 @pytest.mark.parametrize("overlap", OVERLAPS)
-def test_overlap(f, dtype, overlap, samples, same_bits):
+def test_overlap(f, dtype, overlap):
     source, destination = OVERLAPS[overlap]
     args = samples(f, dtype, 1001)
     for i in range(f.nin):
@@ -187,7 +188,7 @@ def test_overlap(f, dtype, overlap, samples, same_bits):
 
 
 @pytest.mark.parametrize("wider", ["f4", "f8", "g", "c16"])
-def test_wider_out(f, dtype, wider, samples, same_bits):
+def test_wider_out(f, dtype, wider):
     args = samples(f, dtype, 100)
     if not np.can_cast(dtype, wider):
         with pytest.raises(TypeError, match=f.__name__):
@@ -218,13 +219,13 @@ def test_casting_errors(f):
         f(*x, 1.0)
 
 
-def test_narrower_out(f, samples, same_bits):
+def test_narrower_out(f):
     args = samples(f, "f8", 100)
     with np.errstate(all="ignore"):
         same_bits(f(*args, out=np.empty(100, "f4")), f(*args).astype("f4"))
 
 
-def test_dtype_is_that_of_the_computation(f, dtype, samples, same_bits):
+def test_dtype_is_that_of_the_computation(f, dtype):
     for given in ("f2", "f4", "f8"):
         args = samples(f, given, 100)
         with np.errstate(all="ignore"):
@@ -236,7 +237,7 @@ def test_dtype_is_that_of_the_computation(f, dtype, samples, same_bits):
         same_bits(f(*ints, dtype=dtype), f(*(x.astype(dtype) for x in ints)))
 
 
-def test_where(f, dtype, samples, same_bits):
+def test_where(f, dtype):
     args = samples(f, dtype, 3000)
     whole = f(*args)
     for share in (0, 0.03, 0.5, 0.97, 1):
@@ -247,7 +248,7 @@ def test_where(f, dtype, samples, same_bits):
         same_bits(f(*args, out=None, where=selected)[selected], whole[selected])
 
 
-def test_where_broadcasts(f, dtype, samples, same_bits):
+def test_where_broadcasts(f, dtype):
     args = [x.reshape(6, 50) for x in samples(f, dtype, 300)]
     selected = np.array([[1], [0], [1], [1], [0], [1]], bool)
     out = np.full((6, 50), 7, dtype)
@@ -264,7 +265,7 @@ def test_what_where_leaves_out_is_not_computed(f):
         f(*args, out=np.empty(6), where=np.arange(6) == 6)
 
 
-def test_order(f, dtype, samples):
+def test_order(f, dtype):
     args = [x.reshape(5, 7) for x in samples(f, dtype, 35)]
     columns = [np.asfortranarray(x) for x in args]
     for order, from_rows, from_columns in (("C", "C", "C"), ("F", "F", "F"), ("K", "C", "F"), ("A", "C", "F")):
@@ -276,7 +277,7 @@ class Kept(np.ndarray):
     pass
 
 
-def test_subclass(f, dtype, samples, same_bits):
+def test_subclass(f, dtype):
     args = samples(f, dtype, 10)
     kept = [x.view(Kept) for x in args]
     assert type(f(*kept)) is Kept
@@ -291,12 +292,12 @@ def test_subclass(f, dtype, samples, same_bits):
 
 
 def call(f, *args, **keywords):
-    """F where the value does not matter."""
+    """Call f and ignore poles and invalid points."""
     with np.errstate(all="ignore"):
         return f(*args, **keywords)
 
 
-def test_scalars(f, dtype, same_bits):
+def test_scalars(f, dtype):
     values = [0.25, 0.75][: f.nin]
     array = call(f, *(np.array([v], dtype) for v in values))
     for make in (dtype.type, lambda v: np.array(v, dtype)):
@@ -309,13 +310,13 @@ def test_scalars(f, dtype, same_bits):
 
 
 @pytest.mark.parametrize("value", [True, 3, 0.25, np.int8(3), np.uint64(3), np.bool(False)], ids=repr)
-def test_python_numbers_and_integer_scalars(f, value, same_bits):
+def test_python_numbers_and_integer_scalars(f, value):
     y = call(f, *[value] * f.nin)
     assert type(y) is np.float64
     same_bits(y, call(f, *[np.float64(value)] * f.nin))
 
 
-def test_lists(f, same_bits):
+def test_lists(f):
     same_bits(call(f, *[[[0.25, 0.5], [1, 2]]] * f.nin), call(f, *[np.array([[0.25, 0.5], [1, 2]])] * f.nin))
 
 
@@ -327,7 +328,7 @@ def test_empty(f, dtype):
 
 
 @pytest.mark.parametrize("code", INTEGERS)
-def test_integers_become_float64(f, code, same_bits):
+def test_integers_become_float64(f, code):
     x = np.array([0, 1, 1, 0, 1] if code == "?" else [0, 1, 2, 100, np.iinfo(code).max], code)
     same_bits(call(f, *[x] * f.nin), call(f, *[x.astype("f8")] * f.nin))
 
@@ -342,14 +343,14 @@ RESULTS = [
 
 
 @pytest.mark.parametrize(("a", "b", "result"), RESULTS)
-def test_mixed_dtypes(binary, a, b, result, same_bits):
+def test_mixed_dtypes(binary, a, b, result):
     x, y = np.array([0, 1, 1], a), np.array([0.25, 0.5, 1]).astype(b)
     same_bits(call(binary, x, y), call(binary, x.astype(result), y.astype(result)))
     same_bits(call(binary, y, x), call(binary, y.astype(result), x.astype(result)))
 
 
 @pytest.mark.parametrize("number", [2, 0.5], ids=repr)
-def test_python_numbers_are_weak(binary, dtype, number, same_bits):
+def test_python_numbers_are_weak(binary, dtype, number):
     for x in (np.array([0.25, 1], dtype), dtype.type(0.25)):
         same_bits(call(binary, x, number), call(binary, x, dtype.type(number)))
         same_bits(call(binary, number, x), call(binary, dtype.type(number), x))
@@ -414,7 +415,7 @@ def sequential(f, x):
 
 
 @pytest.mark.parametrize("name", WITHOUT_IDENTITY)
-def test_accumulate_without_identity_is_sequential(ufuncs, name, dtype, samples, same_bits):
+def test_accumulate_without_identity_is_sequential(ufuncs, name, dtype):
     binary = ufuncs[name]
     for seed in range(3):
         x = samples(binary, dtype, 150, seed)[0]
@@ -427,7 +428,7 @@ def test_accumulate_without_identity_is_sequential(ufuncs, name, dtype, samples,
             same_bits(x, expected)
 
 
-def test_accumulate_along_axes(binary, dtype, samples, same_bits):
+def test_accumulate_along_axes(binary, dtype):
     x = np.abs(samples(binary, dtype, 4000)[0])
     x = x[x < 20][: 33 * 21].reshape(33, 21)
     with np.errstate(all="ignore"):
@@ -437,7 +438,7 @@ def test_accumulate_along_axes(binary, dtype, samples, same_bits):
 
 
 @pytest.mark.parametrize("name", WITHOUT_IDENTITY)
-def test_reduce_and_reduceat_without_identity_are_sequential(ufuncs, name, dtype, samples, same_bits):
+def test_reduce_and_reduceat_without_identity_are_sequential(ufuncs, name, dtype):
     binary = ufuncs[name]
     x = np.abs(samples(binary, dtype, 500)[0])
     x = x[x < 20]
@@ -450,14 +451,14 @@ def test_reduce_and_reduceat_without_identity_are_sequential(ufuncs, name, dtype
         binary.reduce(x[:0])
 
 
-def test_outer(binary, dtype, samples, same_bits):
+def test_outer(binary, dtype):
     x1, x2 = samples(binary, dtype, 70)
     with np.errstate(all="ignore"):
         same_bits(binary.outer(x1, x2[:33]), binary(x1[:, None], x2[None, :33]))
         same_bits(binary.outer(x1.reshape(7, 10), x2[:3]), binary(x1.reshape(7, 10, 1), x2[:3]))
 
 
-def test_at(f, dtype, samples, same_bits):
+def test_at(f, dtype):
     args = samples(f, dtype, 60)
     indices = [3, 3, 0, -1, 5, 3, 59]
     expected, got = args[0].copy(), args[0].copy()
@@ -525,7 +526,7 @@ def test_resolve_dtypes(f, dtype):
 # ---- containers and overrides ----
 
 
-def test_masked_array(f, samples, same_bits):
+def test_masked_array(f):
     args = samples(f, "f4", 30)
     hidden = np.arange(30) % 3 == 0
     y = f(*(np.ma.array(x, mask=hidden) for x in args))
@@ -534,13 +535,13 @@ def test_masked_array(f, samples, same_bits):
     same_bits(y.compressed(), f(*args)[~hidden])
 
 
-def test_masks_join(binary, samples):
+def test_masks_join(binary):
     x1, x2 = samples(binary, "f4", 4)
     y = binary(np.ma.array(x1, mask=[1, 0, 0, 1]), np.ma.array(x2, mask=[0, 0, 1, 1]))
     assert y.mask.tolist() == [True, False, True, True]
 
 
-def test_pandas(f, samples, same_bits):
+def test_pandas(f):
     pandas = pytest.importorskip("pandas")
     args = samples(f, "f4", 12)
     index = pandas.Index(list("abcdefghijkl"), name="letter")

@@ -1,4 +1,4 @@
-"""Calls that type checkers must refuse: an ignored error that is none is reported."""
+"""Type checkers must refuse these calls. They report an ignored error where there is none."""
 
 import numpy as np
 

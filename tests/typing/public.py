@@ -1,4 +1,4 @@
-"""What type checkers say of calls; tests/test_typing.py runs the same lines and holds the values to it."""
+"""Type checkers find these types of calls; tests/test_typing.py runs the same lines and checks the values."""
 
 from typing import Any, assert_type
 

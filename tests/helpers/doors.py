@@ -1,22 +1,21 @@
-"""What torch and TensorFlow do, as expressions that run on either library and on fastlog's door to it.
+"""Expressions that run on torch or TensorFlow and on fastlog's door to it.
 
-python tests/doors.py --record     evaluates them with torch and TensorFlow, and writes tests/doors.json
+tests/tools/record_doors.py writes the values of torch and TensorFlow into tests/data/doors.json, an expression a line.
 """
 
 from __future__ import annotations
 
 import importlib
-import json
-import sys
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-RECORDS = Path(__file__).with_suffix(".json")
+RECORDS = Path(__file__).parents[1] / "data" / "doors.json"
 INF, NAN = np.inf, np.nan
-_RNG = np.random.default_rng(12)
+_RNG = np.random.default_rng(12)  # draws the arrays below, and nothing else
 
 # The arrays that expressions see, float32 unless the name ends in 64.
 ARRAYS: dict[str, np.ndarray] = {
@@ -63,12 +62,23 @@ ARRAYS |= {
     "onehot": np.eye(5, dtype=np.int64)[[0, 4, 2, 2]],
 }
 
-_REDUCED = ["'none'", "'sum'", "'mean'"]
+REDUCTIONS = ("'none'", "'sum'", "'mean'")
 
-# Where both give the same.
+
+def reduced(call: str, *arguments: str, reductions: Sequence[str] = REDUCTIONS) -> list[str]:
+    """Return calls with each of the arguments and each of the reductions."""
+    return [f"{call}({one}, reduction={reduction})" for reduction in reductions for one in arguments]
+
+
+def through(*calls: str) -> list[str]:
+    """Return the calls with each of TensorFlow's modules of losses in the place of DOOR."""
+    return [call.replace("DOOR", door) for door in ("nn", "compat.v1.nn") for call in calls]
+
+
+# Expressions of which both give the same value.
 TORCH = [
-    *[f"F.binary_cross_entropy_with_logits({a}, reduction={r})" for r in _REDUCED for a in (
-        "x, z", "x64, z64", "x, hard", "x, z, w", "x, z, rows_w", "x, z, w, pos_weight=w", "x, z, pos_weight=rows_w")],
+    *reduced("F.binary_cross_entropy_with_logits", "x, z", "x64, z64", "x, hard", "x, z, w", "x, z, rows_w",
+             "x, z, w, pos_weight=w", "x, z, pos_weight=rows_w"),
     "F.binary_cross_entropy_with_logits(x, z, w, None, None, 'sum', w)",
     "F.binary_cross_entropy_with_logits(x, z, size_average=False)",
     "F.binary_cross_entropy_with_logits(x, z, reduce=False)",
@@ -76,24 +86,25 @@ TORCH = [
     "F.binary_cross_entropy_with_logits(x, 3 * z)",
     "F.binary_cross_entropy_with_logits(empty, empty)",
     "F.binary_cross_entropy_with_logits(empty, empty, reduction='sum')",
-    *[f"F.cross_entropy({a}, reduction={r})" for r in _REDUCED for a in (
-        "x, y", "x64, y", "x, y_bytes", "x, y, w", "x, y_ignored", "x, y_ignored, w", "x, y, ignore_index=2",
-        "x, y, w, label_smoothing=0.3", "x, y_ignored, label_smoothing=0.3", "x, y_ignored, w, label_smoothing=1.0",
-        "x, p", "x, p, w", "x, p, w, label_smoothing=0.3", "x64, p64", "x, p_hole", "x, p, ignore_index=-1",
-        "image, y_image", "image, y_image, w, ignore_index=3", "image64, y_image", "image, image_p",
-        "image, image_p, w", "vector, y[0]", "vector, vector_p")],
+    *reduced("F.cross_entropy", "x, y", "x64, y", "x, y_bytes", "x, y, w", "x, y_ignored", "x, y_ignored, w",
+             "x, y, ignore_index=2", "x, y, w, label_smoothing=0.3", "x, y_ignored, label_smoothing=0.3",
+             "x, y_ignored, w, label_smoothing=1.0", "x, p", "x, p, w", "x, p, w, label_smoothing=0.3", "x64, p64",
+             "x, p_hole", "x, p, ignore_index=-1", "image, y_image", "image, y_image, w, ignore_index=3",
+             "image64, y_image", "image, image_p", "image, image_p, w", "vector, y[0]", "vector, vector_p"),
     "F.cross_entropy(x, y, w, None, 2, None, 'sum', 0.1)",
     "F.cross_entropy(x, y_none)",
     "F.cross_entropy(x, y_none, reduction='sum')",
     "F.cross_entropy(x, y_none, reduction='none')",
     "F.cross_entropy(empty, no_labels)",
     "F.cross_entropy(empty, no_labels, reduction='sum')",
-    *[f"F.nll_loss({a}, reduction={r})" for r in _REDUCED for a in (
-        "x, y", "x, y, w", "x, y_ignored, w", "x, y, ignore_index=2", "image, y_image", "vector, y[0]")],
-    *[f"F.kl_div({a}, reduction={r})" for r in [*_REDUCED, "'batchmean'"] for a in (
-        "x, p", "x64, p64", "x, p_hole", "x, vector_p", "vector, p", "x[:1], p",
-        "vector, vector_p", "image, image_p", "x, z, log_target=True")],
-    *[f"F.{f}(x, {dim})" for f in ("softmax", "log_softmax", "softmin", "logsumexp") for dim in (0, 1, -1)],
+    *reduced("F.nll_loss", "x, y", "x, y, w", "x, y_ignored, w", "x, y, ignore_index=2", "image, y_image",
+             "vector, y[0]"),
+    *reduced("F.kl_div", "x, p", "x64, p64", "x, p_hole", "x, vector_p", "vector, p", "x[:1], p", "vector, vector_p",
+             "image, image_p", "x, z, log_target=True", reductions=(*REDUCTIONS, "'batchmean'")),
+    "F.softmax(x, 0)", "F.softmax(x, 1)", "F.softmax(x, -1)",
+    "F.log_softmax(x, 0)", "F.log_softmax(x, 1)", "F.log_softmax(x, -1)",
+    "F.softmin(x, 0)", "F.softmin(x, 1)", "F.softmin(x, -1)",
+    "F.logsumexp(x, 0)", "F.logsumexp(x, 1)", "F.logsumexp(x, -1)",
     "F.softmax(image, dim=1)", "F.log_softmax(image, dim=2)", "F.softmax(x)", "F.log_softmax(vector)",
     "F.softmax(image[0])", "F.logsumexp(image, (1, 2), keepdim=True)", "F.softmax(empty, 1)", "F.softmax(empty, 0)",
     "F.softmax(bits, 1, dtype=float64)", "F.log_softmax(x, 1, dtype=float64)",
@@ -107,44 +118,54 @@ TORCH = [
     "nn.CrossEntropyLoss(w, None, 2, None, 'none')(x, y)", "nn.NLLLoss(w, reduction='sum')(x, y)",
     "nn.KLDivLoss(reduction='batchmean', log_target=True)(x, z)", "nn.KLDivLoss(None, None, 'sum')(x, p)",
     "nn.CrossEntropyLoss(size_average=False)(x, y)",
-    *[f"repr(nn.{m})" for m in (
-        "LogSigmoid()", "Sigmoid()", "SiLU()", "SiLU(True)", "Mish()", "Softplus()", "Softplus(2, 10)",
-        "Softmax(dim=1)", "Softmax()", "Softmin(1)", "LogSoftmax(-1)", "BCEWithLogitsLoss(reduction='sum')",
-        "KLDivLoss()", "CrossEntropyLoss(label_smoothing=0.1)", "NLLLoss(ignore_index=1)")],
+    "repr(nn.LogSigmoid())", "repr(nn.Sigmoid())", "repr(nn.SiLU())", "repr(nn.SiLU(True))", "repr(nn.Mish())",
+    "repr(nn.Softplus())", "repr(nn.Softplus(2, 10))", "repr(nn.Softmax(dim=1))", "repr(nn.Softmax())",
+    "repr(nn.Softmin(1))", "repr(nn.LogSoftmax(-1))", "repr(nn.BCEWithLogitsLoss(reduction='sum'))",
+    "repr(nn.KLDivLoss())", "repr(nn.CrossEntropyLoss(label_smoothing=0.1))", "repr(nn.NLLLoss(ignore_index=1))",
 ]  # fmt: skip
 
 TENSORFLOW = [
-    *[f"tf.{m}.{f}(x)" for m, f in (
-        ("math", "log_sigmoid"), ("math", "sigmoid"), ("math", "softplus"), ("math", "softmax"),
-        ("math", "log_softmax"), ("math", "reduce_logsumexp"), ("nn", "softmax"), ("nn", "log_softmax"),
-        ("nn", "sigmoid"), ("nn", "softplus"), ("nn", "silu"), ("nn", "swish"), ("compat.v1", "log_sigmoid"),
-        ("compat.v1", "sigmoid"), ("compat.v1.nn", "softmax"), ("compat.v1.nn", "log_softmax"),
-        ("compat.v1.nn", "softplus"))],
+    "tf.math.log_sigmoid(x)", "tf.math.sigmoid(x)", "tf.math.softplus(x)", "tf.math.softmax(x)",
+    "tf.math.log_softmax(x)", "tf.math.reduce_logsumexp(x)", "tf.nn.softmax(x)", "tf.nn.log_softmax(x)",
+    "tf.nn.sigmoid(x)", "tf.nn.softplus(x)", "tf.nn.silu(x)", "tf.nn.swish(x)", "tf.compat.v1.log_sigmoid(x)",
+    "tf.compat.v1.sigmoid(x)", "tf.compat.v1.nn.softmax(x)", "tf.compat.v1.nn.log_softmax(x)",
+    "tf.compat.v1.nn.softplus(x)",
     "tf.math.log_sigmoid(x64, name='y')", "tf.nn.silu(x, beta=2.0)", "tf.math.xlogy(p, z)", "tf.math.xlog1py(p, z)",
     "tf.math.reduce_logsumexp(x, axis=0)", "tf.math.reduce_logsumexp(x, [0, 1], True)",
     "tf.math.reduce_logsumexp(image, axis=[1, -1])", "tf.nn.softmax(x, axis=0)", "tf.nn.log_softmax(image, 1)",
     "tf.nn.softmax(empty)", "tf.compat.v1.nn.softmax(x, dim=0)", "tf.compat.v1.nn.log_softmax(image, axis=1)",
     "tf.math.cumulative_logsumexp(x64)", "tf.math.cumulative_logsumexp(x64, 1, True, True)",
     "tf.math.cumulative_logsumexp(x64, axis=1, reverse=True)",
-    *[f"tf.{door}.sigmoid_cross_entropy_with_logits(labels={z}, logits={x})" for door in ("nn", "compat.v1.nn")
-      for z, x in (("z", "x"), ("z64", "x64"), ("hard", "x"), ("empty", "empty"))],
+    *through(
+        "tf.DOOR.sigmoid_cross_entropy_with_logits(labels=z, logits=x)",
+        "tf.DOOR.sigmoid_cross_entropy_with_logits(labels=z64, logits=x64)",
+        "tf.DOOR.sigmoid_cross_entropy_with_logits(labels=hard, logits=x)",
+        "tf.DOOR.sigmoid_cross_entropy_with_logits(labels=empty, logits=empty)"),
     "tf.nn.sigmoid_cross_entropy_with_logits(z, x)",
-    *[f"tf.{door}.weighted_cross_entropy_with_logits(labels=z, logits=x, pos_weight={q})"
-      for door in ("nn", "compat.v1.nn") for q in ("2.5", "w")],
+    *through(
+        "tf.DOOR.weighted_cross_entropy_with_logits(labels=z, logits=x, pos_weight=2.5)",
+        "tf.DOOR.weighted_cross_entropy_with_logits(labels=z, logits=x, pos_weight=w)"),
     "tf.nn.weighted_cross_entropy_with_logits(z, x, 0.5)",
     "tf.compat.v1.nn.weighted_cross_entropy_with_logits(targets=z, logits=x, pos_weight=2.0)",
-    *[f"tf.{door}.softmax_cross_entropy_with_logits(labels={p}, logits={x})" for door in ("nn", "compat.v1.nn")
-      for p, x in (("p", "x"), ("p64", "x64"), ("p_hole", "x"), ("onehot", "x"), ("one_p", "x"), ("z", "x"))],
+    *through(
+        "tf.DOOR.softmax_cross_entropy_with_logits(labels=p, logits=x)",
+        "tf.DOOR.softmax_cross_entropy_with_logits(labels=p64, logits=x64)",
+        "tf.DOOR.softmax_cross_entropy_with_logits(labels=p_hole, logits=x)",
+        "tf.DOOR.softmax_cross_entropy_with_logits(labels=onehot, logits=x)",
+        "tf.DOOR.softmax_cross_entropy_with_logits(labels=one_p, logits=x)",
+        "tf.DOOR.softmax_cross_entropy_with_logits(labels=z, logits=x)"),
     "tf.nn.softmax_cross_entropy_with_logits(p, x, 0)",
     "tf.nn.softmax_cross_entropy_with_logits(image_p, image, axis=1)",
     "tf.compat.v1.nn.softmax_cross_entropy_with_logits(labels=p, logits=x, dim=0)",
     "tf.compat.v1.nn.softmax_cross_entropy_with_logits_v2(p, x)",
     "tf.compat.v1.nn.softmax_cross_entropy_with_logits_v2(p, x, dim=0)",
-    *[f"tf.{door}.sparse_softmax_cross_entropy_with_logits(labels={y}, logits={x})" for door in ("nn", "compat.v1.nn")
-      for y, x in (("y", "x"), ("y32", "x64"), ("no_labels", "empty"))],
+    *through(
+        "tf.DOOR.sparse_softmax_cross_entropy_with_logits(labels=y, logits=x)",
+        "tf.DOOR.sparse_softmax_cross_entropy_with_logits(labels=y32, logits=x64)",
+        "tf.DOOR.sparse_softmax_cross_entropy_with_logits(labels=no_labels, logits=empty)"),
 ]  # fmt: skip
 
-# What raises in both. fastlog's exception: ValueError unless another is given.
+# Expressions that raise in both, and what fastlog raises.
 TORCH_ERRORS = {
     "F.binary_cross_entropy_with_logits(x, w)": ValueError,
     "F.binary_cross_entropy_with_logits(x, z, reduction='median')": ValueError,
@@ -174,7 +195,7 @@ TENSORFLOW_ERRORS = {
     "tf.compat.v1.nn.softmax(x, axis=0, dim=0)": ValueError,
 }
 
-# Where fastlog decides otherwise: what it gives, or what it gives the same for.
+# Expressions for which fastlog decides otherwise: its value, or an expression that has the same value.
 HOLES_LOSS = [np.log(np.sum(np.exp([0, 1, 2, 3]))) - 0.5, np.log(np.sum(np.exp([0, 1, 3, 4]))) - 2]
 TORCH_DIFFERENCES: dict[str, Any] = {
     # limits instead of nan
@@ -201,7 +222,7 @@ TENSORFLOW_DIFFERENCES: dict[str, Any] = {
     "tf.nn.sigmoid_cross_entropy_with_logits(bits, x)": "tf.nn.sigmoid_cross_entropy_with_logits(hard, x)",
 }
 
-# torch's loss of the logits named first, and fastlog's, whose derivatives autograd confirms.
+# Losses of torch, and those of fastlog whose derivatives autograd confirms. The logits come first.
 DERIVATIVES = {
     "F.binary_cross_entropy_with_logits(x64, z64)": "bce(x64, z64{})",
     "F.binary_cross_entropy_with_logits(x64, z64, w64, None, None, 'sum', w64)": "bce(x64, z64, w64, w64, 'sum'{})",
@@ -222,7 +243,7 @@ LIBRARIES = {
 
 
 def installed(library: str) -> bool:
-    """Whether the peer can be imported."""
+    """Tell whether the peer can be imported."""
     try:
         importlib.import_module(library)
     except ImportError:
@@ -235,7 +256,7 @@ def names_of(library: str) -> dict[str, Any]:
     if library == "torch":
         import torch
 
-        class Functions:  # torch has what its functional module lacks
+        class Functions:  # torch itself has the functions that its functional module lacks
             def __getattr__(self, name: str) -> Any:
                 return getattr(torch.nn.functional, name, None) or getattr(torch, name)
 
@@ -271,19 +292,3 @@ def autograd(expression: str) -> dict[str, Any]:
     rows = [torch.autograd.grad(g, logits, retain_graph=True)[0].flatten() for g in gradient.flatten()]
     diagonal = torch.stack(rows).diagonal().reshape(logits.shape)
     return {"gradient": gradient.tolist(), "hessian": diagonal.tolist()}
-
-
-def main() -> None:
-    """Record what the peers give."""
-    recorded = {}
-    for library, parts in LIBRARIES.items():
-        names = names_of(library)
-        recorded[library] = {expression: evaluate(expression, names) for part in parts for expression in part}
-    recorded["derivatives"] = {expression: autograd(expression) for expression in DERIVATIVES}
-    RECORDS.write_text(json.dumps(recorded, indent=0) + "\n")
-
-
-if __name__ == "__main__":
-    if sys.argv[1:] != ["--record"]:
-        sys.exit(__doc__)
-    main()

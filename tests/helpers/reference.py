@@ -1,8 +1,8 @@
 """The mathematics that fastlog is held against: one line per elementwise function of the table, and the rows.
 
 A line takes a namespace `m`, so that it runs on MPFR numbers of 400 bits, the reference for float64, and on NumPy
-arrays of double or long double, the reference for float32. `select(c, a, b)` is a where c, else b; `minus_log2(x)` is
-x - log 2, right to the last digits also where they are close. The formulas are those that keep double's digits.
+arrays of double or long double, the reference for float32. `select(c, a, b)` is a where c is true and b elsewhere;
+`minus_log2(x)` is x - log 2, right to the last digits even where both are close. The formulas keep double's digits.
 """
 
 from __future__ import annotations
@@ -37,18 +37,18 @@ ELEMENTWISE = {
 
 
 def mish_fraction(m, t, negative):
-    """((1 + e^x)^2 - 1) / ((1 + e^x)^2 + 1), t = e^-|x|."""
+    """Return ((1 + e^x)^2 - 1) / ((1 + e^x)^2 + 1), given t = e^-|x|."""
     n = m.select(negative, t * (t + 2), 1 + 2 * t)
     return n / m.select(negative, n + 2, n + 2 * t * t)
 
 
 def log1mexp(m, x):
-    """log(1 - e^x)."""
+    """Return log(1 - e^x)."""
     return m.select(x > -0.7, m.log(-m.expm1(x)), m.log1p(-m.exp(x)))
 
 
 def rel_entr(m, x, y):
-    """x log(x/y), and the values of scipy.special's convention."""
+    """Return x log(x/y), or the value of scipy.special's convention where that is not defined."""
     inside = (x > 0) & (y > 0)
     y = m.select(inside, y, 1)
     log = m.select(abs(x - y) < y / 2, m.log1p((x - y) / y), m.log(x / y))
@@ -56,12 +56,12 @@ def rel_entr(m, x, y):
 
 
 def chosen(condition, a, b):
-    """`a` or `b`, as MPFR numbers."""
+    """Return `a` or `b`, as an MPFR number."""
     return gmpy2.mpfr(a if condition else b)
 
 
 def minus_log2(x):
-    """x - log 2, which is known in two words."""
+    """Return x - log 2; log 2 is known in two words."""
     high = float(gmpy2.const_log2())
     return (x - high) - float(gmpy2.const_log2() - gmpy2.mpfr(high))
 
@@ -77,14 +77,14 @@ NUMPY = SimpleNamespace(
 
 
 def exact(name: str, *arguments: float) -> gmpy2.mpfr:
-    """Value of an elementwise function at finite numbers, to 400 bits."""
+    """Return the value of an elementwise function at finite numbers, to 400 bits."""
     return ELEMENTWISE[name](MPFR, *(gmpy2.mpfr(float(x)) for x in arguments))
 
 
 def wide(name: str, *arguments: np.ndarray) -> np.ndarray:
-    """Values of an elementwise function at float32 arrays: in double for one argument, long double for two.
+    """Return the values of an elementwise function at float32 arrays, in double for one argument, long double for two.
 
-    Two arguments may cancel, which costs double too many digits.
+    Two arguments may cancel, and then double has too few digits.
     """
     dtype = np.float64 if len(arguments) == 1 else np.longdouble
     with np.errstate(all="ignore"):
@@ -92,5 +92,23 @@ def wide(name: str, *arguments: np.ndarray) -> np.ndarray:
 
 
 def exact_logsumexp(row: np.ndarray) -> gmpy2.mpfr:
-    """Logsumexp of finite numbers, to 400 bits."""
+    """Return the logsumexp of finite numbers, to 400 bits."""
     return gmpy2.log(sum(gmpy2.exp(gmpy2.mpfr(float(x))) for x in row))
+
+
+# Arrays of MPFR numbers, and functions of such arrays. They add, multiply and compare as other arrays do.
+exact_numbers = np.frompyfunc(lambda x: gmpy2.mpfr(float(x)), 1, 1)
+exact_exp = np.frompyfunc(gmpy2.exp, 1, 1)
+exact_log1p = np.frompyfunc(gmpy2.log1p, 1, 1)
+
+
+def in_two_words(exactly: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return MPFR numbers as the sums of two doubles."""
+    high = np.asarray(exactly, np.float64)
+    return high, np.asarray(exactly - high, np.float64)
+
+
+def distance(got: np.ndarray, expected: tuple[np.ndarray, np.ndarray], size: np.ndarray) -> float:
+    """Return the largest error of floats beside results in two words, in ulp of `size` in the floats' dtype."""
+    got, (high, low) = np.asarray(got), expected
+    return float(np.max(np.abs(got - high - low) / np.spacing(np.abs(size).astype(got.dtype)), initial=0))

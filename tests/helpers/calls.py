@@ -4,7 +4,7 @@ import numpy as np
 
 import fastlog
 
-_RNG = np.random.default_rng(0)
+_RNG = np.random.default_rng(0)  # draws the constants below, and nothing else
 X = _RNG.normal(0, 4, (15, 16))
 P, Q = _RNG.random((15, 16)), _RNG.normal(size=(15, 16))
 ROW = _RNG.random(16)
@@ -59,7 +59,7 @@ def _kl_divergence(x, of):
         yield fastlog.kl_divergence(x, of(np.log(P)), log_target=True, reduction=reduction)
 
 
-# Name -> results for an array of the library in question, given also what makes such arrays.
+# A function for each name: given an array of a library and a maker of such arrays, it returns or yields results.
 CALLS = {
     "logsumexp": lambda x, of: reductions(fastlog.logsumexp, x, of),
     "logsumexp, weighted": _weighted,

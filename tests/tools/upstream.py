@@ -1,6 +1,6 @@
-"""The installed test suites of SciPy and scikit-learn, plainly and under ``python -m fastlog``, compared test by test.
+"""Run the installed tests of SciPy and scikit-learn plainly and under ``python -m fastlog``, and compare the outcomes.
 
-Exits with 1, and names the tests, if any fails under fastlog that does not fail without it.
+The exit status is 1, and the tests are named, if any fails under fastlog that does not fail without it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import xml.etree.ElementTree as ET
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-# Suite -> what it runs of the installed package. Those concerned call what fastlog.patch replaces.
+# The modules of the installed package that each suite runs: those that call what fastlog.patch replaces.
 SUITES = {
     "SciPy: special": [
         "scipy.special.tests.test_logsumexp",
@@ -43,7 +43,7 @@ SUITES = {
 
 
 def outcomes(modules: list[str], runner: list[str]) -> dict[str, str]:
-    """Run the modules' tests; return what became of each."""
+    """Run the modules' tests; return the outcome of each."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         report, printed = folder / "report.xml", folder / "output.txt"
@@ -61,7 +61,7 @@ def outcomes(modules: list[str], runner: list[str]) -> dict[str, str]:
 
 
 def present(modules: list[str]) -> list[str]:
-    """Return those that the installed versions have."""
+    """Return the modules that the installed versions have."""
     code = "import importlib.util as u, sys; print([m for m in sys.argv[1:] if u.find_spec(m)])"
     done = subprocess.run([sys.executable, "-c", code, *modules], capture_output=True, text=True, check=True)
     return eval(done.stdout)

@@ -1,4 +1,4 @@
-"""The hardest inputs that were ever found: tests/hardest.csv, which tests/accuracy.py extends and the tests replay."""
+"""The hardest inputs ever found: tests/data/hardest.csv, which tools/accuracy.py extends and the tests replay."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ import re
 from collections import Counter
 from pathlib import Path
 
-PATH = Path(__file__).with_name("hardest.csv")
+PATH = Path(__file__).parents[1] / "data" / "hardest.csv"
 KEPT = 16  # per function and dtype
-OF_A_BINADE = 4  # of the first argument, lest all come from one corner
+OF_A_BINADE = 4  # so many with the first argument in one binade: not all shall come from one corner
 
 Point = tuple[float, ...]
 Table = dict[tuple[str, str], list[tuple[float, Point]]]
 
 
 def largest(worst: list[tuple[float, Point]]) -> list[tuple[float, Point]]:
-    """The KEPT largest errors of different points, the largest first; between equals the points decide."""
+    """Return the KEPT largest errors of different points, the largest first; the points decide between equal errors."""
     once: dict[Point, float] = {}
     for error, point in worst:
         once[point] = max(error, once.get(point, 0.0))
@@ -32,12 +32,12 @@ def largest(worst: list[tuple[float, Point]]) -> list[tuple[float, Point]]:
 
 
 def written(point: Point) -> str:
-    """Arguments in hexadecimal, without the zeros at the end."""
+    """Write arguments in hexadecimal, without the zeros at the end."""
     return " ".join(re.sub(r"\.?0*p", "p", x.hex()) for x in point)
 
 
 def read() -> Table:
-    """The file's points and errors, the largest error first, by function and dtype."""
+    """Return the file's points and errors by function and dtype, the largest error first."""
     table: Table = {}
     with PATH.open(newline="") as file:
         for row in csv.DictReader(file):

@@ -6,8 +6,9 @@ from functools import cache
 
 import gmpy2
 import numpy as np
-from accuracy import Expected, errors, from_mpfr
-from reference import exact_logsumexp
+
+from helpers.errors import Expected, errors, from_mpfr
+from helpers.reference import exact_logsumexp
 
 ROWS = {
     "two": lambda rng: rng.normal(0, 5, (300, 2)),
@@ -24,19 +25,19 @@ NAMES = ("logsumexp", "softmax", "log_softmax")
 
 @cache
 def rows(kind: str, dtype: type) -> np.ndarray:
-    """Rows of one kind."""
+    """Return the rows of one kind."""
     return ROWS[kind](np.random.default_rng(5)).astype(dtype)
 
 
 def compared(x: np.ndarray) -> np.ndarray:
-    """Some 40 rows of all, and for softmax and log_softmax some 25 of their columns."""
+    """Return some 40 of the rows, and for softmax and log_softmax some 25 of their columns."""
     x = x[:: max(1, len(x) // 40)]
     return x[:, np.unique(np.linspace(0, x.shape[1] - 1, 25).astype(int))] if x.ndim == 2 else x
 
 
 @cache
 def expected(kind: str, dtype: type) -> dict[str, Expected]:
-    """Exact results where they are compared."""
+    """Return the exact results of the elements that are compared."""
     x = rows(kind, dtype)
     total = [exact_logsumexp(row) for row in x[:: max(1, len(x) // 40)]]
     log = [gmpy2.mpfr(float(v)) - t for row, t in zip(compared(x), total, strict=True) for v in row]
@@ -48,5 +49,5 @@ def expected(kind: str, dtype: type) -> dict[str, Expected]:
 
 
 def row_errors(name: str, kind: str, got: np.ndarray) -> np.ndarray:
-    """Errors of a function's results on the rows of one kind."""
+    """Return the errors of a function's results on the rows of one kind."""
     return errors(np.ascontiguousarray(compared(got)).ravel(), expected(kind, got.dtype.type)[name])

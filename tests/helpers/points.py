@@ -1,4 +1,4 @@
-"""Points on which accuracy is measured: the same for every run."""
+"""The points at which accuracy is measured. They are the same in every run."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ LN2 = np.log(2.0)
 
 
 def stratified(dtype: type, count: int, seed: int = 0) -> np.ndarray:
-    """About `count` numbers: every binade of both signs, and the regions where the algorithms change.
+    """Return about `count` numbers: every binade of both signs, and the regions where the algorithms change.
 
-    Those are small arguments, multiples of ln 2 (where the reduction of exp changes n), half-way points between them
-    (where it is longest), points midway between tabulated ones, thresholds, the ends of the normal and the subnormal
-    results.
+    These regions are small arguments, multiples of ln 2 (where the reduction of exp changes n), half-way points between
+    them (where it is longest), points midway between tabulated ones, thresholds, and the ends of the normal and the
+    subnormal results.
     """
     rng = np.random.default_rng(seed)
     info = np.finfo(dtype)
@@ -41,7 +41,7 @@ def stratified(dtype: type, count: int, seed: int = 0) -> np.ndarray:
 
 
 def positive(dtype: type, count: int, seed: int = 0) -> np.ndarray:
-    """About `count` numbers > 0: every binade; near 1, at every distance; near powers of two and their square roots."""
+    """Return about `count` numbers > 0: every binade, every distance from 1, and near the powers of 2^(1/2)."""
     rng = np.random.default_rng(seed)
     info = np.finfo(dtype)
     part = max(count // 4, 4)
@@ -56,7 +56,7 @@ def positive(dtype: type, count: int, seed: int = 0) -> np.ndarray:
 
 
 def inside(name: str, dtype: type, count: int, seed: int) -> np.ndarray:
-    """Arguments where a function of one argument that is not defined everywhere is a number."""
+    """Return arguments inside the domain of a function of one argument that is not defined everywhere."""
     rng = np.random.default_rng(seed)
     if name == "logit":
         p = positive(dtype, count, seed)
@@ -74,7 +74,7 @@ def inside(name: str, dtype: type, count: int, seed: int) -> np.ndarray:
 
 
 def factors(dtype: type, count: int, rng: np.random.Generator) -> np.ndarray:
-    """Numbers of both signs, small and large, that leave most products with a logarithm finite and not 0."""
+    """Return small and large numbers of both signs whose products with a logarithm are mostly finite and not 0."""
     info = np.finfo(dtype)
     top = info.maxexp
     exponents = np.where(
@@ -84,7 +84,7 @@ def factors(dtype: type, count: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def arguments(name: str, nin: int, dtype: type, count: int, seed: int = 0) -> tuple[np.ndarray, ...]:
-    """Arguments for an elementwise function, where it is defined: for two, independent numbers and neighbours.
+    """Return arguments inside the domain of an elementwise function; two are independent numbers and neighbours.
 
     Targets lie in [0, 1].
     """
@@ -118,19 +118,19 @@ def _arguments(name: str, nin: int, dtype: type, count: int, seed: int) -> tuple
         return x, np.where(rng.random(x.size) < 0.3, rng.integers(0, 2, x.size), rng.random(x.size)).astype(dtype)
     scale = rng.choice([1e-6, 1e-2, 1.0, 1.0, 10.0, 100.0], x.size)
     y = (x + scale * rng.normal(0, 1, x.size)).astype(dtype)
-    # An eighth on either side of e^x + e^y = 1, where the terms cancel: log(e^x + e^y) is up to a quarter of x.
+    # An eighth lies on either side of e^x + e^y = 1, where the terms cancel: log(e^x + e^y) is up to a quarter of x.
     part = x.size // 8
     x[:part] = -np.exp(rng.uniform(-4, 1.5, part))
     result = x[:part].astype(np.float64) * rng.uniform(-0.25, 0.25, part)
     gap = np.maximum(np.expm1(result) - np.expm1(x[:part].astype(np.float64)), 1e-300)
     y[:part] = np.log(gap)
-    # An eighth next to it.
+    # Another eighth are the closest neighbours of that curve.
     x[part : 2 * part], y[part : 2 * part] = next_to_cancellation(dtype, part, seed)
     return x, y
 
 
 def logsubexp_arguments(x: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Independent numbers and neighbours at every distance; a quarter on either side of e^x - e^y = 1."""
+    """Return independent numbers and neighbours at every distance; a quarter lies on either side of e^x - e^y = 1."""
     distance = np.exp2(rng.uniform(-60, 10, x.size)) * np.where(rng.random(x.size) < 0.5, 1, np.abs(x))
     y = (x - distance).astype(x.dtype)
     other = rng.permutation(x)
@@ -142,7 +142,7 @@ def logsubexp_arguments(x: np.ndarray, rng: np.random.Generator) -> tuple[np.nda
 
 
 def next_to_cancellation(dtype: type, count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Neighbours of the curve e^x + e^y = 1, y <= x, from its end at 0 to the middle, x = y = -ln 2."""
+    """Return neighbours of the curve e^x + e^y = 1, y <= x, from its end at 0 to the middle, x = y = -ln 2."""
     rng = np.random.default_rng(seed + 2)
     least = np.log(2 * float(np.finfo(dtype).smallest_subnormal))
     x = -np.exp(rng.uniform(np.where(np.arange(count) % 2, -5, least), np.log(LN2), count)).astype(dtype)

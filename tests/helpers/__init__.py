@@ -1,0 +1,1 @@
+"""The modules that tests, tools and the benchmark share."""
