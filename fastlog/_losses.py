@@ -27,7 +27,7 @@ from fastlog._core import (
     short_way_for_kl_divergence,
     short_way_for_nll,
 )
-from fastlog._other import of_any_array
+from fastlog._libraries import of_any_array
 
 _BINARY_CROSS_ENTROPY = INDEX["binary_cross_entropy"]
 _FOCAL = INDEX["focal"]

@@ -8,7 +8,7 @@ import numpy as np
 
 from fastlog._arrays import as_axes, working_dtype
 from fastlog._core import INDEX, functions, short_way_for_log_softmax, short_way_for_logsumexp, short_way_for_softmax
-from fastlog._other import of_any_array
+from fastlog._libraries import of_any_array
 from fastlog._rows import included, normalize, sum_of_exponentials
 
 _LOGSUMEXP = INDEX["logsumexp"]

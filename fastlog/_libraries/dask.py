@@ -9,22 +9,23 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from functools import partial, reduce
+from inspect import BoundArguments
 from typing import Any
 
 import dask.array as da
 import numpy as np
 
 from fastlog._arrays import REDUCTIONS, as_axes, cast, check_reduction, refuse_mask, working_dtype
-from fastlog._other import arguments_of, public
+from fastlog._elementwise import logaddexp
 from fastlog._running import NOTHING, Sums, finished, merged, normalized, sums_of_chunk
 
 _Function = Callable[..., Any]
 
 
-def call(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def call(function: Callable[..., Any], bound: BoundArguments) -> Any:
     """Compute a function of fastlog's on a Dask array."""
-    function, bound = arguments_of(name, args, kwargs)
-    options = bound.arguments
+    bound.apply_defaults()
+    name, options = function.__name__, bound.arguments
     if options.pop("out", None) is not None:
         raise TypeError(f"{name}: out= is for NumPy's arrays; store the result, for example with dask.array.store")
     x = _floating(name, options.pop(next(iter(options))), options.pop("dtype", None))
@@ -219,7 +220,7 @@ def _logcumsumexp(function: _Function, x: Any, axis: Any, reverse: bool, exclusi
     first = (slice(None),) * k
     nothing = da.full_like(of_blocks[(*first, slice(0, 1))], _packed(NOTHING))
     before = da.concatenate([nothing, so_far[(*first, slice(0, -1))]], axis=k)
-    y = _by_block(partial(_cumulative, axis=k), x, before, dtype=x.dtype)
+    y = _by_block(partial(_cumulative, function, axis=k), x, before, dtype=x.dtype)
     if exclusive:
         before = (slice(None),) * k
         nothing = da.full_like(y[(*before, slice(0, 1))], -np.inf)
@@ -235,12 +236,12 @@ def _merge_two(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     return _packed(merged(_unpacked(one), _unpacked(other)))
 
 
-def _cumulative(x: np.ndarray, before: np.ndarray, axis: int) -> np.ndarray:
+def _cumulative(function: _Function, x: np.ndarray, before: np.ndarray, axis: int) -> np.ndarray:
     """Return the cumulative sums of a block, given the sum of all blocks before it."""
-    y = public("logcumsumexp")(x, axis)
+    y = function(x, axis)
     total = finished(_unpacked(before), np.dtype(np.float64), "value")
     with np.errstate(all="ignore"):
-        both: np.ndarray = cast(public("logaddexp")(np.ma.getdata(y), total), x.dtype)
+        both: np.ndarray = cast(logaddexp(np.ma.getdata(y), total), x.dtype)
     return _masked_as(x, both)
 
 
@@ -249,9 +250,12 @@ def _normalized(
     x: Any,
     axis: Any,
     where: Any,
-    temperature: float = 1.0,
+    temperature: float,
     return_lse: bool = False,
+    *,
+    logs: bool,
 ) -> Any:
+    """Return softmax, or its logarithms, and the logsumexp of the rows if wanted."""
     name = function.__name__
     axes = as_axes(axis, x.ndim)
     function(np.empty(0, x.dtype), temperature=temperature)  # this raises for a wrong temperature
@@ -260,15 +264,16 @@ def _normalized(
     if temperature != 1:
         x = _by_block(partial(_tempered, temperature=temperature), x, dtype=x.dtype, meta=x._meta)
     in_one = all(x.numblocks[k] == 1 for k in axes)
-    counted = where
-    if name == "log_softmax" and not in_one:  # whether an element has others beside it tells -0.0 from 0.0
-        counted = da.ma.getdata(x) != -np.inf
-        counted = counted if where is None else counted & where
-    sums, _, mask = _sum(name, x, axis, None, counted, True)
+    if not in_one or return_lse:
+        counted = where
+        if logs:  # whether an element has others beside it tells -0.0 from 0.0
+            counted = da.ma.getdata(x) != -np.inf
+            counted = counted if where is None else counted & where
+        sums, _, mask = _sum(name, x, axis, None, counted, True)
     if in_one:
         y = _by_block(partial(_normalized_block, function, axes=axes), x, where, dtype=x.dtype)
     else:
-        y = _by_block(partial(_part_of_rows, logs=name == "log_softmax"), x, sums, where, dtype=x.dtype)
+        y = _by_block(partial(_part_of_rows, logs=logs), x, sums, where, dtype=x.dtype)
     if not return_lse:
         return y
     lse = _finished(sums, mask, "value", x.dtype)
@@ -487,7 +492,7 @@ def _of_rows(
 
 
 def _weight_of_block(labels: np.ndarray, weight: Any, ignore_index: int | None) -> np.ndarray:
-    """Return the summed class weight of the labels that count. Wrong labels are the loss's affair."""
+    """Return the summed class weight of the labels that count; the loss checks them, not this."""
     counted = labels if ignore_index is None else labels[labels != ignore_index]
     total = counted.size if weight is None else np.sum(np.take(weight, counted, mode="clip"), dtype=np.float64)
     return np.full((1,) * labels.ndim, total, np.float64)
@@ -497,8 +502,8 @@ _COMPUTATIONS: dict[str, _Function] = {
     "logsumexp": _logsumexp,
     "logmeanexp": _logmeanexp,
     "logcumsumexp": _logcumsumexp,
-    "softmax": _normalized,
-    "log_softmax": _normalized,
+    "softmax": partial(_normalized, logs=False),
+    "log_softmax": partial(_normalized, logs=True),
     "binary_cross_entropy_with_logits": _binary_cross_entropy,
     "focal_loss": _focal_loss,
     "kl_divergence": _kl_divergence,
