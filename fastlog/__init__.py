@@ -24,10 +24,11 @@ from fastlog._elementwise import (
     xlog1py,
     xlogy,
 )
+from fastlog._logsumexp import logcumsumexp, logmeanexp, logsumexp
 from fastlog._losses import binary_cross_entropy_with_logits, cross_entropy, focal_loss, kl_divergence, nll_loss
 from fastlog._patch import is_patched, patch, unpatch
-from fastlog._reductions import log_softmax, logcumsumexp, logmeanexp, logsumexp, softmax
 from fastlog._running import LogSumExp
+from fastlog._softmax import log_softmax, softmax
 
 __all__ = [
     "LogSumExp",

@@ -81,6 +81,28 @@ def cast(y: np.ndarray, dtype: np.dtype) -> np.ndarray:
         return y.astype(dtype, copy=False)
 
 
+def rounded(y: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """Return results in another dtype; what is beyond its range is infinite, and raises nothing."""
+    with np.errstate(over="ignore"):
+        return cast(y, dtype)
+
+
+def aligned(x: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """Return the array in a dtype that has a kernel, at addresses that the kernel can read."""
+    return x if x.dtype == dtype and x.flags.aligned else np.array(x, dtype)
+
+
+def broadcast_shape(name: str, one: tuple[int, ...], other: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the shape that arrays of two shapes have together, or say which shapes do not fit."""
+    if one == other or not other:
+        return one
+    longer, shorter = sorted((one, other), key=len, reverse=True)  # NumPy's function knows 32 dimensions
+    pairs = list(zip(longer, (1,) * (len(longer) - len(shorter)) + shorter, strict=True))
+    if any(n != m and 1 not in (n, m) for n, m in pairs):
+        raise ValueError(f"{name}: the shapes {one} and {other} do not broadcast together")
+    return tuple([n if m == 1 else m for n, m in pairs])
+
+
 def as_axes(axis: Any, ndim: int) -> tuple[int, ...]:
     """Return `axis` as a sorted tuple of axes from 0 to ndim - 1.
 
@@ -129,16 +151,22 @@ def to_rows(x: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
     return x.transpose(others + axes).reshape(tuple(x.shape[k] for k in others) + (length,))
 
 
-def by_stride(x: np.ndarray, axes: tuple[int, ...]) -> tuple[int, ...]:
-    """Return the axes in the order in which `to_rows` joins them without a copy, if there is one."""
-    return tuple(sorted(axes, key=lambda k: -abs(x.strides[k])))
-
-
 def from_rows(rows: np.ndarray, shape: tuple[int, ...], axes: tuple[int, ...]) -> np.ndarray:
     """Undo `to_rows` for an array that had `shape`."""
     others = tuple(k for k in range(len(shape)) if k not in axes)
     order = others + axes
     return rows.reshape(tuple(shape[k] for k in order)).transpose(np.argsort(order))
+
+
+def may_write_into(out: Any, x: np.ndarray, *others: np.ndarray | None) -> bool:
+    """Whether a loop may write results of the shape and dtype of `x` straight into `out`.
+
+    It may do so in the very place of `x`, or apart from `x`, and apart from the other arrays that it reads.
+    """
+    if type(out) is not np.ndarray or out.shape != x.shape or out.dtype != x.dtype or not out.flags.behaved:
+        return False
+    in_place = out.strides == x.strides and out.__array_interface__["data"][0] == x.__array_interface__["data"][0]
+    return not any(a is not None and np.may_share_memory(out, a) for a in (None if in_place else x, *others))
 
 
 def deliver(y: np.ndarray, out: np.ndarray | None) -> Any:

@@ -1,5 +1,10 @@
 """One numpydoc docstring per row of the table. Accuracy figures come from the table, so they stand there alone."""
 
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
 # Sections that docstrings share, under the names that stand for them below.
 SHARED = {
     "{dtypes}": """
@@ -610,3 +615,14 @@ def docstring(name: str, claim: dict[str, tuple[float, tuple[float, ...]]] | Non
     for placeholder, section in SHARED.items():
         text = text.replace(placeholder, section.strip())
     return text
+
+
+def with_claim(claim: dict[str, tuple[float, tuple[float, ...]]]) -> Callable[[_F], _F]:
+    """Decorate a function: `{ulp}` in its docstring becomes the error that the table claims."""
+
+    def decorate(function: _F) -> _F:
+        ulp = max(largest for largest, _ in claim.values())
+        function.__doc__ = function.__doc__ and function.__doc__.replace("{ulp}", f"{ulp:g}")
+        return function
+
+    return decorate

@@ -17,8 +17,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastlog._core import INDEX, functions, loop_of, replace_loop, run_rows
+from fastlog._logsumexp import logsumexp
 from fastlog._methods import row_methods
-from fastlog._reductions import log_softmax, logsumexp, softmax
+from fastlog._softmax import log_softmax, softmax
 
 _Call = tuple[Any, ...]  # a function that is written in C, and its arguments
 

@@ -21,8 +21,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastlog._arrays import as_axes, cast, working_dtype
-from fastlog._rows import aligned, as_weights, broadcast_shape, included, run, weighted_sum
+from fastlog._arrays import aligned, as_axes, broadcast_shape, cast, working_dtype
+from fastlog._core import INDEX
+from fastlog._rows import as_weights, included, run, weighted_sum
+
+_PARTITION = INDEX["partition"]
 
 _Words = tuple[Any, Any]  # a double word: an array of its high words, and one of its low words
 
@@ -217,7 +220,7 @@ def sums_of_chunk(name: str, a: Any, b: Any, where: Any, axis: Any, keepdims: bo
     count = np.asarray(np.sum(np.broadcast_to(ones, shape), axes, np.float64, keepdims=keepdims))
     if weights is None:
         x = aligned(x if include is None else np.where(include, x, x.dtype.type(-np.inf)), working)
-        top, rest = (np.asarray(part, np.float64) for part in run("partition", (x,), axes, keepdims))
+        top, rest = (np.asarray(part, np.float64) for part in run(_PARTITION, (x,), shape, axes, keepdims))
         sign = np.ones(top.shape)
     else:
         top, sign = weighted_sum(x, weights, include, np.dtype(np.float64), shape, axes, keepdims)

@@ -10,9 +10,9 @@ import numpy as _np
 
 from fastlog import _elementwise
 from fastlog._core import with_loops_of as _with_loops_of
-from fastlog._reductions import log_softmax as log_softmax
-from fastlog._reductions import logsumexp as _logsumexp
-from fastlog._reductions import softmax as softmax
+from fastlog._logsumexp import logsumexp as _logsumexp
+from fastlog._softmax import log_softmax as log_softmax
+from fastlog._softmax import softmax as softmax
 
 try:
     import scipy.special as _scipy
