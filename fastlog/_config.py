@@ -6,6 +6,8 @@ from typing import Any
 
 from fastlog._core import active_target, compiled_targets, supported_targets
 
+__all__ = ["__version__", "show_config"]
+
 __version__ = "0.1.0"
 _requested = os.environ.get("FASTLOG_TARGET")  # as it was when the target was chosen
 

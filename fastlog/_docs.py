@@ -11,6 +11,11 @@ SHARED = {
 float16, float32 and float64 keep their dtype (float16 is computed in float32);
     booleans and integers become float64.
 """,
+    "{arguments}": """
+x1, x2 : array_like
+    Real numbers; the shapes broadcast. float16, float32 and float64 keep their dtype (the wider of the two);
+    booleans and integers become float64.
+""",
     "{keywords}": """
 out, where, casting, order, dtype, subok
     As for every NumPy ufunc.
@@ -216,9 +221,7 @@ Logarithm of a sum of exponentials, log(exp(x1) + exp(x2)), elementwise.
 
 Parameters
 ----------
-x1, x2 : array_like
-    Real numbers; the shapes broadcast. float16, float32 and float64 keep their dtype (the wider of the two); booleans
-    and integers become float64.
+{arguments}
 {keywords}
 
 Returns
@@ -261,9 +264,7 @@ Logarithm of a difference of exponentials, log(exp(x1) - exp(x2)), elementwise.
 
 Parameters
 ----------
-x1, x2 : array_like
-    Real numbers; the shapes broadcast. float16, float32 and float64 keep their dtype (the wider of the two);
-    booleans and integers become float64.
+{arguments}
 {keywords}
 
 Returns
@@ -417,9 +418,7 @@ Product with a logarithm, x1 * log(x2), 0 where x1 = 0, elementwise.
 
 Parameters
 ----------
-x1, x2 : array_like
-    Real numbers; the shapes broadcast. float16, float32 and float64 keep their dtype (the wider of the two);
-    booleans and integers become float64.
+{arguments}
 {keywords}
 
 Returns
@@ -455,9 +454,7 @@ Product with a logarithm, x1 * log(1 + x2), 0 where x1 = 0, elementwise.
 
 Parameters
 ----------
-x1, x2 : array_like
-    Real numbers; the shapes broadcast. float16, float32 and float64 keep their dtype (the wider of the two);
-    booleans and integers become float64.
+{arguments}
 {keywords}
 
 Returns
@@ -528,9 +525,7 @@ Elementwise relative entropy, x1 * log(x1 / x2).
 
 Parameters
 ----------
-x1, x2 : array_like
-    Real numbers; the shapes broadcast. float16, float32 and float64 keep their dtype (the wider of the two);
-    booleans and integers become float64.
+{arguments}
 {keywords}
 
 Returns

@@ -29,6 +29,8 @@ from fastlog._core import (
 )
 from fastlog._libraries import of_any_array
 
+__all__ = ["binary_cross_entropy_with_logits", "cross_entropy", "focal_loss", "kl_divergence", "nll_loss"]
+
 _BINARY_CROSS_ENTROPY = INDEX["binary_cross_entropy"]
 _FOCAL = INDEX["focal"]
 _KL_DIVERGENCE = INDEX["kl_divergence"]

@@ -21,6 +21,8 @@ from fastlog._logsumexp import logsumexp
 from fastlog._methods import row_methods
 from fastlog._softmax import log_softmax, softmax
 
+__all__ = ["is_patched", "patch", "unpatch"]
+
 _Call = tuple[Any, ...]  # a function that is written in C, and its arguments
 
 
@@ -91,15 +93,13 @@ class Patch:
         return f"<fastlog.patch of {', '.join(self.targets) or 'nothing more'}>"
 
 
-def patch(
-    targets: Iterable[str] = ("numpy", "scipy", "sklearn"), *, verbose: bool = False, strict: bool = False
-) -> Patch:
+def patch(targets: str | Iterable[str] | None = None, *, verbose: bool = False, strict: bool = False) -> Patch:
     """Replace functions of NumPy, SciPy and scikit-learn by fastlog's, wherever they are held.
 
     Parameters
     ----------
     targets : iterable of {'numpy', 'scipy', 'sklearn'}, optional
-        The packages to patch; by default those of them that are installed.
+        The packages to patch; by default, all three that are installed.
     verbose : bool, optional
         Whether to print to the standard error what is replaced, and what is not.
     strict : bool, optional
@@ -162,11 +162,15 @@ def patch(
     >>> fastlog.is_patched()
     False
     """
-    explicit = targets is not patch.__defaults__[0]  # type: ignore[index]
-    wanted = tuple(dict.fromkeys((targets,) if isinstance(targets, str) else targets))
-    for target in wanted:
-        _check_target("patch", target)
-    present = [target for target in wanted if _is_installed(target, explicit)]
+    if targets is None:
+        present = [target for target in _PLANS if _is_installed(target)]
+    else:
+        present = list(dict.fromkeys((targets,) if isinstance(targets, str) else targets))
+        for target in present:
+            _check_target("patch", target)
+        for target in present:
+            if not _is_installed(target):
+                raise ImportError(f"patch: {target} is not installed; leave {target!r} out of targets")
     handle = Patch()
     try:
         while not _hold(handle, present, strict):
@@ -232,15 +236,11 @@ def _check_target(function: str, target: str) -> None:
         raise ValueError(f"{function}: targets are {', '.join(map(repr, _PLANS))}, not {target!r}")
 
 
-def _is_installed(target: str, explicit: bool) -> bool:
+def _is_installed(target: str) -> bool:
     if target in sys.modules:
-        installed = sys.modules[target] is not None
-    else:
-        spec = find_spec(target)
-        installed = spec is not None and spec.origin is not None  # a folder of that name is no package
-    if explicit and not installed:
-        raise ImportError(f"patch: {target} is not installed; leave {target!r} out of targets")
-    return installed
+        return sys.modules[target] is not None
+    spec = find_spec(target)
+    return spec is not None and spec.origin is not None  # a folder of that name is no package
 
 
 def _hold(handle: Patch, targets: list[str], strict: bool) -> bool:

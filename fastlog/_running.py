@@ -25,6 +25,8 @@ from fastlog._arrays import aligned, as_axes, broadcast_shape, cast, working_dty
 from fastlog._core import INDEX
 from fastlog._rows import as_weights, included, run, weighted_sum
 
+__all__ = ["LogSumExp"]
+
 _PARTITION = INDEX["partition"]
 
 _Words = tuple[Any, Any]  # a double word: an array of its high words, and one of its low words

@@ -23,7 +23,7 @@ class Array(Protocol):
 
 
 AnyArray: TypeAlias = ArrayLike | Array
-Mask: TypeAlias = ArrayLike | Array  # of bools
+Mask: TypeAlias = ArrayLike | Array  # its elements are bools
 Axis: TypeAlias = SupportsIndex | str  # xarray names its axes
 Axes: TypeAlias = SupportsIndex | str | tuple[SupportsIndex, ...] | tuple[str, ...]
 Out: TypeAlias = np.ndarray[Any, np.dtype[Any]]

@@ -167,8 +167,9 @@ def test_the_example_of_the_page(folder):
 
 
 def test_the_page_names_every_function():
-    for name in (*UNARY, *BINARY, "logsumexp", "softmax", "log_softmax"):
-        assert f"`{name}`" in PAGE.split("```")[0], name
+    """The elementwise functions, which another page lists, by one word; what is declared is tested below."""
+    for name in ("every [elementwise function]", "`logsumexp`", "`softmax`", "`log_softmax`"):
+        assert name in PAGE.split("```")[0], name
 
 
 def test_the_table_is_complete():
