@@ -1,4 +1,4 @@
-"""How Sphinx makes the pages: Markdown by MyST, docstrings by numpydoc, formulas as MathML: nothing is fetched."""
+"""Sphinx makes the pages from Markdown by MyST, docstrings by numpydoc, formulas as MathML; nothing is fetched."""
 
 import re
 from typing import Any
@@ -35,7 +35,7 @@ html_copy_source = False
 html_show_sourcelink = False
 pygments_style, pygments_dark_style = "friendly", "monokai"
 
-# Where docstrings refer to, without the inventories that a download would bring.
+# Addresses of names that docstrings refer to. Inventories would have to be downloaded.
 ELSEWHERE = {
     "numpy": "https://numpy.org/doc/stable/reference/generated/{}.html",
     "scipy": "https://docs.scipy.org/doc/scipy/reference/generated/{}.html",
@@ -62,12 +62,12 @@ def displayed_formula(writer: Any, node: Any) -> None:
 
 
 def link_functions(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
-    """Make links of the functions that docstrings of the doors name, as `fastlog.softmax`."""
+    """Turn names such as `fastlog.softmax` in docstrings of the doors into links."""
     lines[:] = [re.sub(r"(?<!`)`fastlog\.(\w+)`", r":obj:`~fastlog.\1`", line) for line in lines]
 
 
 def short_labels(app: Any, document: Any) -> None:
-    """Show references to the literature as [1], for which numpydoc has a name that is unique among all pages."""
+    """Show references to the literature as [1]; numpydoc gives them names that are unique among all pages."""
     for text in list(document.findall(nodes.Text)):
         if found := re.fullmatch(r"\[R[0-9a-f]{12}-(\w+)\]", text):
             text.parent.replace(text, nodes.Text(f"[{found[1]}]"))
@@ -91,7 +91,7 @@ def list_elementwise(app: Any, name: str, source: list[str]) -> None:
 
 
 def without_last_lines(app: Any, name: str, source: list[str]) -> None:
-    """Take away the empty lines that end examples: doctest needs them, readers do not."""
+    """Remove the empty lines that end examples: doctest needs them, readers do not."""
     source[0] = source[0].replace("\n\n```\n", "\n```\n")
 
 

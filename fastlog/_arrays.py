@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.exceptions import AxisError
 
-REDUCTIONS = ("none", "sum", "mean")  # of losses
+REDUCTIONS = ("none", "sum", "mean")  # what a loss may do with its elements
 
 
 def as_array(name: str, a: Any) -> np.ndarray:
@@ -74,7 +74,7 @@ def working_dtype(dtype: np.dtype) -> np.dtype | None:
 
 
 def cast(y: np.ndarray, dtype: np.dtype) -> np.ndarray:
-    """Return `y` in another dtype; what becomes subnormal or 0 by that does so quietly."""
+    """Return `y` in another dtype; numbers that become subnormal or 0 do so without a warning."""
     if y.dtype == dtype:
         return y
     with np.errstate(under="ignore"):
@@ -82,7 +82,7 @@ def cast(y: np.ndarray, dtype: np.dtype) -> np.ndarray:
 
 
 def rounded(y: np.ndarray, dtype: np.dtype) -> np.ndarray:
-    """Return results in another dtype; what is beyond its range is infinite, and raises nothing."""
+    """Return results in another dtype; numbers beyond its range become infinite without a warning."""
     with np.errstate(over="ignore"):
         return cast(y, dtype)
 
@@ -96,7 +96,7 @@ def broadcast_shape(name: str, one: tuple[int, ...], other: tuple[int, ...]) -> 
     """Return the shape that arrays of two shapes have together, or say which shapes do not fit."""
     if one == other or not other:
         return one
-    longer, shorter = sorted((one, other), key=len, reverse=True)  # NumPy's function knows 32 dimensions
+    longer, shorter = sorted((one, other), key=len, reverse=True)  # NumPy's own function is limited to 32 dimensions
     pairs = list(zip(longer, (1,) * (len(longer) - len(shorter)) + shorter, strict=True))
     if any(n != m and 1 not in (n, m) for n, m in pairs):
         raise ValueError(f"{name}: the shapes {one} and {other} do not broadcast together")
@@ -145,7 +145,7 @@ def as_axes(axis: Any, ndim: int) -> tuple[int, ...]:
 
 
 def to_rows(x: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
-    """Return `x` with `axes` joined into one in their order, which comes last; a view where strides allow one."""
+    """Return `x` with `axes`, in their order, joined into one last axis: a view where strides allow it."""
     others = tuple(k for k in range(x.ndim) if k not in axes)
     length = math.prod(x.shape[k] for k in axes)
     return x.transpose(others + axes).reshape(tuple(x.shape[k] for k in others) + (length,))

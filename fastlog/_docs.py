@@ -5,15 +5,25 @@ from typing import Any, TypeVar
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
-# Sections that docstrings share, under the names that stand for them below.
+# Sections that docstrings share. Below, their names stand for them.
 SHARED = {
-    "{dtypes}": """
-float16, float32 and float64 keep their dtype (float16 is computed in float32);
-    booleans and integers become float64.
+    "{argument}": """
+Parameters
+----------
+x : array_like
+    Real numbers of any shape. {dtypes}
+{keywords}
 """,
     "{arguments}": """
+Parameters
+----------
 x1, x2 : array_like
     Real numbers; the shapes broadcast. float16, float32 and float64 keep their dtype (the wider of the two);
+    booleans and integers become float64.
+{keywords}
+""",
+    "{dtypes}": """
+float16, float32 and float64 keep their dtype (float16 is computed in float32);
     booleans and integers become float64.
 """,
     "{keywords}": """
@@ -34,11 +44,7 @@ Softplus, log(1 + exp(x)), elementwise.
 
 Also available as ``log1pexp``.
 
-Parameters
-----------
-x : array_like
-    Real numbers of any shape. {dtypes}
-{keywords}
+{argument}
 
 Returns
 -------
@@ -75,11 +81,7 @@ Logarithm of the logistic sigmoid, log(1 / (1 + exp(-x))), elementwise.
 
 Also available as ``log_expit``, SciPy's name.
 
-Parameters
-----------
-x : array_like
-    Real numbers of any shape. {dtypes}
-{keywords}
+{argument}
 
 Returns
 -------
@@ -112,11 +114,7 @@ Logistic sigmoid, 1 / (1 + exp(-x)), elementwise.
 
 Also available as ``expit``, SciPy's name.
 
-Parameters
-----------
-x : array_like
-    Real numbers of any shape. {dtypes}
-{keywords}
+{argument}
 
 Returns
 -------
@@ -148,11 +146,7 @@ array([4.19955799e-322, 5.00000000e-001, 8.80797078e-001])
     "silu": """
 Sigmoid-weighted linear unit, x / (1 + exp(-x)), elementwise; also known as swish.
 
-Parameters
-----------
-x : array_like
-    Real numbers of any shape. {dtypes}
-{keywords}
+{argument}
 
 Returns
 -------
@@ -183,11 +177,7 @@ array([-3.72007598e-42,  0.00000000e+00,  1.76159416e+00])
     "mish": """
 Mish, x * tanh(softplus(x)), elementwise.
 
-Parameters
-----------
-x : array_like
-    Real numbers of any shape. {dtypes}
-{keywords}
+{argument}
 
 Returns
 -------
@@ -219,10 +209,7 @@ array([-3.72007598e-42,  0.00000000e+00,  1.94395896e+00])
     "logaddexp": """
 Logarithm of a sum of exponentials, log(exp(x1) + exp(x2)), elementwise.
 
-Parameters
-----------
 {arguments}
-{keywords}
 
 Returns
 -------
@@ -262,10 +249,7 @@ np.float64(-0.5108256237659907)
     "logsubexp": """
 Logarithm of a difference of exponentials, log(exp(x1) - exp(x2)), elementwise.
 
-Parameters
-----------
 {arguments}
-{keywords}
 
 Returns
 -------
@@ -416,10 +400,7 @@ np.float64(-5.0)
     "xlogy": """
 Product with a logarithm, x1 * log(x2), 0 where x1 = 0, elementwise.
 
-Parameters
-----------
 {arguments}
-{keywords}
 
 Returns
 -------
@@ -452,10 +433,7 @@ array([ 0.        , -0.34657359,  0.        ])
     "xlog1py": """
 Product with a logarithm, x1 * log(1 + x2), 0 where x1 = 0, elementwise.
 
-Parameters
-----------
 {arguments}
-{keywords}
 
 Returns
 -------
@@ -487,11 +465,7 @@ array([0.00000000e+000, 2.00000000e-300, 2.07944154e+000])
     "entr": """
 Elementwise entropy, -x * log(x).
 
-Parameters
-----------
-x : array_like
-    Real numbers of any shape. {dtypes}
-{keywords}
+{argument}
 
 Returns
 -------
@@ -523,10 +497,7 @@ np.float64(0.5623351446188083)
     "rel_entr": """
 Elementwise relative entropy, x1 * log(x1 / x2).
 
-Parameters
-----------
 {arguments}
-{keywords}
 
 Returns
 -------

@@ -1,4 +1,4 @@
-"""The elementwise functions: ufuncs of the active target, and their other names. All names here are public."""
+"""The elementwise functions: ufuncs of the active target, under all their names. Each name here is public."""
 
 from fastlog._core import functions as _functions
 

@@ -207,7 +207,7 @@ def _log_of_sum(
     *,
     mean: bool = False,
 ) -> Any:
-    """Compute logsumexp and logmeanexp in every case that the short way leaves."""
+    """Compute logsumexp or logmeanexp, in all cases that the short way does not take."""
     x, include = included(name, a, where, dtype)
     weights, result = (None, x.dtype) if b is None else as_weights(name, b, x.dtype)
     shape = x.shape if weights is None else broadcast_shape(name, x.shape, weights.shape)
@@ -223,7 +223,7 @@ def _log_of_sum(
             y[empty] = np.nan
         if not return_sign and y.dtype.kind != "c":
             if y.size != 1:
-                with np.errstate(invalid="ignore"):  # bfloat16 compares nan with a flag
+                with np.errstate(invalid="ignore"):  # a comparison of bfloat16 with nan raises a flag
                     y[sign < 0] = np.nan
             elif sign.item() < 0:
                 y[...] = np.nan
@@ -243,7 +243,7 @@ def _shares(
     axes: tuple[int, ...],
     keepdims: bool,
 ) -> tuple[np.ndarray, Any]:
-    """Return weights, or ones, divided by how many elements are included; and where that is none."""
+    """Return weights, or ones, divided by the number of included elements; and which results have none."""
     ones = np.ones((), dtype) if weights is None else weights.astype(np.result_type(weights, dtype), copy=False)
     with np.errstate(all="ignore"):
         if include is None:
@@ -346,7 +346,7 @@ def logcumsumexp(
         source, target = source[(*before, slice(None, -1))], target[(*before, slice(1, None))]
     if source.size:
         _accumulate(source, axis=along, out=target)
-        alone = target[(*before, slice(0, 1))]  # NumPy copies it; the sum of exp(-0.0) has the logarithm 0.0
+        alone = target[(*before, slice(0, 1))]  # NumPy copies -0.0, but the logarithm of exp(-0.0) is 0.0
         np.add(alone, alone.dtype.type(0), out=alone)
     if exclusive:
         first[...] = -np.inf

@@ -1,4 +1,4 @@
-"""What functions of rows share: which elements count, what they weigh, and how they get to the loops."""
+"""Functions of rows: which elements count, what they weigh, and how they get to the loops."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def run(
     made = run_over(function, arrays, axes, keepdims)
     if made is None:
         arrays = tuple([np.broadcast_to(part, shape) for part in arrays])
-        # Longest strides first: to_rows joins the axes without a copy then, if that is possible.
+        # The longest strides come first, so that to_rows joins the axes without a copy if that is possible.
         order = tuple(sorted(axes, key=lambda k: -abs(arrays[0].strides[k])))
         rows = tuple([to_rows(part, order) for part in arrays])
         made = run_over(function, rows, (rows[0].ndim - 1,))
@@ -89,7 +89,7 @@ def weighted_sum(
     axes: tuple[int, ...],
     keepdims: bool,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return log(abs(sum(weights * exp(x)))) over the axes and the sign of the sum, of the elements to be included."""
+    """Return log(abs(sum(weights * exp(x)))) over the axes, and the sign of the sum; only included elements count."""
     working = working_dtype(result if weights is None else np.result_type(result, weights))
     if working is None:
         rows = to_rows(np.broadcast_to(x.astype(result, copy=False), shape), axes)

@@ -194,7 +194,7 @@ def _normalize(
     *,
     logs: bool,
 ) -> Any:
-    """Compute softmax or, with `logs`, log_softmax in every case that the short way leaves."""
+    """Compute softmax or, with `logs`, log_softmax, in all cases that the short way does not take."""
     x, include = included(name, a, where, dtype)
     axes = as_axes(axis, x.ndim)
     refuse_mask(name, "temperature", temperature)
@@ -206,7 +206,7 @@ def _normalize(
     if not 0 < divisor < math.inf:
         raise ValueError(f"{name}: temperature must be a positive number of {x.real.dtype}, not {temperature!r}")
     working = working_dtype(x.dtype)
-    if divisor != 1 and working not in (None, x.dtype):  # rounded as the caller's own division would be
+    if divisor != 1 and working not in (None, x.dtype):  # the quotient is rounded as the caller's own would be
         with np.errstate(all="ignore"):
             x, divisor = x / x.dtype.type(divisor), 1
     if working is None:
@@ -229,7 +229,7 @@ def _normalize(
 def _normalize_into(
     y: np.ndarray, function: int, x: np.ndarray, include: np.ndarray | None, axes: tuple[int, ...], divisor: float
 ) -> Any:
-    """Write what a function makes of x / divisor over the axes into y; return the logsumexp if it gives that, too."""
+    """Write the function of x / divisor over the axes into y; return the logsumexp if the function gives it."""
     last_of_many = x.ndim > 1 and len(x) > 1 and axes == (x.ndim - 1,)
     if divisor != 1 and include is None and last_of_many and x.size > _CHUNK:
         step = max(1, _CHUNK * len(x) // x.size)  # rows that stay in the cache
@@ -247,7 +247,7 @@ def _normalize_into(
             # NumPy chooses the layout, as for the caller's own quotient: the last bits of sums depend on it.
             source = np.divide(x, x.dtype.type(divisor), out=y if x.flags.c_contiguous else None)
     made = run_over(function, (source, y), axes)
-    if made is None:  # no single stride leads through these axes: normalise a copy
+    if made is None:  # these axes cannot be walked with one stride: normalise a copy
         rows = np.array(to_rows(source, axes), order="C")
         made = run_over(function, (rows, rows), (rows.ndim - 1,))
         np.copyto(y, from_rows(rows, y.shape, axes))

@@ -1,4 +1,4 @@
-"""What arguments may be: types for signatures, and for the stub."""
+"""Types of arguments, for signatures and for the stub."""
 
 from __future__ import annotations
 

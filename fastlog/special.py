@@ -76,5 +76,5 @@ def __dir__() -> list[str]:
 
 
 _own = sorted(name for name in globals() if not name.startswith("_"))
-if _scipy is not None:  # not by __getattr__ alone: ``from fastlog.special import *`` takes what is here
+if _scipy is not None:  # ``from fastlog.special import *`` takes only names that are here
     globals().update({name: getattr(_scipy, name) for name in _scipy.__all__ if name not in globals()})

@@ -40,7 +40,7 @@ def library_of(a: Any) -> str | None:
 
 
 def library_among(*arrays: Any) -> str | None:
-    """Return the module that computes with the first array that NumPy does not compute with; masks are NumPy's."""
+    """Return the module that computes with the first array that is not NumPy's; masked arrays are NumPy's."""
     for a in arrays:
         module = library_of(a)
         if module is not None or isinstance(a, np.ma.MaskedArray):

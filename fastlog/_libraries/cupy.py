@@ -8,7 +8,7 @@ from fastlog._libraries.library import Library
 
 
 class CuPy(Library):
-    """By the names that CuPy's documentation gives; there has been no GPU to test it on."""
+    """CuPy, by the names that its documentation gives; it has not been tested on a GPU."""
 
     def __init__(self, xp: Any) -> None:
         super().__init__(xp)

@@ -1,7 +1,7 @@
 """Dask arrays: lazily, block by block, over any chunks of any axes.
 
-Sums of exponentials are carried from block to block as LogSumExp carries them, in a tree; what normalises a chunked
-axis is such a sum, too. Losses are sums of the blocks' sums, in float64.
+Sums of exponentials are carried from block to block as LogSumExp carries them, in a tree; such sums normalise chunked
+axes, too. Losses are sums of the blocks' sums, in float64.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 
 from fastlog._arrays import REDUCTIONS, as_axes, cast, check_reduction, refuse_mask, working_dtype
 from fastlog._elementwise import logaddexp
-from fastlog._running import NOTHING, Sums, finished, merged, normalized, sums_of_chunk
+from fastlog._running import NOTHING, Sums, mean_of, merged, normalized, sign_of, size_of, sums_of_chunk, value_of
 
 _Function = Callable[..., Any]
 
@@ -34,7 +34,7 @@ def call(function: Callable[..., Any], bound: BoundArguments) -> Any:
 
 
 def _as_dask(a: Any) -> Any:
-    """Return any array, a collection of Dask's or not, as a Dask array."""
+    """Return any array as a Dask array."""
     return a.to_dask_array() if hasattr(a, "to_dask_array") else da.asarray(a)
 
 
@@ -43,7 +43,7 @@ def _is_masked(x: Any) -> bool:
 
 
 def _unmasked(name: str, argument: str, a: Any) -> Any:
-    """Return an argument that no mask may hide anything of as a Dask array; None stays None."""
+    """Return an argument, which must not have masked elements, as a Dask array; None stays None."""
     refuse_mask(name, argument, a)
     a = None if a is None else _as_dask(a)
     if a is None or not _is_masked(a):
@@ -85,7 +85,7 @@ def _alike(x: Any, *others: Any) -> list[Any]:
 
 
 def _fitting(name: str, where: Any, x: Any) -> Any:
-    """Return `where` if it fits, or as it is broadcast to, the shape of `x`."""
+    """Return `where`, broadcast to the shape of `x`."""
     where = _unmasked(name, "where", where)
     if where.numblocks == x.numblocks and any(map(math.isnan, x.shape)):
         return where
@@ -99,7 +99,7 @@ def _by_block(function: _Function, *arrays: Any, dtype: Any, **options: Any) -> 
     """Map blocks to blocks of the same shape, or of `chunks`; arguments that are None are passed on as such."""
     present = [a is not None for a in arrays]
     given = [a for a in arrays if a is not None]
-    token = getattr(function, "func", function).__name__.strip("_")  # what dashboards show
+    token = getattr(function, "func", function).__name__.strip("_")  # the name that dashboards show
     options = {"meta": np.empty((0,) * arrays[0].ndim, dtype), "token": token, "dtype": dtype} | options
     return da.map_blocks(_with_gaps, *given, function=function, present=present, **options)
 
@@ -119,7 +119,7 @@ _SUMS = np.dtype([(field, np.float64) for field in Sums._fields])
 
 
 def _sum(name: str, x: Any, axis: Any, b: Any, where: Any, keepdims: bool) -> tuple[Any, np.dtype[Any], Any]:
-    """Return sums over the axes, as an array of structures, the dtype of results, and their mask if there is one."""
+    """Return sums over the axes (an array of structures), the dtype of results, and their mask or None."""
     number = b if type(b) in (bool, int, float) else None
     weight = None if number is not None else _unmasked(name, "b", b)
     dtype = x.dtype
@@ -127,7 +127,7 @@ def _sum(name: str, x: Any, axis: Any, b: Any, where: Any, keepdims: bool) -> tu
         dtype = np.result_type(dtype, np.float64 if weight.dtype.kind in "iu" else weight.dtype)
     where = None if where is None else _fitting(name, where, x)
     mask = None
-    if _is_masked(x):  # broadcasting knows no masks
+    if _is_masked(x):  # broadcasting loses masks
         mask = da.ma.getmaskarray(x)
         x, where = da.ma.getdata(x), ~mask if where is None else where & ~mask
     x, weight, where, mask = _alike(x, weight, where, mask)
@@ -182,29 +182,29 @@ def _merge(blocks: Any, axis: Any, keepdims: bool) -> np.ndarray:
     return packed if keepdims else packed.squeeze(axis)
 
 
-def _finished(sums: Any, mask: Any, what: str, dtype: np.dtype[Any]) -> Any:
-    """Return what is asked of sums, under a mask if there is one."""
+def _finished(sums: Any, mask: Any, result_of: _Function, dtype: np.dtype[Any]) -> Any:
+    """Return results of sums, under a mask if there is one."""
     meta = np.empty((0,) * sums.ndim, dtype)
     if mask is not None:
         meta = np.ma.array(meta)
-    return _by_block(partial(_finished_block, what=what, of=dtype), sums, mask, dtype=dtype, meta=meta)
+    return _by_block(partial(_finished_block, result_of=result_of, of=dtype), sums, mask, dtype=dtype, meta=meta)
 
 
-def _finished_block(packed: np.ndarray, mask: Any, what: str, of: np.dtype[Any]) -> np.ndarray:
-    y = finished(_unpacked(packed), of, what)
+def _finished_block(packed: np.ndarray, mask: Any, result_of: _Function, of: np.dtype[Any]) -> np.ndarray:
+    y = result_of(_unpacked(packed), of)
     return y if mask is None else np.ma.array(y, mask=mask)
 
 
 def _logsumexp(function: _Function, x: Any, axis: Any, b: Any, keepdims: bool, return_sign: bool, where: Any) -> Any:
     sums, dtype, mask = _sum(function.__name__, x, axis, b, where, keepdims)
     if not return_sign:
-        return _finished(sums, mask, "value", dtype)
-    return _finished(sums, mask, "size", dtype), _finished(sums, mask, "sign", dtype)
+        return _finished(sums, mask, value_of, dtype)
+    return _finished(sums, mask, size_of, dtype), _finished(sums, mask, sign_of, dtype)
 
 
 def _logmeanexp(function: _Function, x: Any, axis: Any, b: Any, keepdims: bool, where: Any) -> Any:
     sums, dtype, mask = _sum(function.__name__, x, axis, b, where, keepdims)
-    return _finished(sums, mask, "mean", dtype)
+    return _finished(sums, mask, mean_of, dtype)
 
 
 def _logcumsumexp(function: _Function, x: Any, axis: Any, reverse: bool, exclusive: bool) -> Any:
@@ -239,7 +239,7 @@ def _merge_two(one: np.ndarray, other: np.ndarray) -> np.ndarray:
 def _cumulative(function: _Function, x: np.ndarray, before: np.ndarray, axis: int) -> np.ndarray:
     """Return the cumulative sums of a block, given the sum of all blocks before it."""
     y = function(x, axis)
-    total = finished(_unpacked(before), np.dtype(np.float64), "value")
+    total = value_of(_unpacked(before), np.dtype(np.float64))
     with np.errstate(all="ignore"):
         both: np.ndarray = cast(logaddexp(np.ma.getdata(y), total), x.dtype)
     return _masked_as(x, both)
@@ -266,7 +266,7 @@ def _normalized(
     in_one = all(x.numblocks[k] == 1 for k in axes)
     if not in_one or return_lse:
         counted = where
-        if logs:  # whether an element has others beside it tells -0.0 from 0.0
+        if logs:  # count elements above -inf: the only one of a row gives 0.0, not -0.0
             counted = da.ma.getdata(x) != -np.inf
             counted = counted if where is None else counted & where
         sums, _, mask = _sum(name, x, axis, None, counted, True)
@@ -276,7 +276,7 @@ def _normalized(
         y = _by_block(partial(_part_of_rows, logs=logs), x, sums, where, dtype=x.dtype)
     if not return_lse:
         return y
-    lse = _finished(sums, mask, "value", x.dtype)
+    lse = _finished(sums, mask, value_of, x.dtype)
     return y, lse.squeeze(axes) if axes else lse
 
 
@@ -295,7 +295,7 @@ def _normalized_block(function: _Function, x: Any, where: Any, axes: tuple[int, 
 
 
 def _part_of_rows(x: np.ndarray, packed: np.ndarray, where: Any, logs: bool) -> np.ndarray:
-    """Softmax or log_softmax of a part of longer rows, given the sums over all of them."""
+    """Return softmax or, with `logs`, log_softmax of parts of rows, given the sums over whole rows."""
     working = working_dtype(x.dtype)
     with np.errstate(over="ignore"):  # an element that does not count, or a logarithm, may be too large for float16
         y = cast(normalized(np.ma.getdata(x).astype(working, copy=False), _unpacked(packed), logs), x.dtype)
@@ -492,7 +492,7 @@ def _of_rows(
 
 
 def _weight_of_block(labels: np.ndarray, weight: Any, ignore_index: int | None) -> np.ndarray:
-    """Return the summed class weight of the labels that count; the loss checks them, not this."""
+    """Return the summed class weight of the labels that count; the loss, not this function, checks labels."""
     counted = labels if ignore_index is None else labels[labels != ignore_index]
     total = counted.size if weight is None else np.sum(np.take(weight, counted, mode="clip"), dtype=np.float64)
     return np.full((1,) * labels.ndim, total, np.float64)

@@ -67,8 +67,8 @@ def _with_beta(name: str, scaled: Callable[[Any, np.float64], Any]) -> Any:
 
 
 def _bounded(x: Any, beta: np.float64) -> Any:
-    """Return |beta x|, or 10000 if that is less, which is as good as infinity to exp."""
-    size = np.minimum(np.abs(beta), np.finfo(np.float64).max)  # 0 times it is 0
+    """Return |beta x|, or 10000 if that is less: exp(-10000) is 0, as exp(-inf) is."""
+    size = np.minimum(np.abs(beta), np.finfo(np.float64).max)  # a finite number, so that 0 times it is 0
     return np.multiply(np.minimum(np.abs(x), 1e4 / size), size)
 
 
@@ -82,7 +82,7 @@ def _softplus(x: Any, beta: np.float64) -> Any:
 
 def _silu(x: Any, beta: np.float64) -> Any:
     share = _elementwise.sigmoid(np.multiply(np.sign(np.multiply(x, np.sign(beta))), _bounded(x, beta)))
-    # -inf times the share 0 would be nan; the limit is 0.
+    # The limit at the end where the share is 0 is 0, but inf * 0 would be nan.
     largest = np.finfo(np.float64).max
     finite = np.maximum(x, -largest) if beta > 0 else np.minimum(x, largest) if beta < 0 else x
     return np.multiply(finite, share)
@@ -109,7 +109,7 @@ def broadcast(name: str, x: Any, other: Any) -> tuple[Any, Any]:
     else:
         if library is None or library_of(other) != "dask":
             other = np.asanyarray(computed(other))
-        # Adding False changes the shape only. NumPy's function for that loses masks.
+        # Adding False changes only the shape. NumPy's function for that loses masks.
         one, two = np.add(x, np.zeros_like(other, bool)), np.add(other, np.zeros_like(x, bool))
     return one, two
 

@@ -14,7 +14,7 @@ from fastlog._libraries.library import Library
 
 
 def is_number(option: Any, number: int) -> bool:
-    """Whether an option is a certain number; an array is not, as there may be derivatives by it."""
+    """Whether an option is the number; an array never is, as it may have derivatives."""
     return isinstance(option, (int, float)) and option == number
 
 
@@ -52,7 +52,7 @@ def softplus(lib: Library, x: Any, beta: Any) -> Any:
         return lib.softplus(x)
     xp, beta = lib.xp, number_option(lib, "softplus", "beta", beta, x)
     scaled = _clipped(lib, x) * _finite(lib, beta, x)
-    far = scaled > 800  # softplus(scaled) is scaled itself there, to the last bit, and so are its derivatives
+    far = scaled > 800  # there, softplus(scaled) and its derivatives are those of scaled, to the last bit
     return xp.where(far, x, lib.softplus(xp.where(far, xp.zeros_like(x), scaled)) / beta)
 
 
@@ -82,13 +82,13 @@ def _gated(lib: Library, x: Any, gate: Callable[[Any], Any]) -> Any:
 
 
 def _clipped(lib: Library, x: Any) -> Any:
-    """Return `x` with the largest numbers in place of infinities, for 0 times them to be 0."""
+    """Return `x` with the largest numbers in place of infinities, so that 0 times them is 0."""
     largest = float(lib.xp.finfo(x.dtype).max)
     return lib.xp.clip(x, -largest, largest)
 
 
 def _finite(lib: Library, beta: Any, x: Any) -> Any:
-    """Return a factor that is no infinity in the dtype of `x`, for 0 times it to be 0."""
+    """Return a factor that is finite in the dtype of `x`, so that 0 times it is 0."""
     largest = float(lib.xp.finfo(x.dtype).max)
     return math.copysign(largest, beta) if isinstance(beta, (int, float)) and abs(beta) > largest else beta
 
@@ -129,7 +129,7 @@ def logsumexp(
             x = xp.where(lib.mask("logsumexp", where, x), x, xp.full_like(x, -math.inf))
         axes = as_axes(axis, x.ndim)
         if not axes:
-            return x + 0  # another array, with the sign of the logarithm of 1
+            return x + 0  # a new array; adding 0 makes 0.0 of -0.0, as log(exp(-0.0)) is 0.0
         if 0 in [x.shape[k] for k in axes]:
             return xp.sum(x, axis=axes, keepdims=keepdims) - math.inf
         return lib.logsumexp(x, axes, keepdims)
@@ -171,7 +171,7 @@ def logmeanexp(lib: Library, a: Any, axis: Any, b: Any, keepdims: bool, where: A
     y = logsumexp(lib, a, axis, b, keepdims, False, where, dtype)
     xp, x = lib.xp, lib.floating("logmeanexp", a, dtype)
     counted = xp.ones_like(x, dtype=xp.bool)
-    if b is not None:  # whatever they weigh
+    if b is not None:  # elements count whatever they weigh
         counted, _ = xp.broadcast_arrays(counted, lib.floating("logmeanexp", b, like=x))
     if where is not None:
         counted = counted & lib.mask("logmeanexp", where, x)
@@ -219,9 +219,9 @@ def _normalize(
     """Return a normalisation by the library; elements that do not count become `of_nothing`."""
     xp, axes = lib.xp, as_axes(axis, x.ndim)
     if math.prod(x.shape) == 0:
-        return x * 1  # another array
+        return x * 1  # a new array
     include = None if where is None else lib.mask(name, where, x)
-    if not axes:  # each element is all there is
+    if not axes:  # each element is a row of its own
         x = xp.expand_dims(x, axis=-1)
         include = None if include is None else xp.expand_dims(include, axis=-1)
     along = axes or (x.ndim - 1,)

@@ -28,7 +28,7 @@ class Jax(Differentiable):
 
     def own_logcumsumexp(self, x: Any, axis: int) -> Any:
         y = self.jax.lax.cumlogsumexp(x, axis=axis)
-        # JAX's derivative is wrong from an infinite element on. That of log(exp(x)) is nan there, as torch's is.
+        # From an infinite element on, JAX's derivative is wrong; the derivative of log(exp(x)) is nan, as torch's.
         infinite = self.xp.cumsum(self.xp.where(x == math.inf, x, self.xp.zeros_like(x)), axis=axis)
         return self.xp.where(infinite == math.inf, self.xp.log(self.xp.exp(infinite)), y)
 

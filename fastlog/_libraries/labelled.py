@@ -32,7 +32,7 @@ def call(function: Callable[..., Any], bound: BoundArguments) -> Any:
         gone = as_axes(arguments.get("axis", parameters["axis"].default), labels.values.ndim)
 
     def labelled(y: Any) -> Any:
-        # Of all scalars, only those of functions that keep dimensions if asked to are arrays without axes.
+        # Losses give plain scalars; functions with keepdims give arrays, which have labels even without axes.
         if y is arguments.get("out") or (np.ndim(y) == 0 and "keepdims" not in parameters):
             return y
         return labels.attach(y, gone, keepdims)
@@ -67,7 +67,7 @@ class _Frame(_Labels):
         values: np.ndarray = frame.to_numpy()
         if values.dtype != object:
             return values
-        try:  # nullable columns
+        try:  # the columns may be nullable
             values = frame.to_numpy(dtype=np.float64, na_value=np.nan)
         except (TypeError, ValueError):
             raise TypeError(
@@ -102,7 +102,7 @@ class _Frame(_Labels):
         if keepdims and self.values.ndim == 2 and y.ndim == 2:
             rows, columns = (None if k in gone else labels for k, labels in enumerate(self.axes))
             return pandas.DataFrame(y, rows, columns)
-        return y  # weights that enlarge the array, a flat result: there are no labels for it
+        return y  # there are no labels for a flat result, or one that weights have enlarged
 
 
 class _DataArray(_Labels):
@@ -136,7 +136,7 @@ class _DataArray(_Labels):
         if np.shape(y) == array.shape:
             return array.copy(data=y)
         if np.ndim(y) != array.ndim - (0 if keepdims else len(gone)):
-            return y  # a flat result: there are no labels for it
+            return y  # there are no labels for a flat result
         names = [array.dims[k] for k in gone]
         bare = y.squeeze(gone) if keepdims else y
         return array.reduce(lambda values, **_: bare, names, keepdims=keepdims)

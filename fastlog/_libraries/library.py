@@ -1,4 +1,4 @@
-"""What a library of arrays can do for the formulas, in the words of the array API standard."""
+"""The operations that formulas need of a library of arrays, in the words of the array API standard."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from fastlog._libraries import computed
 
 
 class Formula(NamedTuple):
-    """A formula, and what a library has to know of it."""
+    """A formula, and the facts about it that libraries need."""
 
     compute: Callable[..., Any]
     other: str = ""  # an argument whose dtype counts for the dtype of the result, as that of the first does
@@ -21,7 +21,7 @@ class Formula(NamedTuple):
 
 
 class Library:
-    """What any library that follows the standard can do."""
+    """The operations of any library that follows the standard."""
 
     def __init__(self, xp: Any) -> None:
         self.xp = xp
@@ -84,7 +84,7 @@ class Library:
         raise TypeError(f"{name}: inplace=True is for arrays of NumPy and tensors of torch, not for {self.xp.__name__}")
 
     def is_narrow(self, dtype: Any) -> bool:
-        """Whether a dtype is of real numbers with fewer bits than float32."""
+        """Whether numbers of a dtype are real and have fewer bits than float32."""
         return bool(self.xp.isdtype(dtype, "real floating") and self.xp.finfo(dtype).bits < 32)
 
     def rounded(self, name: str, y: Any, x: Any, dtype: Any, other: Any) -> Any:
@@ -99,10 +99,10 @@ class Library:
         return tuple([self.xp.astype(part, dtype) for part in y]) if isinstance(y, tuple) else self.xp.astype(y, dtype)
 
     def known(self, flag: Any) -> bool | None:
-        """Return whether a condition is true; None where that cannot be told, as compilers trace without values."""
+        """Return whether a condition is true; None where a compiler traces without values."""
         try:
             return bool(flag)
-        except Exception:  # every library has its own
+        except Exception:  # libraries raise exceptions of their own
             return None
 
     def constant(self, x: Any) -> Any:
@@ -124,7 +124,7 @@ class Library:
         return self._with_signs((x - top) - self.xp.log1p(rest), x, axes)
 
     def _with_signs(self, y: Any, x: Any, axes: tuple[int, ...]) -> Any:
-        """Return log_softmax with the sign of a 0: a number below 0 that is too small, or 0 itself in a row of one."""
+        """Return log_softmax with the sign of 0: -0.0 for small negative numbers, 0.0 for the only element of a row."""
         alone = self.count(x > -math.inf, axes, keepdims=True) == 1
         return self.xp.where(alone, y + 0, -(0 - y))
 
@@ -146,9 +146,9 @@ class Library:
         return top, rest
 
     def logcumsumexp(self, x: Any, axis: int) -> Any:
-        """By doubling: each pass adds to every sum the one that ends where it begins."""
+        """Return running sums by doubling: each pass adds to every sum the one that ends where it begins."""
         xp, n, reach = self.xp, x.shape[axis], 1
-        x = x * 1  # another array, also where there is nothing to add
+        x = x * 1  # a new array, even where there is nothing to add
         before: tuple[slice, ...] = (slice(None),) * axis
         while reach < n:
             nothing = xp.full_like(x[(*before, slice(0, reach), ...)], -math.inf)
@@ -171,19 +171,19 @@ class Library:
 
 
 class Differentiable(Library):
-    """A library whose own functions compute, and have derivatives.
+    """A library whose own functions compute and have derivatives.
 
-    Where all is -inf, the derivatives of its functions are nan. Here they are 0: these functions see other numbers in
-    place of what is -inf, and the results are put in afterwards.
+    In rows of nothing but -inf, its functions have the derivative nan. Here it is 0: the functions get other numbers in
+    place of -inf, and the right results are put in afterwards.
     """
 
-    own_logsumexp: Callable[..., Any]  # keeps the axes
+    own_logsumexp: Callable[..., Any]  # it keeps the reduced axes
     own_softmax: Callable[..., Any]
     own_log_softmax: Callable[..., Any]
     own_logcumsumexp: Callable[..., Any]
 
     def _emptied(self, x: Any, axes: tuple[int, ...]) -> tuple[Any, Any]:
-        """Return `x` with 0 in rows of nothing but -inf, and which rows these are."""
+        """Return `x` with 0 in rows of nothing but -inf, and a mask of these rows."""
         empty = self.xp.max(x, axis=axes, keepdims=True) == -math.inf
         return self.xp.where(empty, self.xp.zeros_like(x), x), empty
 

@@ -71,8 +71,8 @@ def focal_loss(
     p, q = lib.sigmoid(x_no), lib.sigmoid(-x_yes)
     entropy = _product(lib, z, lib.softplus(-x_yes)) + _product(lib, 1 - z, lib.softplus(x_no))
     missed = z * q + (1 - z) * p
-    # Powers of m and their derivatives are 0 where m is, which the derivative of a power would not be; but the power 0
-    # is 1 everywhere. Numbers below the smallest normal one count as 0, as their reciprocals may be infinite.
+    # Where m is 0, its powers and their derivatives are 0, except the power 0, which is 1 everywhere; the library would
+    # find other derivatives. Subnormal numbers count as 0, as their reciprocals may be infinite.
     none = xp.abs(missed) < float(xp.finfo(x.dtype).smallest_normal)
     base = xp.where(none, xp.ones_like(missed), missed)
     power = xp.where(none & (gamma > 0), xp.zeros_like(missed), base**gamma) + 0 * gamma  # nan where gamma is
@@ -80,8 +80,8 @@ def focal_loss(
     if not (return_grad or return_hess):
         return _reduced(lib, loss, reduction)
     p, q = lib.sigmoid(x), lib.sigmoid(-x)
-    # m' = (1 - 2z) p q, m'' = m' (q - p); the entropy's derivatives are p - z and p q. Powers of m below 0 come with a
-    # factor m' of the order of m.
+    # m' = (1 - 2z) p q, m'' = m' (q - p); the entropy's derivatives are p - z and p q. Negative powers
+    # of m have a factor m', which is of the order of m.
     slope = (1 - 2 * z) * p * q / base
     grad = _weighed(lib, w, _product(lib, power, _product(lib, gamma * slope, entropy) + p - z))
     hess = None
@@ -97,7 +97,7 @@ def kl_divergence(lib: Library, log_q: Any, p: Any, *, log_target: bool, axis: A
     check_reduction("kl_divergence", reduction, ("mean", "batchmean", "sum", "none"))
     axes = as_axes(axis, log_q.ndim)
     none = (xp.exp(p) if log_target else p) == 0
-    # Where p is 0, p log p has an infinite derivative by p, or that of 0 by log p: it is left out.
+    # Where p is 0, the term p log p is left out: its derivative by p would be infinite; the one by log p is 0.
     given = xp.where(none, xp.zeros_like(p) if log_target else xp.ones_like(p), p)
     mass, log_p = (xp.where(none, xp.zeros_like(p), xp.exp(given)), given) if log_target else (p, xp.log(given))
     each = _joint(lib, mass, log_p - log_q)
@@ -210,7 +210,7 @@ def _seen(lib: Library, x: Any, side: Any, weight: Any) -> Any:
 
 
 def _log_probabilities(lib: Library, x: Any, k: int) -> Any:
-    """Return log_softmax, by the limit in rows with one infinite logit; nothing but -inf has the derivative nan."""
+    """Return log_softmax; rows with one infinite logit get the limit, rows of nothing but -inf the derivative nan."""
     xp, zeros, is_infinite = lib.xp, lib.xp.zeros_like(x), x == math.inf
     largest = xp.max(x, axis=k, keepdims=True)
     single = (largest == math.inf) & (lib.count(is_infinite, (k,), keepdims=True) == 1)
@@ -224,7 +224,7 @@ def _log_probabilities(lib: Library, x: Any, k: int) -> Any:
 def _class_parts(
     lib: Library, name: str, x: Any, targets: Any, weight: Any, ignore_index: int | None, smoothing: Any, k: int
 ) -> tuple[Any, Any]:
-    """Return what each class of each row weighs, and what a mean divides by."""
+    """Return the weight of each class in each row, and the number that a mean divides by."""
     xp, classes = lib.xp, x.shape[k]
     z = lib.array(name, targets, x)
     along: tuple[int, ...] = tuple([classes if i == k else 1 for i in range(x.ndim)])
@@ -249,10 +249,10 @@ def _class_parts(
     if tuple(z.shape) != expected:
         raise ValueError(f"{name}: labels must have the shape {expected}, not {tuple(z.shape)}")
     unsigned = xp.isdtype(z.dtype, "unsigned integer")
-    z = xp.astype(z, xp.asarray(0).dtype)  # bool and unsigned labels can be compared with -100 then
+    z = xp.astype(z, xp.asarray(0).dtype)  # now bool and unsigned labels can be compared with -100
     counts = xp.ones_like(z, dtype=xp.bool) if ignore_index is None else z != ignore_index
     if unsigned:
-        counts = counts | (z < 0)  # a label that was too large to stay positive
+        counts = counts | (z < 0)  # a large unsigned label has become negative
     wrong = counts & ((z < 0) | (z >= classes))
     if lib.known(xp.any(wrong)):
         at = int(xp.argmax(xp.astype(xp.reshape(wrong, (-1,)), z.dtype)))
@@ -262,7 +262,7 @@ def _class_parts(
     z, counts, wrong = (xp.expand_dims(part, axis=k) for part in (z, counts, wrong))
     is_label = xp.reshape(lib.array(name, np.arange(classes), x), along) == z
     of_label = xp.where(is_label & counts, w, xp.zeros_like(x))
-    # Counts are integers: a float32 knows no odd number above 2**24.
+    # Counts are integers, because float32 has no odd number above 2**24.
     total = lib.count(counts & ~wrong) if weight is None else xp.sum(of_label)
     parts = of_label
     if smooth:

@@ -49,7 +49,7 @@ class Torch(Differentiable):
 
         try:
             given = {name: numpy(a) for name, a in arguments.items()}
-        except (TypeError, RuntimeError):  # bfloat16, and tensors that torch's transformations have wrapped
+        except (TypeError, RuntimeError):  # NumPy has no bfloat16, and no transformed tensors
             return None
         dtype, factor = given.get("dtype"), given.get(other)
         if dtype is torch.bfloat16:
@@ -70,7 +70,7 @@ class Torch(Differentiable):
     def overwrite(self, name: str, x: Any, function: Callable[[Any], Any]) -> Any:
         if not x.is_floating_point():
             raise TypeError(f"{name}: the result does not fit into a tensor of {x.dtype}")
-        return x.copy_(function(x.clone()))  # the derivatives need what has been overwritten
+        return x.copy_(function(x.clone()))  # the clone stays for the derivatives
 
     def own_logsumexp(self, x: Any, axes: tuple[int, ...]) -> Any:
         return self.torch.logsumexp(x, dim=axes, keepdim=True)
@@ -82,7 +82,7 @@ class Torch(Differentiable):
         return self._on_one_axis(self.torch.log_softmax, x, axes)
 
     def _on_one_axis(self, function: Callable[..., Any], x: Any, axes: tuple[int, ...]) -> Any:
-        """Apply a function that knows one axis to several, which are joined for it."""
+        """Apply a function of one axis to several axes, which are joined for it."""
         if len(axes) == 1:
             return function(x, axes[0])
         order = [k for k in range(x.ndim) if k not in axes] + list(axes)
