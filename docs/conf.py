@@ -3,10 +3,13 @@
 import re
 from typing import Any
 
+import numpy as np
 from docutils import nodes
 from docutils.utils.math.latex2mathml import tex2mathml
 
 import fastlog
+from fastlog._core import NAMES
+from fastlog._docs import DOCS
 
 project = "fastlog"
 author = "The fastlog authors"
@@ -70,6 +73,23 @@ def short_labels(app: Any, document: Any) -> None:
             text.parent.replace(text, nodes.Text(f"[{found[1]}]"))
 
 
+def list_elementwise(app: Any, name: str, source: list[str]) -> None:
+    """Put the elementwise functions where a page asks for their table, or for their docstrings."""
+    table = ["| function | value | also |", "| :-- | :-- | :-- |"]
+    docstrings = []
+    for function in NAMES:
+        ufunc = getattr(fastlog, function, None)
+        if isinstance(ufunc, np.ufunc):
+            value = " ".join(DOCS[function].strip().partition("\n\n")[0].split()).replace(", elementwise", "")
+            others = [
+                f"`{other}`" for other in fastlog.__all__ if getattr(fastlog, other) is ufunc and other != function
+            ]
+            table.append(f"| {{obj}}`~fastlog.{function}` | {value} | {', '.join(others)} |")
+            docstrings.append(f".. autofunction:: {function}")
+    source[0] = source[0].replace("<!-- elementwise functions: table -->", "\n".join(table))
+    source[0] = source[0].replace(".. elementwise functions: docstrings", "\n".join(docstrings))
+
+
 def without_last_lines(app: Any, name: str, source: list[str]) -> None:
     """Remove the empty lines that end examples; doctest needs them, readers do not."""
     source[0] = source[0].replace("\n\n```\n", "\n```\n")
@@ -79,6 +99,7 @@ def setup(app: Any) -> None:
     """Register the functions above."""
     app.add_html_math_renderer("mathml", (inline_formula, None), (displayed_formula, None))
     app.connect("doctree-read", short_labels)
+    app.connect("source-read", list_elementwise)
     app.connect("source-read", without_last_lines)
     app.connect("missing-reference", link_elsewhere)
     app.connect("autodoc-process-docstring", link_functions)

@@ -1,70 +1,18 @@
 """Log-space arithmetic for NumPy: softplus, logsumexp, log-softmax and the losses made of them."""
+# ruff: noqa: F403
 
 from importlib import import_module as _import_module
 from types import ModuleType as _ModuleType
 
-from fastlog._config import __version__, show_config
-from fastlog._elementwise import (
-    entr,
-    expit,
-    log1mexp,
-    log1pexp,
-    log_expit,
-    log_sigmoid,
-    logaddexp,
-    logexpm1,
-    logit,
-    logsubexp,
-    mish,
-    rel_entr,
-    sigmoid,
-    silu,
-    softplus,
-    softplus_inverse,
-    xlog1py,
-    xlogy,
-)
-from fastlog._losses import binary_cross_entropy_with_logits, cross_entropy, focal_loss, kl_divergence, nll_loss
-from fastlog._patch import is_patched, patch, unpatch
-from fastlog._reductions import log_softmax, logcumsumexp, logmeanexp, logsumexp, softmax
-from fastlog._running import LogSumExp
+from fastlog._config import *
+from fastlog._elementwise import *
+from fastlog._logsumexp import *
+from fastlog._losses import *
+from fastlog._patch import *
+from fastlog._running import *
+from fastlog._softmax import *
 
-__all__ = [
-    "LogSumExp",
-    "__version__",
-    "binary_cross_entropy_with_logits",
-    "cross_entropy",
-    "entr",
-    "expit",
-    "focal_loss",
-    "is_patched",
-    "kl_divergence",
-    "log1mexp",
-    "log1pexp",
-    "log_expit",
-    "log_sigmoid",
-    "log_softmax",
-    "logaddexp",
-    "logcumsumexp",
-    "logexpm1",
-    "logit",
-    "logmeanexp",
-    "logsubexp",
-    "logsumexp",
-    "mish",
-    "nll_loss",
-    "patch",
-    "rel_entr",
-    "show_config",
-    "sigmoid",
-    "silu",
-    "softmax",
-    "softplus",
-    "softplus_inverse",
-    "unpatch",
-    "xlog1py",
-    "xlogy",
-]
+__all__ = sorted(["__version__", *[name for name in globals() if not name.startswith("_")]])
 
 
 def __getattr__(name: str) -> _ModuleType:

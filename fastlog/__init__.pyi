@@ -1,13 +1,15 @@
 from collections.abc import Iterable, Sequence
 from types import TracebackType
-from typing import Any, Literal, Protocol, Self, SupportsIndex, TypeAlias, TypeVar, overload, type_check_only
+from typing import Any, Literal, Protocol, Self, SupportsIndex, TypeAlias, overload, type_check_only
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
+from typing_extensions import TypeVar
 
 from fastlog import nn as nn
 from fastlog import special as special
 from fastlog import tf as tf
+from fastlog._typing import AnyArray, Array, Axes, Axis, Mask
 
 __all__ = [
     "LogSumExp",
@@ -50,32 +52,18 @@ __version__: str
 
 # ---- what arguments may be ----
 
-_Computed: TypeAlias = np.float16 | np.float32 | np.float64
-_C = TypeVar("_C", bound=_Computed)  # dtypes of kernels
-_I = TypeVar("_I", bound=np.inexact[Any])  # and those that reductions compute by plain NumPy
-_O = TypeVar("_O", bound=NDArray[Any])
-_D = TypeVar("_D", bound=np.inexact[Any])
 _Whole: TypeAlias = np.bool | np.integer[Any]  # become float64
 _Number: TypeAlias = float | _Whole
 _Numbers: TypeAlias = (
     NDArray[_Whole] | Sequence[_Number] | Sequence[Sequence[_Number]] | Sequence[Sequence[Sequence[_Number]]]
 )
-_Axes: TypeAlias = SupportsIndex | tuple[SupportsIndex, ...]
-_Mask: TypeAlias = ArrayLike
-_DType: TypeAlias = type[_D] | np.dtype[_D]
+_Axes: TypeAlias = SupportsIndex | tuple[SupportsIndex, ...]  # of NumPy's arrays
 _Reduced: TypeAlias = Literal["mean", "sum"]
-_Batch: TypeAlias = Literal["mean", "batchmean", "sum"]
-
-@type_check_only
-class _Array(Protocol):
-    """An array of another library: pandas, xarray, Dask, torch, JAX, CuPy, any that follows the array API."""
-
-    @property
-    def shape(self) -> Any: ...
-    @property
-    def ndim(self) -> int: ...
-
-_A = TypeVar("_A", bound=_Array)
+_C = TypeVar("_C", bound=np.float16 | np.float32 | np.float64, default=np.float64)  # dtypes of kernels
+_I = TypeVar("_I", bound=np.inexact[Any], default=np.float64)  # and those that are computed by NumPy
+_D = TypeVar("_D", bound=np.inexact[Any])
+_O = TypeVar("_O", bound=NDArray[Any], default=Any)
+_A = TypeVar("_A", bound=Array)
 
 # ---- elementwise: ufuncs ----
 
@@ -83,18 +71,20 @@ _A = TypeVar("_A", bound=_Array)
 class _Unary(np.ufunc):  # type: ignore[misc]  # pyright: ignore[reportGeneralTypeIssues]
     @overload  # np.float64 is a float, and then both agree
     def __call__(  # pyright: ignore[reportOverlappingOverload]
-        self, x: _C, /, out: None = None, *, where: _Mask = True, **kwargs: Any
+        self, x: _C, /, out: None = None, *, where: ArrayLike = True, **kwargs: Any
     ) -> _C: ...
     @overload
-    def __call__(self, x: _Number, /, out: None = None, *, where: _Mask = True, **kwargs: Any) -> np.float64: ...
-    @overload
-    def __call__(self, x: NDArray[_C], /, out: None = None, *, where: _Mask = True, **kwargs: Any) -> NDArray[_C]: ...
+    def __call__(self, x: _Number, /, out: None = None, *, where: ArrayLike = True, **kwargs: Any) -> np.float64: ...
     @overload
     def __call__(
-        self, x: _Numbers, /, out: None = None, *, where: _Mask = True, **kwargs: Any
+        self, x: NDArray[_C], /, out: None = None, *, where: ArrayLike = True, **kwargs: Any
+    ) -> NDArray[_C]: ...
+    @overload
+    def __call__(
+        self, x: _Numbers, /, out: None = None, *, where: ArrayLike = True, **kwargs: Any
     ) -> NDArray[np.float64]: ...
     @overload
-    def __call__(self, x: ArrayLike, /, out: _O | tuple[_O], *, where: _Mask = True, **kwargs: Any) -> _O: ...
+    def __call__(self, x: ArrayLike, /, out: _O | tuple[_O], *, where: ArrayLike = True, **kwargs: Any) -> _O: ...
     @overload
     def __call__(self, x: _A, /, **kwargs: Any) -> _A: ...
 
@@ -102,23 +92,23 @@ class _Unary(np.ufunc):  # type: ignore[misc]  # pyright: ignore[reportGeneralTy
 class _Binary(np.ufunc):  # type: ignore[misc]  # pyright: ignore[reportGeneralTypeIssues]
     @overload
     def __call__(  # pyright: ignore[reportOverlappingOverload]
-        self, x1: _C, x2: _C, /, out: None = None, *, where: _Mask = True, **kwargs: Any
+        self, x1: _C, x2: _C, /, out: None = None, *, where: ArrayLike = True, **kwargs: Any
     ) -> _C: ...
     @overload
     def __call__(
-        self, x1: _Number, x2: _Number, /, out: None = None, *, where: _Mask = True, **kwargs: Any
+        self, x1: _Number, x2: _Number, /, out: None = None, *, where: ArrayLike = True, **kwargs: Any
     ) -> np.float64: ...
     @overload
     def __call__(
-        self, x1: NDArray[_C], x2: NDArray[_C] | float, /, out: None = None, *, where: _Mask = True, **kwargs: Any
+        self, x1: NDArray[_C], x2: NDArray[_C] | float, /, out: None = None, *, where: ArrayLike = True, **kwargs: Any
     ) -> NDArray[_C]: ...
     @overload
     def __call__(
-        self, x1: float, x2: NDArray[_C], /, out: None = None, *, where: _Mask = True, **kwargs: Any
+        self, x1: float, x2: NDArray[_C], /, out: None = None, *, where: ArrayLike = True, **kwargs: Any
     ) -> NDArray[_C]: ...
     @overload
     def __call__(
-        self, x1: ArrayLike, x2: ArrayLike, /, out: _O | tuple[_O], *, where: _Mask = True, **kwargs: Any
+        self, x1: ArrayLike, x2: ArrayLike, /, out: _O | tuple[_O], *, where: ArrayLike = True, **kwargs: Any
     ) -> _O: ...
     @overload
     def __call__(self, x1: Any, x2: Any, /, **kwargs: Any) -> Any: ...
@@ -145,312 +135,140 @@ rel_entr: _Binary
 # ---- reductions: over all axes a scalar; over some, what NumPy gives, a scalar or an array ----
 
 @overload
-def logsumexp(
-    a: NDArray[_I] | _I,
-    axis: None = None,
-    b: None = None,
-    keepdims: Literal[False] = False,
-    return_sign: Literal[False] = False,
-    *,
-    where: _Mask | None = None,
-    out: None = None,
-    dtype: None = None,
+def logsumexp(  # pyright: ignore[reportOverlappingOverload]
+    a: NDArray[_I] | _I | _Numbers | _Number, axis: None = None, *, where: Mask | None = None
 ) -> _I: ...
 @overload
 def logsumexp(
-    a: _Numbers | _Number,
-    axis: None = None,
-    b: float | _Numbers | NDArray[np.float64] | None = None,
-    keepdims: Literal[False] = False,
-    return_sign: Literal[False] = False,
-    *,
-    where: _Mask | None = None,
-    out: None = None,
-    dtype: None = None,
-) -> np.float64: ...
-@overload
-def logsumexp(
-    a: NDArray[_I],
-    axis: _Axes | None = None,
-    b: None = None,
-    *,
-    keepdims: Literal[True],
-    return_sign: Literal[False] = False,
-    where: _Mask | None = None,
-    out: None = None,
-    dtype: None = None,
+    a: NDArray[_I] | _Numbers, axis: _Axes | None = None, *, keepdims: Literal[True], where: Mask | None = None
 ) -> NDArray[_I]: ...
 @overload
 def logsumexp(
-    a: ArrayLike,
-    axis: _Axes | None = None,
-    b: ArrayLike | None = None,
-    keepdims: bool = False,
-    return_sign: Literal[False] = False,
-    *,
-    where: _Mask | None = None,
-    out: _O,
-    dtype: DTypeLike | None = None,
-) -> _O: ...
-@overload
-def logsumexp(
-    a: ArrayLike | _Array,
-    axis: _Axes | str | tuple[str, ...] | None = None,
-    b: ArrayLike | _Array | None = None,
+    a: AnyArray,
+    axis: Axes | None = None,
+    b: AnyArray | None = None,
     keepdims: bool = False,
     *,
     return_sign: Literal[True],
-    where: _Mask | _Array | None = None,
-    out: NDArray[Any] | None = None,
+    where: Mask | None = None,
+    out: _O | None = None,
     dtype: DTypeLike | None = None,
-) -> tuple[Any, Any]: ...
+) -> tuple[_O, Any]: ...
 @overload
 def logsumexp(
-    a: ArrayLike | _Array,
-    axis: _Axes | str | tuple[str, ...] | None = None,
-    b: ArrayLike | _Array | None = None,
+    a: AnyArray,
+    axis: Axes | None = None,
+    b: AnyArray | None = None,
     keepdims: bool = False,
     return_sign: Literal[False] = False,
     *,
-    where: _Mask | _Array | None = None,
-    out: NDArray[Any] | None = None,
+    where: Mask | None = None,
+    out: _O | None = None,
     dtype: DTypeLike | None = None,
-) -> Any: ...
+) -> _O: ...
 @overload
-def logmeanexp(
-    a: NDArray[_I] | _I,
-    axis: None = None,
-    b: None = None,
-    keepdims: Literal[False] = False,
-    *,
-    where: _Mask | None = None,
-    out: None = None,
-    dtype: None = None,
+def logmeanexp(  # pyright: ignore[reportOverlappingOverload]
+    a: NDArray[_I] | _I | _Numbers | _Number, axis: None = None, *, where: Mask | None = None
 ) -> _I: ...
 @overload
 def logmeanexp(
-    a: _Numbers | _Number,
-    axis: None = None,
-    b: float | _Numbers | NDArray[np.float64] | None = None,
-    keepdims: Literal[False] = False,
-    *,
-    where: _Mask | None = None,
-    out: None = None,
-    dtype: None = None,
-) -> np.float64: ...
-@overload
-def logmeanexp(
-    a: NDArray[_I],
-    axis: _Axes | None = None,
-    b: None = None,
-    *,
-    keepdims: Literal[True],
-    where: _Mask | None = None,
-    out: None = None,
-    dtype: None = None,
+    a: NDArray[_I] | _Numbers, axis: _Axes | None = None, *, keepdims: Literal[True], where: Mask | None = None
 ) -> NDArray[_I]: ...
 @overload
 def logmeanexp(
-    a: ArrayLike,
-    axis: _Axes | None = None,
-    b: ArrayLike | None = None,
+    a: AnyArray,
+    axis: Axes | None = None,
+    b: AnyArray | None = None,
     keepdims: bool = False,
     *,
-    where: _Mask | None = None,
-    out: _O,
+    where: Mask | None = None,
+    out: _O | None = None,
     dtype: DTypeLike | None = None,
 ) -> _O: ...
 @overload
-def logmeanexp(
-    a: ArrayLike | _Array,
-    axis: _Axes | str | tuple[str, ...] | None = None,
-    b: ArrayLike | _Array | None = None,
-    keepdims: bool = False,
-    *,
-    where: _Mask | _Array | None = None,
-    out: NDArray[Any] | None = None,
-    dtype: DTypeLike | None = None,
-) -> Any: ...
-@overload
 def logcumsumexp(
-    a: NDArray[_C],
-    axis: int | None = None,
-    *,
-    reverse: bool = False,
-    exclusive: bool = False,
-    out: None = None,
-    dtype: None = None,
+    a: NDArray[_C] | _Numbers, axis: int | None = None, *, reverse: bool = False, exclusive: bool = False
 ) -> NDArray[_C]: ...
 @overload
 def logcumsumexp(
-    a: _Numbers,
-    axis: int | None = None,
+    a: AnyArray,
+    axis: Axis | None = None,
     *,
     reverse: bool = False,
     exclusive: bool = False,
-    out: None = None,
-    dtype: None = None,
-) -> NDArray[np.float64]: ...
-@overload
-def logcumsumexp(
-    a: ArrayLike,
-    axis: int | None = None,
-    *,
-    reverse: bool = False,
-    exclusive: bool = False,
-    out: _O,
+    out: _O | None = None,
     dtype: DTypeLike | None = None,
 ) -> _O: ...
-@overload
-def logcumsumexp(
-    a: ArrayLike | _Array,
-    axis: int | str | None = None,
-    *,
-    reverse: bool = False,
-    exclusive: bool = False,
-    out: NDArray[Any] | None = None,
-    dtype: DTypeLike | None = None,
-) -> Any: ...
 
 # ---- normalisations ----
 
 @overload
 def softmax(
-    x: NDArray[_I],
-    axis: _Axes | None = None,
-    *,
-    where: _Mask | None = None,
-    out: None = None,
-    dtype: None = None,
-    temperature: float = 1.0,
-    return_lse: Literal[False] = False,
+    x: NDArray[_I] | _Numbers, axis: _Axes | None = None, *, where: Mask | None = None, temperature: float = 1.0
 ) -> NDArray[_I]: ...
-@overload
-def softmax(
-    x: _Numbers,
-    axis: _Axes | None = None,
-    *,
-    where: _Mask | None = None,
-    out: None = None,
-    dtype: None = None,
-    temperature: float = 1.0,
-    return_lse: Literal[False] = False,
-) -> NDArray[np.float64]: ...
 @overload
 def softmax(
     x: NDArray[Any] | _Numbers,
     axis: _Axes | None = None,
     *,
-    where: _Mask | None = None,
-    out: None = None,
-    dtype: _DType[_D],
+    where: Mask | None = None,
+    dtype: type[_D] | np.dtype[_D],
     temperature: float = 1.0,
-    return_lse: Literal[False] = False,
 ) -> NDArray[_D]: ...
 @overload
 def softmax(
-    x: ArrayLike,
+    x: NDArray[_I] | _Numbers,
     axis: _Axes | None = None,
     *,
-    where: _Mask | None = None,
-    out: _O,
-    dtype: DTypeLike | None = None,
-    temperature: float = 1.0,
-    return_lse: Literal[False] = False,
-) -> _O: ...
-@overload
-def softmax(
-    x: NDArray[_I],
-    axis: _Axes | None = None,
-    *,
-    where: _Mask | None = None,
-    out: None = None,
-    dtype: None = None,
+    where: Mask | None = None,
     temperature: float = 1.0,
     return_lse: Literal[True],
 ) -> tuple[NDArray[_I], Any]: ...
 @overload
 def softmax(
-    x: _A,
-    axis: _Axes | str | tuple[str, ...] | None = None,
+    x: AnyArray,
+    axis: Axes | None = None,
     *,
-    where: _Mask | _Array | None = None,
-    out: None = None,
-    dtype: None = None,
-    temperature: float = 1.0,
-    return_lse: Literal[False] = False,
-) -> _A: ...
-@overload
-def softmax(
-    x: ArrayLike | _Array,
-    axis: _Axes | str | tuple[str, ...] | None = None,
-    *,
-    where: _Mask | _Array | None = None,
-    out: NDArray[Any] | None = None,
+    where: Mask | None = None,
+    out: _O | None = None,
     dtype: DTypeLike | None = None,
     temperature: float = 1.0,
-    return_lse: bool = False,
+    return_lse: Literal[False] = False,
+) -> _O: ...
+@overload
+def softmax(
+    x: AnyArray,
+    axis: Axes | None = None,
+    *,
+    where: Mask | None = None,
+    out: _O | None = None,
+    dtype: DTypeLike | None = None,
+    temperature: float = 1.0,
+    return_lse: bool,
 ) -> Any: ...
 @overload
 def log_softmax(
-    x: NDArray[_I],
-    axis: _Axes | None = None,
-    *,
-    where: _Mask | None = None,
-    out: None = None,
-    dtype: None = None,
-    temperature: float = 1.0,
+    x: NDArray[_I] | _Numbers, axis: _Axes | None = None, *, where: Mask | None = None, temperature: float = 1.0
 ) -> NDArray[_I]: ...
-@overload
-def log_softmax(
-    x: _Numbers,
-    axis: _Axes | None = None,
-    *,
-    where: _Mask | None = None,
-    out: None = None,
-    dtype: None = None,
-    temperature: float = 1.0,
-) -> NDArray[np.float64]: ...
 @overload
 def log_softmax(
     x: NDArray[Any] | _Numbers,
     axis: _Axes | None = None,
     *,
-    where: _Mask | None = None,
-    out: None = None,
-    dtype: _DType[_D],
+    where: Mask | None = None,
+    dtype: type[_D] | np.dtype[_D],
     temperature: float = 1.0,
 ) -> NDArray[_D]: ...
 @overload
 def log_softmax(
-    x: ArrayLike,
-    axis: _Axes | None = None,
+    x: AnyArray,
+    axis: Axes | None = None,
     *,
-    where: _Mask | None = None,
-    out: _O,
+    where: Mask | None = None,
+    out: _O | None = None,
     dtype: DTypeLike | None = None,
     temperature: float = 1.0,
 ) -> _O: ...
-@overload
-def log_softmax(
-    x: _A,
-    axis: _Axes | str | tuple[str, ...] | None = None,
-    *,
-    where: _Mask | _Array | None = None,
-    out: None = None,
-    dtype: None = None,
-    temperature: float = 1.0,
-) -> _A: ...
-@overload
-def log_softmax(
-    x: ArrayLike | _Array,
-    axis: _Axes | str | tuple[str, ...] | None = None,
-    *,
-    where: _Mask | _Array | None = None,
-    out: NDArray[Any] | None = None,
-    dtype: DTypeLike | None = None,
-    temperature: float = 1.0,
-) -> Any: ...
 
 # ---- losses: reduced to a scalar, or one by one; gradients and Hessians follow the loss ----
 
@@ -463,9 +281,6 @@ def binary_cross_entropy_with_logits(
     reduction: _Reduced = "mean",
     *,
     label_smoothing: float = 0.0,
-    return_grad: Literal[False] = False,
-    return_hess: Literal[False] = False,
-    out: None = None,
 ) -> _C: ...
 @overload
 def binary_cross_entropy_with_logits(
@@ -476,9 +291,6 @@ def binary_cross_entropy_with_logits(
     *,
     reduction: Literal["none"],
     label_smoothing: float = 0.0,
-    return_grad: Literal[False] = False,
-    return_hess: Literal[False] = False,
-    out: None = None,
 ) -> NDArray[_C]: ...
 @overload
 def binary_cross_entropy_with_logits(
@@ -491,7 +303,6 @@ def binary_cross_entropy_with_logits(
     label_smoothing: float = 0.0,
     return_grad: Literal[True],
     return_hess: Literal[False] = False,
-    out: None = None,
 ) -> tuple[_C, NDArray[_C]]: ...
 @overload
 def binary_cross_entropy_with_logits(
@@ -504,14 +315,13 @@ def binary_cross_entropy_with_logits(
     label_smoothing: float = 0.0,
     return_grad: bool = False,
     return_hess: Literal[True],
-    out: None = None,
 ) -> tuple[_C, NDArray[_C], NDArray[_C]]: ...
 @overload
 def binary_cross_entropy_with_logits(
-    logits: ArrayLike | _Array,
-    targets: ArrayLike | _Array,
-    weight: ArrayLike | _Array | None = None,
-    pos_weight: ArrayLike | _Array | None = None,
+    logits: AnyArray,
+    targets: AnyArray,
+    weight: AnyArray | None = None,
+    pos_weight: AnyArray | None = None,
     reduction: Literal["mean", "sum", "none"] = "mean",
     *,
     label_smoothing: float = 0.0,
@@ -528,8 +338,6 @@ def focal_loss(
     reduction: _Reduced = "mean",
     *,
     weight: ArrayLike | None = None,
-    return_grad: Literal[False] = False,
-    return_hess: Literal[False] = False,
 ) -> _C: ...
 @overload
 def focal_loss(
@@ -540,8 +348,6 @@ def focal_loss(
     *,
     reduction: Literal["none"],
     weight: ArrayLike | None = None,
-    return_grad: Literal[False] = False,
-    return_hess: Literal[False] = False,
 ) -> NDArray[_C]: ...
 @overload
 def focal_loss(
@@ -569,27 +375,32 @@ def focal_loss(
 ) -> tuple[_C, NDArray[_C], NDArray[_C]]: ...
 @overload
 def focal_loss(
-    logits: ArrayLike | _Array,
-    targets: ArrayLike | _Array,
+    logits: AnyArray,
+    targets: AnyArray,
     alpha: float | None = None,
     gamma: float = 2.0,
     reduction: Literal["mean", "sum", "none"] = "mean",
     *,
-    weight: ArrayLike | _Array | None = None,
+    weight: AnyArray | None = None,
     return_grad: bool = False,
     return_hess: bool = False,
 ) -> Any: ...
 @overload
 def kl_divergence(
-    log_q: NDArray[_C], p: ArrayLike, *, log_target: bool = False, axis: _Axes | None = -1, reduction: _Batch = "mean"
+    log_q: NDArray[_C],
+    p: ArrayLike,
+    *,
+    log_target: bool = False,
+    axis: _Axes | None = -1,
+    reduction: Literal["mean", "batchmean", "sum"] = "mean",
 ) -> _C: ...
 @overload
 def kl_divergence(
-    log_q: ArrayLike | _Array,
-    p: ArrayLike | _Array,
+    log_q: AnyArray,
+    p: AnyArray,
     *,
     log_target: bool = False,
-    axis: _Axes | str | tuple[str, ...] | None = -1,
+    axis: Axes | None = -1,
     reduction: Literal["mean", "batchmean", "sum", "none"] = "mean",
 ) -> Any: ...
 @overload
@@ -602,8 +413,6 @@ def cross_entropy(
     label_smoothing: float = 0.0,
     *,
     axis: int = -1,
-    return_grad: Literal[False] = False,
-    return_hess: Literal[False] = False,
 ) -> _C: ...
 @overload
 def cross_entropy(
@@ -633,14 +442,14 @@ def cross_entropy(
 ) -> tuple[_C, NDArray[_C], NDArray[_C]]: ...
 @overload
 def cross_entropy(
-    logits: ArrayLike | _Array,
-    targets: ArrayLike | _Array,
-    weight: ArrayLike | _Array | None = None,
+    logits: AnyArray,
+    targets: AnyArray,
+    weight: AnyArray | None = None,
     ignore_index: int | None = -100,
     reduction: Literal["mean", "sum", "none"] = "mean",
     label_smoothing: float = 0.0,
     *,
-    axis: int | str = -1,
+    axis: Axis = -1,
     return_grad: bool = False,
     return_hess: bool = False,
 ) -> Any: ...
@@ -656,20 +465,20 @@ def nll_loss(
 ) -> _C: ...
 @overload
 def nll_loss(
-    log_probs: ArrayLike | _Array,
-    targets: ArrayLike | _Array,
-    weight: ArrayLike | _Array | None = None,
+    log_probs: AnyArray,
+    targets: AnyArray,
+    weight: AnyArray | None = None,
     ignore_index: int | None = -100,
     reduction: Literal["mean", "sum", "none"] = "mean",
     *,
-    axis: int | str = -1,
+    axis: Axis = -1,
 ) -> Any: ...
 
 # ---- running sums ----
 
 class LogSumExp:
     def __init__(self, axis: _Axes | None = None, *, keepdims: bool = False) -> None: ...
-    def update(self, a: ArrayLike, b: ArrayLike | None = None, *, where: _Mask | None = None) -> Self: ...
+    def update(self, a: ArrayLike, b: ArrayLike | None = None, *, where: Mask | None = None) -> Self: ...
     def merge(self, other: LogSumExp) -> Self: ...
     @property
     def parts(self) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]: ...
@@ -695,7 +504,7 @@ class _Patch(Protocol):
     ) -> None: ...
 
 def patch(
-    targets: _Target | Iterable[_Target] = ("numpy", "scipy", "sklearn"), *, verbose: bool = False, strict: bool = False
+    targets: _Target | Iterable[_Target] | None = None, *, verbose: bool = False, strict: bool = False
 ) -> _Patch: ...
 def unpatch() -> None: ...
 def is_patched(target: _Target | None = None) -> bool: ...

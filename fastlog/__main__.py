@@ -39,7 +39,7 @@ def main(arguments: list[str]) -> None:
         del theirs[: 2 if theirs[0] == "--targets" else 1]
     given = parser.parse_args(arguments[: len(arguments) - len(theirs)])
     kind = theirs[0][:2] if theirs else ""
-    if kind in ("-m", "-c") and len(theirs[0]) > 2:  # written together
+    if kind in ("-m", "-c") and len(theirs[0]) > 2:  # the option and its value are one word
         theirs[:1] = [kind, theirs[0][2:]]
     if theirs[:1] == ["--"]:
         kind, theirs = "", theirs[1:]
@@ -56,7 +56,7 @@ def main(arguments: list[str]) -> None:
         parser.error(str(error))
     except (ImportError, RuntimeError) as error:
         sys.exit(f"fastlog: {error}")
-    if kind == "-m":  # sys.path[0] is what Python has there for a module
+    if kind == "-m":  # sys.path[0] is right already
         _run_module(theirs[1:])
     elif kind == "-c":
         _run_text(theirs[1], "<string>", ["-c", *theirs[2:]])
@@ -67,10 +67,10 @@ def main(arguments: list[str]) -> None:
 
 
 def _run(code: CodeType, arguments: list[str], **attributes: Any) -> None:
-    """Run code as the main module, which stays: threads, exit handlers and pickle look names up in it."""
+    """Run code as the main module, which stays alive: threads, exit handlers and pickle look names up in it."""
     module = ModuleType("__main__")
     module.__dict__.update({"__builtins__": __builtins__, **attributes})
-    # Python empties a module that nobody refers to.
+    # Keep the old main module alive: Python clears a module that nobody refers to.
     _run.ours = sys.modules["__main__"]  # type: ignore[attr-defined]
     sys.modules["__main__"] = module
     sys.argv[:] = arguments
@@ -83,7 +83,7 @@ def _run_text(source: str, name: str, arguments: list[str]) -> None:
 
 
 def _exchange_path(folder: str) -> None:
-    """Let the path begin with what Python would have put there; with -P and -I, it puts nothing there."""
+    """Let sys.path begin with the folder that Python would put there; with -P and -I, it puts none there."""
     if not sys.flags.safe_path:
         sys.path[0] = folder
 
@@ -121,7 +121,7 @@ def _run_script(arguments: list[str]) -> None:
     script = os.path.join(os.getcwd(), arguments[0])
     if not os.path.exists(script):
         sys.exit(f"fastlog: there is no file {arguments[0]!r}; a module wants -m before its name")
-    if get_importer(script) is not None:  # a folder or an archive
+    if get_importer(script) is not None:  # the script is a folder or an archive
         sys.path[: 0 if sys.flags.safe_path else 1] = [script]
         _run_spec(PathFinder.find_spec("__main__", [script]), f"{arguments[0]}/__main__", arguments)
         return

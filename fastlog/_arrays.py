@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.exceptions import AxisError
 
-REDUCTIONS = ("none", "sum", "mean")  # of losses
+REDUCTIONS = ("none", "sum", "mean")  # what a loss may do with its elements
 
 
 def as_array(name: str, a: Any) -> np.ndarray:
@@ -74,11 +74,33 @@ def working_dtype(dtype: np.dtype) -> np.dtype | None:
 
 
 def cast(y: np.ndarray, dtype: np.dtype) -> np.ndarray:
-    """Return `y` in another dtype; what becomes subnormal or 0 by that does so quietly."""
+    """Return `y` in another dtype; numbers that become subnormal or 0 do so without a warning."""
     if y.dtype == dtype:
         return y
     with np.errstate(under="ignore"):
         return y.astype(dtype, copy=False)
+
+
+def rounded(y: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """Return results in another dtype; numbers beyond its range become infinite without a warning."""
+    with np.errstate(over="ignore"):
+        return cast(y, dtype)
+
+
+def aligned(x: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """Return the array in a dtype that has a kernel, at addresses that the kernel can read."""
+    return x if x.dtype == dtype and x.flags.aligned else np.array(x, dtype)
+
+
+def broadcast_shape(name: str, one: tuple[int, ...], other: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the shape that arrays of two shapes have together, or say which shapes do not fit."""
+    if one == other or not other:
+        return one
+    longer, shorter = sorted((one, other), key=len, reverse=True)  # NumPy's own function is limited to 32 dimensions
+    pairs = list(zip(longer, (1,) * (len(longer) - len(shorter)) + shorter, strict=True))
+    if any(n != m and 1 not in (n, m) for n, m in pairs):
+        raise ValueError(f"{name}: the shapes {one} and {other} do not broadcast together")
+    return tuple([n if m == 1 else m for n, m in pairs])
 
 
 def as_axes(axis: Any, ndim: int) -> tuple[int, ...]:
@@ -123,15 +145,10 @@ def as_axes(axis: Any, ndim: int) -> tuple[int, ...]:
 
 
 def to_rows(x: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
-    """Return `x` with `axes` joined into one in their order, which comes last; a view where strides allow one."""
+    """Return `x` with `axes`, in their order, joined into one last axis: a view where strides allow it."""
     others = tuple(k for k in range(x.ndim) if k not in axes)
     length = math.prod(x.shape[k] for k in axes)
     return x.transpose(others + axes).reshape(tuple(x.shape[k] for k in others) + (length,))
-
-
-def by_stride(x: np.ndarray, axes: tuple[int, ...]) -> tuple[int, ...]:
-    """Return the axes in the order in which `to_rows` joins them without a copy, if there is one."""
-    return tuple(sorted(axes, key=lambda k: -abs(x.strides[k])))
 
 
 def from_rows(rows: np.ndarray, shape: tuple[int, ...], axes: tuple[int, ...]) -> np.ndarray:
@@ -139,6 +156,17 @@ def from_rows(rows: np.ndarray, shape: tuple[int, ...], axes: tuple[int, ...]) -
     others = tuple(k for k in range(len(shape)) if k not in axes)
     order = others + axes
     return rows.reshape(tuple(shape[k] for k in order)).transpose(np.argsort(order))
+
+
+def may_write_into(out: Any, x: np.ndarray, *others: np.ndarray | None) -> bool:
+    """Whether a loop may write results of the shape and dtype of `x` straight into `out`.
+
+    It may do so in the very place of `x`, or apart from `x`, and apart from the other arrays that it reads.
+    """
+    if type(out) is not np.ndarray or out.shape != x.shape or out.dtype != x.dtype or not out.flags.behaved:
+        return False
+    in_place = out.strides == x.strides and out.__array_interface__["data"][0] == x.__array_interface__["data"][0]
+    return not any(a is not None and np.may_share_memory(out, a) for a in (None if in_place else x, *others))
 
 
 def deliver(y: np.ndarray, out: np.ndarray | None) -> Any:

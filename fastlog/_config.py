@@ -1,4 +1,4 @@
-"""What this build holds and what runs."""
+"""The version, and which instruction sets this build holds and uses."""
 
 import os
 import platform
@@ -6,8 +6,10 @@ from typing import Any
 
 from fastlog._core import active_target, compiled_targets, supported_targets
 
+__all__ = ["__version__", "show_config"]
+
 __version__ = "0.1.0"
-_requested = os.environ.get("FASTLOG_TARGET")  # as it was when the target was chosen
+_requested = os.environ.get("FASTLOG_TARGET")  # its value when the target was chosen
 
 
 def show_config(mode: str = "stdout") -> dict[str, Any] | None:

@@ -1,7 +1,27 @@
 """One numpydoc docstring per row of the table. Accuracy figures come from the table, so they stand there alone."""
 
-# Sections that docstrings share, under the names that stand for them below.
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+# Sections that docstrings share. Below, their names stand for them.
 SHARED = {
+    "{argument}": """
+Parameters
+----------
+x : array_like
+    Real numbers of any shape. {dtypes}
+{keywords}
+""",
+    "{arguments}": """
+Parameters
+----------
+x1, x2 : array_like
+    Real numbers; the shapes broadcast. float16, float32 and float64 keep their dtype (the wider of the two);
+    booleans and integers become float64.
+{keywords}
+""",
     "{dtypes}": """
 float16, float32 and float64 keep their dtype (float16 is computed in float32);
     booleans and integers become float64.
@@ -24,11 +44,7 @@ Softplus, log(1 + exp(x)), elementwise.
 
 Also available as ``log1pexp``.
 
-Parameters
-----------
-x : array_like
-    Real numbers of any shape. {dtypes}
-{keywords}
+{argument}
 
 Returns
 -------
@@ -65,11 +81,7 @@ Logarithm of the logistic sigmoid, log(1 / (1 + exp(-x))), elementwise.
 
 Also available as ``log_expit``, SciPy's name.
 
-Parameters
-----------
-x : array_like
-    Real numbers of any shape. {dtypes}
-{keywords}
+{argument}
 
 Returns
 -------
@@ -102,11 +114,7 @@ Logistic sigmoid, 1 / (1 + exp(-x)), elementwise.
 
 Also available as ``expit``, SciPy's name.
 
-Parameters
-----------
-x : array_like
-    Real numbers of any shape. {dtypes}
-{keywords}
+{argument}
 
 Returns
 -------
@@ -138,11 +146,7 @@ array([4.19955799e-322, 5.00000000e-001, 8.80797078e-001])
     "silu": """
 Sigmoid-weighted linear unit, x / (1 + exp(-x)), elementwise; also known as swish.
 
-Parameters
-----------
-x : array_like
-    Real numbers of any shape. {dtypes}
-{keywords}
+{argument}
 
 Returns
 -------
@@ -173,11 +177,7 @@ array([-3.72007598e-42,  0.00000000e+00,  1.76159416e+00])
     "mish": """
 Mish, x * tanh(softplus(x)), elementwise.
 
-Parameters
-----------
-x : array_like
-    Real numbers of any shape. {dtypes}
-{keywords}
+{argument}
 
 Returns
 -------
@@ -209,12 +209,7 @@ array([-3.72007598e-42,  0.00000000e+00,  1.94395896e+00])
     "logaddexp": """
 Logarithm of a sum of exponentials, log(exp(x1) + exp(x2)), elementwise.
 
-Parameters
-----------
-x1, x2 : array_like
-    Real numbers; the shapes broadcast. float16, float32 and float64 keep their dtype (the wider of the two); booleans
-    and integers become float64.
-{keywords}
+{arguments}
 
 Returns
 -------
@@ -254,12 +249,7 @@ np.float64(-0.5108256237659907)
     "logsubexp": """
 Logarithm of a difference of exponentials, log(exp(x1) - exp(x2)), elementwise.
 
-Parameters
-----------
-x1, x2 : array_like
-    Real numbers; the shapes broadcast. float16, float32 and float64 keep their dtype (the wider of the two);
-    booleans and integers become float64.
-{keywords}
+{arguments}
 
 Returns
 -------
@@ -410,12 +400,7 @@ np.float64(-5.0)
     "xlogy": """
 Product with a logarithm, x1 * log(x2), 0 where x1 = 0, elementwise.
 
-Parameters
-----------
-x1, x2 : array_like
-    Real numbers; the shapes broadcast. float16, float32 and float64 keep their dtype (the wider of the two);
-    booleans and integers become float64.
-{keywords}
+{arguments}
 
 Returns
 -------
@@ -448,12 +433,7 @@ array([ 0.        , -0.34657359,  0.        ])
     "xlog1py": """
 Product with a logarithm, x1 * log(1 + x2), 0 where x1 = 0, elementwise.
 
-Parameters
-----------
-x1, x2 : array_like
-    Real numbers; the shapes broadcast. float16, float32 and float64 keep their dtype (the wider of the two);
-    booleans and integers become float64.
-{keywords}
+{arguments}
 
 Returns
 -------
@@ -485,11 +465,7 @@ array([0.00000000e+000, 2.00000000e-300, 2.07944154e+000])
     "entr": """
 Elementwise entropy, -x * log(x).
 
-Parameters
-----------
-x : array_like
-    Real numbers of any shape. {dtypes}
-{keywords}
+{argument}
 
 Returns
 -------
@@ -521,12 +497,7 @@ np.float64(0.5623351446188083)
     "rel_entr": """
 Elementwise relative entropy, x1 * log(x1 / x2).
 
-Parameters
-----------
-x1, x2 : array_like
-    Real numbers; the shapes broadcast. float16, float32 and float64 keep their dtype (the wider of the two);
-    booleans and integers become float64.
-{keywords}
+{arguments}
 
 Returns
 -------
@@ -610,3 +581,14 @@ def docstring(name: str, claim: dict[str, tuple[float, tuple[float, ...]]] | Non
     for placeholder, section in SHARED.items():
         text = text.replace(placeholder, section.strip())
     return text
+
+
+def with_claim(claim: dict[str, tuple[float, tuple[float, ...]]]) -> Callable[[_F], _F]:
+    """Decorate a function: `{ulp}` in its docstring becomes the error that the table claims."""
+
+    def decorate(function: _F) -> _F:
+        ulp = max(largest for largest, _ in claim.values())
+        function.__doc__ = function.__doc__ and function.__doc__.replace("{ulp}", f"{ulp:g}")
+        return function
+
+    return decorate

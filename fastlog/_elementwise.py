@@ -1,8 +1,8 @@
-"""The elementwise functions: ufuncs of the active target, and their other names."""
+"""The elementwise functions: ufuncs of the active target, under all their names. Each name here is public."""
 
-from fastlog._core import functions
+from fastlog._core import functions as _functions
 
-_active = functions()
+_active = _functions()
 
 softplus = log1pexp = _active["softplus"]
 log_sigmoid = log_expit = _active["log_sigmoid"]

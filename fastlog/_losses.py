@@ -27,7 +27,9 @@ from fastlog._core import (
     short_way_for_kl_divergence,
     short_way_for_nll,
 )
-from fastlog._other import of_any_array
+from fastlog._libraries import of_any_array
+
+__all__ = ["binary_cross_entropy_with_logits", "cross_entropy", "focal_loss", "kl_divergence", "nll_loss"]
 
 _BINARY_CROSS_ENTROPY = INDEX["binary_cross_entropy_with_logits"]
 _FOCAL = INDEX["focal_loss"]

@@ -17,14 +17,17 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastlog._core import INDEX, functions, loop_of, replace_loop, run_rows
+from fastlog._logsumexp import logsumexp
 from fastlog._methods import row_methods
-from fastlog._reductions import log_softmax, logsumexp, softmax
+from fastlog._softmax import log_softmax, softmax
 
-_Call = tuple[Any, ...]  # a function that is written in C, and its arguments
+__all__ = ["is_patched", "patch", "unpatch"]
+
+_Call = tuple[Any, ...]  # a function written in C, and its arguments
 
 
 class _Change(NamedTuple):
-    """How one function is replaced, and put back: also where it has not been replaced, or only in part."""
+    """How one function is replaced, and how it is put back, even if it was replaced only in part or not at all."""
 
     name: str
     what: str
@@ -33,14 +36,14 @@ class _Change(NamedTuple):
 
 
 class _Record(NamedTuple):
-    """What is replaced of a package, what is left alone and why, and how many handles hold it so."""
+    """The functions of a package that are replaced; those left alone, and why; and how many handles hold them so."""
 
     changes: tuple[_Change, ...]
     refused: dict[str, str]
     holders: int
 
 
-# What is replaced now, by package: always one dict, which is never changed but exchanged for another.
+# The list holds one dict: package -> what is replaced of it now. The dict is exchanged, never changed.
 _state: list[dict[str, _Record]] = [{}]
 
 
@@ -75,7 +78,7 @@ class Patch:
         self._held: dict[str, tuple[_Change, ...]] = {}
 
     def __enter__(self) -> Patch:
-        held = self._held or dict.fromkeys(self.targets)  # it may have let go of all
+        held = self._held or dict.fromkeys(self.targets)  # the handle may hold nothing any more
         gone = [target for target in held if not _holds(self, target, _state[0].get(target))]
         if gone:
             raise RuntimeError(f"the patch of {', '.join(gone)} by this call has been undone; call patch again")
@@ -90,15 +93,13 @@ class Patch:
         return f"<fastlog.patch of {', '.join(self.targets) or 'nothing more'}>"
 
 
-def patch(
-    targets: Iterable[str] = ("numpy", "scipy", "sklearn"), *, verbose: bool = False, strict: bool = False
-) -> Patch:
+def patch(targets: str | Iterable[str] | None = None, *, verbose: bool = False, strict: bool = False) -> Patch:
     """Replace functions of NumPy, SciPy and scikit-learn by fastlog's, wherever they are held.
 
     Parameters
     ----------
     targets : iterable of {'numpy', 'scipy', 'sklearn'}, optional
-        The packages to patch; by default those of them that are installed.
+        The packages to patch; by default, all three that are installed.
     verbose : bool, optional
         Whether to print to the standard error what is replaced, and what is not.
     strict : bool, optional
@@ -161,11 +162,15 @@ def patch(
     >>> fastlog.is_patched()
     False
     """
-    explicit = targets is not patch.__defaults__[0]  # type: ignore[index]
-    wanted = tuple(dict.fromkeys((targets,) if isinstance(targets, str) else targets))
-    for target in wanted:
-        _check_target("patch", target)
-    present = [target for target in wanted if _is_installed(target, explicit)]
+    if targets is None:
+        present = [target for target in _PLANS if _is_installed(target)]
+    else:
+        present = list(dict.fromkeys((targets,) if isinstance(targets, str) else targets))
+        for target in present:
+            _check_target("patch", target)
+        for target in present:
+            if not _is_installed(target):
+                raise ImportError(f"patch: {target} is not installed; leave {target!r} out of targets")
     handle = Patch()
     try:
         while not _hold(handle, present, strict):
@@ -231,15 +236,11 @@ def _check_target(function: str, target: str) -> None:
         raise ValueError(f"{function}: targets are {', '.join(map(repr, _PLANS))}, not {target!r}")
 
 
-def _is_installed(target: str, explicit: bool) -> bool:
+def _is_installed(target: str) -> bool:
     if target in sys.modules:
-        installed = sys.modules[target] is not None
-    else:
-        spec = find_spec(target)
-        installed = spec is not None and spec.origin is not None  # a folder of that name is no package
-    if explicit and not installed:
-        raise ImportError(f"patch: {target} is not installed; leave {target!r} out of targets")
-    return installed
+        return sys.modules[target] is not None
+    spec = find_spec(target)
+    return spec is not None and spec.origin is not None  # a folder of that name is no package
 
 
 def _hold(handle: Patch, targets: list[str], strict: bool) -> bool:
@@ -255,7 +256,7 @@ def _hold(handle: Patch, targets: list[str], strict: bool) -> bool:
     held = {target: record for target, record in records.items() if record.changes}
     handle.targets = tuple(target for target in held if target not in before)
     after = before | {target: record._replace(holders=record.holders + 1) for target, record in held.items()}
-    # What is replaced is known first: even a lack of memory in between leaves nothing that unpatch does not put back.
+    # The state comes first: if memory runs out after it, unpatch still knows all that there is to put back.
     calls = [call for target in handle.targets for change in held[target].changes for call in change.do]
     holds = {target: record.changes for target, record in held.items()}
     return _step(before, [(_state.__setitem__, 0, after), (setattr, handle, "_held", holds), *calls])
@@ -266,7 +267,7 @@ def _holds(handle: Patch, target: str, record: _Record | None) -> bool:
 
 
 def _plan(target: str) -> _Record:
-    """Look for all that is to be replaced of a package."""
+    """Find all functions of a package that are to be replaced."""
     changes, refused = [], {}
     for name, find in _PLANS[target].items():
         try:
@@ -280,7 +281,7 @@ def _plan(target: str) -> _Record:
 
 
 def _release(handle: Patch | None) -> None:
-    """Let go of what the handle holds, or of all that anyone holds, and put back what nobody holds any more."""
+    """Let go of all that the handle, or without one anybody, holds; put back functions that nobody holds then."""
     done = False
     while not done:
         before = _state[0]
@@ -297,9 +298,9 @@ def _release(handle: Patch | None) -> None:
         done = after == before or _step(before, [*calls, (_state.__setitem__, 0, after)])
 
 
-# ---- how things are replaced: what a plan has for each name ----
+# ---- ways to replace things: a plan names one for each function ----
 
-_Find = Callable[[str], "_Change | None"]  # None: this version has no such function, and is not expected to
+_Find = Callable[[str], "_Change | None"]  # None: this version has no such function and needs none
 
 
 class _UnknownError(Exception):
@@ -309,12 +310,12 @@ class _UnknownError(Exception):
 def _import(module: str) -> Any:
     try:
         return importlib.import_module(module)
-    except (ImportError, AttributeError, TypeError, ValueError) as error:  # what broken installations raise
+    except (ImportError, AttributeError, TypeError, ValueError) as error:  # broken installations raise these
         raise _UnknownError(f"{module} cannot be imported ({type(error).__name__}: {error})") from error
 
 
 def _attribute(name: str, optional: bool = False) -> Any:
-    """Return what has this name, None if it is not there and need not be."""
+    """Return the object of this name, or None if it is missing and optional."""
     module, _, attribute = name.rpartition(".")
     found = getattr(_import(module), attribute, None)
     if found is None and not optional:
@@ -325,7 +326,7 @@ def _attribute(name: str, optional: bool = False) -> Any:
 def _loops(function: str, types: str, quiet: bool, name: str) -> _Change:
     """Give a ufunc the loops of a function of the table."""
     ufunc = _attribute(name)
-    if not isinstance(ufunc, np.ufunc) and name.startswith("scipy.special."):  # a wrapper for arrays of any library
+    if not isinstance(ufunc, np.ufunc) and name.startswith("scipy.special."):  # it is a wrapper
         ufunc = _attribute(name.replace("special", "special._ufuncs"))
     nin = functions()[function].nin
     wanted = [f"{type_ * nin}->{type_}" for type_ in types]
@@ -333,7 +334,7 @@ def _loops(function: str, types: str, quiet: bool, name: str) -> _Change:
         found = ", ".join(ufunc.types) if isinstance(ufunc, np.ufunc) else type(ufunc).__name__
         raise _UnknownError(f"it is no ufunc with the loops {', '.join(wanted)}, but has {found}")
     new = [(replace_loop, ufunc, type_, loop_of(INDEX[function], type_, quiet)) for type_ in types]
-    old: list[Any] = []  # the loops that there were, as soon as they have been replaced
+    old: list[Any] = []  # the former loops, once they have been replaced
     return _Change(
         name,
         "its loops on " + ", ".join(np.dtype(type_).name for type_ in types),
@@ -357,7 +358,7 @@ def _reductions(name: str) -> _Change | None:
 
 
 def _code(shim: Any, name: str, optional: bool = False) -> _Change | None:
-    """Give a Python function other code; it remains the object that all who hold it hold, under every name.
+    """Give a Python function other code; it stays the same object for all who hold it, under any name.
 
     The code runs among the globals of the function's own module, so a shim imports what it calls.
     """
@@ -385,11 +386,11 @@ def _code(shim: Any, name: str, optional: bool = False) -> _Change | None:
 
 _PLAIN = (np.ndarray, list, tuple, int, float, complex, bool, type(None))
 
-theirs: dict[str, FunctionType] = {}  # what the functions were, for arguments that are not ours
+theirs: dict[str, FunctionType] = {}  # the original functions, for arguments that fastlog leaves to them
 
 
 def _is_plain(a: Any) -> bool:
-    """Whether the original function, too, would make a plain ndarray of it, and has no better way."""
+    """Whether the original function, too, would make a plain ndarray of `a`."""
     return type(a) in _PLAIN or isinstance(a, np.generic)
 
 
@@ -432,7 +433,7 @@ def sklearn_softmax(X: Any, copy: Any) -> Any:  # noqa: N803
     return theirs["sklearn.utils.extmath.softmax"](X, copy)
 
 
-# The code that the functions get: with their signatures.
+# The functions below have the signatures of the originals, whose code is exchanged for theirs.
 
 
 def _scipy_logsumexp(a, axis=None, b=None, keepdims=False, return_sign=False):  # type: ignore[no-untyped-def]
@@ -492,7 +493,7 @@ _PLANS: dict[str, dict[str, _Find]] = {
     },
     "sklearn": {
         "sklearn.utils.extmath.softmax": partial(_code, _sklearn_softmax),
-        # Earlier versions use SciPy's.
+        # Earlier versions of scikit-learn use SciPy's function.
         "sklearn.utils._array_api._logsumexp": partial(_code, _sklearn_logsumexp, optional=True),
     },
 }

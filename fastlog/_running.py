@@ -21,12 +21,18 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastlog._arrays import as_axes, cast, working_dtype
-from fastlog._rows import aligned, as_weights, broadcast_shape, included, run, weighted_sum
+from fastlog._arrays import aligned, as_axes, broadcast_shape, cast, working_dtype
+from fastlog._core import INDEX
+from fastlog._rows import as_weights, included, run, weighted_sum
+from fastlog._typing import AnyArray, Mask
+
+__all__ = ["LogSumExp"]
+
+_PARTITION = INDEX["partition"]
 
 _Words = tuple[Any, Any]  # a double word: an array of its high words, and one of its low words
 
-# ---- double words: of finite numbers ----
+# ---- double words of finite numbers ----
 
 
 def _fast_two_sum(x: Any, y: Any) -> _Words:
@@ -77,20 +83,20 @@ def _over(x: _Words, y: _Words) -> _Words:
 
 
 def _settled(words: _Words, plain: Any) -> _Words:
-    """Return the double word, or the plain result where that is infinite or nan, as the words are of no use then."""
+    """Return the double word; where the plain result is infinite or nan, the words are of no use: return that."""
     finite = np.isfinite(plain)
     return np.where(finite, words[0], plain), np.where(finite, words[1], 0.0)
 
 
 # ---- exponentials ----
 
-_STEPS = 64  # fractions of 1 whose exponentials are tabulated
+_STEPS = 64  # the table has the exponentials of fractions k / 64
 _LAST = 746  # exp(-746) is 0
 
 
 def _exp_words(numerators: range, denominator: int = 1) -> _Words:
     """Return the exponentials of fractions as double words."""
-    from decimal import Context, Decimal  # it is needed here alone, and slow to import
+    from decimal import Context, Decimal  # a slow import, needed only here
 
     context = Context(prec=40)
     exact = [context.exp(Decimal(k) / denominator) for k in numerators]
@@ -146,7 +152,7 @@ def _log(x: _Words, from_one: _Words) -> _Words:
 
 # ---- sums of exponentials ----
 
-_BLOCK = 1 << 14  # sums that stay in the cache with all that is computed of them
+_BLOCK = 1 << 14  # so many sums, and their intermediate results, fit into the cache
 
 
 class Sums(NamedTuple):
@@ -181,7 +187,7 @@ def _fraction(x: Any) -> Any:
 
 
 def _by_blocks(function: Callable[..., Sums], *fields: np.ndarray) -> Sums:
-    """Return what a function makes of arrays of one shape, given as many elements at a time as stay in the cache."""
+    """Return a function of arrays of one shape; it gets as many elements at a time as fit into the cache."""
     if fields[0].size <= _BLOCK:
         return function(*fields)
     flat = [field.reshape(-1) for field in fields]
@@ -217,7 +223,7 @@ def sums_of_chunk(name: str, a: Any, b: Any, where: Any, axis: Any, keepdims: bo
     count = np.asarray(np.sum(np.broadcast_to(ones, shape), axes, np.float64, keepdims=keepdims))
     if weights is None:
         x = aligned(x if include is None else np.where(include, x, x.dtype.type(-np.inf)), working)
-        top, rest = (np.asarray(part, np.float64) for part in run("partition", (x,), axes, keepdims))
+        top, rest = (np.asarray(part, np.float64) for part in run(_PARTITION, (x,), shape, axes, keepdims))
         sign = np.ones(top.shape)
     else:
         top, sign = weighted_sum(x, weights, include, np.dtype(np.float64), shape, axes, keepdims)
@@ -243,7 +249,7 @@ def _merged(*fields: Any) -> Sums:
         high, low = _settled(
             _plus((larger.high, larger.low), _times(others, decay)), larger.high + smaller.high * decay[0]
         )
-        # What cancels altogether is no sum that others can be measured by.
+        # Terms that cancel altogether leave no maximum to measure other sums by.
         top = np.where((kept == 0) & (high == 0), -np.inf, larger.max)
         return Sums(top, kept, high, low, np.asarray(one.elements + other.elements))
 
@@ -312,32 +318,41 @@ def normalized(x: np.ndarray, sums: Sums, logs: bool) -> np.ndarray:
     return y
 
 
-def finished(sums: Sums, dtype: np.dtype[Any], what: str) -> np.ndarray:
-    """Return what is asked of sums.
+def sign_of(sums: Sums, dtype: np.dtype[Any]) -> np.ndarray:
+    """Return the signs of sums: 1, 0 or -1."""
+    return cast(np.asarray(log_of(sums)[2]), dtype)
 
-    Parameters
-    ----------
-    sums : Sums
-    dtype : dtype
-    what : {'value', 'size', 'mean', 'sign'}
-        The logarithm of the sum, nan if that is negative; of its absolute value; of its share of an element; its sign.
-    """
-    top, (log, correction), sign = log_of(sums, what == "mean")
+
+def size_of(sums: Sums, dtype: np.dtype[Any]) -> np.ndarray:
+    """Return the logarithms of the absolute values of sums."""
+    return cast(_rounded_log(sums)[0], dtype)
+
+
+def value_of(sums: Sums, dtype: np.dtype[Any]) -> np.ndarray:
+    """Return the logarithms of sums, nan for those below 0."""
+    y, sign = _rounded_log(sums)
+    return cast(np.asarray(np.where(sign < 0, np.nan, y)), dtype)
+
+
+def mean_of(sums: Sums, dtype: np.dtype[Any]) -> np.ndarray:
+    """Return the logarithms of means of exponentials, nan for those below 0 and those of nothing."""
+    y, sign = _rounded_log(sums, mean=True)
+    return cast(np.asarray(np.where((sign < 0) | (sums.elements == 0), np.nan, y)), dtype)
+
+
+def _rounded_log(sums: Sums, mean: bool = False) -> tuple[np.ndarray, Any]:
+    """Return what log_of returns, with the logarithm rounded to one word."""
+    top, (log, correction), sign = log_of(sums, mean)
     with np.errstate(all="ignore"):
-        if what == "sign":
-            return cast(np.asarray(sign), dtype)
         high, low = _two_sum(top, log)
-        y = np.where(np.isfinite(high), high + (low + correction), high)
-        if what == "mean":
-            y = np.where(sums.elements == 0, np.nan, y)
-        return cast(np.asarray(np.where(sign < 0, np.nan, y) if what in ("value", "mean") else y), dtype)
+        return np.asarray(np.where(np.isfinite(high), high + (low + correction), high)), sign
 
 
 NOTHING = Sums(np.array(-np.inf), *[np.array(0.0) for _ in range(4)])
 
-# An update puts a new state in place of the old one; this lock is held for the moment in which it does.
+# This lock is held for the moment in which an update exchanges the old state for a new one.
 _exchange = threading.Lock()
-if hasattr(os, "register_at_fork"):  # the child of a fork must not find it taken by a thread that is no more
+if hasattr(os, "register_at_fork"):  # else a fork could copy the lock held, without its holder
     os.register_at_fork(before=_exchange.acquire, after_in_parent=_exchange.release, after_in_child=_exchange.release)
 
 
@@ -393,10 +408,10 @@ class LogSumExp:
         as_axes(axis, 64)
         self._axis = axis
         self._keepdims = keepdims
-        # The sums and the dtype of results. A new state takes the place of the old one; none is ever changed.
+        # The state is the sums, and the dtype of results. It is exchanged for a new one, never changed.
         self._state: tuple[Sums, np.dtype[Any]] | None = None
 
-    def update(self, a: Any, b: Any = None, *, where: Any = None) -> LogSumExp:
+    def update(self, a: AnyArray, b: AnyArray | None = None, *, where: Mask | None = None) -> LogSumExp:
         """Add a chunk.
 
         Parameters
@@ -457,7 +472,7 @@ class LogSumExp:
                     raise ValueError(f"LogSumExp: sums of the shapes {shape} and {sums.max.shape} do not add up")
                 new = merged(state[0], sums), np.result_type(state[1], dtype)
             with _exchange:
-                if self._state is state:  # otherwise another thread was quicker
+                if self._state is state:  # else another thread was quicker: start again
                     self._state = new
                     return self
 
@@ -469,18 +484,18 @@ class LogSumExp:
     @property
     def value(self) -> Any:
         """The logarithm of the sum so far, in the chunks' dtype; nan where the sum is negative, -inf for none."""
-        return self._finished("value")
+        return self._finished(value_of)
 
     @property
     def mean(self) -> Any:
         """The logarithm of the mean of the exponentials so far: `logmeanexp` of all elements."""
-        return self._finished("mean")
+        return self._finished(mean_of)
 
     @property
     def sign(self) -> Any:
         """The sign of the sum so far, 1, 0 or -1, in the chunks' dtype."""
-        return self._finished("sign")
+        return self._finished(sign_of)
 
-    def _finished(self, what: str) -> Any:
+    def _finished(self, result_of: Callable[[Sums, np.dtype[Any]], np.ndarray]) -> Any:
         sums, dtype = (NOTHING, np.dtype(np.float64)) if self._state is None else self._state
-        return finished(sums, dtype, what)[()]
+        return result_of(sums, dtype)[()]

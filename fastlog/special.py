@@ -10,9 +10,9 @@ import numpy as _np
 
 from fastlog import _elementwise
 from fastlog._core import with_loops_of as _with_loops_of
-from fastlog._reductions import log_softmax as log_softmax
-from fastlog._reductions import logsumexp as _logsumexp
-from fastlog._reductions import softmax as softmax
+from fastlog._logsumexp import logsumexp as _logsumexp
+from fastlog._softmax import log_softmax as log_softmax
+from fastlog._softmax import softmax as softmax
 
 try:
     import scipy.special as _scipy
@@ -76,5 +76,5 @@ def __dir__() -> list[str]:
 
 
 _own = sorted(name for name in globals() if not name.startswith("_"))
-if _scipy is not None:  # not by __getattr__ alone: ``from fastlog.special import *`` takes what is here
+if _scipy is not None:  # ``from fastlog.special import *`` takes only names that are here
     globals().update({name: getattr(_scipy, name) for name in _scipy.__all__ if name not in globals()})

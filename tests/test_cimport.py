@@ -169,5 +169,6 @@ def test_the_example_of_the_page(folder):
 
 
 def test_the_page_names_every_function():
-    for name in (*UNARY, *BINARY, "logsumexp", "softmax", "log_softmax"):
-        assert f"`{name}`" in PAGE.split("```")[0], f"docs/c-api.md does not name {name}"
+    """The elementwise functions have one word, as another page lists them."""
+    for name in ("every [elementwise function]", "`logsumexp`", "`softmax`", "`log_softmax`"):
+        assert name in PAGE.split("```")[0], f"docs/c-api.md does not name {name}"

@@ -50,8 +50,12 @@ def test_the_site_documents_every_public_name_once():
     documented = re.findall(r"^\.\. auto(?:function|class):: (\w+)$", pages, re.M)
     aliases = {"log1pexp", "log_expit", "expit", "softplus_inverse"}
     public = sorted(set(fastlog.__all__) - aliases - {"__version__"})
-    assert sorted(documented) == public
-    assert sorted(re.findall(r"`~fastlog\.(\w+)`", (ROOT / "docs" / "functions.md").read_text())) == public
+    # docs/conf.py lists the ufuncs where these two lines stand.
+    assert pages.count("\n<!-- elementwise functions: table -->\n") == 1
+    assert pages.count("\n.. elementwise functions: docstrings\n") == 1
+    others = sorted(set(public) - set(UFUNCS))
+    assert sorted(documented) == others
+    assert sorted(re.findall(r"`~fastlog\.(\w+)`", (ROOT / "docs" / "functions.md").read_text())) == others
 
 
 def test_links_between_pages_lead_somewhere():

@@ -10,7 +10,7 @@ from helpers.libraries import library
 
 import fastlog
 from fastlog import nn, tf
-from fastlog._other import library_of
+from fastlog._libraries import library_of
 
 INF, NAN, F = np.inf, np.nan, nn.functional
 bce, focal = fastlog.binary_cross_entropy_with_logits, fastlog.focal_loss
@@ -173,9 +173,9 @@ def test_torch_second_derivatives():
 def test_what_is_not_installed_is_named(monkeypatch):
     torch = library("torch")
     monkeypatch.setitem(sys.modules, "array_api_compat", None)
-    from fastlog._other import namespace
+    from fastlog._libraries import array_api
 
-    monkeypatch.setattr(namespace, "_libraries", {})
+    monkeypatch.setattr(array_api, "_libraries", {})
     with pytest.raises(ImportError, match="pip install array-api-compat"):
         fastlog.logsumexp(torch.ones(3, requires_grad=True))
 
@@ -203,9 +203,9 @@ def test_cupy_is_asked_by_the_names_of_its_documentation(monkeypatch):
     scipy.special = special
     for module in (cupy, types.ModuleType("cupyx"), scipy, special):
         monkeypatch.setitem(sys.modules, module.__name__, module)
-    from fastlog._other import namespace
+    from fastlog._libraries import array_api
 
-    monkeypatch.setattr(namespace, "_libraries", {})
+    monkeypatch.setattr(array_api, "_libraries", {})
     for f in (fastlog.logsumexp, fastlog.softmax, fastlog.log_softmax):
         assert isinstance(f(Array(), axis=1), Array)
     assert isinstance(nn.functional.sigmoid(Array()), Array)

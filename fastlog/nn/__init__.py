@@ -26,7 +26,7 @@ __all__ = [
 class _Module:
     """A function with options: ``Module(options)(input)`` is ``Module(options).forward(input)``."""
 
-    shown: tuple[str, ...] = ()  # options that repr shows: torch's losses show none
+    shown: tuple[str, ...] = ()  # the options that repr shows, as torch does: losses show none
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self.forward(*args, **kwargs)

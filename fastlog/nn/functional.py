@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 
 import fastlog as _fastlog
-from fastlog._other import elementwise as _elementwise
+from fastlog._libraries import elementwise as _elementwise
 
 _R = TypeVar("_R", bound=str)
 
@@ -44,12 +44,12 @@ def sigmoid(input: Any) -> Any:
 
 def silu(input: Any, inplace: bool = False) -> Any:
     """Return x sigmoid(x), elementwise; see `fastlog.silu`."""
-    return _elementwise.in_place("silu", input) if inplace else _elementwise.silu(input)
+    return _elementwise.in_place(_elementwise.silu, input) if inplace else _elementwise.silu(input)
 
 
 def mish(input: Any, inplace: bool = False) -> Any:
     """Return x tanh(softplus(x)), elementwise; see `fastlog.mish`."""
-    return _elementwise.in_place("mish", input) if inplace else _elementwise.mish(input)
+    return _elementwise.in_place(_elementwise.mish, input) if inplace else _elementwise.mish(input)
 
 
 def softplus(input: Any, beta: float = 1, threshold: float = 20) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import fastlog as _fastlog
-from fastlog._other import elementwise as _elementwise
+from fastlog._libraries import elementwise as _elementwise
 
 __all__ = [
     "cumulative_logsumexp",

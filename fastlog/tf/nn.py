@@ -11,9 +11,9 @@ import numpy as np
 
 import fastlog as _fastlog
 from fastlog._arrays import refuse_mask as _refuse_mask
-from fastlog._other import computed as _computed
-from fastlog._other import elementwise as _elementwise
-from fastlog._other import library_of as _library_of
+from fastlog._libraries import computed as _computed
+from fastlog._libraries import elementwise as _elementwise
+from fastlog._libraries import library_of as _library_of
 from fastlog.tf.math import log_softmax, sigmoid, softmax, softplus
 
 __all__ = [

@@ -1,34 +1,40 @@
-"""logsumexp, softmax and their family, with SciPy's signatures."""
+"""logsumexp, logmeanexp and logcumsumexp, with SciPy's signatures."""
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
-from fastlog._arrays import as_axes, working_dtype
-from fastlog._core import INDEX, functions, short_way_for_log_softmax, short_way_for_logsumexp, short_way_for_softmax
-from fastlog._other import of_any_array
-from fastlog._rows import included, normalize, sum_of_exponentials
+from fastlog import _by_numpy
+from fastlog._arrays import aligned, as_axes, broadcast_shape, deliver, rounded, to_rows, working_dtype
+from fastlog._core import INDEX, claims, functions, short_way_for_logsumexp
+from fastlog._docs import with_claim
+from fastlog._libraries import of_any_array
+from fastlog._rows import as_weights, included, masked_sum, run, weighted_sum
+from fastlog._typing import AnyArray, Axes, Axis, DTypeLike, Mask, Out
+
+__all__ = ["logcumsumexp", "logmeanexp", "logsumexp"]
 
 _LOGSUMEXP = INDEX["logsumexp"]
-_SOFTMAX = INDEX["softmax"]
-_LOG_SOFTMAX = INDEX["log_softmax"]
+_CLAIM = claims()["logsumexp"]
 _accumulate = functions()["logaddexp"].accumulate
 
 
 @short_way_for_logsumexp(_LOGSUMEXP)
 @of_any_array
+@with_claim(_CLAIM)
 def logsumexp(
-    a: Any,
-    axis: Any = None,
-    b: Any = None,
+    a: AnyArray,
+    axis: Axes | None = None,
+    b: AnyArray | None = None,
     keepdims: bool = False,
     return_sign: bool = False,
     *,
-    where: Any = None,
-    out: np.ndarray | None = None,
-    dtype: Any = None,
+    where: Mask | None = None,
+    out: Out | None = None,
+    dtype: DTypeLike | None = None,
 ) -> Any:
     """Logarithm of the sum of exponentials over an axis, log(sum(b * exp(a))).
 
@@ -83,7 +89,7 @@ def logsumexp(
     do not show the number of elements. -inf elements add nothing; inf gives inf; nan gives nan. No floating-point
     exception is raised.
 
-    The error is at most 1 ulp of max(1, abs(result)), in float32 and float64, on every target.
+    The error is at most {ulp} ulp of max(1, abs(result)), in float32 and float64, on every target.
 
     Weighted sums, and those with `where`, are computed in float64. A weight's power of two joins the exponent of its
     exponential, so weights of any size neither overflow nor lose digits. Terms are double words. Where positive and
@@ -116,167 +122,20 @@ def logsumexp(
     >>> logsumexp([1.0, 2.0], b=[1, -1], return_sign=True)
     (np.float64(1.5413248546129181), np.float64(-1.0))
     """
-    x, include = included("logsumexp", a, where, dtype)
-    return sum_of_exponentials("logsumexp", a, x, include, b, axis, keepdims, return_sign, out, mean=False)
-
-
-@short_way_for_softmax(_SOFTMAX)
-@of_any_array
-def softmax(
-    x: Any,
-    axis: Any = None,
-    *,
-    where: Any = None,
-    out: np.ndarray | None = None,
-    dtype: Any = None,
-    temperature: float = 1.0,
-    return_lse: bool = False,
-) -> Any:
-    """Softmax, exp(x) / sum(exp(x)), over an axis.
-
-    Parameters
-    ----------
-    x : array_like
-        Real or complex numbers of any shape; dtypes as for `logsumexp`.
-    axis : None, int or tuple of ints, optional
-        Axes over which the result sums to 1; all of them by default.
-    where : array_like of bool, optional
-        Elements to include; the others become 0 and count for nothing.
-    out : ndarray, optional
-        Array for the result.
-    dtype : dtype, optional
-        The dtype to convert `x` to, and so of the result.
-    temperature : float, optional
-        A positive number that `x` is divided by, as in ``softmax(x / temperature)`` and to the same bits, but without
-        another array where `x` is in C order; for rows of up to some ten thousand elements also without another pass
-        over memory.
-    return_lse : bool, optional
-        Whether to return ``logsumexp(x / temperature)`` too, of which softmax is the gradient: both from one pass over
-        memory to sum and one to divide.
-
-    Returns
-    -------
-    ndarray or scalar
-        Of the shape of `x`, in C order, and masked where `x` is. nan in rows that hold nan or inf, or nothing but -inf.
-    lse : ndarray or scalar
-        With `return_lse`: of the shape of `x` without the axes.
-
-    Raises
-    ------
-    TypeError
-        If `x` is ragged or not numeric, another argument has masked elements, or `axis` is neither None nor int nor
-        tuple of ints.
-    numpy.exceptions.AxisError
-        If `axis` is out of range.
-    ValueError
-        If an axis occurs twice, or shapes do not fit.
-
-    See Also
-    --------
-    log_softmax : its logarithm, more accurate than ``np.log(softmax(x))``
-    scipy.special.softmax
-
-    Notes
-    -----
-    exp(x - M)/(1 + r) in the terms of `logsumexp`. The exponents are reduced without rounding x - M, so elements far
-    below the maximum are as accurate as the others, down to correct subnormals: the error is at most 2 ulp, in float32
-    and float64, on every target. No floating-point exception is raised.
-
-    Temporary arrays of the size of `x` are needed for dtypes other than float32 and float64, for several axes that are
-    not neighbours in memory, and where `out` overlaps `x` without being in the same place.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from fastlog import softmax
-    >>> softmax(np.array([[0.0, 0.0], [0.0, np.log(3.0)]]), axis=1)
-    array([[0.5 , 0.5 ],
-           [0.25, 0.75]])
-    """
-    return normalize("softmax", x, axis, where, out, dtype, temperature, return_lse)
-
-
-@short_way_for_log_softmax(_LOG_SOFTMAX)
-@of_any_array
-def log_softmax(
-    x: Any,
-    axis: Any = None,
-    *,
-    where: Any = None,
-    out: np.ndarray | None = None,
-    dtype: Any = None,
-    temperature: float = 1.0,
-) -> Any:
-    """Logarithm of the softmax, x - logsumexp(x), over an axis.
-
-    Parameters
-    ----------
-    x : array_like
-        Real or complex numbers of any shape; dtypes as for `logsumexp`.
-    axis : None, int or tuple of ints, optional
-        Axes over which the exponential of the result sums to 1; all of them by default.
-    where : array_like of bool, optional
-        Elements to include; the others become -inf and count for nothing.
-    out : ndarray, optional
-        Array for the result.
-    dtype : dtype, optional
-        The dtype to convert `x` to, and so of the result.
-    temperature : float, optional
-        A positive number that `x` is divided by, as in ``log_softmax(x / temperature)`` and to the same bits, but
-        without another array where `x` is in C order; for rows of up to some ten thousand elements also without another
-        pass over memory.
-
-    Returns
-    -------
-    ndarray or scalar
-        Of the shape of `x`, in C order, and masked where `x` is. nan in rows that hold nan or nothing but -inf.
-
-    Raises
-    ------
-    TypeError
-        If `x` is ragged or not numeric, another argument has masked elements, or `axis` is neither None nor int nor
-        tuple of ints.
-    numpy.exceptions.AxisError
-        If `axis` is out of range.
-    ValueError
-        If an axis occurs twice, or shapes do not fit.
-
-    See Also
-    --------
-    softmax
-    scipy.special.log_softmax
-
-    Notes
-    -----
-    logsumexp(x) is subtracted in two words, so the dominant element keeps its digits: it is -log1p(r), not a difference
-    of nearly equal numbers, and -0.0 where that underflows; of the only element above -inf it is log(1) = 0.0. The
-    error is at most 2 ulp, in float32 and float64, on every target. No floating-point exception is raised.
-
-    Temporary arrays of the size of `x` are needed for dtypes other than float32 and float64, for several axes that are
-    not neighbours in memory, and where `out` overlaps `x` without being in the same place.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from fastlog import log_softmax
-    >>> log_softmax(np.array([1000.0, 1.0]))
-    array([  -0., -999.])
-    >>> log_softmax(np.array([0.0, -40.0]))
-    array([-4.24835426e-18, -4.00000000e+01])
-    """
-    return normalize("log_softmax", x, axis, where, out, dtype, temperature, False)
+    return _log_of_sum("logsumexp", a, axis, b, keepdims, return_sign, where, out, dtype)
 
 
 @of_any_array
+@with_claim(_CLAIM)
 def logmeanexp(
-    a: Any,
-    axis: Any = None,
-    b: Any = None,
+    a: AnyArray,
+    axis: Axes | None = None,
+    b: AnyArray | None = None,
     keepdims: bool = False,
     *,
-    where: Any = None,
-    out: np.ndarray | None = None,
-    dtype: Any = None,
+    where: Mask | None = None,
+    out: Out | None = None,
+    dtype: DTypeLike | None = None,
 ) -> Any:
     """Logarithm of the mean of exponentials over an axis, log(mean(b * exp(a))).
 
@@ -321,7 +180,7 @@ def logmeanexp(
     Notes
     -----
     log(sum(b/n * exp(a))) for n elements, by `logsumexp` with weights: it is not a difference of logsumexp(a) and
-    log(n), and keeps its digits where these are nearly equal. The error is at most 1 ulp of max(1, abs(result)).
+    log(n), and keeps its digits where these are nearly equal. The error is at most {ulp} ulp of max(1, abs(result)).
 
     Examples
     --------
@@ -332,19 +191,87 @@ def logmeanexp(
     >>> logmeanexp(np.array([[0.0, np.log(3.0)], [1.0, 1.0]]), axis=1)
     array([0.69314718, 1.        ])
     """
-    x, include = included("logmeanexp", a, where, dtype)
-    return sum_of_exponentials("logmeanexp", a, x, include, b, axis, keepdims, False, out, mean=True)
+    return _log_of_sum("logmeanexp", a, axis, b, keepdims, False, where, out, dtype, mean=True)
+
+
+def _log_of_sum(
+    name: str,
+    a: Any,
+    axis: Any,
+    b: Any,
+    keepdims: bool,
+    return_sign: bool,
+    where: Any,
+    out: Any,
+    dtype: Any,
+    *,
+    mean: bool = False,
+) -> Any:
+    """Compute logsumexp or logmeanexp, in all cases that the short way does not take."""
+    x, include = included(name, a, where, dtype)
+    weights, result = (None, x.dtype) if b is None else as_weights(name, b, x.dtype)
+    shape = x.shape if weights is None else broadcast_shape(name, x.shape, weights.shape)
+    axes = as_axes(axis, len(shape))
+    empty = None
+    if mean:
+        weights, empty = _shares(weights, working_dtype(result) or result, include, shape, axes, keepdims)
+    if weights is None and include is None and not return_sign:
+        y = sign = _plain_sum(x, axes, keepdims)
+    else:
+        y, sign = weighted_sum(x, weights, include, result, shape, axes, keepdims)
+        if empty is not None:
+            y[empty] = np.nan
+        if not return_sign and y.dtype.kind != "c":
+            if y.size != 1:
+                with np.errstate(invalid="ignore"):  # a comparison of bfloat16 with nan raises a flag
+                    y[sign < 0] = np.nan
+            elif sign.item() < 0:
+                y[...] = np.nan
+    if return_sign:
+        y = y.real
+    if isinstance(a, np.ma.MaskedArray):
+        y, sign = (masked_sum(part, a, shape, axes, keepdims) for part in (y, sign))
+    first = deliver(y, out)
+    return (first, deliver(sign, None)) if return_sign else first
+
+
+def _shares(
+    weights: np.ndarray | None,
+    dtype: np.dtype,
+    include: np.ndarray | None,
+    shape: tuple[int, ...],
+    axes: tuple[int, ...],
+    keepdims: bool,
+) -> tuple[np.ndarray, Any]:
+    """Return weights, or ones, divided by the number of included elements; and which results have none."""
+    ones = np.ones((), dtype) if weights is None else weights.astype(np.result_type(weights, dtype), copy=False)
+    with np.errstate(all="ignore"):
+        if include is None:
+            number = math.prod([shape[k] for k in axes])
+            return np.asarray(ones / (number or math.nan), ones.dtype), ... if number == 0 else None
+        count = np.sum(np.broadcast_to(include, shape), axes, keepdims=True)
+        return np.asarray(ones / count, ones.dtype), (count if keepdims else np.squeeze(count, axes)) == 0
+
+
+def _plain_sum(x: np.ndarray, axes: tuple[int, ...], keepdims: bool) -> np.ndarray:
+    """Return the logsumexp of all elements, without weights."""
+    working = working_dtype(x.dtype)
+    if working is not None:
+        return rounded(run(_LOGSUMEXP, (aligned(x, working),), x.shape, axes, keepdims)[0], x.dtype)
+    y = _by_numpy.logsumexp(to_rows(x, axes), None)[0]
+    return np.expand_dims(y, axes) if keepdims else np.asarray(y)
 
 
 @of_any_array
+@with_claim(_CLAIM)
 def logcumsumexp(
-    a: Any,
-    axis: Any = None,
+    a: AnyArray,
+    axis: Axis | None = None,
     *,
     reverse: bool = False,
     exclusive: bool = False,
-    out: np.ndarray | None = None,
-    dtype: Any = None,
+    out: Out | None = None,
+    dtype: DTypeLike | None = None,
 ) -> Any:
     """Logarithm of the cumulative sum of exponentials along an axis.
 
@@ -384,8 +311,8 @@ def logcumsumexp(
 
     Notes
     -----
-    Each result has the error of `logsumexp` of the elements up to it, 1 ulp of max(1, abs(result)), and nothing of its
-    predecessors' rounding. nan reaches every result from it on.
+    Each result has the error of `logsumexp` of the elements up to it, {ulp} ulp of max(1, abs(result)), and nothing of
+    its predecessors' rounding. nan reaches every result from it on.
 
     Examples
     --------
@@ -419,7 +346,7 @@ def logcumsumexp(
         source, target = source[(*before, slice(None, -1))], target[(*before, slice(1, None))]
     if source.size:
         _accumulate(source, axis=along, out=target)
-        alone = target[(*before, slice(0, 1))]  # NumPy copies it; the sum of exp(-0.0) has the logarithm 0.0
+        alone = target[(*before, slice(0, 1))]  # NumPy copies -0.0, but the logarithm of exp(-0.0) is 0.0
         np.add(alone, alone.dtype.type(0), out=alone)
     if exclusive:
         first[...] = -np.inf

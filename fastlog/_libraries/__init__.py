@@ -17,9 +17,9 @@ import numpy as np
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
-# Package that defines a class -> an attribute of its arrays, and the module that computes with them.
+# The package that defines a class -> an attribute that its arrays have, and the module here that computes with them.
 _LIBRARIES = {
-    "torch": ("requires_grad", "namespace"),
+    "torch": ("requires_grad", "array_api"),
     "dask": ("__dask_graph__", "dask"),
     "pandas": ("iloc", "labelled"),
     "xarray": ("get_axis_num", "labelled"),
@@ -35,12 +35,12 @@ def library_of(a: Any) -> str | None:
     if kind not in _found:
         packages = {base.__module__.partition(".")[0] for base in kind.__mro__}
         modules = [module for package, (mark, module) in _LIBRARIES.items() if package in packages and hasattr(a, mark)]
-        _found[kind] = modules[0] if modules else "namespace" if hasattr(a, "__array_namespace__") else None
+        _found[kind] = modules[0] if modules else "array_api" if hasattr(a, "__array_namespace__") else None
     return _found[kind]
 
 
 def library_among(*arrays: Any) -> str | None:
-    """Return the module that computes with the first array that NumPy does not compute with; masks are NumPy's."""
+    """Return the module that computes with the first array that is not NumPy's; masked arrays are NumPy's."""
     for a in arrays:
         module = library_of(a)
         if module is not None or isinstance(a, np.ma.MaskedArray):
@@ -49,40 +49,33 @@ def library_among(*arrays: Any) -> str | None:
 
 
 def computed(a: Any) -> Any:
-    """Return what Dask has put off as an array in memory, which still shows what it masks; other things as they are."""
+    """Return a Dask array as an array in memory, which still shows its mask; return other things as they are."""
     return a.compute() if hasattr(a, "__dask_graph__") else a
 
 
-def public(name: str) -> Any:
-    """Return a function of fastlog's by its name, for what is called back with NumPy's arrays."""
-    return getattr(import_module("fastlog"), name)
-
-
-def arguments_of(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, inspect.BoundArguments]:
-    """Return a public function, and the arguments of a call of it by name, defaults among them."""
-    function = public(name)
-    try:
-        bound = inspect.signature(function).bind(*args, **kwargs)
-    except TypeError as error:
-        raise TypeError(f"{name}() {error}") from None
-    bound.apply_defaults()
-    return function, bound
-
-
 def of_any_array(function: _F) -> _F:
-    """Decorate a public function: arrays of other libraries are computed by those."""
-    name, first = function.__name__, next(iter(inspect.signature(function).parameters))
+    """Decorate a public function: arrays of other libraries are computed by the module for their library.
+
+    That module gets the public function and the arguments of the call, bound to the function's parameters. So names,
+    order and defaults of the parameters stand in the definition of the function alone.
+    """
+    signature = inspect.signature(function)
+    first = next(iter(signature.parameters))
 
     @functools.wraps(function)
-    def anyhow(*args: Any, **kwargs: Any) -> Any:
+    def route(*args: Any, **kwargs: Any) -> Any:
         a = args[0] if args else kwargs.get(first)
         if type(a) is not np.ndarray:
             module = library_of(a)
             if module is not None:
-                if not args:
-                    args, kwargs = (a,), {key: value for key, value in kwargs.items() if key != first}
-                return import_module(f"fastlog._other.{module}").call(name, args, kwargs)
+                try:
+                    bound = signature.bind(*args, **kwargs)
+                except TypeError as error:
+                    raise TypeError(f"{function.__name__}() {error}") from None
+                # The module of the function holds it with all its decorators.
+                public = function.__globals__[function.__name__]
+                return import_module(f"fastlog._libraries.{module}").call(public, bound)
         others = map(computed, args[1:])
         return function(*args[:1], *others, **{key: computed(b) for key, b in kwargs.items()})
 
-    return anyhow  # type: ignore[return-value]
+    return route  # type: ignore[return-value]

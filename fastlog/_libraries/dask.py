@@ -1,7 +1,7 @@
 """Dask arrays: lazily, block by block, over any chunks of any axes.
 
-Sums of exponentials are carried from block to block as LogSumExp carries them, in a tree; what normalises a chunked
-axis is such a sum, too. Losses are sums of the blocks' sums, in float64.
+Sums of exponentials are carried from block to block as LogSumExp carries them, in a tree; such sums normalise chunked
+axes, too. Losses are sums of the blocks' sums, in float64.
 """
 
 from __future__ import annotations
@@ -9,22 +9,23 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from functools import partial, reduce
+from inspect import BoundArguments
 from typing import Any
 
 import dask.array as da
 import numpy as np
 
 from fastlog._arrays import REDUCTIONS, as_axes, cast, check_reduction, refuse_mask, working_dtype
-from fastlog._other import arguments_of, public
-from fastlog._running import NOTHING, Sums, finished, merged, normalized, sums_of_chunk
+from fastlog._elementwise import logaddexp
+from fastlog._running import NOTHING, Sums, mean_of, merged, normalized, sign_of, size_of, sums_of_chunk, value_of
 
 _Function = Callable[..., Any]
 
 
-def call(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def call(function: Callable[..., Any], bound: BoundArguments) -> Any:
     """Compute a function of fastlog's on a Dask array."""
-    function, bound = arguments_of(name, args, kwargs)
-    options = bound.arguments
+    bound.apply_defaults()
+    name, options = function.__name__, bound.arguments
     if options.pop("out", None) is not None:
         raise TypeError(f"{name}: out= is for NumPy's arrays; store the result, for example with dask.array.store")
     x = _floating(name, options.pop(next(iter(options))), options.pop("dtype", None))
@@ -33,7 +34,7 @@ def call(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
 
 
 def _as_dask(a: Any) -> Any:
-    """Return any array, a collection of Dask's or not, as a Dask array."""
+    """Return any array as a Dask array."""
     return a.to_dask_array() if hasattr(a, "to_dask_array") else da.asarray(a)
 
 
@@ -42,7 +43,7 @@ def _is_masked(x: Any) -> bool:
 
 
 def _unmasked(name: str, argument: str, a: Any) -> Any:
-    """Return an argument that no mask may hide anything of as a Dask array; None stays None."""
+    """Return an argument, which must not have masked elements, as a Dask array; None stays None."""
     refuse_mask(name, argument, a)
     a = None if a is None else _as_dask(a)
     if a is None or not _is_masked(a):
@@ -84,7 +85,7 @@ def _alike(x: Any, *others: Any) -> list[Any]:
 
 
 def _fitting(name: str, where: Any, x: Any) -> Any:
-    """Return `where` if it fits, or as it is broadcast to, the shape of `x`."""
+    """Return `where`, broadcast to the shape of `x`."""
     where = _unmasked(name, "where", where)
     if where.numblocks == x.numblocks and any(map(math.isnan, x.shape)):
         return where
@@ -98,7 +99,7 @@ def _by_block(function: _Function, *arrays: Any, dtype: Any, **options: Any) -> 
     """Map blocks to blocks of the same shape, or of `chunks`; arguments that are None are passed on as such."""
     present = [a is not None for a in arrays]
     given = [a for a in arrays if a is not None]
-    token = getattr(function, "func", function).__name__.strip("_")  # what dashboards show
+    token = getattr(function, "func", function).__name__.strip("_")  # the name that dashboards show
     options = {"meta": np.empty((0,) * arrays[0].ndim, dtype), "token": token, "dtype": dtype} | options
     return da.map_blocks(_with_gaps, *given, function=function, present=present, **options)
 
@@ -118,7 +119,7 @@ _SUMS = np.dtype([(field, np.float64) for field in Sums._fields])
 
 
 def _sum(name: str, x: Any, axis: Any, b: Any, where: Any, keepdims: bool) -> tuple[Any, np.dtype[Any], Any]:
-    """Return sums over the axes, as an array of structures, the dtype of results, and their mask if there is one."""
+    """Return sums over the axes (an array of structures), the dtype of results, and their mask or None."""
     number = b if type(b) in (bool, int, float) else None
     weight = None if number is not None else _unmasked(name, "b", b)
     dtype = x.dtype
@@ -126,7 +127,7 @@ def _sum(name: str, x: Any, axis: Any, b: Any, where: Any, keepdims: bool) -> tu
         dtype = np.result_type(dtype, np.float64 if weight.dtype.kind in "iu" else weight.dtype)
     where = None if where is None else _fitting(name, where, x)
     mask = None
-    if _is_masked(x):  # broadcasting knows no masks
+    if _is_masked(x):  # broadcasting loses masks
         mask = da.ma.getmaskarray(x)
         x, where = da.ma.getdata(x), ~mask if where is None else where & ~mask
     x, weight, where, mask = _alike(x, weight, where, mask)
@@ -181,29 +182,29 @@ def _merge(blocks: Any, axis: Any, keepdims: bool) -> np.ndarray:
     return packed if keepdims else packed.squeeze(axis)
 
 
-def _finished(sums: Any, mask: Any, what: str, dtype: np.dtype[Any]) -> Any:
-    """Return what is asked of sums, under a mask if there is one."""
+def _finished(sums: Any, mask: Any, result_of: _Function, dtype: np.dtype[Any]) -> Any:
+    """Return results of sums, under a mask if there is one."""
     meta = np.empty((0,) * sums.ndim, dtype)
     if mask is not None:
         meta = np.ma.array(meta)
-    return _by_block(partial(_finished_block, what=what, of=dtype), sums, mask, dtype=dtype, meta=meta)
+    return _by_block(partial(_finished_block, result_of=result_of, of=dtype), sums, mask, dtype=dtype, meta=meta)
 
 
-def _finished_block(packed: np.ndarray, mask: Any, what: str, of: np.dtype[Any]) -> np.ndarray:
-    y = finished(_unpacked(packed), of, what)
+def _finished_block(packed: np.ndarray, mask: Any, result_of: _Function, of: np.dtype[Any]) -> np.ndarray:
+    y = result_of(_unpacked(packed), of)
     return y if mask is None else np.ma.array(y, mask=mask)
 
 
 def _logsumexp(function: _Function, x: Any, axis: Any, b: Any, keepdims: bool, return_sign: bool, where: Any) -> Any:
     sums, dtype, mask = _sum(function.__name__, x, axis, b, where, keepdims)
     if not return_sign:
-        return _finished(sums, mask, "value", dtype)
-    return _finished(sums, mask, "size", dtype), _finished(sums, mask, "sign", dtype)
+        return _finished(sums, mask, value_of, dtype)
+    return _finished(sums, mask, size_of, dtype), _finished(sums, mask, sign_of, dtype)
 
 
 def _logmeanexp(function: _Function, x: Any, axis: Any, b: Any, keepdims: bool, where: Any) -> Any:
     sums, dtype, mask = _sum(function.__name__, x, axis, b, where, keepdims)
-    return _finished(sums, mask, "mean", dtype)
+    return _finished(sums, mask, mean_of, dtype)
 
 
 def _logcumsumexp(function: _Function, x: Any, axis: Any, reverse: bool, exclusive: bool) -> Any:
@@ -219,7 +220,7 @@ def _logcumsumexp(function: _Function, x: Any, axis: Any, reverse: bool, exclusi
     first = (slice(None),) * k
     nothing = da.full_like(of_blocks[(*first, slice(0, 1))], _packed(NOTHING))
     before = da.concatenate([nothing, so_far[(*first, slice(0, -1))]], axis=k)
-    y = _by_block(partial(_cumulative, axis=k), x, before, dtype=x.dtype)
+    y = _by_block(partial(_cumulative, function, axis=k), x, before, dtype=x.dtype)
     if exclusive:
         before = (slice(None),) * k
         nothing = da.full_like(y[(*before, slice(0, 1))], -np.inf)
@@ -235,12 +236,12 @@ def _merge_two(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     return _packed(merged(_unpacked(one), _unpacked(other)))
 
 
-def _cumulative(x: np.ndarray, before: np.ndarray, axis: int) -> np.ndarray:
+def _cumulative(function: _Function, x: np.ndarray, before: np.ndarray, axis: int) -> np.ndarray:
     """Return the cumulative sums of a block, given the sum of all blocks before it."""
-    y = public("logcumsumexp")(x, axis)
-    total = finished(_unpacked(before), np.dtype(np.float64), "value")
+    y = function(x, axis)
+    total = value_of(_unpacked(before), np.dtype(np.float64))
     with np.errstate(all="ignore"):
-        both: np.ndarray = cast(public("logaddexp")(np.ma.getdata(y), total), x.dtype)
+        both: np.ndarray = cast(logaddexp(np.ma.getdata(y), total), x.dtype)
     return _masked_as(x, both)
 
 
@@ -249,9 +250,12 @@ def _normalized(
     x: Any,
     axis: Any,
     where: Any,
-    temperature: float = 1.0,
+    temperature: float,
     return_lse: bool = False,
+    *,
+    logs: bool,
 ) -> Any:
+    """Return softmax, or its logarithms, and the logsumexp of the rows if wanted."""
     name = function.__name__
     axes = as_axes(axis, x.ndim)
     function(np.empty(0, x.dtype), temperature=temperature)  # this raises for a wrong temperature
@@ -260,18 +264,19 @@ def _normalized(
     if temperature != 1:
         x = _by_block(partial(_tempered, temperature=temperature), x, dtype=x.dtype, meta=x._meta)
     in_one = all(x.numblocks[k] == 1 for k in axes)
-    counted = where
-    if name == "log_softmax" and not in_one:  # whether an element has others beside it tells -0.0 from 0.0
-        counted = da.ma.getdata(x) != -np.inf
-        counted = counted if where is None else counted & where
-    sums, _, mask = _sum(name, x, axis, None, counted, True)
+    if not in_one or return_lse:
+        counted = where
+        if logs:  # count elements above -inf: the only one of a row gives 0.0, not -0.0
+            counted = da.ma.getdata(x) != -np.inf
+            counted = counted if where is None else counted & where
+        sums, _, mask = _sum(name, x, axis, None, counted, True)
     if in_one:
         y = _by_block(partial(_normalized_block, function, axes=axes), x, where, dtype=x.dtype)
     else:
-        y = _by_block(partial(_part_of_rows, logs=name == "log_softmax"), x, sums, where, dtype=x.dtype)
+        y = _by_block(partial(_part_of_rows, logs=logs), x, sums, where, dtype=x.dtype)
     if not return_lse:
         return y
-    lse = _finished(sums, mask, "value", x.dtype)
+    lse = _finished(sums, mask, value_of, x.dtype)
     return y, lse.squeeze(axes) if axes else lse
 
 
@@ -290,7 +295,7 @@ def _normalized_block(function: _Function, x: Any, where: Any, axes: tuple[int, 
 
 
 def _part_of_rows(x: np.ndarray, packed: np.ndarray, where: Any, logs: bool) -> np.ndarray:
-    """Softmax or log_softmax of a part of longer rows, given the sums over all of them."""
+    """Return softmax or, with `logs`, log_softmax of parts of rows, given the sums over whole rows."""
     working = working_dtype(x.dtype)
     with np.errstate(over="ignore"):  # an element that does not count, or a logarithm, may be too large for float16
         y = cast(normalized(np.ma.getdata(x).astype(working, copy=False), _unpacked(packed), logs), x.dtype)
@@ -487,7 +492,7 @@ def _of_rows(
 
 
 def _weight_of_block(labels: np.ndarray, weight: Any, ignore_index: int | None) -> np.ndarray:
-    """Return the summed class weight of the labels that count. Wrong labels are the loss's affair."""
+    """Return the summed class weight of the labels that count; the loss, not this function, checks labels."""
     counted = labels if ignore_index is None else labels[labels != ignore_index]
     total = counted.size if weight is None else np.sum(np.take(weight, counted, mode="clip"), dtype=np.float64)
     return np.full((1,) * labels.ndim, total, np.float64)
@@ -497,8 +502,8 @@ _COMPUTATIONS: dict[str, _Function] = {
     "logsumexp": _logsumexp,
     "logmeanexp": _logmeanexp,
     "logcumsumexp": _logcumsumexp,
-    "softmax": _normalized,
-    "log_softmax": _normalized,
+    "softmax": partial(_normalized, logs=False),
+    "log_softmax": partial(_normalized, logs=True),
     "binary_cross_entropy_with_logits": _binary_cross_entropy,
     "focal_loss": _focal_loss,
     "kl_divergence": _kl_divergence,

@@ -3,37 +3,37 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
+from inspect import BoundArguments
 from typing import Any
 
 import numpy as np
 
 from fastlog._arrays import as_axes
-from fastlog._other import arguments_of
-
-_REDUCTIONS = ("logsumexp", "logmeanexp")
-_OF_ROWS = ("cross_entropy", "nll_loss", "kl_divergence")  # losses that are reduced along an axis, even one by one
 
 
-def call(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def call(function: Callable[..., Any], bound: BoundArguments) -> Any:
     """Call a function of fastlog's with values in place of labelled arrays, and label what it returns."""
-    function, bound = arguments_of(name, args, kwargs)
-    arguments = bound.arguments
+    name, arguments, parameters = function.__name__, bound.arguments, bound.signature.parameters
     key, first = next(iter(arguments.items()))
     labels: _Labels = _Frame(name, first) if hasattr(first, "iloc") else _DataArray(name, first)
     if "axis" in arguments:
         arguments["axis"] = labels.axis_number(arguments["axis"])
     arguments[key] = labels.values
+    # A loss of rows has targets without the class axis, and class weights without another.
+    by_position = "axis" in parameters and "reduction" in parameters
     for other in arguments:
         if other != key:
-            arguments[other] = labels.values_of(other, arguments[other])
+            arguments[other] = labels.values_of(other, arguments[other], by_position)
     result = function(*bound.args, **bound.kwargs)
     keepdims = bool(arguments.get("keepdims", False))
     gone: tuple[int, ...] = ()
-    if "axis" in arguments:
-        gone = as_axes(arguments["axis"], labels.values.ndim)
+    if "axis" in parameters:
+        gone = as_axes(arguments.get("axis", parameters["axis"].default), labels.values.ndim)
 
     def labelled(y: Any) -> Any:
-        if y is arguments.get("out") or (np.ndim(y) == 0 and name not in _REDUCTIONS):
+        # Losses give plain scalars; functions with keepdims give arrays, which have labels even without axes.
+        if y is arguments.get("out") or (np.ndim(y) == 0 and "keepdims" not in parameters):
             return y
         return labels.attach(y, gone, keepdims)
 
@@ -41,14 +41,14 @@ def call(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
 
 
 class _Labels:
-    """What is known of a labelled array."""
+    """The values of a labelled array, and its labels."""
 
     values: Any
 
     def axis_number(self, axis: Any) -> Any:
         return axis
 
-    def values_of(self, argument: str, a: Any) -> Any:
+    def values_of(self, argument: str, a: Any, by_position: bool) -> Any:
         raise AssertionError
 
     def attach(self, y: Any, gone: tuple[int, ...], keepdims: bool) -> Any:
@@ -67,7 +67,7 @@ class _Frame(_Labels):
         values: np.ndarray = frame.to_numpy()
         if values.dtype != object:
             return values
-        try:  # nullable columns
+        try:  # the columns may be nullable
             values = frame.to_numpy(dtype=np.float64, na_value=np.nan)
         except (TypeError, ValueError):
             raise TypeError(
@@ -76,7 +76,7 @@ class _Frame(_Labels):
             ) from None
         return values
 
-    def values_of(self, argument: str, a: Any) -> Any:
+    def values_of(self, argument: str, a: Any, by_position: bool) -> Any:
         if not hasattr(a, "iloc"):
             return a
         if a.ndim == 2 and self.frame.ndim == 2:
@@ -102,11 +102,11 @@ class _Frame(_Labels):
         if keepdims and self.values.ndim == 2 and y.ndim == 2:
             rows, columns = (None if k in gone else labels for k, labels in enumerate(self.axes))
             return pandas.DataFrame(y, rows, columns)
-        return y  # weights that enlarge the array, a flat result: there are no labels for it
+        return y  # there are no labels for a flat result, or one that weights have enlarged
 
 
 class _DataArray(_Labels):
-    """xarray's; an axis may be the name of a dimension."""
+    """A DataArray of xarray; an axis may be the name of a dimension."""
 
     def __init__(self, name: str, array: Any) -> None:
         self.name, self.array, self.values = name, array, array.data
@@ -118,7 +118,7 @@ class _DataArray(_Labels):
         numbers = self.array.get_axis_num(names)
         return numbers if isinstance(axis, tuple) else numbers[0]
 
-    def values_of(self, argument: str, a: Any) -> Any:
+    def values_of(self, argument: str, a: Any, by_position: bool) -> Any:
         if not hasattr(a, "get_axis_num"):
             return a
         strange = [d for d in a.dims if d not in self.array.dims]
@@ -127,7 +127,7 @@ class _DataArray(_Labels):
         if hasattr(a, "coords") and hasattr(self.array, "coords"):
             sys.modules["xarray"].align(self.array, a, join="exact", copy=False)
         a = a.transpose(*[d for d in self.array.dims if d in a.dims])
-        if self.name in _OF_ROWS:  # labels have no class axis, class weights have no other
+        if by_position:
             return a.data
         return a.data[tuple([slice(None) if d in a.dims else None for d in self.array.dims])]
 
@@ -136,7 +136,7 @@ class _DataArray(_Labels):
         if np.shape(y) == array.shape:
             return array.copy(data=y)
         if np.ndim(y) != array.ndim - (0 if keepdims else len(gone)):
-            return y  # a flat result: there are no labels for it
+            return y  # there are no labels for a flat result
         names = [array.dims[k] for k in gone]
         bare = y.squeeze(gone) if keepdims else y
         return array.reduce(lambda values, **_: bare, names, keepdims=keepdims)

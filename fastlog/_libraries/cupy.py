@@ -1,0 +1,32 @@
+"""CuPy: the functions of cupyx.scipy.special."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastlog._libraries.library import Library
+
+
+class CuPy(Library):
+    """CuPy, by the names that its documentation gives; it has not been tested on a GPU."""
+
+    def __init__(self, xp: Any) -> None:
+        super().__init__(xp)
+        from cupyx.scipy import special
+
+        self.special = special
+
+    def logsumexp(self, x: Any, axes: tuple[int, ...], keepdims: bool) -> Any:
+        return self.special.logsumexp(x, axis=axes, keepdims=keepdims)
+
+    def softmax(self, x: Any, axes: tuple[int, ...]) -> Any:
+        return self.special.softmax(x, axis=axes)
+
+    def log_softmax(self, x: Any, axes: tuple[int, ...]) -> Any:
+        return self.special.log_softmax(x, axis=axes)
+
+    def log_sigmoid(self, x: Any) -> Any:
+        return self.special.log_expit(x)
+
+    def sigmoid(self, x: Any) -> Any:
+        return self.special.expit(x)

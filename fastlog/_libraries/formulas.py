@@ -1,0 +1,234 @@
+"""Elementwise functions, sums and normalisations of any library's arrays: formulas in terms of `Library`.
+
+Formulas get all arguments of the public functions by name, but for `out`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from fastlog._arrays import as_axes
+from fastlog._libraries.library import Library
+
+
+def is_number(option: Any, number: int) -> bool:
+    """Whether an option is the number; an array never is, as it may have derivatives."""
+    return isinstance(option, (int, float)) and option == number
+
+
+def number_option(
+    lib: Library, name: str, option: str, value: Any, x: Any, must: str = "", fits: Callable[[Any], Any] | None = None
+) -> Any:
+    """Return the number that an option is, in the dtype of `x` if it is an array.
+
+    What does not fit raises ValueError. Where a compiler does not know the value, it becomes nan when it does not fit.
+    """
+    if not isinstance(value, (int, float)):
+        value = lib.xp.astype(lib.floating(name, value, like=x), x.dtype)
+        if value.shape != ():
+            raise TypeError(f"{name}: {option} must be a number, not an array of shape {tuple(value.shape)}")
+    if fits is None:
+        return value
+    known = lib.known(fits(value))
+    if known is None:
+        return lib.xp.where(fits(value), value, lib.xp.full_like(value, math.nan))
+    if not known:
+        raise ValueError(f"{name}: {option} must be {must}, not {value}")
+    return value
+
+
+def in_unit_interval(lib: Library, name: str, option: str, value: Any, x: Any) -> Any:
+    return number_option(lib, name, option, value, x, "between 0 and 1", lambda v: (v >= 0) & (v <= 1))
+
+
+# ---- elementwise ----
+
+
+def softplus(lib: Library, x: Any, beta: Any) -> Any:
+    x = lib.floating("softplus", x)
+    if is_number(beta, 1):
+        return lib.softplus(x)
+    xp, beta = lib.xp, number_option(lib, "softplus", "beta", beta, x)
+    scaled = _clipped(lib, x) * _finite(lib, beta, x)
+    far = scaled > 800  # there, softplus(scaled) and its derivatives are those of scaled, to the last bit
+    return xp.where(far, x, lib.softplus(xp.where(far, xp.zeros_like(x), scaled)) / beta)
+
+
+def log_sigmoid(lib: Library, x: Any) -> Any:
+    return lib.log_sigmoid(lib.floating("log_sigmoid", x))
+
+
+def sigmoid(lib: Library, x: Any) -> Any:
+    return lib.sigmoid(lib.floating("sigmoid", x))
+
+
+def silu(lib: Library, x: Any, beta: Any) -> Any:
+    x = lib.floating("silu", x)
+    factor = _finite(lib, number_option(lib, "silu", "beta", beta, x), x)
+    return _gated(lib, x, lambda y: lib.sigmoid(y * factor))
+
+
+def mish(lib: Library, x: Any) -> Any:
+    return _gated(lib, lib.floating("mish", x), lambda y: lib.xp.tanh(lib.softplus(y)))
+
+
+def _gated(lib: Library, x: Any, gate: Callable[[Any], Any]) -> Any:
+    """Return x gate(x), by the limit at both infinities, where a gate is either 0 or 1."""
+    finite = _clipped(lib, x)
+    share = gate(finite)
+    return lib.xp.where(lib.xp.isinf(x) & (share > 0), x, finite * share)
+
+
+def _clipped(lib: Library, x: Any) -> Any:
+    """Return `x` with the largest numbers in place of infinities, so that 0 times them is 0."""
+    largest = float(lib.xp.finfo(x.dtype).max)
+    return lib.xp.clip(x, -largest, largest)
+
+
+def _finite(lib: Library, beta: Any, x: Any) -> Any:
+    """Return a factor that is finite in the dtype of `x`, so that 0 times it is 0."""
+    largest = float(lib.xp.finfo(x.dtype).max)
+    return math.copysign(largest, beta) if isinstance(beta, (int, float)) and abs(beta) > largest else beta
+
+
+def xlogy(lib: Library, x: Any, y: Any) -> Any:
+    return _xlog(lib, "xlogy", lib.xp.log, 1, x, y)
+
+
+def xlog1py(lib: Library, x: Any, y: Any) -> Any:
+    return _xlog(lib, "xlog1py", lib.xp.log1p, 0, x, y)
+
+
+def _xlog(lib: Library, name: str, logarithm: Callable[..., Any], harmless: int, x: Any, y: Any) -> Any:
+    xp = lib.xp
+    if isinstance(y, (bool, int, float)) or not xp.isdtype(lib.array(name, y, x).dtype, "real floating"):
+        x = lib.floating(name, x)
+        y = lib.floating(name, y, like=x)
+    else:
+        y = lib.floating(name, y, like=x)
+        x = lib.floating(name, x, like=y)
+    zero = (x == 0) & ~xp.isnan(y)
+    # The derivatives are 0 where x is and y has no finite logarithm.
+    none = zero & ~xp.isfinite(logarithm(y))
+    product = x * logarithm(xp.where(none, xp.full_like(y, harmless), y))
+    # The value at 0 is +0, whatever the signs; the derivative by x is that of the product.
+    return xp.where(zero, product - lib.constant(product), product)
+
+
+# ---- reductions ----
+
+
+def logsumexp(
+    lib: Library, a: Any, axis: Any, b: Any, keepdims: bool, return_sign: bool, where: Any, dtype: Any
+) -> Any:
+    xp, x = lib.xp, lib.floating("logsumexp", a, dtype)
+    if b is None and not return_sign:
+        if where is not None:
+            x = xp.where(lib.mask("logsumexp", where, x), x, xp.full_like(x, -math.inf))
+        axes = as_axes(axis, x.ndim)
+        if not axes:
+            return x + 0  # a new array; adding 0 makes 0.0 of -0.0, as log(exp(-0.0)) is 0.0
+        if 0 in [x.shape[k] for k in axes]:
+            return xp.sum(x, axis=axes, keepdims=keepdims) - math.inf
+        return lib.logsumexp(x, axes, keepdims)
+    weights = xp.ones_like(x) if b is None else lib.floating("logsumexp", b, like=x)
+    x, weights = xp.broadcast_arrays(x, weights)
+    if where is not None:
+        weights = xp.where(lib.mask("logsumexp", where, x), weights, xp.zeros_like(weights))
+    y, total = _weighted_sum(lib, x, weights, as_axes(axis, x.ndim), keepdims)
+    return (y, xp.sign(total)) if return_sign else xp.where(total < 0, xp.full_like(y, math.nan), y)
+
+
+def _weighted_sum(lib: Library, x: Any, weights: Any, axes: tuple[int, ...], keepdims: bool) -> tuple[Any, Any]:
+    """Return log|sum of weights * exp(x)| and the sum in units of the largest term; log|weight| joins the exponent."""
+    xp = lib.xp
+    none = weights == 0
+    size = xp.log(xp.abs(xp.where(none, xp.ones_like(weights), weights)))
+    nowhere = xp.full_like(x, -math.inf)
+    term = xp.where(none, nowhere, xp.where(none, xp.zeros_like(x), x) + size)
+    if not axes or 0 in [x.shape[k] for k in axes]:
+        if axes:
+            total = xp.sum(x, axis=axes, keepdims=keepdims)
+            return total - math.inf, total
+        nothing = term == -math.inf
+        sign = xp.where(nothing, xp.zeros_like(term), xp.sign(weights))
+        return term, xp.where(xp.isnan(term), xp.full_like(term, math.nan), sign)
+    top = lib.constant(xp.max(term, axis=axes, keepdims=True))
+    empty = top == -math.inf
+    top = xp.where(xp.isfinite(top), top, xp.zeros_like(top))
+    # A weight of 0 multiplies its exponential, for the derivative by it, unless that is no finite number.
+    tame = none & (x - top < math.log(float(xp.finfo(x.dtype).max)) - 1)
+    exponent = xp.where(tame, xp.where(tame, x, xp.zeros_like(x)), term) - top
+    total = xp.sum(xp.where(none, weights, xp.sign(weights)) * xp.exp(exponent), axis=axes, keepdims=True)
+    y = xp.log(xp.abs(xp.where(empty, xp.ones_like(total), total))) + top
+    y = xp.where(empty, xp.full_like(y, -math.inf), y)
+    return (y, total) if keepdims else (xp.squeeze(y, axis=axes), xp.squeeze(total, axis=axes))
+
+
+def logmeanexp(lib: Library, a: Any, axis: Any, b: Any, keepdims: bool, where: Any, dtype: Any) -> Any:
+    y = logsumexp(lib, a, axis, b, keepdims, False, where, dtype)
+    xp, x = lib.xp, lib.floating("logmeanexp", a, dtype)
+    counted = xp.ones_like(x, dtype=xp.bool)
+    if b is not None:  # elements count whatever they weigh
+        counted, _ = xp.broadcast_arrays(counted, lib.floating("logmeanexp", b, like=x))
+    if where is not None:
+        counted = counted & lib.mask("logmeanexp", where, x)
+    axes = as_axes(axis, counted.ndim)
+    n = lib.count(counted, axes, keepdims) if axes else counted
+    return y - xp.log(xp.astype(n, y.dtype))
+
+
+def logcumsumexp(lib: Library, a: Any, axis: Any, reverse: bool, exclusive: bool, dtype: Any) -> Any:
+    xp, x = lib.xp, lib.floating("logcumsumexp", a, dtype)
+    if axis is None:
+        x, axis = xp.reshape(x, (-1,)), 0
+    (k,) = as_axes((axis,), max(x.ndim, 1))
+    x = xp.reshape(x, (1,)) if x.ndim == 0 else x
+    y = lib.logcumsumexp(xp.flip(x, axis=k) if reverse else x, k)
+    if exclusive and y.shape[k]:
+        before: tuple[slice, ...] = (slice(None),) * k
+        nothing = xp.full_like(y[(*before, slice(0, 1), ...)], -math.inf)
+        y = xp.concat([nothing, y[(*before, slice(0, y.shape[k] - 1), ...)]], axis=k)
+    return xp.flip(y, axis=k) if reverse else y
+
+
+def softmax(lib: Library, x: Any, axis: Any, where: Any, dtype: Any, temperature: Any, return_lse: bool) -> Any:
+    x = _tempered(lib, "softmax", lib.floating("softmax", x, dtype), temperature)
+    y = _normalize(lib, "softmax", lib.softmax, 0.0, x, axis, where)
+    return (y, logsumexp(lib, x, axis, None, False, False, where, None)) if return_lse else y
+
+
+def log_softmax(lib: Library, x: Any, axis: Any, where: Any, dtype: Any, temperature: Any) -> Any:
+    x = _tempered(lib, "log_softmax", lib.floating("log_softmax", x, dtype), temperature)
+    return _normalize(lib, "log_softmax", lib.log_softmax, -math.inf, x, axis, where)
+
+
+def _tempered(lib: Library, name: str, x: Any, temperature: Any) -> Any:
+    if is_number(temperature, 1):
+        return x
+    return x / number_option(
+        lib, name, "temperature", temperature, x, "a positive number", lambda t: (t > 0) & (t < math.inf)
+    )
+
+
+def _normalize(
+    lib: Library, name: str, normalized: Callable[..., Any], of_nothing: float, x: Any, axis: Any, where: Any
+) -> Any:
+    """Return a normalisation by the library; elements that do not count become `of_nothing`."""
+    xp, axes = lib.xp, as_axes(axis, x.ndim)
+    if math.prod(x.shape) == 0:
+        return x * 1  # a new array
+    include = None if where is None else lib.mask(name, where, x)
+    if not axes:  # each element is a row of its own
+        x = xp.expand_dims(x, axis=-1)
+        include = None if include is None else xp.expand_dims(include, axis=-1)
+    along = axes or (x.ndim - 1,)
+    if include is None:
+        y = normalized(x, along)
+    else:
+        include = xp.broadcast_to(include, x.shape)
+        y = normalized(xp.where(include, x, xp.full_like(x, -math.inf)), along)
+        y = xp.where(include, y, xp.full_like(y, of_nothing))
+    return y if axes else xp.squeeze(y, axis=-1)
