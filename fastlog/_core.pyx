@@ -279,7 +279,8 @@ def functions(target=None):
     cdef const fl_target *found = find_target(name)
     if name not in built:
         built[name] = {row: make_ufunc(found, INDEX[row]) for row in NAMES}
-        attach_row_methods(built[name], run_rows if found == active else partial(run_rows, target=name))
+        run_here = run_rows if found == active else partial(run_rows, target=name)
+        attach_row_methods(built[name], run_here, INDEX["logsumexp"])
     return built[name]
 
 
