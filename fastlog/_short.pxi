@@ -1,204 +1,205 @@
-"""The way of losses into their loops, a part of _core.pyx: any arrays and options, and the short way of plain arrays."""
+"""The short ways of plain arrays into the loops, past the Python layer. A part of _core.pyx."""
 
-cdef char type_code(cnp.ndarray z) noexcept:
-    """NumPy's character of the types that loops of losses read, by their numbers."""
-    cdef const char *codes = b"?bBhHiIlLqQfd"
-    return codes[cnp.PyArray_TYPE(z)]
+cdef bint starts_like(cnp.ndarray a, cnp.ndarray b, int axes) noexcept:
+    """Have they the same lengths along their first axes?"""
+    for k in range(axes):
+        if cnp.PyArray_DIMS(a)[k] != cnp.PyArray_DIMS(b)[k]:
+            return False
+    return True
 
 
-cdef bint holds_targets(int function, cnp.ndarray z, bint probabilities) noexcept:
-    """Is it an array of a type that the loop of a loss reads?"""
-    cdef int typenum = cnp.PyArray_TYPE(z)
-    cdef bint is_number = typenum == cnp.NPY_FLOAT or typenum == cnp.NPY_DOUBLE
-    cdef bint is_integer = typenum <= cnp.NPY_ULONGLONG
-    if not cnp.PyArray_ISBEHAVED_RO(z):
+cdef bint apart(cnp.ndarray x, cnp.ndarray y) noexcept:
+    """Have two contiguous arrays no memory in common?"""
+    cdef char *first = cnp.PyArray_BYTES(x)
+    cdef char *other = cnp.PyArray_BYTES(y)
+    return first + cnp.PyArray_NBYTES(x) <= other or other + cnp.PyArray_NBYTES(y) <= first
+
+
+cdef bint fits(object out, cnp.ndarray x):
+    """Can results of the shape of `x` be written straight into `out`? In place, or into a C-ordered array apart from it."""
+    if type(out) is not cnp.ndarray:
         return False
-    if fl_rows[function].shape == row_loss:
-        return is_number if probabilities else is_integer
-    return is_number or is_integer
+    cdef cnp.ndarray y = <cnp.ndarray>out
+    cdef int nd = cnp.PyArray_NDIM(x)
+    if (cnp.PyArray_TYPE(y) != cnp.PyArray_TYPE(x) or cnp.PyArray_NDIM(y) != nd or not cnp.PyArray_ISCARRAY(y)
+            or not cnp.PyArray_IS_C_CONTIGUOUS(x) or not starts_like(x, y, nd)):
+        return False
+    return cnp.PyArray_BYTES(x) == cnp.PyArray_BYTES(y) or apart(x, y)
 
 
-cdef check_loss_arguments(int function, tuple arrays, bint probabilities):
-    cdef int given = 2 if fl_rows[function].shape == row_loss else 4, i
-    cdef cnp.ndarray one
-    if len(arrays) != fl_shapes[fl_rows[function].shape].nin + fl_shapes[fl_rows[function].shape].nout:
-        raise ValueError("another number of arrays is needed")
-    cdef int own = cnp.PyArray_TYPE(<cnp.ndarray?>arrays[0])
-    for i, each in enumerate(arrays):
-        if each is None and i > 1:
-            continue
-        one = <cnp.ndarray?>each
-        if i == 1:
-            fit = holds_targets(function, one, probabilities)
-        else:
-            fit = cnp.PyArray_TYPE(one) == (cnp.NPY_DOUBLE if i == 7 else own) and cnp.PyArray_ISBEHAVED_RO(one)
-        if not fit or own not in (cnp.NPY_FLOAT, cnp.NPY_DOUBLE) or (i >= given and not cnp.PyArray_ISWRITEABLE(one)):
-            raise ValueError(f"array {i} has no dtype or layout that loops of losses read or write")
+cdef bint runs_rows(int function):
+    return 0 <= function < FL_FUNCTIONS and fl_rows[function].shape in (reduce, normalize, normalize_terms)
 
 
-cdef struct walk:
-    # Axes outside of the core, longest strides first; the last of them is a loop's own, as dims and steps say.
-    int arguments
-    int axes
-    char *args[MAX_ARGUMENTS]
-    cnp.npy_intp shape[MAX_DIMENSIONS]
-    cnp.npy_intp strides[MAX_ARGUMENTS][MAX_DIMENSIONS]
-    intptr_t dims[2]
-    intptr_t steps[2 * MAX_ARGUMENTS]
-
-
-cdef lay_out(walk *w, tuple arrays, int core, tuple without_core):
-    """How a loop walks over arrays that are broadcast to the first of them: along the axis `core`, or, if that is -1,
-    along the last axis in memory or a longer one. The arrays `without_core` lack that axis."""
-    cdef cnp.ndarray x = <cnp.ndarray>arrays[0]
-    cdef int nd = cnp.PyArray_NDIM(x), i, k, at
-    w.arguments, w.axes = <int>len(arrays), 0
-    w.dims[0] = w.dims[1] = 1
-    memset(w.steps, 0, sizeof(w.steps))
-    for i in range(w.arguments):
-        w.args[i] = NULL if arrays[i] is None else cnp.PyArray_BYTES(<cnp.ndarray>arrays[i])
-        if core >= 0 and i not in without_core:
-            w.steps[w.arguments + i] = stride_along(arrays[i], core, nd, -1, cnp.PyArray_DIMS(x)[core])
-    for k in range(nd):
-        if k == core or cnp.PyArray_DIMS(x)[k] == 1:
-            continue
-        at = w.axes
-        while at > 0 and magnitude(w.strides[0][at - 1]) < magnitude(cnp.PyArray_STRIDES(x)[k]):
-            move_axis(w, at - 1, at)
-            at -= 1
-        w.shape[at] = cnp.PyArray_DIMS(x)[k]
-        for i in range(w.arguments):
-            w.strides[i][at] = stride_along(arrays[i], k, nd, core if i in without_core else -1, w.shape[at])
-        w.axes += 1
-    merge_axes(w)
-    if core >= 0:
-        w.dims[1] = cnp.PyArray_DIMS(x)[core]
-    elif w.axes:
-        take_core(w)
-    if w.axes:
-        w.dims[0] = w.shape[w.axes - 1]
-        for i in range(w.arguments):
-            w.steps[i] = w.strides[i][w.axes - 1]
-
-
-cdef void move_axis(walk *w, int k, int to) noexcept:
-    w.shape[to] = w.shape[k]
-    for i in range(w.arguments):
-        w.strides[i][to] = w.strides[i][k]
-
-
-cdef void merge_axes(walk *w) noexcept:
-    """Axes that follow each other in the memory of all arguments become one."""
-    cdef int last = 0, i, k
-    cdef cnp.npy_intp length
-    for k in range(1, w.axes):
-        length = w.shape[last]
-        for i in range(w.arguments):
-            if w.strides[i][last] != w.strides[i][k] * w.shape[k]:
-                length = 0
-        last += length == 0
-        move_axis(w, k, last)
-        if length:
-            w.shape[last] *= length
-    w.axes = min(w.axes, last + 1)
-
-
-cdef void take_core(walk *w) noexcept:
-    """The last axis becomes the core, or a longer one where that is short."""
-    cdef int core = w.axes - 1, i, k
-    for k in range(w.axes):
-        if w.shape[core] < 64 and w.shape[k] > w.shape[core]:
-            core = k
-    w.dims[1] = w.shape[core]
-    for i in range(w.arguments):
-        w.steps[w.arguments + i] = w.strides[i][core]
-    for k in range(core, w.axes - 1):
-        move_axis(w, k + 1, k)
-    w.axes -= 1
-
-
-def run_loss(int function, tuple arrays, axis=None, *, double scale=1.0, double smoothing=0.0, double positive=1.0,
-             double negative=1.0, double gamma=0.0, class_weight=None, ignored=None, bint probabilities=False,
-             bint only_weights=False, target=None):
-    """The loop of a loss, without copying an array.
+def run_rows(int function, a, axis, out=None, target=None):
+    """The loop of a reduction or normalisation on a plain array, without the ufunc machinery.
 
     Parameters
     ----------
     function : int
-        From `INDEX`; of the shape of a loss.
-    arrays : tuple of ndarray or None
-        The arguments of that shape, outputs included; None where one is missing or not wanted. Native, aligned; logits
-        of float32 or float64. Of elements: all broadcast to the shape of the logits, but the sums of rows. Of rows:
-        labels and losses have the shape of the logits without `axis`.
-    axis : int, optional
-        The axis of the rows, not negative; None where elements are in no rows.
-    scale, smoothing, positive, negative, gamma, class_weight, ignored, probabilities, only_weights
-        See ``fl_loss`` in csrc/fastlog.h; `class_weight` is a contiguous array of float64.
+        From `INDEX`; of shape (n)->() or (n)->(n).
+    a : object
+    axis : object
+    out : object, optional
+        Of a normalisation: where to write.
     target : str, optional
         One of `supported_targets`; the active one by default.
 
     Returns
     -------
-    total : float
-        The sum of the losses, where they are not wanted themselves.
-    weight : float
-        Sum of the weights of the labels that count.
-    wrong : int
-        How many labels are out of range.
+    ndarray, scalar or None
+        None where the short way does not apply: `a` is not exactly an ndarray of native, aligned float32 or float64,
+        or the axis is not None or an int in range, or the rows are not those of a matrix that `a` can be seen as, or
+        `out` is not an array that they can be written into.
     """
-    if not 0 <= function < FL_FUNCTIONS or fl_rows[function].shape not in (element_loss, row_loss):
-        raise ValueError(f"function {function} is no loss")
-    check_loss_arguments(function, arrays, probabilities)
-    cdef bint of_rows = fl_rows[function].shape == row_loss
-    cdef cnp.ndarray x = <cnp.ndarray>arrays[0], one
-    cdef int core = -1 if axis is None else axis
-    cdef fl_loss options
-    cdef walk w
-    if not (0 if of_rows else -1) <= core < cnp.PyArray_NDIM(x):
-        raise ValueError(f"axis {axis} of {cnp.PyArray_NDIM(x)}")
-    memset(&options, 0, sizeof(options))
-    options.target_type = type_code(<cnp.ndarray>arrays[1])
-    options.scale, options.smoothing, options.gamma = scale, smoothing, gamma
-    options.positive, options.negative = positive, negative
-    options.are_probabilities, options.only_weights, options.ignores = probabilities, only_weights, ignored is not None
-    if options.ignores:
-        options.ignored = ignored
-    if class_weight is not None:
-        one = <cnp.ndarray?>class_weight
-        if (cnp.PyArray_TYPE(one) != cnp.NPY_DOUBLE or not cnp.PyArray_ISCARRAY_RO(one) or core < 0
-                or cnp.PyArray_SIZE(one) != cnp.PyArray_DIMS(x)[core]):
-            raise ValueError("class_weight needs a float64 for every class")
-        options.class_weight = <const double *>cnp.PyArray_DATA(one)
-    # Sums of rows have no core axis, and neither have labels and the losses of rows.
-    cdef tuple without_core = ()
-    if of_rows and probabilities:
-        without_core = (2,)
-    elif of_rows:
-        without_core = (1, 2)
-    elif core >= 0:
-        without_core = (7,)
-    lay_out(&w, arrays, core, without_core)
-    cdef const fl_target *run_on = active if target is None else find_target(target)
+    if not runs_rows(function):
+        raise ValueError(f"function {function} is neither a reduction nor a normalisation of rows")
+    return rows_of(function, a, axis, out, active if target is None else find_target(target))
+
+
+cdef object rows_of(int function, object a, object axis, object out, const fl_target *run_on):
+    """What run_rows does, for a function that it accepts."""
+    if type(a) is not cnp.ndarray:
+        return None
+    cdef cnp.ndarray x = <cnp.ndarray>a
+    cdef int typenum = cnp.PyArray_TYPE(x), nd = cnp.PyArray_NDIM(x), k = 0
+    cdef bint normalizes = fl_rows[function].shape != reduce
+    if (typenum != cnp.NPY_FLOAT and typenum != cnp.NPY_DOUBLE) or nd == 0 or not cnp.PyArray_ISBEHAVED_RO(x):
+        return None
+    cdef cnp.npy_intp *shape = cnp.PyArray_DIMS(x)
+    cdef cnp.npy_intp *strides = cnp.PyArray_STRIDES(x)
+    cdef intptr_t itemsize = cnp.PyArray_ITEMSIZE(x), size = cnp.PyArray_SIZE(x)
+    # The matrix: its rows are reduced. step: from row to row and within one, of the input and then of the output.
+    cdef intptr_t rows = 1, n = size, row_step = 0, step = itemsize, out_row_step = 0, out_step = itemsize
+    if axis is None:
+        if nd == 1:
+            step = strides[0]
+        elif not cnp.PyArray_IS_C_CONTIGUOUS(x):
+            return None
+    else:
+        if not PyLong_CheckExact(axis) or not -nd <= axis < nd:
+            return None
+        k = axis
+        if k < 0:
+            k += nd
+        n = shape[k]
+        if nd == 1:
+            step = strides[0]
+        elif nd == 2:
+            rows, row_step, step = shape[1 - k], strides[1 - k], strides[k]
+            out_row_step, out_step = (itemsize, rows * itemsize) if k == 0 else (n * itemsize, itemsize)
+        elif k == nd - 1 and n and cnp.PyArray_IS_C_CONTIGUOUS(x):
+            rows, row_step, out_row_step = size // n, n * itemsize, n * itemsize
+        else:
+            return None
+    if out is not None and not (normalizes and fits(out, x)):
+        return None
+    if not normalizes:
+        out_row_step = itemsize
+    cdef cnp.npy_intp out_shape[MAX_DIMENSIONS]
+    cdef int out_nd = nd
+    if normalizes:
+        for i in range(nd):
+            out_shape[i] = shape[i]
+    else:
+        out_nd = 0
+        if axis is not None:
+            for i in range(nd):
+                if i != k:
+                    out_shape[out_nd] = shape[i]
+                    out_nd += 1
     cdef fl_loop *loop = loop_for(run_on, function, x)
-    if cnp.PyArray_SIZE(x) or of_rows:
-        with nogil:
-            run_rows_of(loop, w.args, w.dims, w.steps, w.arguments, w.axes - 1, w.shape, w.strides, &options)
-    return fl_sum(options.total), fl_sum(options.weight), options.wrong
+    cdef intptr_t dims[2]
+    cdef intptr_t steps[4]
+    cdef char *args[2]
+    cdef double scalar
+    dims[0], dims[1] = rows, n
+    steps[0], steps[1], steps[2], steps[3] = row_step, out_row_step, step, out_step
+    args[0] = cnp.PyArray_BYTES(x)
+    if out_nd == 0:
+        args[1] = <char *>&scalar
+        if n < 1000:  # releasing the GIL costs as much as such a row
+            loop(args, dims, steps, NULL)
+        else:
+            with nogil:
+                loop(args, dims, steps, NULL)
+        return PyArray_Scalar(&scalar, cnp.PyArray_DESCR(x), None)
+    if out is None:
+        out = cnp.PyArray_EMPTY(out_nd, out_shape, typenum, 0)
+    args[1] = cnp.PyArray_BYTES(<cnp.ndarray>out)
+    with nogil:
+        loop(args, dims, steps, NULL)
+    return out
 
 
-cdef cnp.npy_intp stride_along(object array, int axis, int nd, int without, cnp.npy_intp length) except? -1:
-    """Of an argument along an axis of the logits, which its own axes are aligned to; it may lack the axis `without`."""
-    if array is None:
-        return 0
-    cdef cnp.ndarray a = <cnp.ndarray>array
-    cdef int ndim = cnp.PyArray_NDIM(a), k = axis - (nd - ndim) if without < 0 else axis - (axis > without)
-    if ndim > nd or (without >= 0 and ndim != nd - 1):
-        raise ValueError("shapes do not fit")
-    if k < 0 or (cnp.PyArray_DIMS(a)[k] == 1 and without < 0):
-        return 0
-    if cnp.PyArray_DIMS(a)[k] != length:
-        raise ValueError("shapes do not fit")
-    return cnp.PyArray_STRIDES(a)[k]
+cdef object as_plain(object a):
+    """A list of numbers as an array; anything else, and what NumPy makes no numbers of, as it is."""
+    if type(a) is not list:
+        return a
+    try:
+        x = np.asarray(a)
+    except ValueError:
+        return a
+    return x.astype(np.float64) if x.dtype.kind in "biu" else x
+
+
+# The decorators below make functions of the public names and arguments, as Cython names a function in its own messages.
+
+
+def short_way_for_logsumexp(int function):
+    """Decorator: plain arrays go straight to the loop of a reduction."""
+    if not runs_rows(function):
+        raise ValueError(f"function {function} is not a reduction of rows")
+
+    def decorate(general):
+        def logsumexp(a, axis=None, b=None, keepdims=False, return_sign=False, *, where=None, out=None, dtype=None):
+            if (b is None and keepdims is False and return_sign is False and where is None and out is None
+                    and dtype is None):
+                y = rows_of(function, as_plain(a), axis, None, active)
+                if y is not None:
+                    return y
+            return general(a, axis, b, keepdims, return_sign, where=where, out=out, dtype=dtype)
+        return wraps(general)(logsumexp)
+    return decorate
+
+
+cdef object plain_rows(int function, object x, object axis, object where, object out, object dtype,
+                       object temperature):
+    """Normalised rows of a plain array; None where a general function has to decide."""
+    if where is None and dtype is None and type(temperature) is float and <double>temperature == 1:
+        return rows_of(function, as_plain(x), axis, out, active)
+    return None
+
+
+def short_way_for_softmax(int function):
+    """Decorator: plain arrays go straight to the loop of a normalisation."""
+    if not runs_rows(function):
+        raise ValueError(f"function {function} is not a normalisation of rows")
+
+    def decorate(general):
+        def softmax(x, axis=None, *, where=None, out=None, dtype=None, temperature=1.0, return_lse=False):
+            if return_lse is False:
+                y = plain_rows(function, x, axis, where, out, dtype, temperature)
+                if y is not None:
+                    return y
+            return general(x, axis, where=where, out=out, dtype=dtype, temperature=temperature, return_lse=return_lse)
+        return wraps(general)(softmax)
+    return decorate
+
+
+def short_way_for_log_softmax(int function):
+    """Decorator: plain arrays go straight to the loop of a normalisation."""
+    if not runs_rows(function):
+        raise ValueError(f"function {function} is not a normalisation of rows")
+
+    def decorate(general):
+        def log_softmax(x, axis=None, *, where=None, out=None, dtype=None, temperature=1.0):
+            y = plain_rows(function, x, axis, where, out, dtype, temperature)
+            if y is not None:
+                return y
+            return general(x, axis, where=where, out=out, dtype=dtype, temperature=temperature)
+        return wraps(general)(log_softmax)
+    return decorate
 
 
 cdef object as_scalar(cnp.ndarray x, double value):
