@@ -1,20 +1,25 @@
-"""The C table as NumPy ufuncs, and the short way of plain arrays into the row loops.
+"""The C table as NumPy ufuncs and as loops for any arrays.
 
-C decides the values; this module only makes objects of them. Nothing here knows a function by its name, but for what
-_cython.pxi offers to other extensions under it.
+C decides the values; this module only makes objects of them. It knows functions by their names only where _cimport.pxi
+offers them to other extensions, and where logaddexp gets its methods.
 """
 
 cimport numpy as cnp
+from cython cimport internal
 from cpython.long cimport PyLong_AsLongAndOverflow, PyLong_AsLongLongAndOverflow, PyLong_CheckExact
 from cpython.object cimport PyObject
 from cpython.pycapsule cimport PyCapsule_GetPointer, PyCapsule_New, PyCapsule_SetPointer
 from cpython.ref cimport Py_INCREF
+from libc.math cimport NAN
 from libc.stdint cimport INT64_MAX, int64_t, intptr_t
 from libc.stdlib cimport calloc
 from libc.string cimport memcpy, memset
 
 import os
 from functools import partial, wraps
+from inspect import signature
+from sys import intern
+from types import MethodType
 
 import numpy as np
 
@@ -73,13 +78,22 @@ cdef extern from "fastlog.h":
         const fl_table *f64
         int (*supported)() noexcept
     const int FL_FUNCTIONS
-    const int FL_softplus, FL_log_sigmoid, FL_sigmoid, FL_silu, FL_mish, FL_logit
-    const int FL_log1mexp, FL_logexpm1, FL_entr, FL_logaddexp, FL_logsubexp, FL_xlogy
-    const int FL_xlog1py, FL_rel_entr, FL_logsumexp, FL_softmax, FL_log_softmax
     const fl_row fl_rows[1]
     const fl_shape_info fl_shapes[1]
     const fl_target fl_targets[1]
     const int fl_target_count
+
+cdef extern from "Python.h":
+    ctypedef struct PyTypeObject:
+        Py_ssize_t tp_vectorcall_offset
+        unsigned long tp_flags
+    ctypedef object (*vectorcallfunc)(object callable, PyObject **args, size_t flags, PyObject *names)
+    const unsigned long Py_TPFLAGS_HAVE_VECTORCALL
+    Py_ssize_t PyVectorcall_NARGS(size_t flags) noexcept
+    object PyVectorcall_Call(object callable, object args, object kwargs)
+    object PyObject_Vectorcall(object callable, PyObject **args, size_t flags, PyObject *names)
+    PyObject *PyTuple_GET_ITEM(object names, Py_ssize_t k) noexcept
+    Py_ssize_t PyTuple_GET_SIZE(object names) noexcept
 
 cdef extern from "numpy/arrayobject.h":
     object PyArray_Scalar(void *data, cnp.PyArray_Descr *descr, object base)
@@ -108,15 +122,15 @@ cdef extern from "numpy/ufuncobject.h":
 cdef enum:
     MAX_TYPES = 3
     MAX_ARGUMENTS = 8
-    MAX_DIMENSIONS = 64  # NumPy's
+    MAX_DIMENSIONS = 64  # This is NumPy's own limit.
 
 cdef const fl_target *active
-cdef dict built = {}      # target name -> its ufuncs, made once: NumPy keeps pointers into them
-cdef list kept_alive = []  # docstrings that ufuncs point into
-cdef dict widened = {}     # ufunc of with_loops_of -> the DTypes that it has from another one
+cdef dict built = {}  # Name of a target -> its ufuncs. They are made once, as NumPy keeps pointers into them.
+cdef list kept_alive = []  # Ufuncs point into these docstrings and ufuncs.
+cdef dict widened = {}  # Ufunc of with_loops_of -> the DTypes that it has from the second one.
 
 INDEX = {fl_rows[i].name.decode(): i for i in range(FL_FUNCTIONS)}
-NAMES = tuple(name for name, i in INDEX.items() if fl_shapes[fl_rows[i].shape].types != NULL)  # of ufuncs
+NAMES = tuple(name for name, i in INDEX.items() if fl_shapes[fl_rows[i].shape].types != NULL)  # The ufuncs.
 
 
 cdef const fl_target *find_target(str name) except NULL:
@@ -128,22 +142,22 @@ cdef const fl_target *find_target(str name) except NULL:
 
 
 def compiled_targets():
-    """Names of the targets in this build, best first."""
+    """Return the names of the targets in this build, the best one first."""
     return [fl_targets[i].name.decode() for i in range(fl_target_count)]
 
 
 def supported_targets():
-    """Names of the compiled targets that this CPU and operating system can run, best first."""
+    """Return the names of the compiled targets that this CPU and operating system can run, the best one first."""
     return [fl_targets[i].name.decode() for i in range(fl_target_count) if fl_targets[i].supported()]
 
 
 def active_target():
-    """Name of the target whose loops fastlog's functions run."""
+    """Return the name of the target whose loops fastlog's functions run."""
     return active.name.decode()
 
 
 def claims():
-    """Accuracy claims of the table.
+    """Return the accuracy claims of the table.
 
     Returns
     -------
@@ -164,7 +178,7 @@ def claims():
 
 
 cdef object promoted(object ufunc, tuple dtypes):
-    """The DType in which arguments of these DTypes are computed; TypeError where there is none."""
+    """Return the DType in which arguments of these DTypes are computed; TypeError where there is none."""
     half, single, double = np.dtypes.Float16DType, np.dtypes.Float32DType, np.dtypes.Float64DType
     candidates = (half, single, double)
     # Integers and booleans count as float64. Python's own numbers (whose DTypes have the type int and float) are weak.
@@ -185,13 +199,14 @@ cdef object promoted(object ufunc, tuple dtypes):
             return found if kinds else double
     raise TypeError(
         f"{ufunc.__name__}: computed for float16, float32 and float64 (booleans and integers become float64), not for "
-        + ", ".join(sorted({np.dtype(d.type).name if issubclass(d.type, np.generic) else d.type.__name__ for d in dtypes}))
+        + ", ".join(sorted({np.dtype(d.type).name if issubclass(d.type, np.generic) else d.type.__name__
+                            for d in dtypes}))
         + "; convert the argument first, for example with np.asarray(x, dtype=np.float64)")
 
 
 cdef int promote(PyObject *ufunc, PyArray_DTypeMeta **given, PyArray_DTypeMeta **signature,
                  PyArray_DTypeMeta **chosen) except -1 with gil:
-    """NumPy's question for a combination of DTypes that no loop has: with which DTypes shall it look again?"""
+    """Tell NumPy, which has found no loop for a combination of DTypes, with which DTypes to look again."""
     cdef int nin = (<object>ufunc).nin, nargs = (<object>ufunc).nargs, i
     cdef PyArray_DTypeMeta *wanted = signature[nin]
     if wanted == NULL:
@@ -208,38 +223,41 @@ cdef add_promoter(ufunc):
         ufunc, (np.dtype,) * ufunc.nargs, PyCapsule_New(<void *>promote, "numpy._ufunc_promoter", NULL))
 
 
-cdef fl_loop *float_loop(const fl_target *target, int function) noexcept nogil:
+cdef fl_loop *loop_on(const fl_target *target, int function, char type) noexcept nogil:
+    """Return the loop on arguments of the type 'e', 'f' or 'd', or NULL."""
+    if type == c"d":
+        return target.f64.loop[function]
+    if type == c"e":
+        return target.f32.narrow[function]
     if fl_rows[function].shape == reduce_weighted:
         return target.f64.narrow[function]
     return target.f32.loop[function]
 
 
 cdef fl_loop *loop_for(const fl_target *target, int function, cnp.ndarray x) noexcept:
-    """The loop for arrays of the dtype of `x`, float32 or float64."""
-    return float_loop(target, function) if cnp.PyArray_TYPE(x) == cnp.NPY_FLOAT else target.f64.loop[function]
+    """Return the loop for arrays of the dtype of `x`, float32 or float64."""
+    return loop_on(target, function, c"f" if cnp.PyArray_TYPE(x) == cnp.NPY_FLOAT else c"d")
 
 
 cdef object make_ufunc(const fl_target *target, int function):
-    """One ufunc: loops for float64 first, so that integers and booleans go there, then float32 and float16."""
+    """Make a ufunc. Its first loop is the one for float64, where integers and booleans go."""
     cdef const fl_row *row = &fl_rows[function]
     cdef const fl_shape_info *shape = &fl_shapes[row.shape]
-    cdef fl_loop *loops[MAX_TYPES]
-    cdef int arguments = shape.nin + shape.nout, ntypes = 0, t, k
+    cdef fl_loop *loop
+    cdef int arguments = shape.nin + shape.nout, ntypes = 0, k
     cdef char *types
     cdef cnp.PyUFuncGenericFunction *functions
     cdef void **data
-    loops[0] = target.f64.loop[function]
-    loops[1] = float_loop(target, function)
-    loops[2] = target.f32.narrow[function]
     # NumPy keeps these arrays for as long as the process lives.
     functions = <cnp.PyUFuncGenericFunction *>calloc(MAX_TYPES, sizeof(cnp.PyUFuncGenericFunction))
     data = <void **>calloc(MAX_TYPES, sizeof(void *))
     types = <char *>calloc(MAX_TYPES * MAX_ARGUMENTS, 1)
     if not functions or not data or not types:
         raise MemoryError
-    for t, own in enumerate("dfe"):
-        if loops[t]:
-            functions[ntypes] = <cnp.PyUFuncGenericFunction>loops[t]
+    for own in "dfe":
+        loop = loop_on(target, function, ord(own))
+        if loop:
+            functions[ntypes] = <cnp.PyUFuncGenericFunction>loop
             for k in range(arguments):
                 code = chr(shape.types[k])
                 # NumPy's long and long long may both be int64, and only one of them is its int64.
@@ -258,7 +276,7 @@ cdef object make_ufunc(const fl_target *target, int function):
 
 
 def functions(target=None):
-    """All ufuncs and generalized ufuncs of a target.
+    """Return all ufuncs and generalized ufuncs of a target.
 
     Parameters
     ----------
@@ -268,7 +286,7 @@ def functions(target=None):
     Returns
     -------
     dict
-        Table name -> ufunc.
+        Name in the table -> ufunc.
 
     Raises
     ------
@@ -285,17 +303,17 @@ def functions(target=None):
 
 
 def with_loops_of(cnp.ufunc own, cnp.ufunc other):
-    """A ufunc with the loops of one, and with those of another on types that the first has no loop for.
+    """Make a ufunc with the loops of one, and those of another on types for which the first has no loop.
 
     Parameters
     ----------
     own, other : numpy.ufunc
-        Elementwise functions of as many arguments, all of one type in each loop.
+        Elementwise functions with the same numbers of inputs and outputs. Only loops on a single type are taken over.
 
     Returns
     -------
     numpy.ufunc
-        Under the name of the second, with the docstring of the first.
+        A new ufunc, with the name and the docstring of the first.
     """
     cdef PyUFuncObject *first = <PyUFuncObject *>own
     cdef PyUFuncObject *second = <PyUFuncObject *>other
@@ -331,23 +349,22 @@ def with_loops_of(cnp.ufunc own, cnp.ufunc other):
 
 
 def loop_of(int function, str type, bint quiet):
-    """The active target's loop of an elementwise function, as a capsule for `replace_loop`.
+    """Return the active target's loop of an elementwise function, as a capsule for `replace_loop`.
 
     Parameters
     ----------
     function : int
-        From `INDEX`.
+        A number from `INDEX`.
     type : {'e', 'f', 'd'}
         NumPy's character of its arguments' type.
     quiet : bool
         Whether the loop is to raise nothing at poles and invalid points. There is no such loop on float16.
     """
-    if not 0 <= function < FL_FUNCTIONS or fl_shapes[fl_rows[function].shape].types == NULL or type not in "efd":
+    if not 0 <= function < FL_FUNCTIONS or fl_shapes[fl_rows[function].shape].types == NULL or type not in tuple("efd"):
         raise ValueError(f"function {function} has no loop on {type!r}")
-    cdef const fl_table *table = active.f64 if type == "d" else active.f32
-    cdef fl_loop *loop = table.quiet[function] if quiet else table.loop[function]
-    if type == "e":
-        loop = NULL if quiet else table.narrow[function]
+    cdef fl_loop *loop = loop_on(active, function, ord(type))
+    if quiet:
+        loop = NULL if type == "e" else (active.f64 if type == "d" else active.f32).quiet[function]
     if loop == NULL:
         raise ValueError(f"function {function} has no such loop on {type!r}")
     return PyCapsule_New(<void *>loop, "loop", NULL)
@@ -362,7 +379,7 @@ def replace_loop(ufunc, str type, loop):
     type : str
         NumPy's character of the type.
     loop : capsule
-        What `loop_of` or an earlier call returned.
+        A loop that `loop_of` or an earlier call returned.
 
     Returns
     -------
@@ -382,7 +399,7 @@ def replace_loop(ufunc, str type, loop):
         raise ValueError(f"{ufunc!r} is no ufunc of at most {MAX_ARGUMENTS} arguments")
     for k in range(ufunc.nargs):
         signature[k] = np.dtype(type).num
-    former = PyCapsule_New(<void *>new, "loop", NULL)  # made before anything is replaced: it may fail
+    former = PyCapsule_New(<void *>new, "loop", NULL)  # This may fail, so it comes before anything is replaced.
     if PyUFunc_ReplaceLoopBySignature(<cnp.ufunc>ufunc, new, signature, &old) != 0 or old == NULL:
         raise ValueError(f"{ufunc.__name__} has no loop on {type!r}")
     PyCapsule_SetPointer(former, <void *>old)

@@ -19,14 +19,7 @@ from fastlog._arrays import (
     to_rows,
     working_dtype,
 )
-from fastlog._core import (
-    INDEX,
-    run_loss,
-    short_way_for_binary_cross_entropy,
-    short_way_for_cross_entropy,
-    short_way_for_kl_divergence,
-    short_way_for_nll,
-)
+from fastlog._core import INDEX, may_write, run_loss, short_way
 from fastlog._other import of_any_array
 
 _BINARY_CROSS_ENTROPY = INDEX["binary_cross_entropy"]
@@ -38,7 +31,7 @@ _NEGATIVE_LOG_LIKELIHOOD = INDEX["negative_log_likelihood"]
 _LARGEST = {char: float(np.finfo(char).max) for char in "fd"}
 
 
-@short_way_for_binary_cross_entropy(_BINARY_CROSS_ENTROPY)
+@short_way(_BINARY_CROSS_ENTROPY)
 @of_any_array
 def binary_cross_entropy_with_logits(
     logits: Any,
@@ -204,7 +197,7 @@ def focal_loss(
     return _element_loss(_FOCAL, x, z, factors, dtype, reduction, return_grad, return_hess, None, **balance)
 
 
-@short_way_for_kl_divergence(_KL_DIVERGENCE, _KL_DIVERGENCE_OF_LOGS)
+@short_way(_KL_DIVERGENCE, _KL_DIVERGENCE_OF_LOGS)
 @of_any_array
 def kl_divergence(log_q: Any, p: Any, *, log_target: bool = False, axis: Any = -1, reduction: str = "mean") -> Any:
     """Kullback-Leibler divergence of q from p, the sum of p (log p - log q), given log q and p.
@@ -256,7 +249,7 @@ def kl_divergence(log_q: Any, p: Any, *, log_target: bool = False, axis: Any = -
     axes = as_axes(axis, x.ndim)
     function = _KL_DIVERGENCE_OF_LOGS if log_target else _KL_DIVERGENCE
     if reduction != "none" or not axes:
-        count = x.size
+        count = None
         if reduction == "batchmean":
             reduction = "mean"
             count = next((n for k, n in enumerate(x.shape) if k not in axes), 1)
@@ -269,7 +262,7 @@ def kl_divergence(log_q: Any, p: Any, *, log_target: bool = False, axis: Any = -
     return cast(sums, dtype)[()]
 
 
-@short_way_for_cross_entropy(_CROSS_ENTROPY)
+@short_way(_CROSS_ENTROPY)
 @of_any_array
 def cross_entropy(
     logits: Any,
@@ -376,7 +369,7 @@ def cross_entropy(
     return _row_loss(name, _CROSS_ENTROPY, x, z, k, dtype, reduction, return_grad, return_hess, options)
 
 
-@short_way_for_nll(_NEGATIVE_LOG_LIKELIHOOD)
+@short_way(_NEGATIVE_LOG_LIKELIHOOD)
 @of_any_array
 def nll_loss(
     log_probs: Any,
@@ -560,19 +553,17 @@ def _refuse_wrong_label(name: str, labels: np.ndarray, classes: int, ignored: in
 # ---- from the loops to results ----
 
 
-def _reduced(total: float, count: float, reduction: str, dtype: np.dtype) -> Any:
-    """Return the sum or the mean as a scalar; the mean of nothing is nan, quietly."""
-    if reduction == "mean":
-        total = total / count if count else np.nan
-    return cast(np.asarray(total), dtype)[()]
-
-
 def _derivatives(x: np.ndarray, return_grad: bool, return_hess: bool) -> tuple[np.ndarray | None, np.ndarray | None]:
     """Make the arrays for the gradient and the Hessian, or None."""
     return np.empty_like(x) if return_grad or return_hess else None, np.empty_like(x) if return_hess else None
 
 
-def _result(loss: Any, derivatives: tuple[np.ndarray | None, np.ndarray | None], dtype: np.dtype) -> Any:
+def _result(
+    loss: Any, derivatives: tuple[np.ndarray | None, np.ndarray | None], dtype: np.dtype, out: np.ndarray | None = None
+) -> Any:
+    """Return the loss in its dtype, or in `out`, and with it the derivatives that are wanted."""
+    if loss is not out:
+        loss = deliver(cast(np.asarray(loss), dtype), out)
     wanted = [cast(d, dtype)[()] for d in derivatives if d is not None]
     return (loss, *wanted) if wanted else loss
 
@@ -587,31 +578,15 @@ def _element_loss(
     return_grad: bool,
     return_hess: bool,
     out: np.ndarray | None,
-    *,
-    count: int | None = None,
     **options: Any,
 ) -> Any:
-    """Run the loop of a loss of elements, whose mean divides by `count`, and shape what it gives."""
-    count = x.size if count is None else count
-    scale = 1 / count if reduction == "mean" and count else 1.0
+    """Run the loop of a loss of elements, and return its results as they are wanted."""
     derivatives = _derivatives(x, return_grad, return_hess)
     each = None
     if reduction == "none":
-        each = out if _takes_losses(out, x, (z, *factors)) else np.empty_like(x)
-    arguments = (x, z, *factors, each, *derivatives, None)
-    total, _, _ = run_loss(function, arguments, scale=scale, **options)
-    loss = each
-    if each is None or each is not out:
-        loss = deliver(np.asarray(_reduced(total, count, reduction, dtype) if each is None else cast(each, dtype)), out)
-    return _result(loss, derivatives, dtype)
-
-
-def _takes_losses(out: Any, x: np.ndarray, others: tuple[np.ndarray | None, ...]) -> bool:
-    """Whether the loop may write into `out` itself: in place of `x`, or apart from all that it reads."""
-    if type(out) is not np.ndarray or out.shape != x.shape or out.dtype != x.dtype or not out.flags.behaved:
-        return False
-    in_place = out.ctypes.data == x.ctypes.data and out.strides == x.strides
-    return not any(a is not None and np.may_share_memory(out, a) for a in (None if in_place else x, *others))
+        each = out if may_write(out, x, (z, *factors)) else np.empty_like(x)
+    value, _, _ = run_loss(function, (x, z, *factors, each, *derivatives, None), mean=reduction == "mean", **options)
+    return _result(value if each is None else each, derivatives, dtype, out)
 
 
 def _row_loss(
@@ -626,25 +601,15 @@ def _row_loss(
     return_hess: bool,
     options: dict[str, Any],
 ) -> Any:
-    """Run the loop of a loss of rows, and shape what it gives."""
-    scale = 1.0
-    weight = options["class_weight"]
-    if weight is not None and reduction == "mean" and not options.get("probabilities"):
+    """Run the loop of a loss of rows, and return its results as they are wanted."""
+    mean, weight = reduction == "mean", options["class_weight"]
+    if weight is not None and mean and not options.get("probabilities"):
         # The mean does not depend on the weights' unit: near 1, they and their reciprocals stay in a float's range.
         with np.errstate(under="ignore"):
             options["class_weight"] = np.ldexp(weight, -np.frexp(np.max(np.abs(weight), initial=0))[1])
-    if reduction == "mean" and (return_grad or return_hess):
-        count = x.size / max(x.shape[axis], 1)
-        if not options.get("probabilities"):
-            arguments = (x, z, None, None, None)
-            _, count, wrong = run_loss(function, arguments, axis, only_weights=True, **options)
-            if wrong:
-                _refuse_wrong_label(name, z, x.shape[axis], options["ignored"])
-        scale = 1 / count if count else 0.0
     derivatives = _derivatives(x, return_grad, return_hess)
     each = np.zeros(x.shape[:axis] + x.shape[axis + 1 :], x.dtype) if reduction == "none" else None
-    total, count, wrong = run_loss(function, (x, z, each, *derivatives), axis, scale=scale, **options)
+    value, _, wrong = run_loss(function, (x, z, each, *derivatives), axis, mean=mean, **options)
     if wrong:
         _refuse_wrong_label(name, z, x.shape[axis], options["ignored"])
-    loss = _reduced(total, count, reduction, dtype) if each is None else cast(each, dtype)[()]
-    return _result(loss, derivatives, dtype)
+    return _result(value if each is None else each, derivatives, dtype)

@@ -7,17 +7,14 @@ from typing import Any
 import numpy as np
 
 from fastlog._arrays import as_axes, working_dtype
-from fastlog._core import INDEX, functions, short_way_for_log_softmax, short_way_for_logsumexp, short_way_for_softmax
+from fastlog._core import INDEX, functions, short_way
 from fastlog._other import of_any_array
 from fastlog._rows import included, normalize, sum_of_exponentials
 
-_LOGSUMEXP = INDEX["logsumexp"]
-_SOFTMAX = INDEX["softmax"]
-_LOG_SOFTMAX = INDEX["log_softmax"]
 _accumulate = functions()["logaddexp"].accumulate
 
 
-@short_way_for_logsumexp(_LOGSUMEXP)
+@short_way(INDEX["logsumexp"])
 @of_any_array
 def logsumexp(
     a: Any,
@@ -120,7 +117,7 @@ def logsumexp(
     return sum_of_exponentials("logsumexp", a, x, include, b, axis, keepdims, return_sign, out, mean=False)
 
 
-@short_way_for_softmax(_SOFTMAX)
+@short_way(INDEX["softmax"])
 @of_any_array
 def softmax(
     x: Any,
@@ -196,7 +193,7 @@ def softmax(
     return normalize("softmax", x, axis, where, out, dtype, temperature, return_lse)
 
 
-@short_way_for_log_softmax(_LOG_SOFTMAX)
+@short_way(INDEX["log_softmax"])
 @of_any_array
 def log_softmax(
     x: Any,

@@ -1,11 +1,12 @@
 """The walker: it lays out any axes of any arrays for a loop, without a copy. A part of _core.pyx.
 
-A loop runs over two axes of its arguments, an outer one and, inside it, the core. The walker makes one core of all axes
-that a function runs along, sorts the others, gives the innermost of them to the loop, and calls the loop for every index
-of the rest.
+A loop runs over two axes of its arguments: an outer one and, inside it, the core. The walker makes one core of all axes
+along which a function runs. It sorts the others, gives the innermost of them to the loop, and calls the loop for every
+index of the rest.
 """
 
 cdef enum:
+    ROW_SUMS = 7  # The argument of a loss of elements that lacks the axis of the rows.
     SHORT_AXIS = 64  # A core of elements that is shorter gives way to a longer axis.
     FEW_ELEMENTS = 1000  # Releasing the GIL costs as much as a loop over so many elements.
 
@@ -20,8 +21,8 @@ cdef struct walk:
     int arguments
     # The loop runs over the last outer axis itself.
     axes outer
-    # What the loop is called with. An address is NULL where there is no such argument. `steps` has the outer steps of all
-    # arguments, and then their core steps; an argument without a core has the core step 0.
+    # The loop is called with these. An address is NULL where there is no such argument. `steps` has the outer steps of
+    # all arguments, and then their core steps; an argument without a core has the core step 0.
     char *args[MAX_ARGUMENTS]
     intptr_t dims[2]
     intptr_t steps[2 * MAX_ARGUMENTS]
@@ -183,6 +184,58 @@ cdef void run_walk(walk *w, fl_loop *loop, void *data) noexcept:
             call_all(w, loop, data)
 
 
+cdef void bounds(cnp.ndarray a, char **first, char **end) noexcept:
+    """Find the addresses of an array's first byte and of the byte behind its last one."""
+    cdef cnp.npy_intp span
+    first[0] = end[0] = cnp.PyArray_BYTES(a)
+    if cnp.PyArray_SIZE(a) == 0:
+        return
+    end[0] += cnp.PyArray_ITEMSIZE(a)
+    for k in range(cnp.PyArray_NDIM(a)):
+        span = cnp.PyArray_STRIDES(a)[k] * (cnp.PyArray_DIMS(a)[k] - 1)
+        if span < 0:
+            first[0] += span
+        else:
+            end[0] += span
+
+
+cdef bint are_apart(cnp.ndarray a, cnp.ndarray b) noexcept:
+    """Tell whether no address is between the bounds of both arrays."""
+    cdef char *first_a
+    cdef char *end_a
+    cdef char *first_b
+    cdef char *end_b
+    bounds(a, &first_a, &end_a)
+    bounds(b, &first_b, &end_b)
+    return end_a <= first_b or end_b <= first_a
+
+
+cpdef bint may_write(object out, cnp.ndarray x, tuple others=()):
+    """Tell whether a loop may write results of the shape and dtype of `x` straight into `out`.
+
+    It may if `out` is exactly an ndarray of that shape and dtype, native, aligned and writeable, and shares no memory
+    with what the loop reads: `x` and `others` (None where there is no such argument). It may take the place of `x`.
+    """
+    if type(out) is not cnp.ndarray:
+        return False
+    cdef cnp.ndarray y = <cnp.ndarray>out
+    cdef bint in_place = cnp.PyArray_BYTES(x) == cnp.PyArray_BYTES(y)
+    if (cnp.PyArray_TYPE(y) != cnp.PyArray_TYPE(x) or cnp.PyArray_NDIM(y) != cnp.PyArray_NDIM(x)
+            or not cnp.PyArray_ISBEHAVED(y)):
+        return False
+    for k in range(cnp.PyArray_NDIM(x)):
+        if cnp.PyArray_DIMS(y)[k] != cnp.PyArray_DIMS(x)[k]:
+            return False
+        if cnp.PyArray_DIMS(y)[k] > 1 and cnp.PyArray_STRIDES(y)[k] != cnp.PyArray_STRIDES(x)[k]:
+            in_place = False
+    if not in_place and not are_apart(x, y):
+        return False
+    for other in others:
+        if other is not None and not are_apart(<cnp.ndarray?>other, y):
+            return False
+    return True
+
+
 # ---- functions of rows ----
 
 
@@ -275,14 +328,8 @@ def run_over(int function, tuple arrays, axes, bint keepdims=False, target=None)
 # ---- losses ----
 
 
-cdef char type_code(cnp.ndarray z) noexcept:
-    """NumPy's character of the types that loops of losses read, by their numbers."""
-    cdef const char *codes = b"?bBhHiIlLqQfd"
-    return codes[cnp.PyArray_TYPE(z)]
-
-
 cdef bint holds_targets(int function, cnp.ndarray z, bint probabilities) noexcept:
-    """Is it an array of a type that the loop of a loss reads?"""
+    """Tell whether the loop of a loss reads targets of the type of this array."""
     cdef int typenum = cnp.PyArray_TYPE(z)
     cdef bint is_number = typenum == cnp.NPY_FLOAT or typenum == cnp.NPY_DOUBLE
     cdef bint is_integer = typenum <= cnp.NPY_ULONGLONG
@@ -294,9 +341,11 @@ cdef bint holds_targets(int function, cnp.ndarray z, bint probabilities) noexcep
 
 
 cdef check_loss_arguments(int function, tuple arrays, bint probabilities):
-    cdef int given = 2 if fl_rows[function].shape == row_loss else 4, i
+    """Refuse arguments that would make a loop read or write elsewhere."""
+    cdef const fl_shape_info *shape = &fl_shapes[fl_rows[function].shape]
+    cdef int i
     cdef cnp.ndarray one
-    if len(arrays) != fl_shapes[fl_rows[function].shape].nin + fl_shapes[fl_rows[function].shape].nout:
+    if len(arrays) != shape.nin + shape.nout:
         raise ValueError("another number of arrays is needed")
     cdef int own = cnp.PyArray_TYPE(<cnp.ndarray?>arrays[0])
     for i, each in enumerate(arrays):
@@ -306,39 +355,80 @@ cdef check_loss_arguments(int function, tuple arrays, bint probabilities):
         if i == 1:
             fit = holds_targets(function, one, probabilities)
         else:
-            fit = cnp.PyArray_TYPE(one) == (cnp.NPY_DOUBLE if i == 7 else own) and cnp.PyArray_ISBEHAVED_RO(one)
-        if not fit or own not in (cnp.NPY_FLOAT, cnp.NPY_DOUBLE) or (i >= given and not cnp.PyArray_ISWRITEABLE(one)):
+            fit = (cnp.PyArray_TYPE(one) == (cnp.NPY_DOUBLE if i == ROW_SUMS else own)
+                   and cnp.PyArray_ISBEHAVED_RO(one))
+        if (not fit or own not in (cnp.NPY_FLOAT, cnp.NPY_DOUBLE)
+                or (i >= shape.nin and not cnp.PyArray_ISWRITEABLE(one))):
             raise ValueError(f"array {i} has no dtype or layout that loops of losses read or write")
 
 
-def run_loss(int function, tuple arrays, axis=None, *, double scale=1.0, double smoothing=0.0, double positive=1.0,
-             double negative=1.0, double gamma=0.0, class_weight=None, ignored=None, bint probabilities=False,
-             bint only_weights=False, target=None):
-    """The loop of a loss, without copying an array.
+cdef void begin_loss(fl_loss *options, cnp.ndarray targets) noexcept:
+    """Set the options of a loss to those of a plain one."""
+    cdef const char *codes = b"?bBhHiIlLqQfd"  # NumPy's characters of types, by their numbers
+    memset(options, 0, sizeof(options[0]))
+    options.target_type = codes[cnp.PyArray_TYPE(targets)]
+    options.scale = options.positive = options.negative = 1
+
+
+cdef double value_of_loss(int function, walk *w, fl_loop *loop, fl_loss *options, bint mean, double count) noexcept:
+    """Run the loop of a loss, and return the sum of the losses or their mean.
+
+    This is the only place that says what a mean divides by: the weights of the labels that count; where targets are
+    probabilities, the number of rows; for a loss of elements, `count`. The mean of nothing is nan. Derivatives are
+    those of the mean. Labels out of range are counted in ``options.wrong``; derivatives may be missing then.
+    """
+    cdef bint of_rows = fl_rows[function].shape == row_loss
+    cdef int gradient = fl_shapes[fl_rows[function].shape].nin + 1
+    if mean and w.args[gradient]:
+        if of_rows and not options.are_probabilities:
+            options.only_weights = True
+            run_walk(w, loop, options)
+            options.only_weights = False
+            if options.wrong:
+                return NAN
+            count = fl_sum(options.weight)
+            options.weight[0] = options.weight[1] = 0
+        options.scale = 1 / count if count != 0 else 0
+    run_walk(w, loop, options)
+    if not mean:
+        return fl_sum(options.total)
+    if of_rows:
+        count = fl_sum(options.weight)
+    return fl_sum(options.total) / count if count != 0 else NAN
+
+
+def run_loss(int function, tuple arrays, axis=None, *, bint mean=False, count=None, double smoothing=0.0,
+             double positive=1.0, double negative=1.0, double gamma=0.0, class_weight=None, ignored=None,
+             bint probabilities=False, target=None):
+    """Run the loop of a loss, without copying an array.
 
     Parameters
     ----------
     function : int
-        From `INDEX`; of the shape of a loss.
+        A number from `INDEX`, of a loss.
     arrays : tuple of ndarray or None
-        The arguments of that shape, outputs included; None where one is missing or not wanted. Native, aligned; logits
-        of float32 or float64. Of elements: all broadcast to the shape of the logits, but the sums of rows. Of rows:
-        labels and losses have the shape of the logits without `axis`.
+        The loop's arguments, outputs included; None stands for a missing input, or an output that is not wanted. Arrays
+        are native and aligned; logits are float32 or float64. In a loss of elements, all arrays broadcast to the shape
+        of the logits, but the sums of rows, which lack `axis`. In a loss of rows, labels and losses lack `axis`.
     axis : int, optional
         The axis of the rows, not negative; None where elements are in no rows.
-    scale, smoothing, positive, negative, gamma, class_weight, ignored, probabilities, only_weights
-        See ``fl_loss`` in csrc/fastlog.h; `class_weight` is a contiguous array of float64.
+    mean : bool, optional
+        Whether the value is a mean, and the derivatives are those of the mean.
+    count : float, optional
+        The number by which the mean of a loss of elements divides; that of the elements by default.
+    smoothing, positive, negative, gamma, class_weight, ignored, probabilities
+        Options, which csrc/fastlog.h explains; `class_weight` is a contiguous array of float64.
     target : str, optional
         One of `supported_targets`; the active one by default.
 
     Returns
     -------
-    total : float
-        The sum of the losses, where they are not wanted themselves.
+    value : float
+        The sum or the mean of the losses; 0 or nan where the losses themselves are wanted.
     weight : float
-        Sum of the weights of the labels that count.
+        The sum of the weights of the labels that count.
     wrong : int
-        How many labels are out of range.
+        The number of labels out of range. If it is not 0, the rest means nothing.
     """
     if not 0 <= function < FL_FUNCTIONS or fl_rows[function].shape not in (element_loss, row_loss):
         raise ValueError(f"function {function} is no loss")
@@ -346,15 +436,14 @@ def run_loss(int function, tuple arrays, axis=None, *, double scale=1.0, double 
     cdef bint of_rows = fl_rows[function].shape == row_loss
     cdef cnp.ndarray x = <cnp.ndarray>arrays[0], one
     cdef int core = -1 if axis is None else axis
+    cdef double divisor = cnp.PyArray_SIZE(x) if count is None else count, value
     cdef fl_loss options
     cdef walk w
     if not (0 if of_rows else -1) <= core < cnp.PyArray_NDIM(x):
         raise ValueError(f"axis {axis} of {cnp.PyArray_NDIM(x)}")
-    memset(&options, 0, sizeof(options))
-    options.target_type = type_code(<cnp.ndarray>arrays[1])
-    options.scale, options.smoothing, options.gamma = scale, smoothing, gamma
-    options.positive, options.negative = positive, negative
-    options.are_probabilities, options.only_weights, options.ignores = probabilities, only_weights, ignored is not None
+    begin_loss(&options, <cnp.ndarray>arrays[1])
+    options.smoothing, options.gamma, options.are_probabilities = smoothing, gamma, probabilities
+    options.positive, options.negative, options.ignores = positive, negative, ignored is not None
     if options.ignores:
         options.ignored = ignored
     if class_weight is not None:
@@ -363,11 +452,11 @@ def run_loss(int function, tuple arrays, axis=None, *, double scale=1.0, double 
                 or cnp.PyArray_SIZE(one) != cnp.PyArray_DIMS(x)[core]):
             raise ValueError("class_weight needs a float64 for every class")
         options.class_weight = <const double *>cnp.PyArray_DATA(one)
-    # Labels, losses of rows and sums of rows lack the axis of the rows.
-    cdef unsigned without_core = 1 << 7
+    cdef unsigned without_core = 1 << ROW_SUMS
     if of_rows:
-        without_core = 1 << 2 if probabilities else 1 << 1 | 1 << 2
+        without_core = 1 << 2 if probabilities else 1 << 1 | 1 << 2  # losses, and labels
+        divisor /= max(cnp.PyArray_DIMS(x)[core], 1)
     lay_out(&w, arrays, cnp.PyArray_NDIM(x), cnp.PyArray_DIMS(x), () if core < 0 else (core,), without_core, True)
-    if cnp.PyArray_SIZE(x) or of_rows:
-        run_walk(&w, loop_for(active if target is None else find_target(target), function, x), &options)
-    return fl_sum(options.total), fl_sum(options.weight), options.wrong
+    cdef fl_loop *loop = loop_for(active if target is None else find_target(target), function, x)
+    value = value_of_loss(function, &w, loop, &options, mean, divisor)
+    return value, fl_sum(options.weight), options.wrong
