@@ -86,7 +86,8 @@ def test_includes_point_down(path):
 
 # Python modules by level; a module may import from lower levels only.
 PYTHON = {
-    "_docs": 0, "_arrays": 0, "_methods": 1, "_core": 2, "_config": 3, "_elementwise": 3, "_rows": 3, "_running": 4,
+    "_docs": 0, "_arrays": 0, "_arguments": 1, "_methods": 1, "_core": 2, "_config": 3, "_elementwise": 3, "_rows": 3,
+    "_running": 4,
     "_other.__init__": 3, "_other.namespace": 4, "_other.elementwise": 4, "_other.labelled": 4, "_other.dask": 5,
     "_reductions": 4, "_losses": 4, "_patch": 5, "__init__": 6, "__main__": 7, "special": 7, "nn.functional": 7,
     "nn.__init__": 8, "tf.math": 7, "tf.nn": 8, "tf.compat.v1.nn": 9, "tf.compat.v1.__init__": 10,

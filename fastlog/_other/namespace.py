@@ -18,7 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from fastlog._arrays import as_axes, check_reduction, label_error
+from fastlog._arguments import check_reduction, label_error
+from fastlog._arrays import as_axes
 from fastlog._other import computed, library_of, public
 
 _LOSSES = ("binary_cross_entropy_with_logits", "cross_entropy", "focal_loss", "kl_divergence", "nll_loss")
