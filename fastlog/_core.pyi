@@ -5,8 +5,8 @@ import numpy as np
 
 NAMES: tuple[str, ...]
 INDEX: dict[str, int]
-__pyx_capi__: dict[str, Any]  # what docs/c-api.md describes
-__test__: dict[str, Any]  # Cython's
+__pyx_capi__: dict[str, Any]  # docs/c-api.md describes it.
+__test__: dict[str, Any]  # Cython makes it.
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 def compiled_targets() -> list[str]: ...

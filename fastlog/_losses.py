@@ -1,4 +1,4 @@
-"""Losses with their gradients and Hessians, with torch's reductions."""
+"""Losses, with their gradients and Hessians and with torch's reductions."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def binary_cross_entropy_with_logits(
     logits : array_like
         Real numbers of any shape.
     targets : array_like
-        Labels 0 and 1 (of any dtype), or probabilities; of the same shape.
+        Labels 0 and 1 (of any dtype), or probabilities, in the same shape.
     weight : array_like, optional
         Weight of each element, of a shape that broadcasts to that of `logits`.
     pos_weight : array_like, optional
@@ -64,14 +64,14 @@ def binary_cross_entropy_with_logits(
     reduction : {'mean', 'sum', 'none'}, optional
         The mean divides by the number of elements, whatever their weights.
     label_smoothing : float, optional
-        The part e of every target that is replaced by 1/2: z becomes (1 - e) z + e/2.
+        The part e of every target that is replaced by 1/2, so that z becomes (1 - e) z + e/2.
     return_grad : bool, optional
-        Whether to return the gradient of the reduced loss by the logits too, from the same pass over memory; for
-        'none', the derivative of each loss.
+        Whether to return also the gradient of the reduced loss by the logits, from the same pass over memory. With
+        'none', it is the derivative of each loss.
     return_hess : bool, optional
         Whether to return the gradient and the diagonal of the Hessian.
     out : ndarray, optional
-        Array for the loss.
+        The array that gets the loss.
 
     Returns
     -------
@@ -308,7 +308,7 @@ def cross_entropy(
     axis : int, optional
         The class axis.
     return_grad : bool, optional
-        Whether to return the gradient of the reduced loss by the logits too; for 'none', that of each loss.
+        Whether to return also the gradient of the reduced loss by the logits. With 'none', it is that of each loss.
     return_hess : bool, optional
         Whether to return the gradient and the diagonal of the Hessian.
 
@@ -448,7 +448,7 @@ def nll_loss(
 
 
 def _derivatives(x: np.ndarray, return_grad: bool, return_hess: bool) -> tuple[np.ndarray | None, np.ndarray | None]:
-    """Make the arrays for the gradient and the Hessian, or None."""
+    """Make arrays for the gradient and the Hessian; None stands for one that is not wanted."""
     return np.empty_like(x) if return_grad or return_hess else None, np.empty_like(x) if return_hess else None
 
 
@@ -498,7 +498,7 @@ def _row_loss(
     """Run the loop of a loss of rows, and return its results as they are wanted."""
     mean, weight = reduction == "mean", options["class_weight"]
     if weight is not None and mean and not options.get("probabilities"):
-        # The mean does not depend on the weights' unit: near 1, they and their reciprocals stay in a float's range.
+        # A mean does not depend on the unit of its weights. Near 1, they and their reciprocals are in a float's range.
         with np.errstate(under="ignore"):
             options["class_weight"] = np.ldexp(weight, -np.frexp(np.max(np.abs(weight), initial=0))[1])
     derivatives = _derivatives(x, return_grad, return_hess)

@@ -93,7 +93,8 @@ cdef bint lay_out(walk *w, tuple arrays, int nd, const cnp.npy_intp *shape, obje
     without_core : unsigned
         A bit for each argument that lacks the core axes: its own axes are all the others.
     merged : bool
-        Whether outer axes that follow each other in memory become one, and one of them the core if there is none.
+        Whether outer axes that follow each other in memory become one, and one of them the core if there is none. That
+        is for losses. Functions of rows keep their axes apart, as the number of rows decides how rows are summed.
     """
     cdef axes core
     cdef bint is_core[MAX_DIMENSIONS]
