@@ -10,6 +10,7 @@ from cpython.long cimport PyLong_AsLongAndOverflow, PyLong_AsLongLongAndOverflow
 from cpython.object cimport PyObject
 from cpython.pycapsule cimport PyCapsule_GetPointer, PyCapsule_New, PyCapsule_SetPointer
 from cpython.ref cimport Py_INCREF
+from cpython.tuple cimport PyTuple_GET_ITEM, PyTuple_GET_SIZE
 from libc.math cimport NAN
 from libc.stdint cimport INT64_MAX, int64_t, intptr_t
 from libc.stdlib cimport calloc
@@ -92,8 +93,6 @@ cdef extern from "Python.h":
     Py_ssize_t PyVectorcall_NARGS(size_t flags) noexcept
     object PyVectorcall_Call(object callable, object args, object kwargs)
     object PyObject_Vectorcall(object callable, PyObject **args, size_t flags, PyObject *names)
-    PyObject *PyTuple_GET_ITEM(object names, Py_ssize_t k) noexcept
-    Py_ssize_t PyTuple_GET_SIZE(object names) noexcept
 
 cdef extern from "numpy/arrayobject.h":
     object PyArray_Scalar(void *data, cnp.PyArray_Descr *descr, object base)

@@ -26,16 +26,10 @@ from fastlog._arrays import as_axes, cast, deliver, to_rows
 from fastlog._core import INDEX, may_write, run_loss, short_way
 from fastlog._other import of_any_array
 
-_BINARY_CROSS_ENTROPY = INDEX["binary_cross_entropy"]
-_FOCAL = INDEX["focal"]
-_KL_DIVERGENCE = INDEX["kl_divergence"]
-_KL_DIVERGENCE_OF_LOGS = INDEX["kl_divergence_of_logs"]
-_CROSS_ENTROPY = INDEX["cross_entropy"]
-_NEGATIVE_LOG_LIKELIHOOD = INDEX["negative_log_likelihood"]
 _LARGEST = {char: float(np.finfo(char).max) for char in "fd"}
 
 
-@short_way(_BINARY_CROSS_ENTROPY)
+@short_way(INDEX["binary_cross_entropy"])
 @of_any_array
 def binary_cross_entropy_with_logits(
     logits: ArrayLike,
@@ -121,7 +115,16 @@ def binary_cross_entropy_with_logits(
     check_reduction(name, reduction)
     smoothing = in_unit_interval(name, "label_smoothing", label_smoothing)
     return _element_loss(
-        _BINARY_CROSS_ENTROPY, x, z, factors, dtype, reduction, return_grad, return_hess, out, smoothing=smoothing
+        INDEX["binary_cross_entropy"],
+        x,
+        z,
+        factors,
+        dtype,
+        reduction,
+        return_grad,
+        return_hess,
+        out,
+        smoothing=smoothing,
     )
 
 
@@ -198,10 +201,10 @@ def focal_loss(
     if not 0 <= gamma <= _LARGEST[x.dtype.char]:
         raise ValueError(f"{name}: gamma must be a finite number of at least 0, not {gamma}")
     balance: dict[str, Any] = {"positive": share, "negative": 1.0 if alpha is None else 1 - share, "gamma": gamma}
-    return _element_loss(_FOCAL, x, z, factors, dtype, reduction, return_grad, return_hess, None, **balance)
+    return _element_loss(INDEX["focal"], x, z, factors, dtype, reduction, return_grad, return_hess, None, **balance)
 
 
-@short_way(_KL_DIVERGENCE, _KL_DIVERGENCE_OF_LOGS)
+@short_way(INDEX["kl_divergence"], INDEX["kl_divergence_of_logs"])
 @of_any_array
 def kl_divergence(
     log_q: ArrayLike,
@@ -258,7 +261,7 @@ def kl_divergence(
     x, z, dtype = logits_and_targets(name, "log_q", log_q, p, "p")
     check_reduction(name, reduction, (*REDUCTIONS, "batchmean"))
     axes = as_axes(axis, x.ndim)
-    function = _KL_DIVERGENCE_OF_LOGS if log_target else _KL_DIVERGENCE
+    function = INDEX["kl_divergence_of_logs"] if log_target else INDEX["kl_divergence"]
     if reduction != "none" or not axes:
         count = None
         if reduction == "batchmean":
@@ -273,7 +276,7 @@ def kl_divergence(
     return cast(sums, dtype)[()]
 
 
-@short_way(_CROSS_ENTROPY)
+@short_way(INDEX["cross_entropy"])
 @of_any_array
 def cross_entropy(
     logits: ArrayLike,
@@ -377,10 +380,10 @@ def cross_entropy(
         )
     elif options["ignored"] is not None and options["ignored"] >= 0:
         raise ValueError(f"{name}: ignore_index is for labels; the targets are probabilities")
-    return _row_loss(name, _CROSS_ENTROPY, x, z, k, dtype, reduction, return_grad, return_hess, options)
+    return _row_loss(name, INDEX["cross_entropy"], x, z, k, dtype, reduction, return_grad, return_hess, options)
 
 
-@short_way(_NEGATIVE_LOG_LIKELIHOOD)
+@short_way(INDEX["negative_log_likelihood"])
 @of_any_array
 def nll_loss(
     log_probs: ArrayLike,
@@ -444,7 +447,7 @@ def nll_loss(
     check_label_shape(name, z, x, k)
     z, ignored = ignored_label(name, z, ignore_index)
     options = {"class_weight": class_weight_array(name, weight, x.shape[k]), "ignored": ignored}
-    return _row_loss(name, _NEGATIVE_LOG_LIKELIHOOD, x, z, k, dtype, reduction, False, False, options)
+    return _row_loss(name, INDEX["negative_log_likelihood"], x, z, k, dtype, reduction, False, False, options)
 
 
 def _derivatives(x: np.ndarray, return_grad: bool, return_hess: bool) -> tuple[np.ndarray | None, np.ndarray | None]:

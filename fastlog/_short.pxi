@@ -1,7 +1,6 @@
 """The short ways of plain arrays into the loops, past the Python layer. A part of _core.pyx.
 
-A call with a small array takes a few hundred nanoseconds, less than a single call of a Python function with as many
-arguments. So a public function is wrapped in a `ShortWay`, which looks at the arguments and computes the plain cases.
+A public function is wrapped in a `ShortWay`, which computes plain cases in a few hundred nanoseconds.
 """
 
 
@@ -39,10 +38,8 @@ def run_rows(int function, a, axis, out=None, target=None):
     ----------
     function : int
         A number from `INDEX`, of a function of the signature (n)->() or (n)->(n).
-    a : object
-    axis : object
-    out : object, optional
-        The array that gets the result of a normalisation.
+    a, axis, out : object
+        The arguments of the public function; only a normalisation has `out`.
     target : str, optional
         One of `supported_targets`; the active one by default.
 
@@ -146,7 +143,7 @@ cdef object loss_of(int function, walk *w, fl_loss *options, cnp.ndarray x, cnp.
                     bint return_grad, bint return_hess, object out):
     """Return the losses, of the shape of `losses` or in `out`, or their sum or mean, and the derivatives.
 
-    `w` and `options` are ready but for the outputs. None where a general function has to decide.
+    `w` and `options` only lack outputs. The result is None where the general function has to decide.
     """
     cdef int each = fl_shapes[fl_rows[function].shape].nin, k
     cdef bint mean = reduction == "mean", separate = not mean and reduction == "none"
@@ -180,21 +177,12 @@ cdef object loss_of(int function, walk *w, fl_loss *options, cnp.ndarray x, cnp.
 # ---- arguments ----
 
 cdef enum:
-    FIRST
-    SECOND
-    AXIS
-    OUT
-    REDUCTION
-    RETURN_GRAD
-    RETURN_HESS
-    IGNORE_INDEX
-    LOG_TARGET
-    SLOTS
+    FIRST, SECOND, AXIS, OUT, REDUCTION, RETURN_GRAD, RETURN_HESS, IGNORE_INDEX, LOG_TARGET, SLOTS
     MAX_PARAMETERS = 16
 
 cdef class ShortWay
 
-# Where a short way looks for what it knows, besides the first two arguments.
+# A short way knows these arguments and the first two.
 cdef dict SLOT_OF = {
     "axis": AXIS, "out": OUT, "reduction": REDUCTION, "return_grad": RETURN_GRAD, "return_hess": RETURN_HESS,
     "ignore_index": IGNORE_INDEX, "log_target": LOG_TARGET}
@@ -219,7 +207,7 @@ cdef bint is_last(object axis, int nd) noexcept:
 
 
 cdef object way_of_elements(ShortWay self, PyObject **given):
-    """The loss of two arrays of one shape, without weights."""
+    """Compute the loss of two arrays of one shape, without weights."""
     cdef walk w
     cdef fl_loss options
     cdef cnp.ndarray x, z
@@ -247,7 +235,7 @@ cdef object way_of_elements(ShortWay self, PyObject **given):
 
 
 cdef object way_of_row_losses(ShortWay self, PyObject **given):
-    """The loss of rows, which are along the last axis, with labels and without weights."""
+    """Compute the loss of rows along the last axis, with labels and without weights."""
     cdef walk w
     cdef fl_loss options
     cdef cnp.ndarray x, z
@@ -277,19 +265,17 @@ cdef object way_of_row_losses(ShortWay self, PyObject **given):
 cdef class ShortWay:
     """A public function whose plain calls are computed here; all other calls go on to it as they came.
 
-    The names and defaults of its parameters come from the function's own signature. A call is plain if it gives the
-    arguments that the short way knows, which may be anything, and of the others at most the default. So wrong arguments
-    are for the function itself to report.
+    The names and defaults of its parameters come from the function's own signature. In a plain call, arguments that the
+    short way does not know have their default, and those that it knows suit it. The function itself reports mistakes.
 
-    Instances are called by the vectorcall protocol, which packs no tuple and no dict: that would take half as long as
-    the rest of the call.
+    Instances are called by the vectorcall protocol, as a tuple and a dict would take half as long as the call itself.
     """
 
     cdef vectorcallfunc vectorcall
     cdef object general
     cdef object (*way)(ShortWay self, PyObject **given)
     cdef int function
-    cdef int function_of_logs  # -1, but for a divergence
+    cdef int function_of_logs  # Only a divergence has one; -1 stands for none.
     cdef int parameters
     cdef int positional  # How many parameters may be given by position.
     cdef tuple names
@@ -301,7 +287,7 @@ cdef class ShortWay:
 
     def __init__(self, general, int function, int function_of_logs=-1):
         cdef int k
-        parameters = list(signature(general).parameters.values())
+        parameters = list(signature(general).parameters.values())[:MAX_PARAMETERS]
         self.vectorcall, self.general = <vectorcallfunc>call_short_way, general
         self.way = way_of_row_losses
         if runs_rows(function):
@@ -316,7 +302,7 @@ cdef class ShortWay:
         for k in range(SLOTS):
             self.unset[k] = <PyObject *>None
         for k, p in enumerate(parameters):
-            self.slots[k] = k if p.default is p.empty else SLOT_OF.get(p.name, -1)
+            self.slots[k] = SLOT_OF.get(p.name, k if k <= SECOND else -1)
             if self.slots[k] >= 0:
                 self.unset[self.slots[k]] = <PyObject *>self.defaults[k]
 
@@ -349,10 +335,7 @@ cdef class ShortWay:
         return self if instance is None else MethodType(self, instance)
 
     def __reduce__(self):
-        return self.__qualname__  # pickle finds a function by its name
-
-    def __repr__(self):
-        return f"<function {self.__qualname__} of {self.__module__}>"
+        return self.__qualname__  # pickle finds a function by its name.
 
 
 cdef bint is_same(object a, object b) noexcept:
@@ -378,22 +361,12 @@ cdef void enable_vectorcall(ShortWay any):
 
 
 def short_way(int function, int function_of_logs=-1):
-    """Decorate a public function: its plain calls go straight to a loop.
+    """Decorate a public function: its plain calls go straight to the loop of a function, by the number in `INDEX`.
 
-    Parameters
-    ----------
-    function : int
-        A number from `INDEX`, of a reduction or normalisation of rows or of a loss.
-    function_of_logs : int, optional
-        The function that a divergence runs if ``log_target`` is true.
-
-    Returns
-    -------
-    callable
+    A divergence has a second function, which it runs if ``log_target`` is true.
     """
-    for one in (function, function_of_logs):
-        if not (runs_rows(one) or (0 <= one < FL_FUNCTIONS and fl_rows[one].shape in (element_loss, row_loss))
-                or one == function_of_logs == -1):
+    for one in (function, function if function_of_logs == -1 else function_of_logs):
+        if not runs_rows(one) and not is_loss(one):
             raise ValueError(f"function {one} is neither a function of rows nor a loss")
 
     def decorate(general):

@@ -28,13 +28,9 @@ cdef struct walk:
     intptr_t steps[2 * MAX_ARGUMENTS]
 
 
-cdef cnp.npy_intp magnitude(cnp.npy_intp x) noexcept:
-    return -x if x < 0 else x
-
-
 cdef void insert_axis(axes *sorted, cnp.npy_intp length, const cnp.npy_intp *strides) noexcept:
     cdef int at = sorted.count
-    while at > 0 and magnitude(sorted.strides[at - 1][0]) < magnitude(strides[0]):
+    while at > 0 and abs(sorted.strides[at - 1][0]) < abs(strides[0]):
         copy_axis(sorted, at - 1, sorted, at)
         at -= 1
     sorted.shape[at] = length
@@ -78,23 +74,11 @@ cdef void take_core(axes *outer, axes *core) noexcept:
 
 cdef bint lay_out(walk *w, tuple arrays, int nd, const cnp.npy_intp *shape, object along, unsigned without_core,
                   bint merged) except -1:
-    """Lay arrays out that broadcast to a shape; return False where an array's core axes have no single stride.
+    """Lay out arrays, or None, that broadcast to a shape; return False if an array's core axes have no single stride.
 
-    Parameters
-    ----------
-    w : walk *
-        The result.
-    arrays : tuple of ndarray or None
-        The loop's arguments.
-    nd, shape
-        The shape to which they broadcast.
-    along : iterable of int
-        The core axes.
-    without_core : unsigned
-        A bit for each argument that lacks the core axes: its own axes are all the others.
-    merged : bool
-        Whether outer axes that follow each other in memory become one, and one of them the core if there is none. That
-        is for losses. Functions of rows keep their axes apart, as the number of rows decides how rows are summed.
+    `along` has the core axes. `without_core` has a bit for each array that lacks them: its own axes are all the others.
+    If `merged`, outer axes that follow each other in memory become one, and one of them the core if there is none. That
+    is for losses; functions of rows keep their axes apart, as the number of rows decides how rows are summed.
     """
     cdef axes core
     cdef bint is_core[MAX_DIMENSIONS]
@@ -241,7 +225,7 @@ cpdef bint may_write(object out, cnp.ndarray x, tuple others=()):
 
 
 cdef int broadcast(tuple arrays, cnp.npy_intp *shape) noexcept:
-    """Find the shape to which arrays broadcast together; return its length, or -1 where they do not."""
+    """Find the shape to which arrays broadcast together; return its length, or -1 if there is none."""
     cdef cnp.ndarray one
     cdef int nd = 0, k, own
     for one in arrays:
@@ -329,6 +313,10 @@ def run_over(int function, tuple arrays, axes, bint keepdims=False, target=None)
 # ---- losses ----
 
 
+cdef bint is_loss(int function) noexcept:
+    return 0 <= function < FL_FUNCTIONS and fl_rows[function].shape in (element_loss, row_loss)
+
+
 cdef bint holds_targets(int function, cnp.ndarray z, bint probabilities) noexcept:
     """Tell whether the loop of a loss reads targets of the type of this array."""
     cdef int typenum = cnp.PyArray_TYPE(z)
@@ -344,22 +332,17 @@ cdef bint holds_targets(int function, cnp.ndarray z, bint probabilities) noexcep
 cdef check_loss_arguments(int function, tuple arrays, bint probabilities):
     """Refuse arguments that would make a loop read or write elsewhere."""
     cdef const fl_shape_info *shape = &fl_shapes[fl_rows[function].shape]
-    cdef int i
+    cdef int own = cnp.PyArray_TYPE(<cnp.ndarray?>arrays[0]), i, wanted
     cdef cnp.ndarray one
-    if len(arrays) != shape.nin + shape.nout:
-        raise ValueError("another number of arrays is needed")
-    cdef int own = cnp.PyArray_TYPE(<cnp.ndarray?>arrays[0])
-    for i, each in enumerate(arrays):
-        if each is None and i > 1:
+    if len(arrays) != shape.nin + shape.nout or own not in (cnp.NPY_FLOAT, cnp.NPY_DOUBLE):
+        raise ValueError("logits of float32 or float64, and as many arrays as the loop has arguments, are needed")
+    for i in range(len(arrays)):
+        if arrays[i] is None and i > 1:
             continue
-        one = <cnp.ndarray?>each
-        if i == 1:
-            fit = holds_targets(function, one, probabilities)
-        else:
-            fit = (cnp.PyArray_TYPE(one) == (cnp.NPY_DOUBLE if i == ROW_SUMS else own)
-                   and cnp.PyArray_ISBEHAVED_RO(one))
-        if (not fit or own not in (cnp.NPY_FLOAT, cnp.NPY_DOUBLE)
-                or (i >= shape.nin and not cnp.PyArray_ISWRITEABLE(one))):
+        one, wanted = <cnp.ndarray?>arrays[i], cnp.NPY_DOUBLE if i == ROW_SUMS else own
+        if not (holds_targets(function, one, probabilities) if i == 1 else
+                cnp.PyArray_TYPE(one) == wanted and cnp.PyArray_ISBEHAVED_RO(one)
+                and (i < shape.nin or cnp.PyArray_ISWRITEABLE(one))):
             raise ValueError(f"array {i} has no dtype or layout that loops of losses read or write")
 
 
@@ -424,14 +407,12 @@ def run_loss(int function, tuple arrays, axis=None, *, bint mean=False, count=No
 
     Returns
     -------
-    value : float
-        The sum or the mean of the losses; 0 or nan where the losses themselves are wanted.
-    weight : float
-        The sum of the weights of the labels that count.
+    value, weight : float
+        The sum or mean of the losses, unless they are wanted themselves; the sum of the weights of labels that count.
     wrong : int
         The number of labels out of range. If it is not 0, the rest means nothing.
     """
-    if not 0 <= function < FL_FUNCTIONS or fl_rows[function].shape not in (element_loss, row_loss):
+    if not is_loss(function):
         raise ValueError(f"function {function} is no loss")
     check_loss_arguments(function, arrays, probabilities)
     cdef bint of_rows = fl_rows[function].shape == row_loss
