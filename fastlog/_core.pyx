@@ -13,7 +13,7 @@ from cpython.ref cimport Py_INCREF
 from cpython.tuple cimport PyTuple_GET_ITEM, PyTuple_GET_SIZE
 from libc.math cimport NAN
 from libc.stdint cimport INT64_MAX, int64_t, intptr_t
-from libc.stdlib cimport calloc
+from libc.stdlib cimport calloc, llabs
 from libc.string cimport memcpy, memset
 
 import os

@@ -30,7 +30,7 @@ cdef struct walk:
 
 cdef void insert_axis(axes *sorted, cnp.npy_intp length, const cnp.npy_intp *strides) noexcept:
     cdef int at = sorted.count
-    while at > 0 and abs(sorted.strides[at - 1][0]) < abs(strides[0]):
+    while at > 0 and llabs(sorted.strides[at - 1][0]) < llabs(strides[0]):
         copy_axis(sorted, at - 1, sorted, at)
         at -= 1
     sorted.shape[at] = length
