@@ -1,25 +1,3 @@
 """``cimport fastlog``: functions of numbers and of arrays, without the GIL. docs/c-api.md explains them."""
 
-from fastlog._core cimport (
-    fl_loop,
-    entr,
-    expit,
-    log1mexp,
-    log_expit,
-    log_sigmoid,
-    log_softmax,
-    logaddexp,
-    logexpm1,
-    logit,
-    logsubexp,
-    logsumexp,
-    loop,
-    mish,
-    rel_entr,
-    sigmoid,
-    silu,
-    softmax,
-    softplus,
-    xlog1py,
-    xlogy,
-)
+from fastlog._core cimport *

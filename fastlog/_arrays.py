@@ -9,8 +9,6 @@ from typing import Any
 import numpy as np
 from numpy.exceptions import AxisError
 
-REDUCTIONS = ("none", "sum", "mean")  # what a loss may do with its elements
-
 
 def as_array(name: str, a: Any) -> np.ndarray:
     """Return `a` as an array of floating point or complex numbers, of its own dtype if it is one.
@@ -185,18 +183,3 @@ def deliver(y: np.ndarray, out: np.ndarray | None) -> Any:
     if isinstance(out, np.ma.MaskedArray):
         out.mask = np.ma.getmaskarray(y)
     return out
-
-
-def check_reduction(name: str, reduction: str, choices: tuple[str, ...] = REDUCTIONS) -> None:
-    """Refuse a reduction of losses that is none of the choices."""
-    if reduction not in choices:
-        raise ValueError(f"{name}: reduction must be one of {', '.join(map(repr, choices))}, not {reduction!r}")
-
-
-def label_error(name: str, position: tuple[int, ...], label: int, classes: int) -> ValueError:
-    """Say which label is out of range."""
-    where = f"[{', '.join(map(str, position))}]" if position else ""
-    return ValueError(
-        f"{name}: targets{where} is {label}, but labels run from 0 to {classes - 1}; "
-        "use ignore_index for rows that do not count"
-    )

@@ -1,4 +1,4 @@
-"""What other extensions may call: ``cimport fastlog`` takes it from here. docs/c-api.md explains it.
+"""Functions for other extensions: ``cimport fastlog`` offers all names of this file. docs/c-api.md explains them.
 
 Cython finds these functions by name and signature when a module is imported, not by their place in a table.
 """
@@ -6,7 +6,7 @@ Cython finds these functions by name and signature when a module is imported, no
 from cython cimport floating
 from libc.stdint cimport intptr_t
 
-# NumPy's inner loop: addresses of the arguments, numbers of elements, strides in bytes.
+# A loop as NumPy calls it, with the addresses of the arguments, numbers of elements and strides in bytes.
 ctypedef void fl_loop(char **args, const intptr_t *dims, const intptr_t *steps, void *data) noexcept nogil
 
 cdef fl_loop *loop(const char *name, char type, int arguments) noexcept nogil

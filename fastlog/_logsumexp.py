@@ -9,7 +9,7 @@ import numpy as np
 
 from fastlog import _by_numpy
 from fastlog._arrays import aligned, as_axes, broadcast_shape, deliver, rounded, to_rows, working_dtype
-from fastlog._core import INDEX, claims, functions, short_way_for_logsumexp
+from fastlog._core import INDEX, claims, functions, short_way
 from fastlog._docs import with_claim
 from fastlog._libraries import of_any_array
 from fastlog._rows import as_weights, included, masked_sum, run, weighted_sum
@@ -17,12 +17,11 @@ from fastlog._typing import AnyArray, Axes, Axis, DTypeLike, Mask, Out
 
 __all__ = ["logcumsumexp", "logmeanexp", "logsumexp"]
 
-_LOGSUMEXP = INDEX["logsumexp"]
 _CLAIM = claims()["logsumexp"]
 _accumulate = functions()["logaddexp"].accumulate
 
 
-@short_way_for_logsumexp(_LOGSUMEXP)
+@short_way(INDEX["logsumexp"])
 @of_any_array
 @with_claim(_CLAIM)
 def logsumexp(

@@ -1,52 +1,43 @@
-"""Losses with their gradients and Hessians, with torch's reductions."""
+"""Losses, with their gradients and Hessians and with torch's reductions."""
 
 from __future__ import annotations
 
-import operator
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from fastlog._arrays import (
+from fastlog._arguments import (
     REDUCTIONS,
-    as_array,
-    as_axes,
-    cast,
+    check_label_shape,
     check_reduction,
-    deliver,
-    label_error,
-    rectangular,
-    to_rows,
-    working_dtype,
+    class_axis,
+    class_weight_array,
+    factor_array,
+    ignored_label,
+    in_unit_interval,
+    logits_and_targets,
+    real_array,
+    real_number,
+    refuse_wrong_label,
+    target_array,
 )
-from fastlog._core import (
-    INDEX,
-    run_loss,
-    short_way_for_binary_cross_entropy,
-    short_way_for_cross_entropy,
-    short_way_for_kl_divergence,
-    short_way_for_nll,
-)
+from fastlog._arrays import as_axes, cast, deliver, to_rows
+from fastlog._core import INDEX, may_write, run_loss, short_way
 from fastlog._libraries import of_any_array
 
 __all__ = ["binary_cross_entropy_with_logits", "cross_entropy", "focal_loss", "kl_divergence", "nll_loss"]
 
-_BINARY_CROSS_ENTROPY = INDEX["binary_cross_entropy_with_logits"]
-_FOCAL = INDEX["focal_loss"]
-_KL_DIVERGENCE = INDEX["kl_divergence"]
-_KL_DIVERGENCE_OF_LOGS = INDEX["kl_divergence_of_logs"]
-_CROSS_ENTROPY = INDEX["cross_entropy"]
-_NEGATIVE_LOG_LIKELIHOOD = INDEX["nll_loss"]
 _LARGEST = {char: float(np.finfo(char).max) for char in "fd"}
 
 
-@short_way_for_binary_cross_entropy(_BINARY_CROSS_ENTROPY)
+@short_way(INDEX["binary_cross_entropy_with_logits"])
 @of_any_array
 def binary_cross_entropy_with_logits(
-    logits: Any,
-    targets: Any,
-    weight: Any = None,
-    pos_weight: Any = None,
+    logits: ArrayLike,
+    targets: ArrayLike,
+    weight: ArrayLike | None = None,
+    pos_weight: ArrayLike | None = None,
     reduction: str = "mean",
     *,
     label_smoothing: float = 0.0,
@@ -61,7 +52,7 @@ def binary_cross_entropy_with_logits(
     logits : array_like
         Real numbers of any shape.
     targets : array_like
-        Labels 0 and 1 (of any dtype), or probabilities; of the same shape.
+        Labels 0 and 1 (of any dtype), or probabilities, in the same shape.
     weight : array_like, optional
         Weight of each element, of a shape that broadcasts to that of `logits`.
     pos_weight : array_like, optional
@@ -69,14 +60,14 @@ def binary_cross_entropy_with_logits(
     reduction : {'mean', 'sum', 'none'}, optional
         The mean divides by the number of elements, whatever their weights.
     label_smoothing : float, optional
-        The part e of every target that is replaced by 1/2: z becomes (1 - e) z + e/2.
+        The part e of every target that is replaced by 1/2, so that z becomes (1 - e) z + e/2.
     return_grad : bool, optional
-        Whether to return the gradient of the reduced loss by the logits too, from the same pass over memory; for
-        'none', the derivative of each loss.
+        Whether to return also the gradient of the reduced loss by the logits, from the same pass over memory. With
+        'none', it is the derivative of each loss.
     return_hess : bool, optional
         Whether to return the gradient and the diagonal of the Hessian.
     out : ndarray, optional
-        Array for the loss.
+        The array that gets the loss.
 
     Returns
     -------
@@ -121,24 +112,33 @@ def binary_cross_entropy_with_logits(
     (np.float64(0.22009484928059764), array([-0.05960146,  0.13447071]))
     """
     name = "binary_cross_entropy_with_logits"
-    x, z, dtype = _elements(name, "logits", logits, targets)
-    factors = _fitting(name, "weight", weight, x), _fitting(name, "pos_weight", pos_weight, x)
+    x, z, dtype = logits_and_targets(name, "logits", logits, targets)
+    factors = factor_array(name, "weight", weight, x), factor_array(name, "pos_weight", pos_weight, x)
     check_reduction(name, reduction)
-    smoothing = _in_unit_interval(name, "label_smoothing", label_smoothing)
+    smoothing = in_unit_interval(name, "label_smoothing", label_smoothing)
     return _element_loss(
-        _BINARY_CROSS_ENTROPY, x, z, factors, dtype, reduction, return_grad, return_hess, out, smoothing=smoothing
+        INDEX["binary_cross_entropy_with_logits"],
+        x,
+        z,
+        factors,
+        dtype,
+        reduction,
+        return_grad,
+        return_hess,
+        out,
+        smoothing=smoothing,
     )
 
 
 @of_any_array
 def focal_loss(
-    logits: Any,
-    targets: Any,
+    logits: ArrayLike,
+    targets: ArrayLike,
     alpha: float | None = None,
     gamma: float = 2.0,
     reduction: str = "mean",
     *,
-    weight: Any = None,
+    weight: ArrayLike | None = None,
     return_grad: bool = False,
     return_hess: bool = False,
 ) -> Any:
@@ -195,20 +195,27 @@ def focal_loss(
     array([0.00180356, 0.02265806])
     """
     name = "focal_loss"
-    x, z, dtype = _elements(name, "logits", logits, targets)
-    factors = _fitting(name, "weight", weight, x), None
+    x, z, dtype = logits_and_targets(name, "logits", logits, targets)
+    factors = factor_array(name, "weight", weight, x), None
     check_reduction(name, reduction)
-    share = 1.0 if alpha is None else _in_unit_interval(name, "alpha", alpha)
-    gamma = _number(name, "gamma", gamma)
+    share = 1.0 if alpha is None else in_unit_interval(name, "alpha", alpha)
+    gamma = real_number(name, "gamma", gamma)
     if not 0 <= gamma <= _LARGEST[x.dtype.char]:
         raise ValueError(f"{name}: gamma must be a finite number of at least 0, not {gamma}")
     balance: dict[str, Any] = {"positive": share, "negative": 1.0 if alpha is None else 1 - share, "gamma": gamma}
-    return _element_loss(_FOCAL, x, z, factors, dtype, reduction, return_grad, return_hess, None, **balance)
+    return _element_loss(INDEX["focal_loss"], x, z, factors, dtype, reduction, return_grad, return_hess, None, **balance)
 
 
-@short_way_for_kl_divergence(_KL_DIVERGENCE, _KL_DIVERGENCE_OF_LOGS)
+@short_way(INDEX["kl_divergence"], INDEX["kl_divergence_of_logs"])
 @of_any_array
-def kl_divergence(log_q: Any, p: Any, *, log_target: bool = False, axis: Any = -1, reduction: str = "mean") -> Any:
+def kl_divergence(
+    log_q: ArrayLike,
+    p: ArrayLike,
+    *,
+    log_target: bool = False,
+    axis: int | tuple[int, ...] | None = -1,
+    reduction: str = "mean",
+) -> Any:
     """Kullback-Leibler divergence of q from p, the sum of p (log p - log q), given log q and p.
 
     Parameters
@@ -253,12 +260,12 @@ def kl_divergence(log_q: Any, p: Any, *, log_target: bool = False, axis: Any = -
     array([0.69314718, 1.38629436])
     """
     name = "kl_divergence"
-    x, z, dtype = _elements(name, "log_q", log_q, p, "p")
+    x, z, dtype = logits_and_targets(name, "log_q", log_q, p, "p")
     check_reduction(name, reduction, (*REDUCTIONS, "batchmean"))
     axes = as_axes(axis, x.ndim)
-    function = _KL_DIVERGENCE_OF_LOGS if log_target else _KL_DIVERGENCE
+    function = INDEX["kl_divergence_of_logs"] if log_target else INDEX["kl_divergence"]
     if reduction != "none" or not axes:
-        count = x.size
+        count = None
         if reduction == "batchmean":
             reduction = "mean"
             count = next((n for k, n in enumerate(x.shape) if k not in axes), 1)
@@ -271,12 +278,12 @@ def kl_divergence(log_q: Any, p: Any, *, log_target: bool = False, axis: Any = -
     return cast(sums, dtype)[()]
 
 
-@short_way_for_cross_entropy(_CROSS_ENTROPY)
+@short_way(INDEX["cross_entropy"])
 @of_any_array
 def cross_entropy(
-    logits: Any,
-    targets: Any,
-    weight: Any = None,
+    logits: ArrayLike,
+    targets: ArrayLike,
+    weight: ArrayLike | None = None,
     ignore_index: int | None = -100,
     reduction: str = "mean",
     label_smoothing: float = 0.0,
@@ -306,7 +313,7 @@ def cross_entropy(
     axis : int, optional
         The class axis.
     return_grad : bool, optional
-        Whether to return the gradient of the reduced loss by the logits too; for 'none', that of each loss.
+        Whether to return also the gradient of the reduced loss by the logits. With 'none', it is that of each loss.
     return_hess : bool, optional
         Whether to return the gradient and the diagonal of the Hessian.
 
@@ -355,19 +362,19 @@ def cross_entropy(
     """
     name = "cross_entropy"
     check_reduction(name, reduction)
-    x, dtype = _real(name, logits)
-    k = _class_axis(name, "logits", x, axis)
-    z = _targets(name, targets)
+    x, dtype = real_array(name, logits)
+    k = class_axis(name, "logits", x, axis)
+    z = target_array(name, targets)
     classes = x.shape[k]
     options: dict[str, Any] = {
-        "smoothing": _in_unit_interval(name, "label_smoothing", label_smoothing),
-        "class_weight": _class_weight(name, weight, classes),
+        "smoothing": in_unit_interval(name, "label_smoothing", label_smoothing),
+        "class_weight": class_weight_array(name, weight, classes),
         "probabilities": z.dtype.kind == "f",
     }
-    labels, options["ignored"] = _ignored(name, z, ignore_index)
+    labels, options["ignored"] = ignored_label(name, z, ignore_index)
     if not options["probabilities"]:
         z = labels
-        _check_label_shape(name, z, x, k)
+        check_label_shape(name, z, x, k)
     elif z.shape != x.shape:
         raise ValueError(
             f"{name}: class probabilities must have the shape of the logits, {x.shape}, not {z.shape}; class labels "
@@ -375,15 +382,15 @@ def cross_entropy(
         )
     elif options["ignored"] is not None and options["ignored"] >= 0:
         raise ValueError(f"{name}: ignore_index is for labels; the targets are probabilities")
-    return _row_loss(name, _CROSS_ENTROPY, x, z, k, dtype, reduction, return_grad, return_hess, options)
+    return _row_loss(name, INDEX["cross_entropy"], x, z, k, dtype, reduction, return_grad, return_hess, options)
 
 
-@short_way_for_nll(_NEGATIVE_LOG_LIKELIHOOD)
+@short_way(INDEX["nll_loss"])
 @of_any_array
 def nll_loss(
-    log_probs: Any,
-    targets: Any,
-    weight: Any = None,
+    log_probs: ArrayLike,
+    targets: ArrayLike,
+    weight: ArrayLike | None = None,
     ignore_index: int | None = -100,
     reduction: str = "mean",
     *,
@@ -434,147 +441,28 @@ def nll_loss(
     """
     name = "nll_loss"
     check_reduction(name, reduction)
-    x, dtype = _real(name, log_probs)
-    k = _class_axis(name, "log_probs", x, axis)
-    z = _targets(name, targets)
+    x, dtype = real_array(name, log_probs)
+    k = class_axis(name, "log_probs", x, axis)
+    z = target_array(name, targets)
     if z.dtype.kind == "f":
         raise TypeError(f"{name}: targets must be integer class labels, not {z.dtype}")
-    _check_label_shape(name, z, x, k)
-    z, ignored = _ignored(name, z, ignore_index)
-    options = {"class_weight": _class_weight(name, weight, x.shape[k]), "ignored": ignored}
-    return _row_loss(name, _NEGATIVE_LOG_LIKELIHOOD, x, z, k, dtype, reduction, False, False, options)
-
-
-# ---- what the arguments may be ----
-
-
-def _number(name: str, argument: str, value: Any) -> float:
-    if type(value) is float:
-        return value
-    x = np.asanyarray(value)
-    if x.ndim or x.dtype.kind not in "biuf" or isinstance(x, np.ma.MaskedArray):
-        raise TypeError(f"{name}: {argument} must be a number, not {value!r}")
-    return float(x)
-
-
-def _in_unit_interval(name: str, argument: str, value: Any) -> float:
-    number = _number(name, argument, value)
-    if not 0 <= number <= 1:
-        raise ValueError(f"{name}: {argument} must be between 0 and 1, not {value}")
-    return number
-
-
-def _behaved(x: np.ndarray) -> np.ndarray:
-    """Return an array that loops can read in place: native, aligned."""
-    return x if x.flags.aligned and x.dtype.isnative else x.astype(x.dtype.newbyteorder("="))
-
-
-def _real(name: str, a: Any) -> tuple[np.ndarray, np.dtype]:
-    """Return `a` in the dtype of a kernel, and the dtype that a result should have."""
-    if isinstance(a, np.ma.MaskedArray) and np.ma.is_masked(a):
-        raise TypeError(f"{name}: an argument has masked elements; leave them out, or let them weigh 0")
-    x = as_array(name, a)
-    working = working_dtype(x.dtype)
-    if working is None:
-        raise TypeError(f"{name}: computed for real numbers up to float64, not for {x.dtype}; convert the argument")
-    return _behaved(x.astype(working, copy=False)), x.dtype
-
-
-def _targets(name: str, targets: Any) -> np.ndarray:
-    """Return labels as they are, and numbers in a dtype of a kernel."""
-    if isinstance(targets, np.ma.MaskedArray) and np.ma.is_masked(targets):
-        raise TypeError(f"{name}: targets have masked elements; use ignore_index or weights for what does not count")
-    if isinstance(targets, (list, tuple)) and len(targets) == 0:
-        return np.empty(0, np.int64)
-    z = rectangular(name, targets)
-    return _behaved(z) if z.dtype.kind in "biu" else _real(name, z)[0]
-
-
-def _elements(
-    name: str, first: str, logits: Any, targets: Any, second: str = "targets"
-) -> tuple[np.ndarray, np.ndarray, np.dtype]:
-    """Return two arrays of one shape, and the dtype of the result."""
-    x, dtype = _real(name, logits)
-    z = _targets(name, targets)
-    if x.shape != z.shape:
-        raise ValueError(f"{name}: {first} and {second} must have the same shape, not {x.shape} and {z.shape}")
-    return x, z, dtype
-
-
-def _fitting(name: str, argument: str, a: Any, x: np.ndarray) -> np.ndarray | None:
-    """Return a weight that must broadcast to the shape of `x`."""
-    if a is None:
-        return None
-    w, _ = _real(name, a)
-    try:
-        np.broadcast_to(w, x.shape)
-    except ValueError:
-        raise ValueError(f"{name}: {argument} has the shape {w.shape}, which does not fit {x.shape}") from None
-    return cast(w, x.dtype)
-
-
-def _class_axis(name: str, argument: str, x: np.ndarray, axis: Any) -> int:
-    if x.ndim == 0 or isinstance(axis, tuple) or axis is None:
-        raise ValueError(f"{name}: {argument} need one class axis; got {argument} of shape {x.shape} and axis={axis}")
-    (k,) = as_axes(axis, x.ndim)
-    return k
-
-
-def _class_weight(name: str, weight: Any, classes: int) -> np.ndarray | None:
-    if weight is None:
-        return None
-    w, _ = _real(name, weight)
-    if w.shape != (classes,):
-        raise ValueError(f"{name}: weight must have the shape ({classes},), one per class, not {w.shape}")
-    return np.ascontiguousarray(w, np.float64)
-
-
-def _ignored(name: str, labels: np.ndarray, ignore_index: Any) -> tuple[np.ndarray, int | None]:
-    """Return labels, and the one that does not count, as loops compare them: as int64."""
-    if ignore_index is None:
-        return labels, None
-    try:
-        index = operator.index(ignore_index)
-    except TypeError:
-        raise TypeError(f"{name}: ignore_index must be an integer or None, not {ignore_index!r}") from None
-    if labels.dtype == np.uint64 and index >= 2**63 - 1:  # to loops, labels as large are one and the same
-        free = next(k for k in range(2**63 - 2, 0, -1) if not np.any(labels == k))
-        return np.where(labels == index, np.uint64(free), labels), free
-    return labels, index if -(2**63) <= index < 2**63 else None  # which no label is
-
-
-def _check_label_shape(name: str, labels: np.ndarray, x: np.ndarray, axis: int) -> None:
-    expected = x.shape[:axis] + x.shape[axis + 1 :]
-    if labels.shape != expected:
-        raise ValueError(
-            f"{name}: for rows of {x.shape[axis]} classes, labels must have the shape {expected}, not {labels.shape}"
-        )
-
-
-def _refuse_wrong_label(name: str, labels: np.ndarray, classes: int, ignored: int | None) -> None:
-    wrong = (labels < 0) | (labels >= classes)
-    if ignored is not None:
-        wrong &= labels != ignored
-    position = tuple(int(i) for i in np.argwhere(wrong)[0])
-    raise label_error(name, position, labels[position], classes)
-
-
-# ---- from the loops to results ----
-
-
-def _reduced(total: float, count: float, reduction: str, dtype: np.dtype) -> Any:
-    """Return the sum or the mean as a scalar; the mean of nothing is nan, quietly."""
-    if reduction == "mean":
-        total = total / count if count else np.nan
-    return cast(np.asarray(total), dtype)[()]
+    check_label_shape(name, z, x, k)
+    z, ignored = ignored_label(name, z, ignore_index)
+    options = {"class_weight": class_weight_array(name, weight, x.shape[k]), "ignored": ignored}
+    return _row_loss(name, INDEX["nll_loss"], x, z, k, dtype, reduction, False, False, options)
 
 
 def _derivatives(x: np.ndarray, return_grad: bool, return_hess: bool) -> tuple[np.ndarray | None, np.ndarray | None]:
-    """Make the arrays for the gradient and the Hessian, or None."""
+    """Make arrays for the gradient and the Hessian; None stands for one that is not wanted."""
     return np.empty_like(x) if return_grad or return_hess else None, np.empty_like(x) if return_hess else None
 
 
-def _result(loss: Any, derivatives: tuple[np.ndarray | None, np.ndarray | None], dtype: np.dtype) -> Any:
+def _result(
+    loss: Any, derivatives: tuple[np.ndarray | None, np.ndarray | None], dtype: np.dtype, out: np.ndarray | None = None
+) -> Any:
+    """Return the loss in its dtype, or in `out`, and with it the derivatives that are wanted."""
+    if loss is not out:
+        loss = deliver(cast(np.asarray(loss), dtype), out)
     wanted = [cast(d, dtype)[()] for d in derivatives if d is not None]
     return (loss, *wanted) if wanted else loss
 
@@ -589,31 +477,15 @@ def _element_loss(
     return_grad: bool,
     return_hess: bool,
     out: np.ndarray | None,
-    *,
-    count: int | None = None,
     **options: Any,
 ) -> Any:
-    """Run the loop of a loss of elements, whose mean divides by `count`, and shape what it gives."""
-    count = x.size if count is None else count
-    scale = 1 / count if reduction == "mean" and count else 1.0
+    """Run the loop of a loss of elements, and return its results as they are wanted."""
     derivatives = _derivatives(x, return_grad, return_hess)
     each = None
     if reduction == "none":
-        each = out if _takes_losses(out, x, (z, *factors)) else np.empty_like(x)
-    arguments = (x, z, *factors, each, *derivatives, None)
-    total, _, _ = run_loss(function, arguments, scale=scale, **options)
-    loss = each
-    if each is None or each is not out:
-        loss = deliver(np.asarray(_reduced(total, count, reduction, dtype) if each is None else cast(each, dtype)), out)
-    return _result(loss, derivatives, dtype)
-
-
-def _takes_losses(out: Any, x: np.ndarray, others: tuple[np.ndarray | None, ...]) -> bool:
-    """Whether the loop may write into `out` itself: in place of `x`, or apart from all that it reads."""
-    if type(out) is not np.ndarray or out.shape != x.shape or out.dtype != x.dtype or not out.flags.behaved:
-        return False
-    in_place = out.ctypes.data == x.ctypes.data and out.strides == x.strides
-    return not any(a is not None and np.may_share_memory(out, a) for a in (None if in_place else x, *others))
+        each = out if may_write(out, x, (z, *factors)) else np.empty_like(x)
+    value, _, _ = run_loss(function, (x, z, *factors, each, *derivatives, None), mean=reduction == "mean", **options)
+    return _result(value if each is None else each, derivatives, dtype, out)
 
 
 def _row_loss(
@@ -628,25 +500,15 @@ def _row_loss(
     return_hess: bool,
     options: dict[str, Any],
 ) -> Any:
-    """Run the loop of a loss of rows, and shape what it gives."""
-    scale = 1.0
-    weight = options["class_weight"]
-    if weight is not None and reduction == "mean" and not options.get("probabilities"):
-        # The mean does not depend on the weights' unit: near 1, they and their reciprocals stay in a float's range.
+    """Run the loop of a loss of rows, and return its results as they are wanted."""
+    mean, weight = reduction == "mean", options["class_weight"]
+    if weight is not None and mean and not options.get("probabilities"):
+        # A mean does not depend on the unit of its weights. Near 1, they and their reciprocals are in a float's range.
         with np.errstate(under="ignore"):
             options["class_weight"] = np.ldexp(weight, -np.frexp(np.max(np.abs(weight), initial=0))[1])
-    if reduction == "mean" and (return_grad or return_hess):
-        count = x.size / max(x.shape[axis], 1)
-        if not options.get("probabilities"):
-            arguments = (x, z, None, None, None)
-            _, count, wrong = run_loss(function, arguments, axis, only_weights=True, **options)
-            if wrong:
-                _refuse_wrong_label(name, z, x.shape[axis], options["ignored"])
-        scale = 1 / count if count else 0.0
     derivatives = _derivatives(x, return_grad, return_hess)
     each = np.zeros(x.shape[:axis] + x.shape[axis + 1 :], x.dtype) if reduction == "none" else None
-    total, count, wrong = run_loss(function, (x, z, each, *derivatives), axis, scale=scale, **options)
+    value, _, wrong = run_loss(function, (x, z, each, *derivatives), axis, mean=mean, **options)
     if wrong:
-        _refuse_wrong_label(name, z, x.shape[axis], options["ignored"])
-    loss = _reduced(total, count, reduction, dtype) if each is None else cast(each, dtype)[()]
-    return _result(loss, derivatives, dtype)
+        refuse_wrong_label(name, z, x.shape[axis], options["ignored"])
+    return _result(value if each is None else each, derivatives, dtype)

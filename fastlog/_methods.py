@@ -1,10 +1,11 @@
 """reduce and reduceat of logaddexp, by the row functions that compute the same at once.
 
 NumPy's own `reduce` calls a ufunc's loop row by row wherever the reduced axis is not the innermost one in memory, and
-in between it keeps the result so far in the array's dtype: an error and a logarithm per element. No loop can change
-that, but since NumPy 2.2 a ufunc has a ``__dict__``, whose entries come before the methods of its type. What is
-attached there takes the plain cases (exact ndarrays, ordinary arguments) and hands all others, errors and overrides
-included, to NumPy's method with the arguments as they came. On older NumPy that method is all there is.
+it rounds the result so far to the array's dtype between two calls: each element costs an error and a logarithm. No loop
+can change that. But since NumPy 2.2 a ufunc has a ``__dict__``, whose entries come before the methods of its type. The
+methods that are attached there compute the plain cases (exact ndarrays, ordinary arguments). They hand all other calls
+to NumPy's method, with the arguments as they came; so errors and overrides are NumPy's. Older NumPy has only that
+method.
 """
 
 from __future__ import annotations
@@ -15,36 +16,38 @@ from typing import Any
 
 import numpy as np
 
-from fastlog._arrays import cast, to_rows, working_dtype
+from fastlog._arrays import as_axes, cast, deliver, to_rows, working_dtype
 
 _NO_VALUE = np._NoValue
 _NUMBERS = (int, float, np.integer, np.floating)
 _REDUCE = dict.fromkeys(("array", "axis", "dtype", "out", "keepdims", "initial", "where"))
 _REDUCEAT = dict.fromkeys(("array", "indices", "axis", "dtype", "out"))
 _AXIS = {"axis"}
-_BUFFER = 8192  # elements that NumPy converts at a time, unless told otherwise
-_FEW = 100  # segments; so few take NumPy's way, one loop call each, in less time than it takes to look at them
+_BUFFER = 8192  # NumPy converts so many elements at a time, unless it is told otherwise.
+_FEW = 100  # So few segments take NumPy's way, one loop call each, in less time than it takes to look at them.
 
 
-def attach_row_methods(functions: dict[str, np.ufunc], run_rows: Callable[..., Any]) -> None:
+def attach_row_methods(functions: dict[str, np.ufunc], run_rows: Callable[..., Any], index: int) -> None:
     """Give logaddexp, among a target's ufuncs, its `row_methods`, where ufuncs can have methods of their own."""
     if hasattr(functions["logaddexp"], "__dict__"):
-        functions["logaddexp"].__dict__.update(row_methods(functions, run_rows))
+        functions["logaddexp"].__dict__.update(row_methods(functions, run_rows, index))
 
 
 def row_methods(
-    functions: dict[str, np.ufunc], run_rows: Callable[..., Any], module: str = "fastlog"
+    functions: dict[str, np.ufunc], run_rows: Callable[..., Any], index: int, module: str = "fastlog"
 ) -> dict[str, Callable[..., Any]]:
     """Return the methods of logaddexp, among a target's ufuncs, that its row functions do better.
 
     Parameters
     ----------
     functions : dict
-        Name in csrc/functions.def -> ufunc, in the table's order.
+        Name in csrc/functions.def -> ufunc.
     run_rows : callable
         `fastlog._core.run_rows` for that target.
+    index : int
+        The number of logsumexp, from `fastlog._core.INDEX`.
     module : str, optional
-        Where logaddexp is held, and pickle finds it.
+        The module in which pickle finds logaddexp.
 
     Returns
     -------
@@ -52,7 +55,6 @@ def row_methods(
         Method name -> function.
     """
     ufunc, rows, segments = (functions[name] for name in ("logaddexp", "logsumexp", "logsumexp_segments"))
-    index = list(functions).index("logsumexp")
     numpy_reduce, numpy_reduceat = ufunc.reduce, ufunc.reduceat
 
     @functools.wraps(numpy_reduce)
@@ -81,19 +83,19 @@ def row_methods(
 
 
 def _one_call(array: Any, where: Any = True, **_: Any) -> bool:
-    """Whether NumPy passes the array to the loop as a whole: as exact a way and, for short arrays, the quicker."""
+    """Tell whether NumPy passes the whole array to the loop: that is as exact and, for short arrays, quicker."""
     return where is True and type(array) is np.ndarray and array.ndim == 1 and array.size <= _BUFFER
 
 
 def _has_many_indices(indices: Any) -> bool:
-    """Whether it pays to look at them here."""
+    """Tell whether the indices are so many, and so plain, that it pays to look at them here."""
     if type(indices) is np.ndarray:
         return indices.ndim == 1 and indices.size >= _FEW
     return type(indices) in (list, tuple) and len(indices) >= _FEW and all(type(i) is int for i in indices)
 
 
 def _by_name(parameters: dict[str, None], args: tuple[Any, ...], keywords: dict[str, Any]) -> dict[str, Any]:
-    """Return the arguments by name; nothing where NumPy has to say what is wrong with them."""
+    """Return the arguments by name; an empty dict where NumPy has to say what is wrong with them."""
     given = dict(zip(parameters, args, strict=False))
     given.update(keywords)
     known = len(given) == len(args) + len(keywords) and given.keys() <= parameters.keys()
@@ -101,7 +103,7 @@ def _by_name(parameters: dict[str, None], args: tuple[Any, ...], keywords: dict[
 
 
 def _plain(x: Any) -> Any:
-    """`x`, but a Python number for a NumPy one, the element of a tuple of one, and an ndarray for a memmap."""
+    """Return `x`; but a NumPy number as Python's, a memmap as an ndarray, and of a tuple of one its element."""
     if type(x) is tuple and len(x) == 1:
         x = x[0]
     if type(x) is np.memmap:
@@ -120,7 +122,7 @@ def _reduce(
     initial: Any = _NO_VALUE,
     where: Any = True,
 ) -> Any:
-    """ufunc.reduce as `rows` over the axes; None where NumPy shall do it."""
+    """Compute ufunc.reduce by `rows` over the axes; return None where NumPy has to do it."""
     array, keepdims, initial = _plain(array), _plain(keepdims), _plain(initial)
     where = _plain(np.asarray(where))
     out = out[0] if type(out) is tuple and len(out) == 1 else out
@@ -129,7 +131,7 @@ def _reduce(
     result_dtype = _result_dtype(ufunc, array, dtype, out)
     if result_dtype is None:
         return None
-    axes = _as_axes(axis, array.ndim)
+    axes = _axes(axis, array.ndim)
     if not axes or keepdims not in (0, 1) or not (initial is _NO_VALUE or isinstance(initial, _NUMBERS)):
         return None
     if where is True and _half_rows(array, axes, result_dtype):
@@ -139,24 +141,24 @@ def _reduce(
         return None
     x = array.astype(working_dtype(result_dtype), copy=False)
     if where is not True:
-        if type(where) is not np.ndarray or where.dtype != np.bool or not _broadcasts(where.shape, x.shape):
+        if type(where) is not np.ndarray or where.dtype != np.bool or not _fits(where.shape, x.shape):
             return None
         x = np.where(where, x, -np.inf)
     y = rows(to_rows(x, axes)) if len(axes) > 1 else rows(x, axis=axes[0])
     if initial is not _NO_VALUE:
         y = ufunc(y, x.dtype.type(initial))
-    return _deliver(y.reshape(shape) if keepdims else y, result_dtype, out)
+    return _rounded(y.reshape(shape) if keepdims else y, result_dtype, out)
 
 
 def _reduceat(
     ufunc: np.ufunc, segments: np.ufunc, array: Any, indices: Any, axis: Any = 0, dtype: Any = None, out: Any = None
 ) -> Any:
-    """ufunc.reduceat as `segments` along the axis; None where NumPy shall do it."""
+    """Compute ufunc.reduceat by `segments` along the axis; return None where NumPy has to do it."""
     array = _plain(array)
     out = out[0] if type(out) is tuple and len(out) == 1 else out
     result_dtype = _result_dtype(ufunc, array, dtype, out)
-    axes = None if result_dtype is None else _as_axes(axis, array.ndim)
-    if result_dtype is None or axes is None or len(axes) != 1:
+    axes = () if result_dtype is None else _axes(axis, array.ndim)
+    if result_dtype is None or len(axes) != 1:
         return None
     first = np.asarray(indices)
     n = array.shape[axes[0]]
@@ -169,15 +171,18 @@ def _reduceat(
     np.maximum(last[:-1], first[1:], out=last[:-1])
     last[-1] = n
     x = array.astype(working_dtype(result_dtype), copy=False)
-    return _deliver(segments(x, first, last, axes=[axes[0], 0, 0, axes[0]]), result_dtype, out)
+    return _rounded(segments(x, first, last, axes=[axes[0], 0, 0, axes[0]]), result_dtype, out)
 
 
 def _result_dtype(ufunc: np.ufunc, array: Any, dtype: Any, out: Any) -> np.dtype[Any] | None:
-    """float16, float32 or float64, as NumPy would choose it; None where `array`, `dtype` or `out` is out of the way."""
+    """Return float16, float32 or float64, as NumPy would choose it.
+
+    Return None where `array`, `dtype` or `out` is not a simple case; NumPy's own method decides then.
+    """
     if type(array) is not np.ndarray or array.ndim == 0 or array.dtype.kind not in "fbiu":
         return None
     try:
-        if dtype is None and array.dtype.kind != "f":  # NumPy's logaddexp and fastlog's differ on small integers
+        if dtype is None and array.dtype.kind != "f":  # NumPy's logaddexp and fastlog's differ on small integers.
             dtype = ufunc.resolve_dtypes((array.dtype, array.dtype, None))[2]
         found: np.dtype[Any] = array.dtype if dtype is None else np.dtype(dtype)
     except TypeError:
@@ -193,34 +198,25 @@ def _result_dtype(ufunc: np.ufunc, array: Any, dtype: Any, out: Any) -> np.dtype
     return found
 
 
-def _as_axes(axis: Any, ndim: int) -> tuple[int, ...] | None:
-    """`axis` as a sorted tuple of different ints >= 0; None where it is anything out of the way."""
-    axis = tuple([_plain(k) for k in axis]) if type(axis) is tuple else _plain(axis)
-    if type(axis) is int:
-        return (axis % ndim,) if -ndim <= axis < ndim else None
-    if axis is None:
-        return tuple(range(ndim))
-    if type(axis) is not tuple or not all(type(k) is int and -ndim <= k < ndim for k in axis):
-        return None
-    axes = sorted({k % ndim for k in axis})
-    return tuple(axes) if len(axes) == len(axis) else None
+def _axes(axis: Any, ndim: int) -> tuple[int, ...]:
+    """Return the axes; an empty tuple where NumPy has to say what is wrong with them."""
+    try:
+        return as_axes(tuple([_plain(k) for k in axis]) if type(axis) is tuple else _plain(axis), ndim)
+    except (TypeError, ValueError):
+        return ()
 
 
 def _half_rows(array: np.ndarray, axes: tuple[int, ...], dtype: np.dtype[Any]) -> bool:
-    """Whether NumPy's way is as exact for float16, and then quicker: one loop call for each result."""
+    """Tell whether NumPy makes one loop call for each result: for float16 that is as exact, and quicker."""
     last = array.ndim - len(axes) == axes[0] and array.flags.c_contiguous
     return dtype.char == "e" and array.dtype == dtype and (array.ndim == 1 or last)
 
 
-def _broadcasts(shape: tuple[int, ...], to: tuple[int, ...]) -> bool:
+def _fits(shape: tuple[int, ...], to: tuple[int, ...]) -> bool:
     return len(shape) <= len(to) and all(n in (1, m) for n, m in zip(reversed(shape), reversed(to), strict=False))
 
 
-def _deliver(y: Any, dtype: np.dtype[Any], out: np.ndarray | None) -> Any:
-    if y.dtype != dtype:
-        with np.errstate(over="ignore"):
-            y = cast(y, dtype)
-    if out is None:
-        return y
-    np.copyto(out, y)
-    return out
+def _rounded(y: Any, dtype: np.dtype[Any], out: np.ndarray | None) -> Any:
+    """Deliver results in their dtype; a result beyond its range is infinite, and raises nothing."""
+    with np.errstate(over="ignore"):
+        return deliver(cast(y, dtype), out)

@@ -348,7 +348,7 @@ def _reductions(name: str) -> _Change | None:
     ufunc = np.logaddexp
     if not hasattr(ufunc, "__dict__"):  # before NumPy 2.2
         return None
-    methods = row_methods({**functions(), "logaddexp": ufunc}, run_rows, "numpy")
+    methods = row_methods({**functions(), "logaddexp": ufunc}, run_rows, INDEX["logsumexp"], "numpy")
     return _Change(
         name,
         "two methods",

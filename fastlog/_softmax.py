@@ -19,7 +19,7 @@ from fastlog._arrays import (
     to_rows,
     working_dtype,
 )
-from fastlog._core import INDEX, claims, run_over, short_way_for_log_softmax, short_way_for_softmax
+from fastlog._core import INDEX, claims, run_over, short_way
 from fastlog._docs import with_claim
 from fastlog._libraries import of_any_array
 from fastlog._rows import included, masked_sum
@@ -33,7 +33,7 @@ _LOG_SOFTMAX = INDEX["log_softmax"]
 _CHUNK = 1 << 15  # elements that stay in the cache between being divided by a temperature and normalised
 
 
-@short_way_for_softmax(_SOFTMAX)
+@short_way(_SOFTMAX)
 @of_any_array
 @with_claim(claims()["softmax"])
 def softmax(
@@ -110,7 +110,7 @@ def softmax(
     return _normalize("softmax", x, axis, where, out, dtype, temperature, return_lse, logs=False)
 
 
-@short_way_for_log_softmax(_LOG_SOFTMAX)
+@short_way(_LOG_SOFTMAX)
 @of_any_array
 @with_claim(claims()["log_softmax"])
 def log_softmax(

@@ -15,7 +15,8 @@ from typing import Any
 import dask.array as da
 import numpy as np
 
-from fastlog._arrays import REDUCTIONS, as_axes, cast, check_reduction, refuse_mask, working_dtype
+from fastlog._arguments import REDUCTIONS, check_reduction
+from fastlog._arrays import as_axes, cast, refuse_mask, working_dtype
 from fastlog._elementwise import logaddexp
 from fastlog._running import NOTHING, Sums, mean_of, merged, normalized, sign_of, size_of, sums_of_chunk, value_of
 

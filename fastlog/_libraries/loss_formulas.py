@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from fastlog._arrays import as_axes, check_reduction, label_error
+from fastlog._arguments import check_reduction, label_error
+from fastlog._arrays import as_axes
 from fastlog._libraries.formulas import in_unit_interval, is_number, number_option
 from fastlog._libraries.library import Library
 

@@ -1,11 +1,22 @@
-"""What _core.pxd offers to other extensions, a part of _core.pyx: the table's functions by name, on the active target."""
+"""The functions that _core.pxd offers to other extensions: those of the table by name, on the active target. A part of
+_core.pyx.
+
+A new function of the table needs its number here, a function of its name, and that function's declaration in _core.pxd.
+"""
 
 from libc.string cimport strcmp
 
+cdef extern from "fastlog.h":
+    const int FL_softplus, FL_log_sigmoid, FL_sigmoid, FL_silu, FL_mish, FL_logit
+    const int FL_log1mexp, FL_logexpm1, FL_entr, FL_logaddexp, FL_logsubexp, FL_xlogy
+    const int FL_xlog1py, FL_rel_entr, FL_logsumexp, FL_softmax, FL_log_softmax
+
 
 cdef fl_loop *loop(const char *name, char type, int arguments) noexcept nogil:
-    """The loop of a function of the table on float ('f') or double ('d') that has so many inputs and outputs together;
-    NULL where there is none."""
+    """Return the loop of a function of the table on float ('f') or double ('d').
+
+    Return NULL if there is none, or if the function does not have so many inputs and outputs together.
+    """
     cdef int i
     cdef const fl_shape_info *shape
     for i in range(FL_FUNCTIONS):
@@ -107,7 +118,7 @@ cdef floating rel_entr(floating x, floating y) noexcept nogil:
 
 
 cdef floating logsumexp(const floating *x, Py_ssize_t n) noexcept nogil:
-    """Of n contiguous elements; -inf for none."""
+    """Return the logsumexp of n contiguous elements; -inf for none."""
     cdef floating y
     cdef char *args[2]
     cdef intptr_t steps[3]
@@ -127,10 +138,10 @@ cdef void normalize_rows(int function, const floating *x, floating *y, Py_ssize_
 
 
 cdef void softmax(const floating *x, floating *y, Py_ssize_t rows, Py_ssize_t n) noexcept nogil:
-    """Of each of some contiguous rows of n elements; y may be x, or apart from it."""
+    """Normalise contiguous rows of n elements; y may be x, or apart from it."""
     normalize_rows(FL_softmax, x, y, rows, n)
 
 
 cdef void log_softmax(const floating *x, floating *y, Py_ssize_t rows, Py_ssize_t n) noexcept nogil:
-    """Of each of some contiguous rows of n elements; y may be x, or apart from it."""
+    """Normalise contiguous rows of n elements; y may be x, or apart from it."""
     normalize_rows(FL_log_softmax, x, y, rows, n)

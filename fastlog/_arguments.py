@@ -1,0 +1,144 @@
+"""Checks of the arguments of losses. Each function gets the name of the loss that asks, for its messages."""
+
+from __future__ import annotations
+
+import operator
+from typing import Any
+
+import numpy as np
+
+from fastlog._arrays import as_array, as_axes, cast, rectangular, working_dtype
+
+REDUCTIONS = ("none", "sum", "mean")
+
+
+def check_reduction(name: str, reduction: str, choices: tuple[str, ...] = REDUCTIONS) -> None:
+    """Refuse a reduction of losses that is none of the choices."""
+    if reduction not in choices:
+        raise ValueError(f"{name}: reduction must be one of {', '.join(map(repr, choices))}, not {reduction!r}")
+
+
+def real_number(name: str, argument: str, value: Any) -> float:
+    """Return an argument that must be a real number."""
+    if type(value) is float:
+        return value
+    x = np.asanyarray(value)
+    if x.ndim or x.dtype.kind not in "biuf" or isinstance(x, np.ma.MaskedArray):
+        raise TypeError(f"{name}: {argument} must be a number, not {value!r}")
+    return float(x)
+
+
+def in_unit_interval(name: str, argument: str, value: Any) -> float:
+    """Return an argument that must be a number from 0 to 1."""
+    number = real_number(name, argument, value)
+    if not 0 <= number <= 1:
+        raise ValueError(f"{name}: {argument} must be between 0 and 1, not {value}")
+    return number
+
+
+def _behaved(x: np.ndarray) -> np.ndarray:
+    """Return an array that loops can read in place, native and aligned."""
+    return x if x.flags.aligned and x.dtype.isnative else x.astype(x.dtype.newbyteorder("="))
+
+
+def real_array(name: str, a: Any) -> tuple[np.ndarray, np.dtype]:
+    """Return `a` in the dtype of a kernel, and the dtype that a result should have."""
+    if isinstance(a, np.ma.MaskedArray) and np.ma.is_masked(a):
+        raise TypeError(f"{name}: an argument has masked elements; leave them out, or let them weigh 0")
+    x = as_array(name, a)
+    working = working_dtype(x.dtype)
+    if working is None:
+        raise TypeError(f"{name}: computed for real numbers up to float64, not for {x.dtype}; convert the argument")
+    return _behaved(x.astype(working, copy=False)), x.dtype
+
+
+def target_array(name: str, targets: Any) -> np.ndarray:
+    """Return labels as they are, and numbers in a dtype of a kernel."""
+    if isinstance(targets, np.ma.MaskedArray) and np.ma.is_masked(targets):
+        raise TypeError(f"{name}: targets have masked elements; use ignore_index or weights for what does not count")
+    if isinstance(targets, (list, tuple)) and len(targets) == 0:
+        return np.empty(0, np.int64)
+    z = rectangular(name, targets)
+    return _behaved(z) if z.dtype.kind in "biu" else real_array(name, z)[0]
+
+
+def logits_and_targets(
+    name: str, first: str, logits: Any, targets: Any, second: str = "targets"
+) -> tuple[np.ndarray, np.ndarray, np.dtype]:
+    """Return two arrays of one shape, and the dtype of the result."""
+    x, dtype = real_array(name, logits)
+    z = target_array(name, targets)
+    if x.shape != z.shape:
+        raise ValueError(f"{name}: {first} and {second} must have the same shape, not {x.shape} and {z.shape}")
+    return x, z, dtype
+
+
+def factor_array(name: str, argument: str, a: Any, x: np.ndarray) -> np.ndarray | None:
+    """Return the weights of elements, in the dtype of `x`, to whose shape they must broadcast."""
+    if a is None:
+        return None
+    w, _ = real_array(name, a)
+    try:
+        np.broadcast_to(w, x.shape)
+    except ValueError:
+        raise ValueError(f"{name}: {argument} has the shape {w.shape}, which does not fit {x.shape}") from None
+    return cast(w, x.dtype)
+
+
+def class_axis(name: str, argument: str, x: np.ndarray, axis: Any) -> int:
+    """Return the axis of the classes, from 0 to x.ndim - 1."""
+    if x.ndim == 0 or isinstance(axis, tuple) or axis is None:
+        raise ValueError(f"{name}: {argument} need one class axis; got {argument} of shape {x.shape} and axis={axis}")
+    (k,) = as_axes(axis, x.ndim)
+    return k
+
+
+def class_weight_array(name: str, weight: Any, classes: int) -> np.ndarray | None:
+    """Return one weight for each class, as a contiguous array of float64."""
+    if weight is None:
+        return None
+    w, _ = real_array(name, weight)
+    if w.shape != (classes,):
+        raise ValueError(f"{name}: weight must have the shape ({classes},), one per class, not {w.shape}")
+    return np.ascontiguousarray(w, np.float64)
+
+
+def ignored_label(name: str, labels: np.ndarray, ignore_index: Any) -> tuple[np.ndarray, int | None]:
+    """Return the labels, and the one that does not count. Loops compare both as int64."""
+    if ignore_index is None:
+        return labels, None
+    try:
+        index = operator.index(ignore_index)
+    except TypeError:
+        raise TypeError(f"{name}: ignore_index must be an integer or None, not {ignore_index!r}") from None
+    if labels.dtype == np.uint64 and index >= 2**63 - 1:  # Loops take all labels of this size for one.
+        free = next(k for k in range(2**63 - 2, 0, -1) if not np.any(labels == k))
+        return np.where(labels == index, np.uint64(free), labels), free
+    return labels, index if -(2**63) <= index < 2**63 else None  # No label is beyond that range.
+
+
+def check_label_shape(name: str, labels: np.ndarray, x: np.ndarray, axis: int) -> None:
+    """Refuse labels that do not have the shape of `x` without the axis of the classes."""
+    expected = x.shape[:axis] + x.shape[axis + 1 :]
+    if labels.shape != expected:
+        raise ValueError(
+            f"{name}: for rows of {x.shape[axis]} classes, labels must have the shape {expected}, not {labels.shape}"
+        )
+
+
+def refuse_wrong_label(name: str, labels: np.ndarray, classes: int, ignored: int | None) -> None:
+    """Say which label is the first one out of range."""
+    wrong = (labels < 0) | (labels >= classes)
+    if ignored is not None:
+        wrong &= labels != ignored
+    position = tuple(int(i) for i in np.argwhere(wrong)[0])
+    raise label_error(name, position, labels[position], classes)
+
+
+def label_error(name: str, position: tuple[int, ...], label: int, classes: int) -> ValueError:
+    """Return the error that says which label is out of range."""
+    where = f"[{', '.join(map(str, position))}]" if position else ""
+    return ValueError(
+        f"{name}: targets{where} is {label}, but labels run from 0 to {classes - 1}; "
+        "use ignore_index for rows that do not count"
+    )

@@ -1,0 +1,377 @@
+"""The short ways of plain arrays into the loops, past the Python layer. A part of _core.pyx.
+
+A public function is wrapped in a `ShortWay`, which computes plain cases in a few hundred nanoseconds.
+"""
+
+
+cdef bint starts_like(cnp.ndarray a, cnp.ndarray b, int axes) noexcept:
+    """Tell whether two arrays have the same lengths along their first axes."""
+    for k in range(axes):
+        if cnp.PyArray_DIMS(a)[k] != cnp.PyArray_DIMS(b)[k]:
+            return False
+    return True
+
+
+cdef bint is_plain(object a) noexcept:
+    """Tell whether it is exactly an ndarray, C-contiguous, aligned and native."""
+    return type(a) is cnp.ndarray and cnp.PyArray_ISCARRAY_RO(<cnp.ndarray>a)
+
+
+cdef void begin_walk(walk *w, int arguments) noexcept:
+    """Make a walk without arguments, which its maker fills in, and without outer axes but the loop's own."""
+    w.arguments, w.outer.count = arguments, 0
+    memset(w.args, 0, sizeof(w.args))
+    memset(w.steps, 0, sizeof(w.steps))
+
+
+# ---- functions of rows ----
+
+
+cdef bint runs_rows(int function) noexcept:
+    return 0 <= function < FL_FUNCTIONS and fl_rows[function].shape in (fl_reduce, fl_normalize, fl_normalize_terms)
+
+
+def run_rows(int function, a, axis, out=None, target=None):
+    """Run the loop of a reduction or normalisation on a plain array, without the ufunc machinery.
+
+    Parameters
+    ----------
+    function : int
+        A number from `INDEX`, of a function of the signature (n)->() or (n)->(n).
+    a, axis, out : object
+        The arguments of the public function; only a normalisation has `out`.
+    target : str, optional
+        One of `supported_targets`; the active one by default.
+
+    Returns
+    -------
+    ndarray, scalar or None
+        None where the short way does not apply: `a` is not exactly an ndarray of native, aligned float32 or float64;
+        or `axis` is neither None nor an int in range; or `a` cannot be seen as a matrix whose rows are those along
+        `axis`; or the loop cannot write straight into `out`.
+    """
+    if not runs_rows(function):
+        raise ValueError(f"function {function} is neither a reduction nor a normalisation of rows")
+    return rows_of(function, a, axis, out, active if target is None else find_target(target))
+
+
+cdef object rows_of(int function, object a, object axis, object out, const fl_target *run_on):
+    """Do what run_rows does, for a function that it accepts."""
+    if type(a) is not cnp.ndarray:
+        return None
+    cdef cnp.ndarray x = <cnp.ndarray>a
+    cdef int typenum = cnp.PyArray_TYPE(x), nd = cnp.PyArray_NDIM(x), k = 0, out_nd = 0, i
+    cdef bint normalizes = fl_rows[function].shape != fl_reduce
+    if (typenum != cnp.NPY_FLOAT and typenum != cnp.NPY_DOUBLE) or nd == 0 or not cnp.PyArray_ISBEHAVED_RO(x):
+        return None
+    cdef cnp.npy_intp *shape = cnp.PyArray_DIMS(x)
+    cdef cnp.npy_intp *strides = cnp.PyArray_STRIDES(x)
+    cdef intptr_t itemsize = cnp.PyArray_ITEMSIZE(x), size = cnp.PyArray_SIZE(x)
+    # The matrix has `rows` rows of n elements. The steps lead from row to row and from element to element, in the input
+    # and in the output.
+    cdef intptr_t rows = 1, n = size, row_step = 0, step = itemsize, out_row_step = 0, out_step = itemsize
+    if axis is None:
+        if nd == 1:
+            step = strides[0]
+        elif not cnp.PyArray_IS_C_CONTIGUOUS(x):
+            return None
+    else:
+        if not PyLong_CheckExact(axis) or not -nd <= axis < nd:
+            return None
+        k = axis
+        if k < 0:
+            k += nd
+        n = shape[k]
+        if nd == 1:
+            step = strides[0]
+        elif nd == 2:
+            rows, row_step, step = shape[1 - k], strides[1 - k], strides[k]
+            out_row_step, out_step = (itemsize, rows * itemsize) if k == 0 else (n * itemsize, itemsize)
+        elif k == nd - 1 and n and cnp.PyArray_IS_C_CONTIGUOUS(x):
+            rows, row_step, out_row_step = size // n, n * itemsize, n * itemsize
+        else:
+            return None
+    if out is not None and not (normalizes and is_plain(out) and is_plain(x) and may_write(out, x)):
+        return None
+    if not normalizes:
+        out_row_step = itemsize
+    cdef cnp.npy_intp out_shape[MAX_DIMENSIONS]
+    for i in range(nd):
+        if normalizes or (axis is not None and i != k):
+            out_shape[out_nd] = shape[i]
+            out_nd += 1
+    cdef walk w
+    cdef double scalar
+    w.arguments, w.outer.count = 2, 0
+    w.dims[0], w.dims[1] = rows, n
+    w.steps[0], w.steps[1], w.steps[2], w.steps[3] = row_step, out_row_step, step, out_step
+    w.args[0], w.args[1] = cnp.PyArray_BYTES(x), <char *>&scalar
+    if out is None and out_nd:
+        out = cnp.PyArray_EMPTY(out_nd, out_shape, typenum, 0)
+    if out is not None:
+        w.args[1] = cnp.PyArray_BYTES(<cnp.ndarray>out)
+    run_walk(&w, loop_for(run_on, function, x), NULL)
+    return PyArray_Scalar(&scalar, cnp.PyArray_DESCR(x), None) if out is None else out
+
+
+cdef object as_plain(object a):
+    """Return a list of numbers as an array; anything else, and what NumPy makes no numbers of, as it is."""
+    if type(a) is not list:
+        return a
+    try:
+        x = np.asarray(a)
+    except ValueError:
+        return a
+    return x.astype(np.float64) if x.dtype.kind in "biu" else x
+
+
+# ---- losses ----
+
+
+cdef object as_scalar(cnp.ndarray x, double value):
+    """Return a number in the dtype of `x`; None where it overflows that."""
+    cdef float narrow
+    if cnp.PyArray_TYPE(x) == cnp.NPY_DOUBLE:
+        return PyArray_Scalar(&value, cnp.PyArray_DESCR(x), None)
+    narrow = <float>value
+    if narrow - narrow != 0 and value - value == 0:
+        return None
+    return PyArray_Scalar(&narrow, cnp.PyArray_DESCR(x), None)
+
+
+cdef object loss_of(int function, walk *w, loss_call *call, cnp.ndarray x, cnp.ndarray losses, str reduction,
+                    bint return_grad, bint return_hess, object out):
+    """Return the losses, of the shape of `losses` or in `out`, or their sum or mean, and the derivatives.
+
+    `w` and `call` only lack outputs. The result is None where the general function has to decide.
+    """
+    cdef int each = fl_shapes[fl_rows[function].shape].nin, k
+    cdef bint mean = reduction == "mean", separate = not mean and reduction == "none"
+    cdef double value
+    cdef list results = [None]
+    if not mean and not separate and reduction != "sum":
+        return None
+    if separate:
+        y = out
+        if out is None:
+            y = cnp.PyArray_EMPTY(cnp.PyArray_NDIM(losses), cnp.PyArray_DIMS(losses), cnp.PyArray_TYPE(x), 0)
+        results[0] = y
+        w.args[each] = cnp.PyArray_BYTES(<cnp.ndarray>y)
+        # One of the two steps counts: the core step for elements, the outer one for rows.
+        w.steps[each] = w.steps[w.arguments + each] = cnp.PyArray_ITEMSIZE(x)
+    for k in range(each + 1, each + 1 + max(return_grad, 2 * return_hess)):
+        y = cnp.PyArray_EMPTY(cnp.PyArray_NDIM(x), cnp.PyArray_DIMS(x), cnp.PyArray_TYPE(x), 0)
+        results.append(y)
+        w.args[k] = cnp.PyArray_BYTES(<cnp.ndarray>y)
+        w.steps[k], w.steps[w.arguments + k] = w.steps[0], w.steps[w.arguments]
+    value = value_of_loss(function, w, loop_for(active, function, x), call, mean, <double>cnp.PyArray_SIZE(x))
+    if call.result.wrong:
+        return None
+    if not separate:
+        results[0] = as_scalar(x, value)
+    elif cnp.PyArray_NDIM(losses) == 0 and out is None:
+        results[0] = results[0][()]
+    return results[0] if results[0] is None or len(results) == 1 else tuple(results)
+
+
+# ---- arguments ----
+
+cdef enum:
+    FIRST, SECOND, AXIS, OUT, REDUCTION, RETURN_GRAD, RETURN_HESS, IGNORE_INDEX, LOG_TARGET, SLOTS
+    MAX_PARAMETERS = 16
+
+cdef class ShortWay
+
+# A short way knows these arguments and the first two.
+cdef dict SLOT_OF = {
+    "axis": AXIS, "out": OUT, "reduction": REDUCTION, "return_grad": RETURN_GRAD, "return_hess": RETURN_HESS,
+    "ignore_index": IGNORE_INDEX, "log_target": LOG_TARGET}
+
+
+cdef object way_of_rows(ShortWay self, PyObject **given):
+    return rows_of(self.function, as_plain(<object>given[FIRST]), <object>given[AXIS], <object>given[OUT], active)
+
+
+cdef bint is_plain_loss(int function, PyObject **given) noexcept:
+    """Tell whether a loop reads the first two arguments in the order of their memory, and `reduction` is a str."""
+    cdef object logits = <object>given[FIRST], targets = <object>given[SECOND]
+    return (is_plain(logits) and is_plain(targets) and type(<object>given[REDUCTION]) is str
+            and cnp.PyArray_TYPE(<cnp.ndarray>logits) in (cnp.NPY_FLOAT, cnp.NPY_DOUBLE)
+            and holds_targets(function, <cnp.ndarray>targets, False))
+
+
+cdef bint is_last(object axis, int nd) noexcept:
+    cdef int overflow = 0
+    cdef long k = PyLong_AsLongAndOverflow(axis, &overflow) if PyLong_CheckExact(axis) else nd
+    return not overflow and (k == -1 or k == nd - 1)
+
+
+cdef object way_of_elements(ShortWay self, PyObject **given):
+    """Compute the loss of two arrays of one shape, without weights."""
+    cdef walk w
+    cdef loss_call call
+    cdef cnp.ndarray x, z
+    cdef str reduction
+    cdef int function = self.function
+    if not is_plain_loss(function, given):
+        return None
+    reduction, axis, out = <str>given[REDUCTION], <object>given[AXIS], <object>given[OUT]
+    if self.function_of_logs >= 0:
+        if reduction == "none" or not is_last(axis, cnp.PyArray_NDIM(<cnp.ndarray>given[FIRST])):
+            return None
+        if <object>given[LOG_TARGET]:
+            function = self.function_of_logs
+    x, z = <cnp.ndarray>given[FIRST], <cnp.ndarray>given[SECOND]
+    if cnp.PyArray_NDIM(x) != cnp.PyArray_NDIM(z) or not starts_like(x, z, cnp.PyArray_NDIM(x)):
+        return None
+    if out is not None and not (reduction == "none" and is_plain(out) and may_write(out, x, (z,))):
+        return None
+    begin_loss(&call, z)
+    begin_walk(&w, 8)
+    w.args[0], w.args[1] = cnp.PyArray_BYTES(x), cnp.PyArray_BYTES(z)
+    w.dims[0], w.dims[1] = 1, cnp.PyArray_SIZE(x)
+    w.steps[8], w.steps[9] = cnp.PyArray_ITEMSIZE(x), cnp.PyArray_ITEMSIZE(z)
+    return loss_of(function, &w, &call, x, x, reduction, <object>given[RETURN_GRAD], <object>given[RETURN_HESS], out)
+
+
+cdef object way_of_row_losses(ShortWay self, PyObject **given):
+    """Compute the loss of rows along the last axis, with labels and without weights."""
+    cdef walk w
+    cdef loss_call call
+    cdef cnp.ndarray x, z
+    cdef int nd, overflow = 0
+    axis, ignored = <object>given[AXIS], <object>given[IGNORE_INDEX]
+    if not is_plain_loss(self.function, given) or not PyLong_CheckExact(ignored):
+        return None
+    x, z = <cnp.ndarray>given[FIRST], <cnp.ndarray>given[SECOND]
+    nd = cnp.PyArray_NDIM(x)
+    if (not is_last(axis, nd) or cnp.PyArray_NDIM(z) != nd - 1 or not starts_like(x, z, nd - 1)
+            or not cnp.PyArray_SIZE(x)):
+        return None
+    begin_loss(&call, z)
+    call.options.ignored, call.options.ignores = PyLong_AsLongLongAndOverflow(ignored, &overflow), 1
+    if overflow or call.options.ignored == INT64_MAX:
+        return None
+    begin_walk(&w, 5)
+    w.args[0], w.args[1] = cnp.PyArray_BYTES(x), cnp.PyArray_BYTES(z)
+    w.dims[0], w.dims[1] = cnp.PyArray_SIZE(z), cnp.PyArray_DIMS(x)[nd - 1]
+    w.steps[0] = w.dims[1] * cnp.PyArray_ITEMSIZE(x)
+    w.steps[1], w.steps[5] = cnp.PyArray_ITEMSIZE(z), cnp.PyArray_ITEMSIZE(x)
+    return loss_of(self.function, &w, &call, x, z, <str>given[REDUCTION], <object>given[RETURN_GRAD],
+                   <object>given[RETURN_HESS], None)
+
+
+@internal
+cdef class ShortWay:
+    """A public function whose plain calls are computed here; all other calls go on to it as they came.
+
+    The names and defaults of its parameters come from the function's own signature. In a plain call, arguments that the
+    short way does not know have their default, and those that it knows suit it. The function itself reports mistakes.
+
+    Instances are called by the vectorcall protocol, as a tuple and a dict would take half as long as the call itself.
+    """
+
+    cdef vectorcallfunc vectorcall
+    cdef object general
+    cdef object (*way)(ShortWay self, PyObject **given)
+    cdef int function
+    cdef int function_of_logs  # Only a divergence has one; -1 stands for none.
+    cdef int parameters
+    cdef int positional  # How many parameters may be given by position.
+    cdef tuple names
+    cdef tuple defaults
+    cdef int slots[MAX_PARAMETERS]  # Where the way looks for each of them, or -1.
+    cdef PyObject *unset[SLOTS]  # What it finds there otherwise: the default.
+    cdef dict __dict__
+    cdef object __weakref__
+
+    def __init__(self, general, int function, int function_of_logs=-1):
+        cdef int k
+        parameters = list(signature(general).parameters.values())[:MAX_PARAMETERS]
+        self.vectorcall, self.general = <vectorcallfunc>call_short_way, general
+        self.way = way_of_row_losses
+        if runs_rows(function):
+            self.way = way_of_rows
+        elif fl_rows[function].shape == fl_element_loss:
+            self.way = way_of_elements
+        self.function, self.function_of_logs = function, function_of_logs
+        self.names = tuple([intern(p.name) for p in parameters])
+        self.defaults = tuple([p.default for p in parameters])
+        self.parameters = <int>len(parameters)
+        self.positional = <int>len([p for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD])
+        for k in range(SLOTS):
+            self.unset[k] = <PyObject *>None
+        for k, p in enumerate(parameters):
+            self.slots[k] = SLOT_OF.get(p.name, k if k <= SECOND else -1)
+            if self.slots[k] >= 0:
+                self.unset[self.slots[k]] = <PyObject *>self.defaults[k]
+
+    cdef bint sort(self, PyObject **args, Py_ssize_t count, tuple names, PyObject **given) noexcept:
+        """Put the arguments of a call where the way looks for them; return False where the call is not plain."""
+        cdef Py_ssize_t named = 0 if names is None else PyTuple_GET_SIZE(names), i
+        cdef int k, seen = 0
+        if count > self.positional:
+            return False
+        memcpy(given, self.unset, sizeof(self.unset))
+        for i in range(count + named):
+            k = <int>i
+            if i >= count:
+                k = 0
+                while k < self.parameters and PyTuple_GET_ITEM(self.names, k) != PyTuple_GET_ITEM(names, i - count):
+                    k += 1
+            if k == self.parameters or seen >> k & 1:
+                return False
+            seen |= 1 << k
+            if self.slots[k] >= 0:
+                given[self.slots[k]] = args[i]
+            elif not is_same(<object>args[i], <object>PyTuple_GET_ITEM(self.defaults, k)):
+                return False
+        return True
+
+    def __call__(self, *args, **kwargs):
+        return PyVectorcall_Call(self, args, kwargs)
+
+    def __get__(self, instance, owner):
+        return self if instance is None else MethodType(self, instance)
+
+    def __reduce__(self):
+        return self.__qualname__  # pickle finds a function by its name.
+
+
+cdef bint is_same(object a, object b) noexcept:
+    """Tell whether it is the same object, or an equal float."""
+    return a is b or (type(a) is float and type(b) is float and <double>a == <double>b)
+
+
+cdef object call_short_way(object self, PyObject **args, size_t flags, PyObject *names):
+    cdef PyObject *given[SLOTS]
+    cdef ShortWay short = <ShortWay>self
+    if short.sort(args, PyVectorcall_NARGS(flags), None if names == NULL else <tuple>names, given):
+        y = short.way(short, given)
+        if y is not None:
+            return y
+    return PyObject_Vectorcall(short.general, args, flags, names)
+
+
+cdef void enable_vectorcall(ShortWay any):
+    """Tell Python that instances have a function to call them by. Cython has no word for it."""
+    cdef PyTypeObject *kind = <PyTypeObject *>ShortWay
+    kind.tp_vectorcall_offset = <char *>&any.vectorcall - <char *><PyObject *>any
+    kind.tp_flags |= Py_TPFLAGS_HAVE_VECTORCALL
+
+
+def short_way(int function, int function_of_logs=-1):
+    """Decorate a public function: its plain calls go straight to the loop of a function, by the number in `INDEX`.
+
+    A divergence has a second function, which it runs if ``log_target`` is true.
+    """
+    for one in (function, function if function_of_logs == -1 else function_of_logs):
+        if not runs_rows(one) and not is_loss(one):
+            raise ValueError(f"function {one} is neither a function of rows nor a loss")
+
+    def decorate(general):
+        return wraps(general)(ShortWay(general, function, function_of_logs))
+    return decorate
+
+
+enable_vectorcall(ShortWay.__new__(ShortWay))
