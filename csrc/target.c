@@ -31,7 +31,7 @@ fl_loop NAME(logsumexp_of_floats, FL_TARGET, 64), NAME(weighted_sums_of_floats, 
 #define RUN_map1_raising(name, type) loop_map1(k_##name, 1, type, args, dims, steps)
 #define RUN_map2_raising(name, type) loop_map2(k_##name, pole_##name, type, args, dims, steps)
 #define RUN_map2_logaddexp(name, type) loop_map2_logaddexp(k_##name, type, args, dims, steps)
-#define RUN_reduce(name, type) loop_reduce(k_##name, NAME(logsumexp_of_floats, FL_TARGET, 64), args, dims, steps)
+#define RUN_reduce(name, type) loop_##name(NAME(logsumexp_of_floats, FL_TARGET, 64), args, dims, steps)
 #define RUN_normalize(name, type) loop_normalize(divisor_##name, k_##name, 0, args, dims, steps)
 #define RUN_normalize_terms(name, type) loop_normalize(divisor_##name, k_##name, 1, args, dims, steps)
 #define RUN_reduce_segments(name, type) loop_reduce_segments(args, dims, steps)
@@ -74,9 +74,7 @@ const fl_table NAME(table, FL_TARGET, 16) = {{
 #include "functions.def"
 }};
 #else
-static unsigned run_logsumexp_of_floats(ARGUMENTS) {
-    return (void)data, loop_reduce_narrow(k_logsumexp, args, dims, steps);
-}
+static unsigned run_logsumexp_of_floats(ARGUMENTS) { return (void)data, loop_logsumexp_narrow(args, dims, steps); }
 void NAME(logsumexp_of_floats, FL_TARGET, 64)(ARGUMENTS) {
     guarded(run_logsumexp_of_floats, 0, args, dims, steps, data);
 }

@@ -17,6 +17,7 @@ from fastlog._typing import AnyArray, Axes, Axis, DTypeLike, Mask, Out
 
 __all__ = ["logcumsumexp", "logmeanexp", "logsumexp"]
 
+_LOGSUMEXP = INDEX["logsumexp"]
 _CLAIM = claims()["logsumexp"]
 _accumulate = functions()["logaddexp"].accumulate
 

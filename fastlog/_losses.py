@@ -203,7 +203,9 @@ def focal_loss(
     if not 0 <= gamma <= _LARGEST[x.dtype.char]:
         raise ValueError(f"{name}: gamma must be a finite number of at least 0, not {gamma}")
     balance: dict[str, Any] = {"positive": share, "negative": 1.0 if alpha is None else 1 - share, "gamma": gamma}
-    return _element_loss(INDEX["focal_loss"], x, z, factors, dtype, reduction, return_grad, return_hess, None, **balance)
+    return _element_loss(
+        INDEX["focal_loss"], x, z, factors, dtype, reduction, return_grad, return_hess, None, **balance
+    )
 
 
 @short_way(INDEX["kl_divergence"], INDEX["kl_divergence_of_logs"])

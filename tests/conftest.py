@@ -6,6 +6,7 @@ for each of those and each dtype: some 15 functions, 3 targets and 3 dtypes.
 
 import numpy as np
 import pytest
+from helpers.elementwise import elementwise
 from hypothesis import settings
 
 from fastlog import _core
@@ -61,5 +62,5 @@ def binary(request, target):
 
 @pytest.fixture(scope="session")
 def ufuncs(target):
-    """All ufuncs of the target, by name."""
-    return _core.functions(target)
+    """All elementwise functions of the target, and its other ufuncs, by name."""
+    return elementwise(target)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from helpers import hardest
+from helpers.elementwise import elementwise
 from helpers.errors import by_double, by_mpfr, by_numpy, claimed, errors, from_mpfr, measure, on_targets
 from helpers.points import arguments, next_to_cancellation, stratified
 from helpers.reference import ELEMENTWISE, exact
@@ -27,7 +28,7 @@ def hold(name, dtype, x):
 @pytest.mark.parametrize("name", ELEMENTWISE)
 def test_claim_is_never_exceeded(name, dtype):
     count = 400_000 if dtype == np.float32 else 16_000
-    hold(name, dtype, arguments(name, functions()[name].nin, dtype, count))
+    hold(name, dtype, arguments(name, elementwise()[name].nin, dtype, count))
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -54,7 +55,7 @@ def test_witness_reaches_the_claim(name, dtype):
     assert worst > claim - 0.01
 
 
-UNARY = [name for name in ELEMENTWISE if functions()[name].nin == 1]
+UNARY = [name for name in ELEMENTWISE if elementwise()[name].nin == 1]
 
 
 @pytest.mark.parametrize("name", UNARY)
@@ -86,7 +87,7 @@ def test_references_agree(name):
     It is compared with MPFR at some points, and at many with NumPy's double, whose digits suffice for 1e-6.
     """
     for count, independent, bound in ((4_000, by_mpfr, 1e-7), (400_000, by_numpy, 1e-6)):
-        x = arguments(name, functions()[name].nin, np.float32, count, seed=7)
+        x = arguments(name, elementwise()[name].nin, np.float32, count, seed=7)
         x = tuple(a[np.all(np.isfinite(x), axis=0)] for a in x)
         ours, theirs = by_double(name, np.float32, *x), independent(name, np.float32, *x)
         kept = claimed(name, x, ours.value, independent)

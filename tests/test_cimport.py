@@ -17,7 +17,6 @@ PAGE = (Path(__file__).parents[1] / "docs" / "c-api.md").read_text()
 EXAMPLE, SETUP = (re.search(rf"```{kind}\n(.*?)```", PAGE, re.S).group(1) for kind in ("cython", "python"))
 UNARY = [name for name, f in functions().items() if f.signature is None and f.nin == 1]
 BINARY = [name for name, f in functions().items() if f.signature is None and f.nin == 2]
-BINARY.remove("binary_cross_entropy_with_logits")  # the losses are not offered
 
 
 def everything():

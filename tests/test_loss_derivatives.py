@@ -11,7 +11,7 @@ from helpers.reference import distance, exact_exp, exact_log1p, exact_numbers, i
 import fastlog
 from fastlog._core import INDEX, run_loss, supported_targets
 
-BCE, FOCAL, ROWS = INDEX["binary_cross_entropy"], INDEX["focal"], INDEX["cross_entropy"]
+BCE, FOCAL, ROWS = INDEX["binary_cross_entropy_with_logits"], INDEX["focal_loss"], INDEX["cross_entropy"]
 DTYPES = ["f4", "f8"]
 
 

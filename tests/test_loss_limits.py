@@ -93,7 +93,7 @@ def test_long_sums_of_tiny_and_of_infinite_losses(target, dtype, x):
 
     def total():
         with np.errstate(all="raise"):
-            return run_loss(INDEX["binary_cross_entropy"], (logits, targets, *[None] * 6), target=target)[0]
+            return run_loss(INDEX["binary_cross_entropy_with_logits"], (logits, targets, *[None] * 6), target=target)[0]
 
     np.testing.assert_allclose(total(), 4001 * np.exp(np.longdouble(x)), rtol=1e-5 if x in (-700, -85) else 1e-2)
     logits[:] = -INF
@@ -173,14 +173,14 @@ def test_infinite_weights(target, dtype):
             )
             assert total("cross_entropy", x, labels, *[None] * 3, axis=1, class_weight=weight, smoothing=0.1) == INF
         log_probs = x - 4
-        assert total("negative_log_likelihood", log_probs, labels, *[None] * 3, axis=1, class_weight=infinite) == INF
+        assert total("nll_loss", log_probs, labels, *[None] * 3, axis=1, class_weight=infinite) == INF
     x, z, weight = np.array([0, 1, -2, 5], dtype), np.array([0, 1, 0.5, 1], dtype), np.full(4, INF, dtype)
-    for name in ("binary_cross_entropy", "focal"):
+    for name in ("binary_cross_entropy_with_logits", "focal_loss"):
         assert total(name, x, z, weight, *[None] * 5) == INF
         each = np.empty(4, dtype)
         total(name, x, z, weight, None, each, *[None] * 3)
         assert (each == INF).all()
-    total("binary_cross_entropy", x, z, None, weight, each, *[None] * 3)
+    total("binary_cross_entropy_with_logits", x, z, None, weight, each, *[None] * 3)
     np.testing.assert_array_equal(each == INF, z > 0)
     assert bce(x, z, weight=INF) == bce(x, z, pos_weight=INF) == INF
 

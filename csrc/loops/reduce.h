@@ -57,11 +57,8 @@ INLINE void reduce_matrix(row_callbacks to, matrix a) {
 
 /* ---- (n)->() ---- */
 
-typedef vec reduce_kernel(partition);
-
-/* Where a kernel's results go. by_double is the loop that computes rows of floats in double. */
+/* Where results go. by_double is the loop that computes rows of floats in double. */
 typedef struct {
-    reduce_kernel *kernel;
     fl_loop *by_double;
     matrix a;
     char *out;
@@ -81,26 +78,25 @@ INLINE void mend_differences(const reduced_rows *f, vec max, real *y, intptr_t r
         if (maxima[lane] < 0 && __builtin_fabs((double)y[lane]) < 0.25) y[lane] = mended[lane];
 }
 
-INLINE void store_reduced(void *context, partition p, divisor *z, intptr_t r, intptr_t rows) {
+INLINE void store_logsumexp(void *context, partition p, divisor *z, intptr_t r, intptr_t rows) {
     const reduced_rows *f = context;
     real y[LANES];
     (void)z;
-    v_store(y, f->kernel(p));
+    v_store(y, k_logsumexp(p));
     mend_differences(f, p.max, y, r, rows);
     if (f->out_step == WIDTH) store_some((real *)f->out + r, rows, v_load(y));
     else scatter(f->out + r * f->out_step, f->out_step, y, rows);
 }
 
-INLINE unsigned loop_reduce(reduce_kernel *k, fl_loop *by_double, char **args, const intptr_t *dims,
-                            const intptr_t *steps) {
-    reduced_rows f = {k, by_double, {args[0], dims[0], dims[1], steps[0], steps[2]}, args[1], steps[1]};
-    reduce_matrix((row_callbacks){store_reduced, NULL, &f}, f.a);
+INLINE unsigned loop_logsumexp(fl_loop *by_double, char **args, const intptr_t *dims, const intptr_t *steps) {
+    reduced_rows f = {by_double, {args[0], dims[0], dims[1], steps[0], steps[2]}, args[1], steps[1]};
+    reduce_matrix((row_callbacks){store_logsumexp, NULL, &f}, f.a);
     return 0;
 }
 
 #if FL_WIDTH == 64
 /* Rows of floats. */
-INLINE unsigned loop_reduce_narrow(reduce_kernel *k, char **args, const intptr_t *dims, const intptr_t *steps) {
+INLINE unsigned loop_logsumexp_narrow(char **args, const intptr_t *dims, const intptr_t *steps) {
     intptr_t rows = dims[0], n = dims[1], at_once = n <= LANE_BLOCK ? LANES : 1;
     for (intptr_t r = 0; r < rows; r += at_once) {
         intptr_t count = smaller(rows - r, at_once);
@@ -115,7 +111,7 @@ INLINE unsigned loop_reduce_narrow(reduce_kernel *k, char **args, const intptr_t
                         *(const float *)(args[0] + (r + smaller(lane, count - 1)) * steps[0] + i * steps[2]);
             t = tally_start((vectors){.x = tile, .step = LANES, .n = n}, FLOOR, (summation){0});
         }
-        v_store(y, k(partition_of(&t, 0)));
+        v_store(y, k_logsumexp(partition_of(&t, 0)));
         deliver(NARROW, args[1] + r * steps[1], steps[1], y, count);
     }
     return 0;

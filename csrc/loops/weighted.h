@@ -32,6 +32,12 @@ typedef struct {
     double x[STAGE], m[STAGE], p[STAGE];
 } weighted_block;
 
+static inline void put_number(enum number_type type, char *at, double x) {
+    float narrow = (float)x;
+    if (type == NARROW) memcpy(at, &narrow, sizeof narrow);
+    else memcpy(at, &x, sizeof x);
+}
+
 static void split_weight(double b, double *m, double *p) {
     int subnormal = __builtin_fabs(b) < REAL_MIN;
     uint64_t pattern;
@@ -173,8 +179,8 @@ static void reduce_weighted_row(const weighted_row *row, char *out, char *sign_o
         if (s < 0) sum = (dw){v_neg(sum.hi), v_neg(sum.lo)};
         if (s != 0) y = log_of_sum(sum, base, unit - TERM_LIFT);
     }
-    deliver(row->type, out, 0, &y, 1);
-    deliver(row->type, sign_out, 0, &sign, 1);
+    put_number(row->type, out, y);
+    put_number(row->type, sign_out, sign);
 }
 
 #endif

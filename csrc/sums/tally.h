@@ -144,41 +144,30 @@ INLINE tally tally_vectors(tally t, vectors v, window w, summation how) {
     return t;
 }
 
-/* What takes a sum from one window's unit to another's: mantissa power rest, in which no factor is out of range; 0 where
-   the sum is `gone`. */
-typedef struct {
-    dw mantissa;
-    vec power, rest;
-} unit_change;
-
-INLINE unit_change change_unit(window from, window to, mask gone) {
-    vec zero = v_set(0), rounder = v_set(ROUNDER);
-    dw d = dw_two_sum(from.base, v_neg(to.base));
-    scaled e = m_exp_dw(v_select(gone, zero, d.hi), v_select(gone, zero, d.lo), rounder);
-    vec shift = v_select(gone, zero, v_add(v_sub(from.n, to.n), e.n));
-    vec half = v_max(v_set(1 - EXPONENT_BIAS), shift);
-    vec power = v_select(gone, zero, m_power_of_two(v_bits(v_add(half, rounder))));
-    return (unit_change){e.mantissa, power, m_power_of_two(v_bits(v_add(v_sub(shift, half), rounder)))};
-}
-
-INLINE dw scaled_sum(dw sum, unit_change c) {
-    vec hi = v_mul(sum.hi, c.mantissa.hi), lo = v_fma(sum.hi, c.mantissa.lo, v_mul(sum.lo, c.mantissa.hi));
-    lo = v_add(v_mul_error(sum.hi, c.mantissa.hi, hi), lo);
-    return (dw){v_mul(v_mul(hi, c.power), c.rest), v_mul(v_mul(lo, c.power), c.rest)};
+/* A sum times a mantissa and two powers of two. */
+INLINE dw scaled_sum(dw sum, dw mantissa, vec power, vec other_power) {
+    vec hi = v_mul(sum.hi, mantissa.hi), lo = v_fma(sum.hi, mantissa.lo, v_mul(sum.lo, mantissa.hi));
+    lo = v_add(v_mul_error(sum.hi, mantissa.hi, hi), lo);
+    return (dw){v_mul(v_mul(hi, power), other_power), v_mul(v_mul(lo, power), other_power)};
 }
 
 /* The maxima become `max`: the sum changes its unit, and former maxima become terms. A former maximum of -inf is no
-   element at all, although made_finite would take it for -REAL_MAX. */
+   element at all, although made_finite would take it for -REAL_MAX. 2^shift is made in two steps, none of which is out
+   of range. */
 static void tally_raise(tally *t, vec max, real floor) {
-    vec zero = v_set(0), former_max = made_finite(t->max);
-    window w = make_window(max, floor);
+    window from = make_window(t->max, floor), to = make_window(max, floor);
+    dw d = dw_two_sum(from.base, v_neg(to.base));
     mask nothing = v_eq(t->max, v_set(-REAL_INFINITY)), grew = v_lt(t->max, max);
-    mask gone = mask_or(nothing, v_lt(v_sub(former_max, made_finite(max)), v_set(FLOOR)));
-    unit_change c = change_unit(make_window(t->max, floor), w, gone);
-    vec former = v_select(grew, v_select(nothing, zero, t->terms.maxima), zero);
-    term_sum rescaled = {scaled_sum(t->terms.sum, c), v_select(grew, zero, t->terms.maxima)};
-    rescaled = join_terms(rescaled, v_mul(former, term_of(former_max, w, 1)));
-    *t = (tally){max, rescaled, scaled_sum(t->settled, c)};
+    mask gone = mask_or(nothing, v_lt(v_sub(made_finite(t->max), made_finite(max)), v_set(FLOOR)));
+    scaled e = m_exp_dw(v_select(gone, v_set(0), d.hi), v_select(gone, v_set(0), d.lo), v_set(ROUNDER));
+    vec shift = v_select(gone, v_set(0), v_add(v_sub(from.n, to.n), e.n));
+    vec half = v_max(v_set(1 - EXPONENT_BIAS), shift), rounder = v_set(ROUNDER);
+    vec power = v_select(gone, v_set(0), m_power_of_two(v_bits(v_add(half, rounder))));
+    vec rest = m_power_of_two(v_bits(v_add(v_sub(shift, half), rounder)));
+    vec former = v_select(grew, v_select(nothing, v_set(0), t->terms.maxima), v_set(0));
+    former = v_mul(former, term_of(made_finite(t->max), to, 1));
+    term_sum rescaled = {scaled_sum(t->terms.sum, e.mantissa, power, rest), v_select(grew, v_set(0), t->terms.maxima)};
+    *t = (tally){max, join_terms(rescaled, former), scaled_sum(t->settled, e.mantissa, power, rest)};
 }
 
 static void tally_terms(tally *t, const vectors *v, real floor, summation how) {

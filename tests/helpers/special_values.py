@@ -2,7 +2,8 @@
 
 import numpy as np
 
-BCE = "binary_cross_entropy_with_logits"
+from helpers.elementwise import BCE
+
 LOG_2 = float(np.log(2.0))
 
 # Arguments and the result, as text: max stands for the largest finite and tiny for the smallest subnormal number of the

@@ -27,10 +27,11 @@ from typing import Any
 import numpy as np
 from rich.progress import track
 
-from fastlog._core import functions, supported_targets
+from fastlog._core import supported_targets
 
 sys.path.append(str(Path(__file__).parents[1]))  # tests/, where the helpers are
 from helpers import hardest
+from helpers.elementwise import BCE, elementwise
 from helpers.errors import REFERENCES, Errors, Function, by_numpy, measure, on_targets
 from helpers.hardest import Point
 from helpers.points import arguments
@@ -49,7 +50,7 @@ def all_floats(name: str, targets: list[str], reference: Function, first: int) -
 
 def some_points(name: str, dtype: type, targets: list[str], reference: Function, seed: int) -> dict[str, Errors]:
     """Measure the errors over POINTS stratified points."""
-    x = arguments(name, functions()[name].nin, dtype, POINTS, seed)
+    x = arguments(name, elementwise()[name].nin, dtype, POINTS, seed)
     return measure(name, dtype, x, on_targets(name, targets), reference)
 
 
@@ -58,7 +59,7 @@ def neighbours(name: str, dtype: type, targets: list[str], reference: Function, 
     rng = np.random.default_rng(0)
     info = np.finfo(dtype)
     factors = 1 + rng.normal(0, 1, (2, POINTS)) * np.exp2(rng.uniform(-info.nmant, -7, (2, POINTS)))
-    if name.startswith("binary_cross_entropy"):
+    if name == BCE:
         factors[1] = 1
     x = tuple((a * factor).astype(dtype) for a, factor in zip(point, factors, strict=False))
     return measure(name, dtype, x, on_targets(name, targets), reference)
@@ -123,7 +124,7 @@ def main() -> None:
             begin = time.perf_counter()
             single = dtype == "float32"
             points = options.points * CHEAPER if single else options.points
-            if single and options.exhaustive and functions()[name].nin == 1:
+            if single and options.exhaustive and elementwise()[name].nin == 1:
                 points = None
             reference = by_numpy if single and options.independent else REFERENCES[np.dtype(dtype).type]
             found = survey(pool, name, np.dtype(dtype).type, points, options.targets, reference)
@@ -134,7 +135,8 @@ def main() -> None:
                 print(line.format(*rows[-1]) + wrong_at, flush=True)
             top = max(found.values(), key=lambda e: e.largest)
             claim = f"{math.ceil(100 * top.largest) / 100:g}, {{{', '.join(map(hardest.written, zip(top.at)))}}}"
-            print(f"{'':43}in {time.perf_counter() - begin:.0f} s; for the table: {claim}", flush=True)
+            row = f"FL_CLAIM({name}, {dtype.removeprefix('float')}, {claim})"
+            print(f"{'':43}in {time.perf_counter() - begin:.0f} s; for the table: {row}", flush=True)
             worst[name, dtype] = [w for e in found.values() for w in e.worst]
     update_hardest(worst, options.targets)
     if options.output:
