@@ -16,7 +16,7 @@ SITE := $(BIN)/sphinx-build --quiet --fail-on-warning --keep-going docs build/do
 
 .NOTPARALLEL:
 
-.PHONY: bench test quick fuzz test-ends test-end check docs exhaustive long accuracy vec-neon vec-s390x compilers peers upstream clean help
+.PHONY: bench test quick fuzz test-ends test-end check docs exhaustive long accuracy vec-neon vec-s390x bits compilers peers upstream clean help
 help:
 	@sed -n 's/^# make/make/p' Makefile
 
@@ -95,6 +95,13 @@ docs: $(VENV)/docs.stamp
 # make accuracy     errors of fastlog beside SciPy, NumPy and PyTorch, for docs/accuracy.md and its pictures
 accuracy: $(VENV)/bench.stamp $(VENV)/test.stamp
 	$(BIN)/python -m bench --accuracy
+
+# make bits        the C tests without Python, and the hashes of all results on the targets of this CPU
+bits: $(VENV)/test.stamp
+	$(BIN)/cmake -S . -B build/c -DFASTLOG_PYTHON=OFF -DFASTLOG_C_TESTS=ON
+	$(BIN)/cmake --build build/c --parallel 2
+	-$(BIN)/ctest --test-dir build/c --output-on-failure
+	build/c/tests/c/bits
 
 # make vec-neon    the C tests, cross-compiled for arm64, under user-mode emulation
 # make vec-s390x   the C tests on a processor whose bytes are in the other order, likewise
