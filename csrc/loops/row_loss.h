@@ -29,7 +29,7 @@
 #include "memory/targets.h"
 #include "sums/totals.h"
 
-/* What the two callbacks share about LANES rows. */
+/* A row_info has what the two callbacks share about LANES rows. */
 typedef struct {
     int64_t label[LANES];       /* NO_LABEL if it does not count */
     real a[LANES], a_lo[LANES]; /* A in two words */
@@ -55,7 +55,7 @@ typedef struct {
 /* The place for what is known of rows r to r+LANES-1. */
 static row_info *info_of(row_losses *l, intptr_t r) { return l->info + r / LANES % CALLBACK_PANEL; }
 
-/* Where row r of an argument begins. */
+/* The address of row r of an argument. */
 static char *row_at(row_losses *l, int argument, intptr_t r) {
     const matrix *m = l->argument + argument;
     return (char *)m->x + r * m->outer;

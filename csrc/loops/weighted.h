@@ -27,7 +27,7 @@ typedef struct {
     enum number_type type; /* of x, b and the results */
 } weighted_row;
 
-/* Whether a row has products b e^x that are inf, -inf or nan. */
+/* These flags say whether a row has products b e^x that are inf, -inf or nan. */
 typedef struct {
     int plus, minus, nan;
 } infinities;

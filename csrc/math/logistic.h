@@ -82,7 +82,7 @@ INLINE octave m_octave(vec magnitude) {
     return (octave){
         .inside = inside, .shifted = shifted, .minus_n = minus_n, .high = v_fma(minus_n, v_set(ln2_hi), inside)};
 }
-/* s, 2^-n, and the column of the table. */
+/* Three parts of an octave: s, 2^-n, and the column of the table. */
 INLINE vec m_octave_s(octave o) { return v_fma(o.minus_n, v_set(ln2_lo), o.high); }
 INLINE vec m_octave_power(octave o) { return v_real(i_shl(v_bits(o.shifted), MANTISSA_BITS)); }
 INLINE ivec m_octave_column(octave o) { return v_bits(v_max(v_set(ROUNDER + EXPONENT_BIAS - 30), o.shifted)); }

@@ -17,7 +17,7 @@ typedef struct {
     intptr_t n; /* the number of elements */
 } strip;
 
-/* 1 where two groups share a vector of kept maxima, because there are more groups than vectors; else 0. */
+/* The shift is 1 where two groups share a vector of kept maxima, because there are too many groups; else 0. */
 INLINE int shift_of(const strip *s) { return s->n > KEPT_MAXIMA * GROUP * LANES; }
 
 /* Returns the maximum of a strip in every lane, and stores those of its groups in `maxima`, lane by lane. */

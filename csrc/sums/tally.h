@@ -193,7 +193,7 @@ INLINE tally tally_start(vectors v, real floor, summation how) {
     return t;
 }
 
-/* More vectors of the rows join it. */
+/* Adds more vectors of its rows to a tally. */
 INLINE void tally_more(tally *t, vectors v, real floor, summation how) {
     vec max = max_of_vectors(t->max, v);
     if (mask_any(v_lt(t->max, max))) tally_raise(t, max, floor);

@@ -46,7 +46,7 @@ INLINE window make_window(vec max, real floor) {
 /* True if some base is not 0. If none is, the subtraction is left out. */
 INLINE int window_is_far(window w) { return mask_any(v_ne(w.base, v_set(0))); }
 
-/* What exp is taken of. `far` is window_is_far, as a constant. */
+/* The argument of exp for an element x. `far` is window_is_far, as a constant. */
 INLINE vec window_argument(vec x, window w, int far) { return v_max(w.least, far ? v_sub(x, w.base) : x); }
 
 INLINE vec term_of(vec x, window w, int far) { return m_exp_word(window_argument(x, w, far), w.rounder); }

@@ -265,7 +265,7 @@ static void hash_element_loss(fl_loop *loop, char type, intptr_t n, int options)
         if (args[k]) hash_results(args[k], k == 7 ? 'd' : type, k == 7 ? rows : rows * n);
 }
 
-/* Likewise; bit 1 adds weights of classes and smoothing, bit 16 makes targets probabilities. */
+/* The bits of `options` are those above, but 1 adds weights of classes and smoothing, and 16 probabilities. */
 static void hash_row_loss(fl_loop *loop, char type, layout m, int options) {
     static double class_weight[LONGEST];
     intptr_t size = size_of(type), dims[] = {m.rows, m.n}, outer = m.outer * size, core = m.core * size;
