@@ -4,7 +4,14 @@
 
 #include <stdint.h>
 
-/* A loop has the signature that NumPy calls: arguments, sizes, strides in bytes. intptr_t stands for npy_intp. */
+/* A loop has the signature that NumPy calls; intptr_t stands for npy_intp.
+
+     args     a pointer for each argument, inputs first
+     dims     the number of elements of a map, or of rows; then the core sizes, n before s
+     steps    strides in bytes: one along dims[0] for each argument; then one for each core dimension of each argument
+     data     an fl_loss for losses, unused otherwise
+
+   All arrays belong to the caller. A loop allocates nothing: what it keeps between passes lies on its stack. */
 typedef void fl_loop(char **args, const intptr_t *dims, const intptr_t *steps, void *data);
 
 /* A shape is how a function runs over its arguments. target.c has one macro for each. */
@@ -21,16 +28,16 @@ enum fl_shape {
     fl_reduce_segments,  /* (n),(s),(s)->(s): the elements of a row from an index up to another */
     fl_reduce_weighted,  /* (n),(n),(n)->(),(): elements, weights, and which of them count; a sum and its sign */
     fl_reduce_normalize, /* (n)->(n),(): as normalize_terms, and the logarithm of the divisor */
-    fl_reduce_partition, /* (n)->(),(): the largest element, and the sum of the other exponentials in units of its own */
+    fl_reduce_partition, /* (n)->(),(): the largest element max, and the sum of e^(x - max) over the others */
     fl_element_loss,     /* logits, targets, weights, pos_weights -> losses (EACH), gradients, Hessians, sums of rows */
     fl_row_loss          /* logits, labels or probabilities -> losses of rows (EACH), gradients, Hessians */
 };
 
-/* A call may be split into several along dims[0], and no bit of its arrays changes, if the pieces are these. */
+/* How a call may be split into pieces along dims[0] so that no bit of its arrays changes. */
 enum fl_split {
-    fl_split_anywhere, /* unless results feed back into operands, as in NumPy's reduce and accumulate */
-    fl_split_rows,     /* pieces have 16 rows or more: the way through memory depends on whether rows fill the lanes */
-    fl_split_sums      /* as split_rows; the results of the pieces are added */
+    fl_split_anywhere, /* pieces are any, unless results feed back into operands, as in NumPy's reduce and accumulate */
+    fl_split_rows,     /* pieces have 16 rows or more: how rows are summed depends on whether they fill the lanes */
+    fl_split_sums      /* pieces are those of split_rows; the sums in their fl_loss_result are added */
 };
 
 /* A shape as NumPy sees it. */
@@ -39,7 +46,7 @@ typedef struct {
     const char *signature; /* of a generalized ufunc, else NULL */
     const char *types;     /* a character for each argument, '-' for the loop's own type; NULL: it is no ufunc */
     enum fl_split split;
-    int has_identity; /* the identity of its reduction is -inf */
+    int has_identity; /* reductions of the ufunc have the identity -inf */
 } fl_shape_info;
 
 /* The functions. FL_softplus, for example, is the index of softplus in every array below. */
@@ -99,7 +106,7 @@ typedef struct {
     const double *class_weight; /* or NULL */
     int64_t ignored;            /* the label that does not count, if `ignores` */
     int ignores;
-    int only_weights; /* only `weight` and `wrong` are wanted */
+    int only_weights; /* of the result, only `weight` and `wrong` are wanted */
 } fl_loss_options;
 
 /* Sums to which a call adds its own. A sum of doubles is in two words. */

@@ -42,5 +42,5 @@ INLINE vec k_rel_entr(vec x, vec y) {
     value = v_select(inside, value, v_select(none, zero, infinity));
     return v_select(mask_and(v_eq(x, x), v_eq(y, y)), value, v_set(REAL_NAN));
 }
-/* No infinity is one: those at finite arguments are the convention, or overflow. */
+/* rel_entr has no pole: infinities at finite arguments are its convention, or overflow. */
 INLINE mask pole_rel_entr(vec x, vec y) { return mask_and(v_lt(x, y), v_lt(y, x)); }

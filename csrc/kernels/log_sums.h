@@ -86,8 +86,8 @@ INLINE vec k_log1mexp(vec x) {
 }
 
 /* log(e^x - 1) for near_0 <= x <= -far_below_0. With e^x = 2^n (1 + q), it is n ln2 + log(a), a = (1 - 2^-n) + q, and
-   the bits of a give e; w = 2^-e a - 1, in [-1/4, 1/2], is the sum of c = 2^-e (1 - 2^-n) - 1 and 2^-e q. About the zero
-   at ln2, n is 1, e is -1, c is 0, and r is some 2^-p: with a third word of ln2 it is right to 2^-p of itself. */
+   the bits of a give e; w = 2^-e a - 1, in [-1/4, 1/2], is the sum of c = 2^-e (1 - 2^-n) - 1 and 2^-e q. About the
+   zero at ln2, n is 1, e is -1, c is 0, and r is some 2^-p: with a third word of ln2 it is right to 2^-p of itself. */
 INLINE dw m_logexpm1(vec x) {
     reduced e = m_reduce(x, v_set(0), v_set(ROUNDER));
     dw q = m_expm1_precise((dw){e.r.hi, v_fnma(e.n, v_set(ln2_third), e.r.lo)});
@@ -124,9 +124,9 @@ INLINE dw log1mexp_of_difference(dw d, mask less) {
 }
 
 /* logsubexp(a, b) = log(e^a - e^b) = a + log(1 - e^(b-a)), with the rounding error of b - a kept.
-   -inf where a = b, be they infinite, nan where a < b. Far below 0 the logarithm is -e^(b-a), which shows beside an a
-   that is as small, and down to the subnormals; where it underflows, the result of a = +-0 is -0, but with b = -inf it
-   is log(1) = +0.
+   The result is -inf where a = b, even if both are infinite, and nan where a < b. Far below 0 the logarithm is
+   -e^(b-a), which shows beside an a that is as small, and down to the subnormals; where it underflows, the result of
+   a = +-0 is -0, but with b = -inf it is log(1) = +0.
    Error: near e^a - e^b = 1 the terms cancel; what remains is the error of the logarithm, 2^-4 of its ulp. */
 INLINE vec k_logsubexp(vec a, vec b) {
     dw d = dw_two_sum(b, v_neg(a));

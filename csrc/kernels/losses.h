@@ -7,8 +7,8 @@
 
 /* ---- binary cross-entropy: p softplus(-x) + n softplus(x), p and n being the weights of the targets 1 and 0 ---- */
 
-/* The weight of the side that x is not on, and of the one it is on:
-   loss = |x| wrong + (wrong + right) log1p(e^-|x|). */
+/* loss = |x| wrong + (wrong + right) log1p(e^-|x|), where the weights are those of the side that x is not on (wrong),
+   and of the one it is on (right). */
 typedef struct {
     vec wrong, right;
 } sides;
@@ -23,7 +23,7 @@ INLINE vec log1p_exp_minus(vec magnitude) {
     return m_with_exp_tail(m_log1pexp_word(v_neg(magnitude)), v_neg(magnitude));
 }
 
-/* log(1 + e^-m) beside w m: where it is subnormal, it shows beside a tiny w alone. */
+/* log(1 + e^-m) as a term beside w m. Where it is subnormal, it shows only beside a tiny w. */
 INLINE vec tail_beside(vec magnitude, vec w) {
     vec x = v_neg(magnitude), tail = m_log1pexp_word(x);
     mask far = v_lt(x, v_set(WORD_MIN));
@@ -67,14 +67,19 @@ typedef struct {
     vec loss, gradient, hessian;
 } element;
 
-/* Kernel arguments: logit, target, weight of the element, extra weight of the target 1. */
+/* The arguments of a kernel. */
 typedef struct {
-    vec x, z, weight, pos_weight;
+    vec x;          /* the logit */
+    vec z;          /* the target */
+    vec weight;     /* the weight of the element */
+    vec pos_weight; /* an extra weight of the target 1 */
 } element_input;
 
 /* Settings are the same for all elements. */
 typedef struct {
-    vec scale, positive, negative, gamma; /* focal loss: the weights of the two targets and the exponent */
+    vec scale;              /* the factor of the derivatives */
+    vec positive, negative; /* focal loss: the weights of the targets 1 and 0 */
+    vec gamma;              /* focal loss: the exponent */
 } settings;
 
 INLINE vec binary_gradient(vec x, sides s, decay d, vec scale) {
@@ -131,9 +136,10 @@ INLINE element k_binary_cross_entropy_weighted(element_input in, settings c) {
    probability of the other target (Lin, Goyal, Girshick, He, Dollar, "Focal loss for dense object detection", 2017)
    ---- */
 
-/* sigmoid(x), sigmoid(-x) and m. */
 typedef struct {
-    vec up, down, other;
+    vec up;    /* sigmoid(x) */
+    vec down;  /* sigmoid(-x) */
+    vec other; /* m */
 } probabilities;
 
 INLINE probabilities probabilities_of(vec x, vec z) {
@@ -155,7 +161,7 @@ INLINE dw log_other(vec x, vec z, vec m) {
     return (dw){v_select(hard, of_label.hi, other.hi), v_select(hard, of_label.lo, other.lo)};
 }
 
-/* e^(gamma log m), and 1 for gamma = 0; 0 from EXP_MIN on. */
+/* m^gamma = e^(gamma log m), which is 1 for gamma = 0, and 0 below EXP_MIN. */
 INLINE vec power_of(dw log_m, vec gamma) {
     dw product = dw_mul(gamma, log_m.hi);
     vec low = v_fma(gamma, log_m.lo, product.lo);

@@ -1,5 +1,12 @@
-/* Losses of elements: their sums, gradients and the diagonals of their Hessians, from one pass. fastlog.h says what the
-   arguments are. */
+/* Losses of elements: their sums, gradients and the diagonals of their Hessians, from one pass.
+
+   Arguments   `args` are numbered by the enumeration below, with dims[0] rows of dims[1] elements each; ROW_SUMS has a
+               number for every row. An absent input and an unwanted output are NULL; a Hessian needs a gradient.
+   Passes      Row by row, block by block: inputs that are not contiguous are copied to the stack, and targets smoothed;
+               loss and derivatives are computed vector by vector, or the sum by groups of vectors; a loss goes to EACH,
+               or else is added to a sum; then outputs that are not contiguous are copied to their places.
+   Owners      All arrays, options and the result belong to the caller. The sum goes to ROW_SUMS after every row, or
+               else is added to the result's total at the end. */
 
 #pragma once
 
@@ -8,6 +15,8 @@
 #include "memory/targets.h"
 #include "sums/tally.h"
 #include "sums/totals.h"
+
+enum { LOGITS, TARGETS, WEIGHTS, POS_WEIGHTS, EACH, GRADIENT, HESSIAN, ROW_SUMS, ELEMENT_ARGUMENTS };
 
 #define LOSS_GROUPS 12 /* so many products are multiplied before a logarithm is taken: 2^96 at most */
 #define LOSS_BLOCK (LOSS_GROUPS * GROUP * LANES)
@@ -18,19 +27,20 @@ typedef element element_kernel(element_input, settings);
 typedef struct {
     element_kernel *kernel;
     int weighted;    /* the kernel has weights */
-    int derivatives; /* so many are wanted */
+    int derivatives; /* 1: the gradient is wanted; 2: the Hessian, too */
     int grouped;     /* sums are computed by groups of vectors, see binary_cross_entropy_group */
 } element_function;
 
+/* Contiguous arguments of n elements, in place or staged; NULL where an input is absent or an output not wanted. */
 typedef struct {
     const real *x, *z, *weight, *pos_weight;
     real *each, *gradient, *hessian;
     intptr_t n;
 } element_block;
 
-/* The losses of GROUP vectors add up to `linear`, the sum of |x| wrong, and log(1 + q), where 1 + q is the product of all
-   1 + t. One logarithm serves many elements. If no gradient needs it, t is e^NORMAL_MIN at least: sums that are not tiny
-   do not show that. An infinite logit on its right side makes linear nan.
+/* The losses of GROUP vectors add up to `linear`, the sum of |x| wrong, and log(1 + q), where 1 + q is the product of
+   all 1 + t, t = e^-|x|. One logarithm serves many elements. Unless a gradient needs it, t is not taken below
+   e^NORMAL_MIN, which does not show in sums that are not tiny. An infinite logit on its right side makes linear nan.
    Error: q is multiplied up by twos, q1 + q2 + q1 q2, so that each t passes through few roundings. */
 typedef struct {
     vec linear, q;
@@ -63,6 +73,7 @@ INLINE group_sum binary_cross_entropy_group(const real *x, const real *z, real *
     return (group_sum){v_add(v_add(linear[0], linear[1]), v_add(linear[2], linear[3])), join_products(first, second)};
 }
 
+/* Runs elements i to end-1 vector by vector. */
 INLINE void run_vectors(element_function f, const element_block *b, intptr_t i, intptr_t end, settings c, loss_sum *s) {
     for (; i < end; i += LANES) {
         intptr_t n = smaller(end - i, LANES);
@@ -101,17 +112,16 @@ INLINE void run_groups(element_function f, const element_block *b, settings c, l
     run_vectors(f, b, i, b->n, c, s);
 }
 
-/* A contiguous output is written in place; any other one is staged, and scattered afterwards. */
+/* A contiguous output is written in place; any other one is staged, and scattered afterwards by put_staged. */
 static real *place(real *stage, char *p, intptr_t step) { return !p ? 0 : step == WIDTH ? (real *)p : stage; }
 static void put_staged(char *p, intptr_t step, const real *from, intptr_t n) {
     if (p && from != (const real *)p) scatter(p, step, from, n);
 }
 
+/* Moves targets towards 1/2, their mean over the two classes. */
 static void smooth(real *z, intptr_t n, double smoothing) {
     for (intptr_t i = 0; i < n; i++) z[i] = (real)(z[i] * (1 - smoothing) + smoothing / 2);
 }
-
-enum { LOGITS, TARGETS, WEIGHTS, POS_WEIGHTS, EACH, GRADIENT, HESSIAN, ROW_SUMS, ELEMENT_ARGUMENTS };
 
 /* The number of elements of a block. The stages of all arguments fit into four times LOSS_BLOCK: four of a grouped sum,
    or at most seven of another one. */
@@ -130,14 +140,15 @@ INLINE void run_element_block(element_function f, const fl_loss_options *options
         if (at[k]) next += n;
     }
     element_block b = {
-        numbers(stage[LOGITS], at[LOGITS], core[LOGITS], n, REAL_TYPE),
-        numbers(stage[TARGETS], at[TARGETS], core[TARGETS], n, options->target_type),
-        at[WEIGHTS] ? numbers(stage[WEIGHTS], at[WEIGHTS], core[WEIGHTS], n, REAL_TYPE) : 0,
-        at[POS_WEIGHTS] ? numbers(stage[POS_WEIGHTS], at[POS_WEIGHTS], core[POS_WEIGHTS], n, REAL_TYPE) : 0,
-        place(stage[EACH], at[EACH], core[EACH]),
-        place(stage[GRADIENT], at[GRADIENT], core[GRADIENT]),
-        place(stage[HESSIAN], at[HESSIAN], core[HESSIAN]),
-        n,
+        .x = numbers(stage[LOGITS], at[LOGITS], core[LOGITS], n, REAL_TYPE),
+        .z = numbers(stage[TARGETS], at[TARGETS], core[TARGETS], n, options->target_type),
+        .weight = at[WEIGHTS] ? numbers(stage[WEIGHTS], at[WEIGHTS], core[WEIGHTS], n, REAL_TYPE) : 0,
+        .pos_weight =
+            at[POS_WEIGHTS] ? numbers(stage[POS_WEIGHTS], at[POS_WEIGHTS], core[POS_WEIGHTS], n, REAL_TYPE) : 0,
+        .each = place(stage[EACH], at[EACH], core[EACH]),
+        .gradient = place(stage[GRADIENT], at[GRADIENT], core[GRADIENT]),
+        .hessian = place(stage[HESSIAN], at[HESSIAN], core[HESSIAN]),
+        .n = n,
     };
     if (options->smoothing != 0) {
         if (b.z != stage[TARGETS]) memcpy(stage[TARGETS], b.z, (size_t)(n * WIDTH));
@@ -155,8 +166,10 @@ INLINE void run_elements(element_function f, char **args, const intptr_t *dims, 
                          const fl_loss *loss) {
     const intptr_t *core = steps + ELEMENT_ARGUMENTS;
     const fl_loss_options *options = loss->options;
-    settings c = {v_set((real)options->scale), v_set((real)options->positive), v_set((real)options->negative),
-                  v_set((real)options->gamma)};
+    settings c = {.scale = v_set((real)options->scale),
+                  .positive = v_set((real)options->positive),
+                  .negative = v_set((real)options->negative),
+                  .gamma = v_set((real)options->gamma)};
     loss_sum s = no_losses();
     intptr_t length = block_length(f, args);
     for (intptr_t r = 0; r < dims[0]; r++) {

@@ -1,4 +1,9 @@
-/* Elementwise functions of one or two arguments. */
+/* Elementwise functions of one or two arguments.
+
+   Arguments   one or two inputs and the output, of dims[0] numbers each, with any strides.
+   Passes      Contiguous arguments are read and written in place, by whole vectors. What is left, and all others, are
+               staged in blocks. Where a result feeds back into an operand, a block is one element.
+   Exceptions  The loop returns those that the results call for. */
 
 #pragma once
 
@@ -13,17 +18,17 @@ typedef vec kernel2(vec, vec);
    it is an overflow or a convention. */
 typedef mask pole2(vec, vec);
 
-/* A kernel, and what it takes to find the exceptions of its results. `raises` and `pole` are constants in every loop, so
-   that functions without exceptions pay nothing. */
+/* A kernel, and what it takes to find the exceptions of its results. `raises` and `pole` are constants in every loop,
+   so that functions without exceptions pay nothing. */
 typedef struct {
     kernel1 *kernel;
-    int raises;
-    unsigned *raised;
+    int raises;       /* the function may raise exceptions; all its infinities are poles */
+    unsigned *raised; /* where exceptions are collected */
 } function1;
 typedef struct {
     kernel2 *kernel;
-    pole2 *pole; /* NULL: the function raises nothing */
-    unsigned *raised;
+    pole2 *pole;      /* NULL: the function raises nothing */
+    unsigned *raised; /* where exceptions are collected */
 } function2;
 
 /* A nan from numbers is invalid; an infinity from finite numbers is a pole. */
@@ -46,21 +51,11 @@ INLINE vec apply2(function2 f, vec x1, vec x2) {
     return y;
 }
 
-/* A loop stages `chunk` elements at a time. Where a result feeds back into an operand, that is one. */
-static inline intptr_t map1_chunk(char **args, intptr_t n, const intptr_t *steps) {
-    return feeds_back(args[0], steps[0], args[1], steps[1], n) ? 1 : STAGE;
-}
-static inline intptr_t map2_chunk(char **args, intptr_t n, const intptr_t *steps) {
-    int fed_back =
-        feeds_back(args[0], steps[0], args[2], steps[2], n) || feeds_back(args[1], steps[1], args[2], steps[2], n);
-    return fed_back ? 1 : STAGE;
-}
-
 INLINE unsigned loop_map1(kernel1 *k, int raises, enum number_type type, char **args, const intptr_t *dims,
                           const intptr_t *steps) {
     unsigned raised = 0;
     function1 f = {k, raises, &raised};
-    intptr_t n = dims[0], i = 0, chunk = map1_chunk(args, n, steps), count;
+    intptr_t n = dims[0], i = 0, chunk = feeds_back(args[0], steps[0], args[1], steps[1], n) ? 1 : STAGE, count;
     if (type == OWN && steps[0] == WIDTH && steps[1] == WIDTH && chunk > 1) {
         const real *x = (const real *)args[0];
         real *y = (real *)args[1];
@@ -80,7 +75,10 @@ INLINE unsigned loop_map2(kernel2 *k, pole2 *pole, enum number_type type, char *
                           const intptr_t *steps) {
     unsigned raised = 0;
     function2 f = {k, pole, &raised};
-    intptr_t n = dims[0], i = 0, chunk = map2_chunk(args, n, steps), count;
+    intptr_t n = dims[0];
+    int fed_back =
+        feeds_back(args[0], steps[0], args[2], steps[2], n) || feeds_back(args[1], steps[1], args[2], steps[2], n);
+    intptr_t i = 0, chunk = fed_back ? 1 : STAGE, count;
     if (type == OWN && steps[0] == WIDTH && steps[1] == WIDTH && steps[2] == WIDTH && chunk > 1) {
         const real *x1 = (const real *)args[0], *x2 = (const real *)args[1];
         real *y = (real *)args[2];

@@ -1,24 +1,31 @@
-/* (n)->(n) and (n)->(n),(): every row is divided by its own sum, or its logarithm subtracted. */
+/* (n)->(n) and (n)->(n),(): every row is divided by its own sum, or its logarithm subtracted.
+
+   Arguments   args[0] has dims[0] rows of dims[1] elements, args[1] as many results, both with any strides. The third
+               argument of (n)->(n),() has a number for every row.
+   Passes      for some rows at a time:
+                 1. they are summed in the way that sums/rows.h chooses; where the output has room, terms are kept there
+                 2. divisor_of makes their divisors, and the callback `partitioned` may change them
+                 3. kernel makes results from divisors and kept terms, or from elements that are read once more
+                 4. the callback `normalized` may change the results
+   Owners      Sums and divisors are on the stack. Callbacks own what is behind their `context`. */
 
 #pragma once
 
 #include "loops/reduce.h"
 
-/* Fewer vectors are normalised side by side than are summed, as more is kept of each, and still fewer where callbacks keep
-   more. So no stack frame is above 32 KiB. */
+/* Fewer vectors are normalised side by side than are summed, as more is kept of each, and still fewer where callbacks
+   keep more. So no stack frame is above 32 KiB. */
 #define NORMALIZED_PANEL (PANEL / 2)
 #define CALLBACK_PANEL (PANEL / 4)
 
 typedef divisor divisor_kernel(tally);
 typedef vec normalize_kernel(vec, divisor);
 
-/* divisor_of makes a divisor of a row's sum. kernel applies it to the row's elements or, of_terms, to their terms. Callbacks
-   may be NULL. */
 typedef struct {
-    divisor_kernel *divisor_of;
-    normalize_kernel *kernel;
-    int of_terms;
-    row_callbacks to;
+    divisor_kernel *divisor_of; /* makes the divisor of a row from its sum */
+    normalize_kernel *kernel;   /* applies it to the row's elements or to their terms */
+    int of_terms;               /* the kernel takes terms */
+    row_callbacks to;           /* either may be NULL */
 } normalization;
 
 /* True if an element of row r is neither its maximum nor -inf. */
@@ -56,6 +63,7 @@ INLINE divisor divisor_of_rows(normalization f, tally t, const matrix *a, intptr
     return z;
 }
 
+/* Terms that round to 0 by themselves are dropped if they are results, but many of them may add up in a partition. */
 static inline real floor_of(normalization f) { return f.of_terms && !f.to.partitioned ? NO_TERM : FLOOR; }
 
 INLINE void after_rows(normalization f, intptr_t r, intptr_t rows) {
@@ -89,14 +97,17 @@ INLINE void normalize_along(normalization f, divisor z, const char *x, intptr_t 
     }
 }
 
+/* Lane k in every lane. */
 INLINE vec spread_lane(vec x, intptr_t k) {
     real lanes[LANES];
     v_store(lanes, x);
     return v_set(lanes[k]);
 }
 INLINE divisor divisor_of_lane(divisor z, intptr_t k) {
-    dw value = {spread_lane(z.value.hi, k), spread_lane(z.value.lo, k)};
-    return (divisor){spread_lane(z.max, k), value, spread_lane(z.max_term, k), spread_lane(z.of_max, k)};
+    return (divisor){.max = spread_lane(z.max, k),
+                     .value = {spread_lane(z.value.hi, k), spread_lane(z.value.lo, k)},
+                     .max_term = spread_lane(z.max_term, k),
+                     .of_max = spread_lane(z.of_max, k)};
 }
 
 /* Normalises rows that are contiguous in both matrices, and short enough to be read again soon. Their terms are kept
@@ -118,7 +129,7 @@ INLINE void normalize_strips(normalization f, matrix a, matrix out) {
     }
 }
 
-/* The sum of LANES neighbouring rows; their divisor takes its place. */
+/* A state holds the sum of LANES neighbouring rows, and then their divisor in its place. */
 typedef union {
     tally sum;
     divisor divisor;
@@ -126,6 +137,7 @@ typedef union {
 
 _Static_assert(sizeof(column_state) == sizeof(tally), "an array of tallies is one of states");
 
+/* Normalises `panel` groups of LANES neighbouring rows from row r on. */
 INLINE void normalize_columns(normalization f, const column_state *state, matrix a, matrix out, intptr_t r,
                               intptr_t panel) {
     for (intptr_t k = 0; k < a.n; k += LANE_BLOCK) {
@@ -139,6 +151,7 @@ INLINE void normalize_columns(normalization f, const column_state *state, matrix
     }
 }
 
+/* Sums and normalises rows r to r+rows-1, rows <= LANES. The terms of short rows stay in the tile. */
 INLINE void normalize_tiles(normalization f, matrix a, matrix out, intptr_t r, intptr_t rows) {
     real tile[LANE_BLOCK * LANES];
     summation how = {.keeps = f.of_terms && a.n <= LANE_BLOCK};
@@ -173,7 +186,7 @@ INLINE intptr_t normalize_panels(normalization f, matrix a, matrix out) {
     return r;
 }
 
-/* Normalises the rows from r on. */
+/* Normalises the rows from r on, which normalize_panels has left. */
 INLINE void normalize_rows(normalization f, matrix a, matrix out, intptr_t r) {
     int along = a.n && choose_way(a) == ALONG;
     if (along && a.core == WIDTH && out.core == WIDTH && a.n <= LONGEST_STRIP) {
@@ -198,9 +211,8 @@ INLINE void normalize_matrix(normalization f, matrix a, matrix out) {
 
 INLINE unsigned loop_normalize(divisor_kernel *divisor_of, normalize_kernel *kernel, int of_terms, char **args,
                                const intptr_t *dims, const intptr_t *steps) {
-    matrix a = {args[0], dims[0], dims[1], steps[0], steps[2]};
-    normalize_matrix((normalization){.divisor_of = divisor_of, .kernel = kernel, .of_terms = of_terms}, a,
-                     (matrix){args[1], dims[0], dims[1], steps[1], steps[3]});
+    normalize_matrix((normalization){.divisor_of = divisor_of, .kernel = kernel, .of_terms = of_terms},
+                     matrix_of(args[0], dims, steps[0], steps[2]), matrix_of(args[1], dims, steps[1], steps[3]));
     return 0;
 }
 
@@ -221,8 +233,10 @@ INLINE void store_logarithms(void *context, partition p, divisor *z, intptr_t r,
 
 INLINE unsigned loop_reduce_normalize(char **args, const intptr_t *dims, const intptr_t *steps) {
     logarithm_output to = {args[2], steps[2]};
-    matrix a = {args[0], dims[0], dims[1], steps[0], steps[3]};
-    normalization f = {divisor_softmax, k_softmax, 1, {store_logarithms, NULL, &to}};
-    normalize_matrix(f, a, (matrix){args[1], dims[0], dims[1], steps[1], steps[4]});
+    normalization f = {.divisor_of = divisor_softmax,
+                       .kernel = k_softmax,
+                       .of_terms = 1,
+                       .to = {.partitioned = store_logarithms, .context = &to}};
+    normalize_matrix(f, matrix_of(args[0], dims, steps[0], steps[3]), matrix_of(args[1], dims, steps[1], steps[4]));
     return 0;
 }

@@ -1,4 +1,9 @@
-/* (n)->() and (n)->(),(): one number of every row, or two. */
+/* (n)->() and (n)->(),(): one number of every row, or two.
+
+   Arguments   args[0] has dims[0] rows of dims[1] elements, with any strides; each output has a number for every row.
+   Passes      Some rows are summed in the way that sums/rows.h chooses; then a callback gets their partitions, computes
+               the results, and stores them; then the next rows follow.
+   Owners      Sums are on the stack. `context` belongs to the loop that passes it, and only callbacks look into it. */
 
 #pragma once
 
@@ -7,16 +12,16 @@
 
 #define TILES_AT_ONCE 8 /* tiles are summed before any result is computed from the sums */
 
-/* Callbacks of a loop over rows. `partitioned` gets the sums of rows r to r+rows-1, one row per lane, rows <= LANES. It
-   may change their divisor z, which is NULL where rows are only reduced. `normalized` runs after those rows are written;
-   it may be NULL. */
+/* Callbacks of a loop over rows, for rows r to r+rows-1, one row per lane, rows <= LANES. */
 typedef struct {
+    /* This gets their sums, and may change their divisor z, which is NULL where rows are only reduced. */
     void (*partitioned)(void *context, partition p, divisor *z, intptr_t r, intptr_t rows);
+    /* This runs after those rows are written; it may be NULL. */
     void (*normalized)(void *context, intptr_t r, intptr_t rows);
     void *context;
 } row_callbacks;
 
-/* One row per lane. This is a function of its own, as its tallies fill most of a frame. */
+/* Reduces rows by columns or tiles. This is a function of its own, as its tallies fill most of a frame. */
 static NOINLINE void reduce_lanes(row_callbacks to, matrix a, enum way way) {
     intptr_t r = 0;
     real tile[LANE_BLOCK * LANES];
@@ -57,12 +62,11 @@ INLINE void reduce_matrix(row_callbacks to, matrix a) {
 
 /* ---- (n)->() ---- */
 
-/* Where results go. by_double is the loop that computes rows of floats in double. */
 typedef struct {
-    fl_loop *by_double;
-    matrix a;
-    char *out;
-    intptr_t out_step;
+    fl_loop *by_double; /* the loop that computes rows of floats in double */
+    matrix a;           /* the rows */
+    char *out;          /* where their results go */
+    intptr_t out_step;  /* bytes from a result to the next */
 } reduced_rows;
 
 /* Where the maximum is negative and log1p(rest) comes near -max, a float keeps no digits of the difference: such rows
@@ -89,13 +93,16 @@ INLINE void store_logsumexp(void *context, partition p, divisor *z, intptr_t r, 
 }
 
 INLINE unsigned loop_logsumexp(fl_loop *by_double, char **args, const intptr_t *dims, const intptr_t *steps) {
-    reduced_rows f = {by_double, {args[0], dims[0], dims[1], steps[0], steps[2]}, args[1], steps[1]};
-    reduce_matrix((row_callbacks){store_logsumexp, NULL, &f}, f.a);
+    reduced_rows f = {.by_double = by_double,
+                      .a = matrix_of(args[0], dims, steps[0], steps[2]),
+                      .out = args[1],
+                      .out_step = steps[1]};
+    reduce_matrix((row_callbacks){.partitioned = store_logsumexp, .context = &f}, f.a);
     return 0;
 }
 
 #if FL_WIDTH == 64
-/* Rows of floats. */
+/* Rows of floats, which are computed in double: short ones one per lane, long ones one after the other. */
 INLINE unsigned loop_logsumexp_narrow(char **args, const intptr_t *dims, const intptr_t *steps) {
     intptr_t rows = dims[0], n = dims[1], at_once = n <= LANE_BLOCK ? LANES : 1;
     for (intptr_t r = 0; r < rows; r += at_once) {
@@ -136,7 +143,8 @@ INLINE void store_partition(void *context, partition p, divisor *z, intptr_t r, 
 }
 
 INLINE unsigned loop_reduce_partition(char **args, const intptr_t *dims, const intptr_t *steps) {
-    partition_output to = {args[1], args[2], steps[1], steps[2]};
-    reduce_matrix((row_callbacks){store_partition, NULL, &to}, (matrix){args[0], dims[0], dims[1], steps[0], steps[3]});
+    partition_output to = {.max = args[1], .rest = args[2], .max_step = steps[1], .rest_step = steps[2]};
+    reduce_matrix((row_callbacks){.partitioned = store_partition, .context = &to},
+                  matrix_of(args[0], dims, steps[0], steps[3]));
     return 0;
 }

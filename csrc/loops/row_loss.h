@@ -1,9 +1,26 @@
-/* Losses of rows of logits with labels or probabilities, their sums, gradients and the diagonals of their Hessians,
-   from one pass.
+/* Losses of rows of logits with labels or probabilities, their sums, gradients and the diagonals of their Hessians.
 
-   The loss of a row is the sum of a_c (log Z - x_c), its gradient A p_c - a_c and the Hessian's diagonal
-   A p_c (1 - p_c), p being softmax and A the sum of the a_c. For a label they are 0 but one; smoothed labels and
-   probabilities have one for every class. Gradients are made where softmax stands, which is computed times A. */
+   A row has logits x_c and weights a_c, one for each class c; A is the sum of the a_c, and p is the softmax of x. Then
+     loss            sum of a_c (log Z - x_c)
+     gradient        A p_c - a_c
+     Hessian         A p_c (1 - p_c), on the diagonal
+   With a label, a_c is 0 for all other classes; smoothed labels and probabilities make it a number for every class.
+
+   Arguments   `args` are numbered by the enumeration below; dims are the numbers of rows and of classes. Logits,
+               gradient and Hessian have a number for every class of a row, with any strides; EACH has one for every
+               row; targets are a label for every row, or a probability for every class. An output that is not wanted
+               is NULL; a Hessian needs a gradient.
+   Passes      for some rows at a time, in the way that sums/rows.h chooses:
+                 1. reduce.h or normalize.h sums the row
+                 2. take_losses reads labels and weights, computes the losses, and puts them into EACH or adds them to a
+                    sum; where a gradient is wanted, it multiplies the divisor of softmax by A
+                 3. normalize.h writes A p_c where the gradient will be
+                 4. finish_gradients subtracts a_c there, and makes the Hessian
+               Without a gradient, only 1 and 2 run. nll_loss, whose rows are log p already, needs no sum of a row. If
+               only the weights of labels are wanted, labels alone are read.
+   Owners      Arrays, options and result belong to the caller. The state of a call, row_losses, is on its stack. It
+               keeps a row_info from step 2 to step 4 for each LANES rows of a panel. Sums are added to the result when
+               all rows are done. */
 
 #pragma once
 
@@ -12,12 +29,12 @@
 #include "memory/targets.h"
 #include "sums/totals.h"
 
-/* What the two callbacks share about LANES rows. */
+/* A row_info has what the two callbacks share about LANES rows. */
 typedef struct {
     int64_t label[LANES];       /* NO_LABEL if it does not count */
     real a[LANES], a_lo[LANES]; /* A in two words */
-    real factor[LANES];         /* the softmax in the gradient's place has been multiplied by it */
-    real other[LANES];          /* the probability of all classes without the largest one */
+    real factor[LANES];         /* what softmax has been multiplied by: |A scale|, or 1 where that is too large */
+    real other[LANES];          /* the sum of the probabilities of all classes but the largest one */
     real max[LANES];            /* the largest logit */
 } row_info;
 
@@ -29,21 +46,23 @@ typedef struct {
     const fl_loss_options *options;
     fl_loss_result *result;
     matrix argument[ROW_ARGUMENTS];
-    intptr_t n;
-    loss_sum sum;
-    total weight;
-    row_info info[CALLBACK_PANEL]; /* of the last rows */
+    intptr_t n;                    /* the number of classes */
+    loss_sum sum;                  /* the losses that have no place in EACH */
+    total weight;                  /* the weights of the labels that count */
+    row_info info[CALLBACK_PANEL]; /* for the rows of a panel; the next panel takes their place */
 } row_losses;
 
+/* The place for what is known of rows r to r+LANES-1. */
 static row_info *info_of(row_losses *l, intptr_t r) { return l->info + r / LANES % CALLBACK_PANEL; }
 
+/* The address of row r of an argument. */
 static char *row_at(row_losses *l, int argument, intptr_t r) {
     const matrix *m = l->argument + argument;
     return (char *)m->x + r * m->outer;
 }
 
-/* Labels that do not count become NO_LABEL. Returns how many are out of range. Options are copied first: the compiler must
-   otherwise assume that writing a label changes them, and does not vectorise the loop. */
+/* Labels that do not count become NO_LABEL. Returns how many are out of range. Options are copied first: the compiler
+   must otherwise assume that writing a label changes them, and does not vectorise the loop. */
 INLINE int64_t check_labels(row_info *info, const fl_loss_options *f, intptr_t classes, intptr_t rows) {
     int64_t wrong = 0, ignores = f->ignores, ignored_label = f->ignored;
     for (intptr_t k = 0; k < rows; k++) {
@@ -90,7 +109,7 @@ static char *label_at(row_losses *l, const row_info *info, int argument, intptr_
     return row_at(l, argument, r + k) + (label < 0 ? 0 : label) * l->argument[argument].core;
 }
 
-/* Fetches a_c for n <= STAGE classes from c on, and 0 up to a full vector. */
+/* Fetches a_c of row r + k for n <= STAGE classes from c on, and 0 up to a full vector. */
 static void class_weights(row_losses *l, const row_info *info, intptr_t r, intptr_t k, intptr_t c, intptr_t n,
                           real *a) {
     const fl_loss_options *f = l->options;
@@ -150,7 +169,7 @@ static NOINLINE dw gap_of_row(row_losses *l, row_info *info, intptr_t r, intptr_
     return dw_of_total(gap.all);
 }
 
-/* With labels alone, the sum has a single term. */
+/* With labels alone, the sum of a_c (max - x_c) has a single term. This takes one row per lane. */
 static dw gap_of_labels(row_losses *l, row_info *info, intptr_t r, intptr_t rows, vec max, vec weight) {
     real picked[LANES];
     for (intptr_t k = 0; k < LANES; k++)
@@ -164,9 +183,9 @@ static dw gap_of_labels(row_losses *l, row_info *info, intptr_t r, intptr_t rows
     return (dw){v_select(none, zero, gap.hi), v_select(mask_or(none, v_ne(v_sub(gap.hi, gap.hi), zero)), zero, lo)};
 }
 
-#define LARGEST_FACTOR REAL(0x1p30) /* of softmax: its terms are lifted, and would overflow */
+#define LARGEST_FACTOR REAL(0x1p30) /* softmax's lifted terms times a larger factor could overflow */
 
-/* The divisor of softmax becomes that of the gradient. */
+/* The divisor of softmax times a. */
 INLINE divisor times(divisor z, vec a) {
     dw value = dw_mul(z.value.hi, a);
     z.value = (dw){value.hi, v_fma(z.value.lo, a, value.lo)};
@@ -186,6 +205,7 @@ INLINE void put_losses(row_losses *l, intptr_t r, intptr_t rows, dw y) {
     scatter(row_at(l, ROW_EACH, r), each->outer, lanes, rows);
 }
 
+/* The callback `partitioned`, which is step 2 of the passes. */
 static NOINLINE void take_losses(void *context, partition p, divisor *z, intptr_t r, intptr_t rows) {
     row_losses *l = context;
     row_info *info = info_of(l, r);
@@ -223,11 +243,12 @@ static NOINLINE void take_losses(void *context, partition p, divisor *z, intptr_
     *z = times(*z, v_load(info->factor));
 }
 
-/* A class's probability p and q = 1 - p, from p times the factor. With a single infinite logit they are the limit's. */
+/* The probability p of a class, and q = 1 - p. */
 typedef struct {
     vec p, q;
 } probability;
 
+/* `product` is p times the factor. With a single infinite logit, p is the limit. */
 INLINE probability probability_of(vec product, real factor, vec x, real max, real other) {
     vec one = v_set(1), zero = v_set(0);
     if (factor == 0) return (probability){zero, zero}; /* they will be multiplied by it */
@@ -239,7 +260,7 @@ INLINE probability probability_of(vec product, real factor, vec x, real max, rea
     return (probability){p, v_select(v_lt(v_set(REAL(0.5)), p), v_set(other), v_sub(one, p))};
 }
 
-/* Makes the gradient of row r + k, and the Hessian, from A p_c, block by block. */
+/* Makes the gradient of row r + k, and the Hessian, block by block. The gradient's place has p_c times the factor. */
 static NOINLINE void finish_row(row_losses *l, const row_info *info, intptr_t r, intptr_t k) {
     const matrix *logits = l->argument + ROW_LOGITS, *gradient = l->argument + ROW_GRADIENT;
     const matrix *hessian = l->argument + ROW_HESSIAN;
@@ -255,7 +276,7 @@ static NOINLINE void finish_row(row_losses *l, const row_info *info, intptr_t r,
         for (intptr_t i = 0; i < n; i += LANES) {
             vec of_class = v_load(a + i), dominant = v_set(REAL(0.5));
             probability t = probability_of(v_load(g + i), info->factor[k], v_load(x + i), info->max[k], info->other[k]);
-            /* A p - a, and where one class has nearly all, (A - a) - A (1 - p). */
+            /* A p - a; where one class has more than half of p, (A - a) - A (1 - p), which has more digits. */
             vec others = v_add(v_sub(a_hi, of_class), a_lo);
             vec near = v_sub(v_mul(others, v_set(scale)), v_mul(all, t.q));
             vec far = v_fnma(of_class, v_set(scale), v_mul(all, t.p));
@@ -267,8 +288,7 @@ static NOINLINE void finish_row(row_losses *l, const row_info *info, intptr_t r,
     }
 }
 
-/* Finishes the gradients of rows r to r+rows-1, in whose place A p_c stands. With labels alone, only the label's element
-   changes. */
+/* The callback `normalized`, which is step 4 of the passes. With labels alone, only the label's element changes. */
 static NOINLINE void finish_gradients(void *context, intptr_t r, intptr_t rows) {
     row_losses *l = context;
     const row_info *info = info_of(l, r);
@@ -289,19 +309,21 @@ static NOINLINE void finish_gradients(void *context, intptr_t r, intptr_t rows) 
     }
 }
 
-/* `info` is large, and is filled later. */
+/* Fills all but `info`, which is large, and is filled row by row. */
 static void begin_rows(row_losses *l, char **args, const intptr_t *dims, const intptr_t *steps, const fl_loss *loss) {
     l->options = loss->options, l->result = loss->result, l->n = dims[1];
     l->sum = no_losses(), l->weight = (total){0, 0};
     for (int k = 0; k < ROW_ARGUMENTS; k++)
-        l->argument[k] = (matrix){args[k], dims[0], dims[1], steps[k], steps[ROW_ARGUMENTS + k]};
+        l->argument[k] = matrix_of(args[k], dims, steps[k], steps[ROW_ARGUMENTS + k]);
 }
 
+/* Adds what has been summed to the caller's result. */
 static void give_results(row_losses *l) {
     give_total(&l->sum, l->result->total);
     add_total(l->result->weight, l->weight);
 }
 
+/* Reads the labels alone, for their weights. */
 INLINE void only_labels(row_losses *l) {
     real weights[LANES];
     for (intptr_t r = 0; r < l->argument->rows; r += LANES)
@@ -309,11 +331,14 @@ INLINE void only_labels(row_losses *l) {
 }
 
 static NOINLINE void sum_rows(row_losses *l) {
-    reduce_matrix((row_callbacks){take_losses, NULL, l}, l->argument[ROW_LOGITS]);
+    reduce_matrix((row_callbacks){.partitioned = take_losses, .context = l}, l->argument[ROW_LOGITS]);
 }
 
 INLINE normalization gradient_of(row_losses *l) {
-    return (normalization){divisor_softmax, k_softmax, 1, {take_losses, finish_gradients, l}};
+    return (normalization){.divisor_of = divisor_softmax,
+                           .kernel = k_softmax,
+                           .of_terms = 1,
+                           .to = {.partitioned = take_losses, .normalized = finish_gradients, .context = l}};
 }
 
 static NOINLINE intptr_t gradients_of_panels(row_losses *l) {
@@ -330,7 +355,7 @@ static unsigned loop_cross_entropy(char **args, const intptr_t *dims, const intp
     return 0;
 }
 
-/* Rows are log-probabilities. The loss is minus the label's one, times its weight. */
+/* Rows are log-probabilities. The loss is minus that of the label, times the label's weight. */
 static unsigned loop_nll_loss(char **args, const intptr_t *dims, const intptr_t *steps, const fl_loss *loss) {
     row_losses l;
     begin_rows(&l, args, dims, steps, loss);

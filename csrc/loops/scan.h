@@ -1,9 +1,14 @@
 /* Running logsumexp, y_i = log(e^x_0 + ... + e^x_i), and the methods of logaddexp.
 
-   After each element the state is the partition of the elements so far: max, and the sum of all others, so y_i = max +
-   log1p(rest) has what logsumexp of those elements would have, and nothing of y_i-1's rounding error. An element either
-   stays below max and joins the sum, or takes max's place, whereupon the former max joins: one term each time. Terms
-   and sum count in units of e^base, where base is an earlier max:
+   Arguments   those of a map of two arguments. NumPy's reduce and accumulate call the loop with a result that feeds
+               back into the first operand; args and steps show which of the two it is, or an ordinary call.
+   Passes      A reduced row is summed as in reduce.h. A running row goes through blocks of SCAN_BLOCK elements, in
+               order: first the maxima, then terms and factors, then the sums one by one, then the results.
+
+   After each element the state is the partition of the elements so far: max, and the sum of all others. So y_i = max +
+   log1p(rest) has the error that logsumexp of those elements would have, and nothing of y_i-1's rounding error. An
+   element either stays below max and joins the sum, or takes max's place, and the former max joins: one term each time.
+   Terms and sum count in units of e^base, where base is an earlier max:
 
        sum_i = sum_i-1 + e^(low_i - base),  low_i = min(x_i, max_i-1);      rest_i = sum_i e^(base - max_i).
 
@@ -33,8 +38,9 @@
 #endif
 
 typedef struct {
-    real max, base;
-    total sum; /* lifted */
+    real max;  /* the largest element so far */
+    real base; /* an earlier maximum, or this one: e^base is the unit of the sum */
+    total sum; /* the lifted sum of all other elements */
 } scan;
 
 typedef struct {
@@ -63,7 +69,7 @@ INLINE void scan_fill(real *block, real value, intptr_t n) {
     for (intptr_t j = 0; j < n; j += LANES) v_store(block + j, v_set(value));
 }
 
-/* The sum after a change of base by the lifted factor f. */
+/* The sum times a lifted factor f, which changes its base. */
 INLINE total total_scale(total t, double f_hi, double f_lo) {
     return (total){t.hi * f_hi * UNLIFT, (t.hi * f_lo + t.lo * f_hi) * UNLIFT};
 }
@@ -104,8 +110,8 @@ INLINE scan scan_maxima(scan s, const real *x, real *low, real *max, real *base,
     return s;
 }
 
-/* Runs along n <= SCAN_BLOCK more elements. x is filled up to a full vector, and so will be y. Most blocks of a long row have no new
-   maximum: then the elements are the smaller ones, and e^(base - max) is one number. */
+/* Runs along n <= SCAN_BLOCK more elements. x is filled up to a full vector, and so will be y. Most blocks of a long
+   row have no new maximum: then every element joins the sum, and e^(base - max) is one number. */
 INLINE scan scan_block(scan s, const real *x, real *y, intptr_t n) {
     real smaller_ones[SCAN_BLOCK], max[SCAN_BLOCK], base[SCAN_BLOCK], former_base[SCAN_BLOCK];
     dw_block terms, weights, factors, sums;
@@ -155,7 +161,7 @@ INLINE int is_reduce_call(char **args, const intptr_t *dims, const intptr_t *ste
     return args[0] == args[2] && steps[0] == 0 && steps[2] == 0 && dims[0] > 1;
 }
 
-/* accumulate: every result is the first operand of the next. With a single element, that may be an accident. */
+/* accumulate: every result is the first operand of the next element. With a single element, that may be an accident. */
 INLINE int is_accumulate_call(char **args, const intptr_t *dims, const intptr_t *steps) {
     return args[2] == args[0] + steps[0] && steps[0] == steps[2] && steps[0] != 0 && dims[0] > 1 &&
            !feeds_back(args[1], steps[1], args[2], steps[2], dims[0]);

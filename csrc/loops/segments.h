@@ -1,10 +1,17 @@
-/* (n),(s),(s)->(s): logsumexp of segments of a row, which are rows of different lengths. */
+/* (n),(s),(s)->(s): logsumexp of segments of a row, which are rows of different lengths.
+
+   Arguments   args[0] has dims[0] rows of dims[1] elements. For each row, args[1] and args[2] have dims[2] indices of
+               type int64, where its segments begin and end; args[3] has their results. Segments may overlap; none is
+               empty.
+   Passes      LANES segments at a time: short ones are copied to a tile, one per lane, and summed together; each long
+               one is summed by itself. */
 
 #pragma once
 
 #include "sums/rows.h"
 
-/* A segment is the elements from `first` up to `last`, which is not included, first < last. */
+/* The segments of one row, and the strides of its arguments. A segment is the elements from `first` up to `last`, which
+   is not included, first < last. */
 typedef struct {
     const char *x, *first, *last;
     char *out;
@@ -17,8 +24,8 @@ static inline intptr_t index_at(const char *p, intptr_t step, intptr_t i) {
     return (intptr_t)index;
 }
 
-/* Reduces segments i to i+count-1, count <= LANES. Long ones are reduced one after the other, the others by a tile that is
-   filled up with -inf, which adds nothing. The tile's height is a multiple of GROUP, so that a result does not depend on the neighbours. */
+/* Reduces segments i to i+count-1, count <= LANES. The tile of the short ones is filled up with -inf, which adds
+   nothing. Its height is a multiple of GROUP, so that a result does not depend on the neighbours. */
 INLINE void reduce_some_segments(segments s, intptr_t i, intptr_t count) {
     real tile[LANE_BLOCK * LANES], y[LANES];
     summation how = {.rough = 1};
@@ -47,14 +54,14 @@ INLINE void reduce_some_segments(segments s, intptr_t i, intptr_t count) {
 
 INLINE unsigned loop_reduce_segments(char **args, const intptr_t *dims, const intptr_t *steps) {
     for (intptr_t r = 0; r < dims[0]; r++) {
-        segments s = {args[0] + r * steps[0],
-                      args[1] + r * steps[1],
-                      args[2] + r * steps[2],
-                      args[3] + r * steps[3],
-                      steps[4],
-                      steps[5],
-                      steps[6],
-                      steps[7]};
+        segments s = {.x = args[0] + r * steps[0],
+                      .first = args[1] + r * steps[1],
+                      .last = args[2] + r * steps[2],
+                      .out = args[3] + r * steps[3],
+                      .step = steps[4],
+                      .first_step = steps[5],
+                      .last_step = steps[6],
+                      .out_step = steps[7]};
         for (intptr_t i = 0; i < dims[2]; i += LANES) reduce_some_segments(s, i, smaller(dims[2] - i, LANES));
     }
     return 0;

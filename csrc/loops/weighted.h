@@ -1,6 +1,11 @@
 /* (n),(n),(n)->(),(): log|s| and the sign of s, the sum of b e^x over the elements that a third argument includes.
 
-   b = m 2^p with 1 <= |m| < 2, and b e^x = m e^(x + p ln2): the weight's exponent joins that of e^x, so that no product
+   Arguments   args[0] has dims[0] rows of dims[1] elements x, args[1] their weights b, args[2] a bool for each, which
+               includes it; args[3] and args[4] have log|s| and the sign of every row.
+   Passes      Each row is read twice, block by block: the largest term and the infinities are found, then the terms are
+               summed in units of the largest.
+
+   With b = m 2^p, 1 <= |m| < 2, b e^x is m e^(x + p ln2): the weight's exponent joins that of e^x, so that no product
    overflows, and no logarithm of a weight is rounded. Terms count in units of 2^unit, the largest one's power of two.
    Their sum is a double word, in which terms of both signs may cancel down to 2^-100 of the largest.
 
@@ -22,12 +27,12 @@ typedef struct {
     enum number_type type; /* of x, b and the results */
 } weighted_row;
 
-/* The infinite products of a row, and whether it has a nan. */
+/* These flags say whether a row has products b e^x that are inf, -inf or nan. */
 typedef struct {
     int plus, minus, nan;
 } infinities;
 
-/* Elements and weights, as x, m and p; m = 0 where there is no finite term. */
+/* A block of elements x and of weights in two parts, m and p; m = 0 where an element has no finite term. */
 typedef struct {
     double x[STAGE], m[STAGE], p[STAGE];
 } weighted_block;
@@ -38,6 +43,7 @@ static inline void put_number(enum number_type type, char *at, double x) {
     else memcpy(at, &x, sizeof x);
 }
 
+/* Splits a finite weight, which is not 0, into m and p. */
 static void split_weight(double b, double *m, double *p) {
     int subnormal = __builtin_fabs(b) < REAL_MIN;
     uint64_t pattern;
@@ -48,7 +54,7 @@ static void split_weight(double b, double *m, double *p) {
     memcpy(m, &pattern, sizeof *m);
 }
 
-/* Splits one element with any weight: -inf adds nothing, other infinities and nan are found. */
+/* Splits element j, whatever it and its weight are. -inf adds nothing; other infinities and nan are noted in found. */
 static void split_one(double x, double b, weighted_block *block, intptr_t j, infinities *found) {
     block->x[j] = block->m[j] = block->p[j] = 0;
     if (b == 0) return;
@@ -59,7 +65,7 @@ static void split_one(double x, double b, weighted_block *block, intptr_t j, inf
     else if (!zero) split_weight(b, &block->m[j], &block->p[j]), block->x[j] = x;
 }
 
-/* Loads `count` elements from i on, up to a full vector. */
+/* Loads `count` elements from i on, and fills up the last vector with elements that do not count. */
 static void load_weighted(weighted_block *block, const weighted_row *row, intptr_t i, intptr_t count,
                           infinities *found) {
     double x[STAGE], b[STAGE];
@@ -193,14 +199,14 @@ INLINE unsigned loop_reduce_weighted(enum number_type type, fl_loop *by_double, 
     return (void)type, 0;
 #else
     for (intptr_t r = 0; r < dims[0]; r++) {
-        weighted_row row = {args[0] + r * steps[0],
-                            args[1] + r * steps[1],
-                            args[2] + r * steps[2],
-                            dims[1],
-                            steps[5],
-                            steps[6],
-                            steps[7],
-                            type};
+        weighted_row row = {.x = args[0] + r * steps[0],
+                            .b = args[1] + r * steps[1],
+                            .include = args[2] + r * steps[2],
+                            .n = dims[1],
+                            .x_step = steps[5],
+                            .b_step = steps[6],
+                            .include_step = steps[7],
+                            .type = type};
         reduce_weighted_row(&row, args[3] + r * steps[3], args[4] + r * steps[4]);
     }
     return (void)by_double, 0;

@@ -34,23 +34,22 @@
 #define EXPONENT_FIELD (~(((bits)1 << MANTISSA_BITS) - 1))
 #define LIFTED_LEAST_NORMAL v_real(i_set(POWER_OF_TWO(LIFT + 1 - EXPONENT_BIAS)))
 
-/* e such that 2^-e x is in [least, 2 least) for normal positive x, in the place of an exponent; and 2^-e. */
+/* The exponent e, in an exponent field, for which 2^-e x is in [least, 2 least), for normal positive x; and 2^-e. */
 INLINE ivec m_log2_field(vec x, vec least) { return i_and(i_sub(v_bits(x), v_bits(least)), i_set(EXPONENT_FIELD)); }
 INLINE vec m_inverse_power(ivec field) { return v_real(i_sub(i_set(POWER_OF_TWO(0)), field)); }
 
-/* mantissa * 2^n; the low bits of exponent hold n + k, for the k of the rounder (what stands above is shifted out in
-   use). */
+/* The number mantissa * 2^n. */
 typedef struct {
     dw mantissa;
     vec n;
-    ivec exponent;
+    ivec exponent; /* the low bits hold n + k for rounder = ROUNDER + k; those above are shifted out in use */
 } scaled;
 
-/* x + x_lo = n ln2 + r for |x_lo| <= ulp(x), with rounder = ROUNDER + k; nan stays nan. */
+/* An argument x + x_lo = n ln2 + r, |x_lo| <= ulp(x); nan stays nan. */
 typedef struct {
     dw r;
     vec n;
-    ivec exponent; /* the low bits hold n + k */
+    ivec exponent; /* as that of `scaled` */
 } reduced;
 
 INLINE reduced m_reduce(vec x, vec x_lo, vec rounder) {
@@ -75,14 +74,14 @@ INLINE scaled m_exp_dw(vec x, vec x_lo, vec rounder) {
     return (scaled){{m.hi, v_add(m.lo, q.lo)}, a.n, a.exponent};
 }
 
-/* e^x 2^n = power (1 + rest), for sums and quotients: x such that the result is normal, with rounder = m_word_rounder(n);
-   nan makes rest nan. power + power rest is right to 2^-2 ulp before it is rounded.
+/* e^x 2^n = power (1 + rest), for sums and quotients: x such that the result is normal, with
+   rounder = m_word_rounder(n); nan makes rest nan. power + power rest is right to 2^-2 ulp before it is rounded.
 
    Where registers hold a table, x = (k + j/STEPS) ln2 + r. Adding k to the exponent of the power 2^(j/STEPS) costs one
    addition, as the table's bit patterns are less by j/STEPS; a second table holds what the power lost in rounding, as a
-   part of it. Where there is no table, the power is 2^k. `rough` (float
-   alone) leaves out the low word of ln2. That is an error of |x| 2^-28.4 in rest, nearly the same for all x of a row, so
-   it cancels when the sum is divided by the maximum's term: see m_rough_error. */
+   part of it. Where there is no table, the power is 2^k. `rough` (float alone) leaves out the low word of ln2. That is
+   an error of |x| 2^-28.4 in rest, nearly the same for all x of a row, so it cancels when the sum is divided by the
+   maximum's term: see m_rough_error. */
 typedef struct {
     vec power, rest;
 } exp_parts;
@@ -116,8 +115,8 @@ INLINE vec m_exp_rough_word(vec x, vec rounder) {
 }
 
 /* Without a table, rest is up to 0.42, and its own rounding would show: e^r = (1 + a) + (b + r^2 p(r)) with r = a + b,
-   where a has so few bits that 1 + a is exact, and leaves so little that the second sum, below 0.07, rounds far below the
-   result's last bit; b has what subtracting ln2_lo would round off r. Error: 0.7 ulp. */
+   where a has so few bits that 1 + a is exact, and leaves so little that the second sum, below 0.07, rounds far below
+   the result's last bit; b has what subtracting ln2_lo would round off r. Error: 0.7 ulp. */
 #else
 #define EXP_RESTS_ARE_SMALL 0
 #define FEW_BITS (REAL(1.5) * ((bits)1 << (MANTISSA_BITS / 2)))
@@ -141,9 +140,9 @@ INLINE vec m_exp_rough_word(vec x, vec rounder) { return m_exp_word(x, rounder);
 #endif
 
 /* m 2^n for finite m with 2^-40 < m < 2^40, rounded once, without an operation that touches a subnormal (each would
-   cost a microcode assist). 2^LIFT m 2^n is always normal. Below 2^LIFT times the least normal, adding that power of two
-   rounds to the spacing of subnormals, and the difference of the bit patterns is the subnormal's bit pattern. What this
-   rounding and the one to a word took away is added once more: it moves the sum only where it was rounded wrongly. */
+   cost a microcode assist). 2^LIFT m 2^n is always normal. Below 2^LIFT times the least normal, adding that power of
+   two rounds to the spacing of subnormals, and the difference of the bit patterns is the subnormal's bit pattern. What
+   this rounding and the one to a word took away is added once more: that moves a sum only if it was rounded wrongly. */
 INLINE vec m_scale(dw m, ivec exponent) {
     dw word = dw_fast_two_sum(m.hi, m.lo);
     ivec lift = i_set((bits)LIFT << MANTISSA_BITS), up = i_add(lift, i_shl(exponent, MANTISSA_BITS));
@@ -155,7 +154,7 @@ INLINE vec m_scale(dw m, ivec exponent) {
     return v_select(is_subnormal, v_real(subnormal), v_real(i_sub(lifted, lift)));
 }
 
-/* e^x for x < 0, rounded once, down to the subnormals and 0: for the lanes that need it. */
+/* e^x for x < 0, rounded once, down to the subnormals and 0. It is slow, and meant for the few lanes that need it. */
 INLINE vec m_exp_rounded(vec x) {
     scaled e = m_exp_dw(v_max(v_set(EXP_MIN), x), v_set(0), v_set(ROUNDER));
     return m_scale(e.mantissa, e.exponent);

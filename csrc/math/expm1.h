@@ -4,8 +4,8 @@
 
 #include "exp.h"
 
-/* Below far_below_0, e^x is less than 2^-(p+5), and does not count beside 1; up to near_0 in size, x stands for e^x - 1
-   in a logarithm: both to 2^-4 ulp. */
+/* Below far_below_0, e^x is less than 2^-(p+5), and does not count beside 1. Where |x| is below near_0, x stands for
+   e^x - 1 in a logarithm. Either is right to 2^-4 ulp. */
 static const real far_below_0 = -(MANTISSA_BITS + 6) * REAL(0.6931);
 static const real near_0 = (real)1 / ((bits)1 << MANTISSA_BITS);
 

@@ -15,7 +15,7 @@ INLINE vec m_lift(vec x) {
     return v_real(i_or(v_bits(v_select(v_lt(magnitude, v_set(REAL_MIN)), subnormal, normal)), sign));
 }
 
-/* 2^-LIFT x, rounded once where that is subnormal; m_scale's way. Infinities and nan stay. */
+/* 2^-LIFT x, rounded once where that is subnormal, in the way of m_scale. Infinities and nan stay. */
 INLINE vec m_lower(vec x) {
     vec magnitude = v_abs(x);
     ivec sign = i_and(v_bits(x), i_set(SIGN_BIT));
@@ -25,7 +25,7 @@ INLINE vec m_lower(vec x) {
     return v_select(v_lt(magnitude, v_set(REAL_INFINITY)), v_real(i_or(v_bits(y), sign)), x);
 }
 
-/* 0 < |x| < 2^-LIFT; the bits of 0, less one, are a nan. */
+/* True where 0 < |x| < 2^-LIFT; the bits of 0, less one, are a nan, which is not below. */
 INLINE mask m_is_tiny(vec x) { return v_lt(v_real(i_sub(v_bits(v_abs(x)), i_set(1))), v_set(UNLIFT)); }
 
 /* x (l.hi + l.lo), rounded once; x l.hi where that is infinite or 0 (whose sign it keeps). nan is always the same one,
@@ -37,8 +37,8 @@ INLINE vec m_product(vec x, dw l) {
     return v_select(ordinary, sum, v_select(v_eq(p.hi, p.hi), p.hi, v_set(REAL_NAN)));
 }
 
-/* m_product, also for lanes in `tiny`, in which a factor is so small that the product or its low words may be subnormal.
-   That factor is lifted, to below 1, so that nothing overflows, and the product is lowered at the end. */
+/* m_product, but also for lanes in `tiny`, where a factor is so small that the product or its low words may be
+   subnormal. That factor is lifted, to below 1, so that nothing overflows, and the product is lowered at the end. */
 INLINE vec m_product_lifted(vec x, dw l, mask tiny) {
     if (!mask_any(tiny)) return m_product(x, l);
     mask tiny_x = m_is_tiny(x), tiny_l = m_is_tiny(l.hi);

@@ -43,9 +43,10 @@ INLINE ivec m_ratio_field(vec n, vec d) {
     return i_and(i_add(i_sub(v_bits(n), v_bits(d)), half), i_set(EXPONENT_FIELD));
 }
 
-/* 2^-LIFT' x with x normal, where LIFT' = lift: LIFT for positive subnormal x, else 0. */
+/* A positive number as 2^-lift x with a normal x. */
 typedef struct {
-    vec x, lift;
+    vec x;
+    vec lift; /* LIFT for subnormal numbers, else 0 */
 } not_subnormal;
 
 INLINE not_subnormal m_not_subnormal(vec x) {
@@ -54,8 +55,9 @@ INLINE not_subnormal m_not_subnormal(vec x) {
     return (not_subnormal){v_select(subnormal, m_lift(x), x), v_select(subnormal, v_set(LIFT), v_set(0))};
 }
 
-/* log's value `log`, normalised, but -inf at 0, nan below, inf at inf, nan at nan. With a high word that is greater
-   than both together, a product near the largest number would overflow. */
+/* `log` where it is log(x) of an ordinary x, but -inf at 0, nan below, inf at inf, nan at nan. The words are
+   renormalised: a number times a high word that is above the sum of both could overflow where the true product does
+   not. */
 INLINE dw m_log_limits(vec x, dw log) {
     mask positive = v_lt(v_set(0), x), finite = v_lt(x, v_set(REAL_INFINITY)), ordinary = mask_and(positive, finite);
     vec limit = v_select(v_eq(x, v_set(0)), v_set(-REAL_INFINITY), v_set(REAL_NAN));
@@ -73,7 +75,7 @@ INLINE dw m_log(vec x) {
     return m_log_limits(x, log);
 }
 
-/* log(x/y) for positive finite x and y; y is brought to [1, 2). Normalised, as log is. */
+/* log(x/y) for positive finite x and y; y is brought to [1, 2). The words are renormalised, as those of m_log. */
 INLINE dw m_log_quotient(vec x, vec y) {
     not_subnormal a = m_not_subnormal(x), b = m_not_subnormal(y);
     ivec field = m_ratio_field(a.x, b.x), y_field = i_and(v_bits(b.x), i_set(EXPONENT_FIELD));

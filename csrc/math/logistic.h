@@ -22,8 +22,8 @@
 #define END ((real)LOGISTIC_END)
 
 typedef struct {
-    dw softplus, sigmoid; /* at a */
-    vec s;
+    dw softplus, sigmoid; /* both functions at a */
+    vec s;                /* x - a */
 } expansion;
 
 #define ROW_BITS 0xfff
@@ -62,25 +62,29 @@ INLINE dw m_sigmoid(expansion e) {
 
 /* For x >= WORD_MIN: with |x| = n ln2 + s, |s| <= ln2/2, 2^n softplus(-|x|) and 2^n sigmoid(-|x|) are polynomials in s
    for each n, whose coefficients are looked up in registers; from n = 30 on they are e^-s.
-   Error: 1/4 ulp from s, 1/5 from Horner's last product, 1/2 from its last sum; the power of two is exact. The expansion
-   would be right to 0.65 ulp instead of 1, and take 1.75 times as long (`python -m bench` without VEC_LOOKUP32). */
+   Error: 1/4 ulp from s, 1/5 from Horner's last product, 1/2 from its last sum; the power of two is exact. The
+   expansion would be right to 0.65 ulp instead of 1, and take 1.75 times as long (`python -m bench` without
+   VEC_LOOKUP32). */
 #define WORD_MIN NORMAL_MIN
 
-/* |x| in octaves; nan stays nan. The low bits of shifted are 127 - n: modulo 32 the column of the table, and moved into
-   the exponent field 2^-n. */
+/* The octave n of |x|; nan stays nan. */
 typedef struct {
-    vec inside, shifted, minus_n, high; /* |x|, up to -WORD_MIN; high = |x| - n ln2_hi, exactly */
+    vec inside;  /* |x|, or -WORD_MIN if it is larger */
+    vec shifted; /* the low bits are 127 - n: modulo 32, the column of the table; moved into the exponent field, 2^-n */
+    vec minus_n;
+    vec high; /* |x| - n ln2_hi, exactly */
 } octave;
 
 INLINE octave m_octave(vec magnitude) {
     vec rounder = v_set(ROUNDER + EXPONENT_BIAS), inside = v_min(v_set(-NORMAL_MIN), magnitude);
     vec shifted = v_fnma(inside, v_set(log2_e), rounder);
     vec minus_n = v_sub(shifted, rounder);
-    return (octave){inside, shifted, minus_n, v_fma(minus_n, v_set(ln2_hi), inside)};
+    return (octave){
+        .inside = inside, .shifted = shifted, .minus_n = minus_n, .high = v_fma(minus_n, v_set(ln2_hi), inside)};
 }
+/* Three parts of an octave: s, 2^-n, and the column of the table. */
 INLINE vec m_octave_s(octave o) { return v_fma(o.minus_n, v_set(ln2_lo), o.high); }
 INLINE vec m_octave_power(octave o) { return v_real(i_shl(v_bits(o.shifted), MANTISSA_BITS)); }
-
 INLINE ivec m_octave_column(octave o) { return v_bits(v_max(v_set(ROUNDER + EXPONENT_BIAS - 30), o.shifted)); }
 
 /* c[first] + c[first + 1] s + ... + c[last] s^(last - first) by Horner's rule. */
@@ -146,7 +150,7 @@ INLINE dw m_log1pexp(vec x, vec x_lo) {
 
 #else
 
-/* Rounded, for x >= WORD_MIN. Error: the sum of the two words rounds once. */
+/* The functions below are rounded, for x >= WORD_MIN. Error: the sum of the two words rounds once. */
 #define WORD_MIN (-END)
 
 INLINE vec m_softplus_word(vec x) {
@@ -185,15 +189,15 @@ INLINE dw m_log1pexp(vec x, vec x_lo) {
 
 #endif
 
-/* y, but e^x rounded where x < WORD_MIN, down to the subnormals and 0. */
+/* y where x >= WORD_MIN, and e^x below, rounded, down to the subnormals and 0. */
 INLINE vec m_with_exp_tail(vec y, vec x) {
     mask far = v_lt(x, v_set(WORD_MIN));
     if (mask_any(far)) y = v_select(far, m_exp_rounded(v_min(x, v_set(WORD_MIN))), y);
     return y;
 }
 
-/* m + e^x rounded, for the lanes that need it: WORD_MIN > x, down to the subnormals and 0; m may be infinite. A
-   subnormal term shows only beside an m that is as small. */
+/* m + e^x rounded, for lanes with x < WORD_MIN, where e^x may be subnormal or 0; m may be infinite. A subnormal term
+   shows only beside an m that is as small. */
 INLINE vec m_add_exp(vec m, dw x) {
     mask is_normal = v_lt(v_set(NORMAL_MIN), x.hi);
     scaled e = m_exp_dw(v_select(is_normal, x.hi, v_set(0)), v_select(is_normal, x.lo, v_set(0)), v_set(ROUNDER));

@@ -52,7 +52,7 @@ INLINE void w_add(uint64_t *z, const uint64_t *x, const uint64_t *y, int n) {
     }
 }
 
-/* z = x - y, modulo 2^64n; whether it is negative. */
+/* z = x - y, modulo 2^64n. Returns whether it is negative. */
 INLINE int w_sub(uint64_t *z, const uint64_t *x, const uint64_t *y, int n) {
     uint64_t borrow = 0;
 #pragma GCC unroll 4
@@ -80,18 +80,21 @@ INLINE void w_set(uint64_t *z, double x, int shift, int n) {
     }
 }
 
-/* The precision of D(x), x <= 0.8: words; terms, in pairs; the pair from which on one word is enough, scaled by 2^shift. Error: the first term left out, 0.8^terms / (terms + 1)!, and 15 or 20 units of the last word from constants
-   and products that are cut off; 2^-83 from the terms of one word. */
+/* The precision of D(x), x <= 0.8. Error: the first term left out, 0.8^terms / (terms + 1)!; 15 or 20 units of the last
+   word, as constants and products are cut off; and 2^-83 from the terms of one word. */
 typedef struct {
-    int words, pairs, single, shift;
-    int zeros; /* leading zeros of e^-r - 2^n x D(x) that leave 2^-58 (float: 2^-28) of it right */
+    int words;  /* the words of each number */
+    int pairs;  /* the number of pairs of terms */
+    int single; /* the pair from which on one word is enough; `pairs` if none is */
+    int shift;  /* these words are scaled by 2^shift */
+    int zeros;  /* leading zeros of e^-r - 2^n x D(x) that leave 2^-58 (float: 2^-28) of it right */
 } precision;
 #if FL_WIDTH == 32
-#define COARSE ((precision){1, 7, 7, 0, 16})
-#define FINE ((precision){2, 17, 17, 0, 128})
+#define COARSE ((precision){.words = 1, .pairs = 7, .single = 7, .zeros = 16})
+#define FINE ((precision){.words = 2, .pairs = 17, .single = 17, .zeros = 128})
 #else
-#define COARSE ((precision){2, 11, 5, 20, 22})
-#define FINE ((precision){3, 22, 22, 0, 192})
+#define COARSE ((precision){.words = 2, .pairs = 11, .single = 5, .shift = 20, .zeros = 22})
+#define FINE ((precision){.words = 3, .pairs = 22, .single = 22, .zeros = 192})
 #endif
 
 /* D(x[0]) and D(x[1]), in step, by Horner's rule on the even and the odd terms:
@@ -130,7 +133,7 @@ INLINE void w_series(uint64_t d[2][FIXED_WORDS], uint64_t x[2][FIXED_WORDS], pre
     }
 }
 
-/* r = z - n ln2 (with an integral word above); n. */
+/* r = z - n ln2, with an integral word above. Returns n. */
 INLINE int w_reduce(uint64_t r[MOST_WORDS], double z, int words) {
     uint64_t multiple[MOST_WORDS];
     const uint64_t *ln2 = ln2_words + FIXED_WORDS - words; /* with one word below the last */
@@ -150,7 +153,7 @@ INLINE int w_reduce(uint64_t r[MOST_WORDS], double z, int words) {
     }
 }
 
-/* m 2^exponent with 2^61 <= m < 2^62 is |u|. 0 if p is not enough. */
+/* |u| = m 2^exponent with 2^61 <= m < 2^62. Returns m, or 0 if p is not precise enough. */
 INLINE uint64_t w_cancel(double x, double z, precision p, int *exponent, int *negative) {
     const int words = p.words;
     uint64_t r[MOST_WORDS], arguments[2][FIXED_WORDS], d[2][FIXED_WORDS], factor[FIXED_WORDS];

@@ -19,9 +19,9 @@ INLINE vec m_horner(vec x, const real *c, int n) {
     return y;
 }
 
-/* Estrin's scheme of one step: neighbours are joined, c[2i] + c[2i+1] x, and Horner's rule
-   runs over the pairs in x^2. That is Horner's number of operations, and one for x^2, in half as long a chain; up to
-   three coefficients have no use for it. Both loops unroll. */
+/* Estrin's scheme of one step: neighbours are joined, c[2i] + c[2i+1] x, and Horner's rule runs over the pairs in x^2.
+   That is Horner's number of operations, and one for x^2, in half as long a chain; up to three coefficients have no use
+   for it. Both loops unroll. */
 INLINE vec m_polynomial(vec x, const real *c, int n) {
     if (n < 4) return m_horner(x, c, n);
     vec square = v_mul(x, x);
@@ -31,5 +31,6 @@ INLINE vec m_polynomial(vec x, const real *c, int n) {
     return y;
 }
 
+/* Both take an array of coefficients, whose length they know. */
 #define HORNER(x, coefficients) m_horner(x, coefficients, (int)(sizeof coefficients / sizeof coefficients[0]))
 #define POLYNOMIAL(x, coefficients) m_polynomial(x, coefficients, (int)(sizeof coefficients / sizeof coefficients[0]))

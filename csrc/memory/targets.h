@@ -4,6 +4,8 @@
 
 #include "memory/strided.h"
 
+/* FETCH_AS is the case of a switch that reads n values of one type; `convert` is an expression of `value`. The letters
+   are NumPy's type characters. */
 #define FETCH_AS(code, type, convert) \
     case code: \
         for (intptr_t i = 0; i < n; i++) { \

@@ -7,6 +7,7 @@
 
 INLINE mask is_finite(vec x) { return v_lt(v_abs(x), v_set(REAL_INFINITY)); }
 INLINE mask is_infinite(vec x) { return v_eq(v_abs(x), v_set(REAL_INFINITY)); }
+
 /* A finite number minus itself is 0; the difference is nan for all others. */
 INLINE int all_finite(vec x) { return !mask_any(v_ne(v_sub(x, x), v_set(0))); }
 
@@ -54,9 +55,10 @@ INLINE dw dw_sum_across(vec *hi, vec *lo) {
     return sum;
 }
 
-/* The lanes from n on. */
+/* True in the lanes from n on. */
 INLINE mask unused_lanes(intptr_t n) { return v_ne(v_load_part((const real[LANES]){0}, n, 1), v_set(0)); }
 
+/* x in the first n lanes, and 0 in the others. */
 INLINE vec leading_lanes(vec x, intptr_t n) { return n == LANES ? x : v_select(unused_lanes(n), v_set(0), x); }
 
 /* A running sum in two doubles. An addition does not renormalise the low one. Settling does, and is needed at least

@@ -10,7 +10,7 @@
 #include "math/log1p.h"
 #include "sums/tally.h"
 
-/* A lifted sum in units of e^max. A rough unit has the same relative error as the terms. */
+/* A lifted sum in units of e^max. The unit of rough terms is made as rough: it has their relative error. */
 INLINE dw in_units_of_max(dw sum, vec max, int rough) {
     vec top = make_window(max, FLOOR).top, error = rough ? m_rough_error(top) : v_set(0);
     dw quotient = dw_div(sum, m_exp_dw(top, error, v_set(ROUNDER)).mantissa);
@@ -19,8 +19,8 @@ INLINE dw in_units_of_max(dw sum, vec max, int rough) {
 }
 
 typedef struct {
-    vec max;
-    dw rest;
+    vec max; /* the largest element */
+    dw rest; /* Z e^-max - 1 */
 } partition;
 
 /* The partition of a sum that leaves the maxima out. */
@@ -43,16 +43,18 @@ INLINE vec k_logsumexp(partition p) {
     return v_select(v_eq(p.rest.hi, p.rest.hi), y, p.rest.hi);
 }
 
-/* A divisor: what every element of a row is normalised by. */
+/* A divisor is what every element of a row is normalised by. log_softmax needs `value` alone. */
 typedef struct {
-    vec max; /* for functions of terms: it fixes their window */
-    dw value;
-    vec max_term, of_max; /* softmax's term and result of the maximum */
+    vec max;      /* the maximum, which fixes the window of terms */
+    dw value;     /* softmax: the lifted reciprocal of the sum of terms; log_softmax: hi and -lo of log Z */
+    vec max_term; /* the maximum's own term */
+    vec of_max;   /* the result for that term */
 } divisor;
 
 /* softmax = term / (sum of terms), the maxima among them: the lifted reciprocal is a double word, the product rounds
    once, and so does the scaling to a subnormal. The maximum's own term is known as a double word, so its softmax is
-   correctly rounded; it is exactly 1 if the other terms are negligible. An infinite maximum makes the row nan, as it is inf/inf. */
+   correctly rounded; it is exactly 1 if the other terms are negligible. An infinite maximum makes the row nan, as it is
+   inf/inf. */
 INLINE divisor divisor_softmax(tally t) {
     window w = make_window(t.max, FLOOR);
     dw unit = m_exp_dw(w.top, v_set(0), v_set(ROUNDER)).mantissa;
@@ -65,7 +67,7 @@ INLINE divisor divisor_softmax(tally t) {
     inverse.hi = v_select(finite, inverse.hi, v_set(REAL_NAN));
     dw of_max = dw_mul(unit.hi, inverse.hi);
     vec low = v_fma(unit.hi, inverse.lo, v_fma(unit.lo, inverse.hi, of_max.lo));
-    return (divisor){t.max, inverse, term_of(t.max, w, 1), v_add(of_max.hi, low)};
+    return (divisor){.max = t.max, .value = inverse, .max_term = term_of(t.max, w, 1), .of_max = v_add(of_max.hi, low)};
 }
 INLINE vec k_softmax(vec term, divisor z) {
     vec lifted = v_fma(term, z.value.hi, v_mul(term, z.value.lo));
@@ -84,7 +86,7 @@ INLINE vec k_softmax(vec term, divisor z) {
 
 /* log_softmax = x - log Z = -(hi - x) - lo, each part of log Z subtracted in turn. Where x is the maximum and
    dominates, the first difference is exact, and what remains is -log1p(rest) with all its digits; where that
-   underflows, -lo is -0, and so is the result. Infinite and nan differences remain. The divisor's value is hi and -lo. */
+   underflows, -lo is -0, and so is the result. Infinite and nan differences remain. */
 INLINE divisor divisor_log_softmax(tally t) {
     partition p = partition_of(&t, 0);
     dw log_z = log_partition(p);

@@ -2,8 +2,8 @@
 
    A row is summed in one of three ways:
      along    lanes run along the row: rows that are contiguous and long, or alone
-     columns  lanes are rows: neighbouring rows are neighbours in memory (axis 0 of a C-ordered array), which are read
-              panel by panel, some rows of the matrix at a time, so that the cache lines are used whole
+     columns  lanes are rows: neighbouring rows are neighbours in memory (axis 0 of a C-ordered array), and are read
+              panel by panel, a block of elements of many rows at a time, so that cache lines are used whole
      tiles    lanes are rows: short or oddly strided rows are transposed into a block on the stack first
    The way depends on sizes and strides alone, so the result is the same whenever the layout is. */
 
@@ -14,7 +14,7 @@
 #include "sums/tiles.h"
 
 #define LONG_ROW (4 * LANES)        /* from here on a row is worth vectors of its own */
-#define GATHERED (8192 / WIDTH)     /* elements that are not neighbours, at a time */
+#define GATHERED (8192 / WIDTH)     /* elements that are copied at a time where they are not neighbours */
 #define ROWS_AT_ONCE (2048 * LANES) /* elements whose terms stay in cache until they are needed again: 128 KiB */
 
 _Static_assert(SPAN % LANE_BLOCK == 0 && LONGEST_STRIP / LANES <= SPAN, "sums are settled between blocks and strips");
@@ -27,8 +27,8 @@ static inline enum way choose_way(matrix a) {
     return a.outer == WIDTH ? COLUMNS : TILES;
 }
 
-/* Sums a whole row; every lane holds the result. The row is a single strip if it can be one, otherwise LANES strips at a
-   time. Elements that are not neighbours, or not of the own type, are copied to a block first. */
+/* Sums a whole row; every lane holds the result. The row is a single strip if it can be one, otherwise LANES strips at
+   a time. Elements that are not neighbours, or not of the own type, are copied to a block first. */
 static tally tally_fetched(enum number_type type, const char *x, intptr_t step, intptr_t n, real floor, summation how) {
     real block[GATHERED];
     int in_place = type == OWN && step == WIDTH;
@@ -39,7 +39,7 @@ static tally tally_fetched(enum number_type type, const char *x, intptr_t step, 
         strip s[LANES] = {{0, 0, 0}};
         intptr_t count = 0, first = i;
         for (; count < LANES && i < n; count++, i += length) {
-            s[count] = (strip){(const real *)x + i, 0, smaller(n - i, length)};
+            s[count] = (strip){.x = (const real *)x + i, .kept = NULL, .n = smaller(n - i, length)};
             if (in_place) continue;
             s[count].x = block + count * length;
             fetch(type, block + count * length, x + i * step, step, s[count].n);
@@ -52,6 +52,7 @@ static tally tally_fetched(enum number_type type, const char *x, intptr_t step, 
     return all;
 }
 
+/* A row of reals, whose block stays out of the caller's frame. */
 static NOINLINE tally tally_along(const char *x, intptr_t step, intptr_t n, real floor, summation how) {
     return tally_fetched(OWN, x, step, n, floor, how);
 }
@@ -62,11 +63,11 @@ static inline intptr_t strips_at_once(intptr_t n) {
 }
 
 /* Sums rows r to r+count-1, which are contiguous and at most LONGEST_STRIP long: one per lane, or a single one in all
-   lanes. */
+   lanes. Terms are kept in the rows of `kept`, if they are kept. */
 static tally tally_rows(const matrix *a, intptr_t r, intptr_t count, const matrix *kept, real floor, summation how) {
     strip s[LANES] = {{0, 0, 0}};
     for (intptr_t k = 0; k < count; k++) {
-        s[k] = (strip){(const real *)(a->x + (r + k) * a->outer), 0, a->n};
+        s[k] = (strip){.x = (const real *)(a->x + (r + k) * a->outer), .kept = NULL, .n = a->n};
         if (how.keeps) s[k].kept = (real *)((char *)kept->x + (r + k) * kept->outer);
     }
     return tally_strips(s, count, floor, how);

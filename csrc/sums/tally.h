@@ -5,23 +5,23 @@
 #include "sums/lanes.h"
 #include "sums/window.h"
 
-/* The sum of lifted terms is a double word, as many equal terms would be rounded the same way each time. `maxima` counts
-   the elements that are the maximum; they are left out of the sum. */
 typedef struct {
-    dw sum;
-    vec maxima;
+    dw sum;     /* lifted terms, in two words: many equal terms would all be rounded the same way in one */
+    vec maxima; /* the number of elements that are the maximum, which are left out of the sum */
 } term_sum;
 
 INLINE term_sum no_terms(void) { return (term_sum){{v_set(0), v_set(0)}, v_set(0)}; }
 
-/* How terms are summed. Legal combinations are those of SPECIALIZED, for which inner loops are compiled. */
+/* How terms are summed. */
 typedef struct {
     int far;     /* the window's base is not 0 in some lane */
     int rough;   /* terms need not be right by themselves: only sums of them, divided by a unit as rough, are */
-    int keeps;   /* terms are stored, too; rough ones are not */
+    int keeps;   /* terms are stored, too; rough ones never are */
     int has_max; /* some elements may be the maximum; they are counted, and left out */
 } summation;
 
+/* SPECIALIZED calls f with a constant `how` as its last argument, so that a loop is compiled for each of the six legal
+   combinations. All of them look for the maximum; strips.h drops that for groups that do not have it. */
 #define CASE(...) ((summation){__VA_ARGS__, .has_max = 1})
 #define SPECIALIZED(f, how, ...) \
     ((how).far && (how).rough   ? f(__VA_ARGS__, CASE(.far = 1, .rough = 1)) \
@@ -31,14 +31,15 @@ typedef struct {
      : (how).keeps              ? f(__VA_ARGS__, CASE(.keeps = 1)) \
                                 : f(__VA_ARGS__, CASE(.far = 0)))
 
-/* n vectors, `step` elements apart, and where their terms are kept, if they are. */
 typedef struct {
     const real *x;
-    intptr_t step, n;
-    real *kept;
-    intptr_t kept_step;
+    intptr_t step;      /* elements from a vector to the next */
+    intptr_t n;         /* the number of vectors */
+    real *kept;         /* where their terms are stored, or NULL */
+    intptr_t kept_step; /* elements from a stored vector to the next */
 } vectors;
 
+/* The vectors from number i on. */
 INLINE vectors vectors_from(vectors v, intptr_t i) {
     v.x += i * v.step, v.n -= i;
     if (v.kept) v.kept += i * v.kept_step;
@@ -51,12 +52,14 @@ INLINE mask count_maxima(term_sum *t, vec x, vec max) {
     return is_max;
 }
 
+/* The terms of vector i, and 0 for maxima, which are counted. */
 INLINE vec load_term(term_sum *t, vectors v, intptr_t i, vec max, window w, summation how) {
     vec x = v_load(v.x + i * v.step), y = term_of(x, w, how.far);
     if (how.keeps) v_store(v.kept + i * v.kept_step, y);
     return how.has_max ? v_select(count_maxima(t, x, max), v_set(0), y) : y;
 }
 
+/* Rough terms of vector i in the two parts of m_exp_parts. */
 INLINE exp_parts load_parts(term_sum *t, vectors v, intptr_t i, vec max, window w, summation how) {
     vec x = v_load(v.x + i * v.step), zero = v_set(0);
     exp_parts e = m_exp_parts(window_argument(x, w, how.far), w.rounder, 1);
@@ -70,10 +73,11 @@ INLINE term_sum join_terms(term_sum t, vec sum) {
     return (term_sum){{joined.hi, v_add(t.sum.lo, joined.lo)}, t.maxima};
 }
 
-/* The terms of one vector, or of GROUP vectors, join the double word. Rough terms are not rounded at all: their powers
-   are summed, which is exact where many are equal, and so are the products of power and rest, whose errors are small
-   beside the powers. Other terms are summed by twos. */
 #define GROUP 8
+
+/* add_vector and add_group add the terms of one vector and of GROUP vectors. A group's rough terms are never rounded
+   one by one: the powers are summed, which is exact where many are equal, and apart from them the products of power and
+   rest, whose errors are small beside the powers. Other terms are summed by twos. */
 INLINE term_sum add_vector(term_sum t, vectors v, vec max, window w, summation how) {
     if (!how.rough) {
         vec term = load_term(&t, v, 0, max, w, how);
@@ -103,18 +107,20 @@ INLINE term_sum add_group(term_sum t, vectors v, vec max, window w, summation ho
     return t;
 }
 
-/* The tally of a row in every lane. Terms count in the unit of the window of max. The error of terms.sum grows with the
-   square of the number of terms, as its low word is not renormalised (see dw_join). Therefore the sum is settled at
-   least once in SPAN terms: it is added to `settled`, and emptied. Each time costs another 2^(1-2p) of the sum: in all
-   at most 2^-25 for 2^33 floats. */
+/* A tally has one row in every lane. Its terms count in the unit of the window of max.
+
+   The error of terms.sum grows with the square of the number of terms, as its low word is not renormalised (see
+   dw_join). Therefore the sum is settled at least once in SPAN terms: it is added to `settled`, and emptied. Each
+   settling has an error of 2^(1-2p) of the sum: in all at most 2^-25 for 2^33 floats. */
 typedef struct {
-    vec max;
-    term_sum terms;
-    dw settled;
+    vec max;        /* the largest element so far */
+    term_sum terms; /* the terms since the last settling, and the maxima of all elements */
+    dw settled;     /* the sum of all terms before */
 } tally;
 
 #define SPAN 2048
 
+/* A tally whose maximum is known, and whose terms are still to come. */
 INLINE tally tally_of_max(vec max) { return (tally){max, no_terms(), {v_set(0), v_set(0)}}; }
 
 INLINE void settle_sum(tally *t) {
@@ -137,6 +143,7 @@ INLINE vec max_of_vectors(vec max, vectors v) {
 /* The tally of no elements. */
 INLINE tally tally_empty(void) { return tally_of_max(v_set(-REAL_INFINITY)); }
 
+/* Adds the terms of vectors, whose maxima are in t.max. */
 INLINE tally tally_vectors(tally t, vectors v, window w, summation how) {
     /* Terms that are not rough are not summed by twos here: a sum of a few terms should not round one of them twice. */
     for (; how.rough && v.n >= GROUP; v = vectors_from(v, GROUP)) t.terms = add_group(t.terms, v, t.max, w, how);
@@ -167,9 +174,11 @@ static void tally_raise(tally *t, vec max, real floor) {
     vec former = v_select(grew, v_select(nothing, v_set(0), t->terms.maxima), v_set(0));
     former = v_mul(former, term_of(made_finite(t->max), to, 1));
     term_sum rescaled = {scaled_sum(t->terms.sum, e.mantissa, power, rest), v_select(grew, v_set(0), t->terms.maxima)};
-    *t = (tally){max, join_terms(rescaled, former), scaled_sum(t->settled, e.mantissa, power, rest)};
+    *t = (tally){
+        .max = max, .terms = join_terms(rescaled, former), .settled = scaled_sum(t->settled, e.mantissa, power, rest)};
 }
 
+/* Runs tally_vectors by a loop that is specialised for the window. */
 static void tally_terms(tally *t, const vectors *v, real floor, summation how) {
     window w = make_window(t->max, floor);
     how.far = window_is_far(w);
@@ -184,15 +193,16 @@ INLINE tally tally_start(vectors v, real floor, summation how) {
     return t;
 }
 
-/* More vectors of the rows join it. */
+/* Adds more vectors of its rows to a tally. */
 INLINE void tally_more(tally *t, vectors v, real floor, summation how) {
     vec max = max_of_vectors(t->max, v);
     if (mask_any(v_lt(t->max, max))) tally_raise(t, max, floor);
     tally_terms(t, &v, floor, how);
 }
 
-/* Counts of maxima stay exact, as all but one of many become terms. */
 #define MANY_MAXIMA REAL(0x1p20)
+
+/* Where there are many maxima, all but one become terms, so that their count stays exact. */
 INLINE void count_as_terms(tally *t, real floor) {
     mask many = v_lt(v_set(MANY_MAXIMA), t->terms.maxima);
     if (!mask_any(many)) return;

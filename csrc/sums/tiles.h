@@ -4,13 +4,12 @@
 
 #include "sums/tally.h"
 
-/* elements ahead: reading memory goes on while terms are computed */
-#define LANE_BLOCK 32 /* elements per lane whose maximum, then sum is taken */
-#define PANEL 64      /* vectors side by side: at most 4 KiB of every row of the matrix */
+#define LANE_BLOCK 32 /* elements of each row at a time: their maximum is found, then their terms are summed */
+#define PANEL 64      /* vectors of neighbouring rows side by side: at most 4 KiB */
 
-/* Loads elements k to k+n-1 of rows r to r+rows-1, one row per lane; missing lanes repeat the last row. Columns are read
-   four at a time. If n is not a multiple of 4, the last group overlaps the one before; if n < 4, it reads on into the next
-   row, and `followed` makes sure that there is one. */
+/* Loads elements k to k+n-1 of rows r to r+rows-1, one row per lane; missing lanes repeat the last row. Columns are
+   read four at a time. If n is not a multiple of 4, the last four overlap those before; if n < 4, they reach into the
+   next row, and `followed` makes sure that there is one. */
 INLINE void load_tile(real *tile, const matrix *a, intptr_t r, intptr_t rows, intptr_t k, intptr_t n) {
     const char *p = a->x + r * a->outer + k * a->core;
     int followed = a->outer == a->n * WIDTH && r + rows + 4 <= a->rows;
@@ -28,6 +27,7 @@ INLINE void load_tile(real *tile, const matrix *a, intptr_t r, intptr_t rows, in
             memcpy(tile + i * LANES + lane, p + smaller(lane, rows - 1) * a->outer + i * a->core, sizeof(real));
 }
 
+/* Stores a tile in elements k to k+n-1 of rows r to r+rows-1. */
 static void store_tile(const real *tile, const matrix *out, intptr_t r, intptr_t rows, intptr_t k, intptr_t n) {
     if (out->core != WIDTH) {
         for (intptr_t lane = 0; lane < rows; lane++) {
@@ -36,8 +36,8 @@ static void store_tile(const real *tile, const matrix *out, intptr_t r, intptr_t
         }
         return;
     }
-    int neighbours = out->outer == n * WIDTH && n <= LANES &&
-                     2 * n > LANES; /* a vector is stored; the next row overwrites what is too much */
+    /* Short rows without gaps are stored as whole vectors: the next row overwrites what is too much. */
+    int neighbours = out->outer == n * WIDTH && n <= LANES && 2 * n > LANES;
     for (intptr_t i = 0; i < n; i += LANES) {
         vec y[LANES];
         intptr_t count = smaller(n - i, LANES);
@@ -57,7 +57,7 @@ INLINE tally sum_tiles(const matrix *a, intptr_t r, intptr_t rows, real *tile, r
     if (a->n == 0) return tally_empty();
     intptr_t n = smaller(a->n, LANE_BLOCK);
     load_tile(tile, a, r, rows, 0, n);
-    vectors v = {tile, LANES, n, tile, LANES};
+    vectors v = {.x = tile, .step = LANES, .n = n, .kept = tile, .kept_step = LANES};
     tally t = tally_of_max(max_of_vectors(v_set(-REAL_INFINITY), v));
     window w = make_window(t.max, floor);
     if (window_is_far(w)) tally_terms(&t, &v, floor, how);
@@ -65,17 +65,18 @@ INLINE tally sum_tiles(const matrix *a, intptr_t r, intptr_t rows, real *tile, r
     for (intptr_t k = n; k < a->n; k += n) {
         n = smaller(a->n - k, LANE_BLOCK);
         load_tile(tile, a, r, rows, k, n);
-        tally_more(&t, (vectors){tile, LANES, n, 0, 0}, floor, how);
+        tally_more(&t, (vectors){.x = tile, .step = LANES, .n = n}, floor, how);
         if (k % SPAN == 0) tally_settle(&t, floor);
     }
     return t;
 }
 
-/* The block of rows that follows will be asked for while this one is computed. */
+/* Asks for the next block of these rows, while this one is computed. */
 INLINE void prefetch_block(vectors v) {
     for (intptr_t i = 0; i < v.n; i++) __builtin_prefetch(v.x + (LANE_BLOCK + i) * v.step);
 }
 
+/* Runs sum_tiles, specialised. It starts with a near window, and leaves far ones to tally_terms. */
 static tally tally_tiles(const matrix *a, intptr_t r, intptr_t rows, real *tile, real floor, summation how) {
     how.far = 0;
     return SPECIALIZED(sum_tiles, how, a, r, rows, tile, floor);
@@ -85,7 +86,8 @@ static tally tally_tiles(const matrix *a, intptr_t r, intptr_t rows, real *tile,
 static void tally_columns(tally *t, const matrix *a, intptr_t r, intptr_t panel, real floor, summation how) {
     for (intptr_t v = 0; v < panel && a->n == 0; v++) t[v] = tally_empty();
     for (intptr_t k = 0; k < a->n; k += LANE_BLOCK) {
-        vectors x = {(const real *)(a->x + k * a->core) + r, a->core / WIDTH, smaller(a->n - k, LANE_BLOCK), 0, 0};
+        vectors x = {
+            .x = (const real *)(a->x + k * a->core) + r, .step = a->core / WIDTH, .n = smaller(a->n - k, LANE_BLOCK)};
         for (intptr_t v = 0; v < panel; v++, x.x += LANES) {
             prefetch_block(x);
             if (k) tally_more(t + v, x, floor, how);

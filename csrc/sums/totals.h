@@ -1,19 +1,19 @@
-/* Totals: sums of losses. */
+/* Totals: sums of losses in two words, whose error does not grow with their number. */
 
 #pragma once
 
 #include "sums/lanes.h"
 
-/* Double words in the lanes. Their low words are not normalised, so they are emptied into `all` now and then; losses so
-   large that they might overflow in the lanes are added to it at once. */
+/* The low words of the lanes are not renormalised, so the lanes are emptied into `all` now and then. Losses so large
+   that they might overflow in the lanes are added to `all` at once. */
 typedef struct {
     dw lanes;
-    int pending;
+    int pending; /* the number of additions since the lanes were emptied */
     total all;
 } loss_sum;
 
-#define HEADROOM REAL(0x1p60)
-#define PENDING 256 /* additions: the low words are right to 2^-32 of the sum, floats' ones too */
+#define HEADROOM REAL(0x1p60) /* losses times this do not overflow, unless they are added at once */
+#define PENDING 256           /* the most additions: low words are then right to 2^-32 of the sum, floats' ones too */
 
 static loss_sum no_losses(void) { return (loss_sum){{v_set(0), v_set(0)}, 0, {0, 0}}; }
 
@@ -25,6 +25,7 @@ static void empty_lanes(loss_sum *s) {
     s->lanes = (dw){v_set(0), v_set(0)}, s->pending = 0;
 }
 
+/* Adds the losses of all lanes. */
 INLINE void add_losses(loss_sum *s, dw y) {
     if (all_finite(v_mul(y.hi, v_set(HEADROOM)))) {
         s->lanes = dw_join(s->lanes, y);
@@ -40,6 +41,7 @@ INLINE void add_losses(loss_sum *s, dw y) {
     for (intptr_t k = 0; k < LANES; k++) s->all = total_add(s->all, lanes[k]);
 }
 
+/* Adds a total to a sum in two words. */
 static void add_total(double sum[2], total t) {
     total all = total_add((total){sum[0], sum[1]}, t.hi);
     all.lo += t.lo;
@@ -47,7 +49,7 @@ static void add_total(double sum[2], total t) {
     sum[0] = all.hi, sum[1] = all.lo;
 }
 
-/* Empties the sum into a result. */
+/* Adds the sum to a result, and empties it. */
 static void give_total(loss_sum *s, double result[2]) {
     empty_lanes(s);
     add_total(result, s->all);

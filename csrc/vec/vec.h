@@ -1,7 +1,8 @@
 /* The vocabulary: every operation that the mathematics may use, for the target FL_TARGET and the width FL_WIDTH.
 
    Prefixes
-     v_ vectors of reals   i_ vectors of bits   mask_ masks   dw_ double words   m_ other mathematics (math/)   k_ kernels
+     v_ vectors of reals   i_ vectors of bits   mask_ masks   dw_ double words   m_ other mathematics (math/)
+     w_ integers of several words (math/near_zero.h)   k_ kernels, and pole_ and divisor_ beside them
      Functions of memory/, sums/ and loops/ have no prefix.
 
    Types

@@ -4,10 +4,10 @@
      bits FILE             compares them with those of a file, and names the rows that differ
      bits FILE --pieces    likewise, while every call is split into pieces as its shape allows, which changes no bit
 
-   Inputs are made by integer arithmetic, products and sums alone, so that every machine has the same ones. All nan count
-   as one. The exceptions that a loop raises are hashed with its results. Sums of losses have a hash of their own, as
-   pieces change their last bits. Targets without fused products (portable) differ from the others by design; machines do
-   not differ within a target. */
+   Inputs are made by integer arithmetic, products and sums alone, so that every machine has the same ones. All nan
+   count as one. The exceptions that a loop raises are hashed with its results. Sums of losses have a hash of their own,
+   as pieces change their last bits. Targets without fused products (portable) differ from the others by design;
+   machines do not differ within a target. */
 
 #include <fenv.h>
 #include <stdio.h>
@@ -28,29 +28,20 @@ static void hash_word(uint64_t word) {
 
 static int size_of(char type) { return type == 'd' ? 8 : type == 'f' ? 4 : 2; }
 
+/* The bits of a number as a double, or of a binary16 number; all nan have one pattern. */
 static uint64_t pattern_at(const char *p, char type) {
     uint16_t half;
-    float single;
-    double wide;
-    if (type == 'e') {
-        memcpy(&half, p, sizeof half);
-        return (half & 0x7fff) > 0x7c00 ? 0x7e00 : half;
-    }
-    if (type == 'f') memcpy(&single, p, sizeof single), wide = single;
-    else memcpy(&wide, p, sizeof wide);
-    return wide != wide ? infinity_bits(64) + 1 : bits_of(wide, 64);
+    memcpy(&half, p, sizeof half);
+    if (type == 'e') return (half & 0x7fff) > 0x7c00 ? 0x7e00 : half;
+    double x = get(p, 0, type == 'd' ? 64 : 32);
+    return x != x ? infinity_bits(64) + 1 : bits_of(x, 64);
 }
 
 static void hash_results(const char *p, char type, intptr_t n) {
     for (intptr_t i = 0; i < n; i++) hash_word(pattern_at(p + i * size_of(type), type));
 }
 
-/* binary16 is its own bit pattern: the low 16 bits of the random pattern or the edge. */
-static void put_number(char *p, double x, char type) {
-    float single = (float)x;
-    if (type == 'd') memcpy(p, &x, sizeof x);
-    else memcpy(p, &single, sizeof single);
-}
+static void put_number(char *p, double x, char type) { put(p, 0, x, type == 'd' ? 64 : 32); }
 
 static char arguments[8][LONGEST * 8];
 
@@ -232,7 +223,7 @@ static void hash_segments(fl_loop *loop, char type, layout m) {
     hash_results(arguments[3], type, m.rows * SEGMENTS);
 }
 
-/* Losses, with and without weights, smoothing, losses of their own and derivatives: one bit of `options` for each. */
+/* Runs a loss, and hashes its sums. */
 static void run_loss(fl_loop *loop, char **args, const intptr_t *dims, const intptr_t *steps, fl_loss_options options,
                      int has_total) {
     fl_loss_result result = {0};
@@ -245,6 +236,8 @@ static void run_loss(fl_loop *loop, char **args, const intptr_t *dims, const int
     hash_of_sums = hash, hash = of_arrays;
 }
 
+/* A bit of `options` adds weights and smoothing (1), losses of elements (2), gradients (4), Hessians (8), sums of rows
+   (16). */
 static void hash_element_loss(fl_loop *loop, char type, intptr_t n, int options) {
     intptr_t size = size_of(type), rows = 3, dims[] = {rows, n}, steps[16];
     uint64_t state = 21;
@@ -272,6 +265,7 @@ static void hash_element_loss(fl_loop *loop, char type, intptr_t n, int options)
         if (args[k]) hash_results(args[k], k == 7 ? 'd' : type, k == 7 ? rows : rows * n);
 }
 
+/* The bits of `options` are those above, but 1 adds weights of classes and smoothing, and 16 probabilities. */
 static void hash_row_loss(fl_loop *loop, char type, layout m, int options) {
     static double class_weight[LONGEST];
     intptr_t size = size_of(type), dims[] = {m.rows, m.n}, outer = m.outer * size, core = m.core * size;

@@ -1,7 +1,6 @@
 /* Bit patterns of float and double, as 64-bit words and as doubles, and the random generator of the tests. */
 
-#ifndef TEST_NUMBERS_H
-#define TEST_NUMBERS_H
+#pragma once
 
 #include <stdint.h>
 #include <string.h>
@@ -32,6 +31,19 @@ static inline uint64_t bits_of(double value, int width) {
     memcpy(&narrow, &f, sizeof f);
     memcpy(&wide, &value, sizeof value);
     return width == 32 ? narrow : wide;
+}
+
+/* Element i of an array of numbers of the width. */
+static inline void put(void *p, int64_t i, double x, int width) {
+    float narrow = (float)x;
+    if (width == 32) memcpy((float *)p + i, &narrow, sizeof narrow);
+    else memcpy((double *)p + i, &x, sizeof x);
+}
+static inline double get(const void *p, int64_t i, int width) {
+    float narrow;
+    double wide;
+    if (width == 32) return memcpy(&narrow, (const float *)p + i, sizeof narrow), narrow;
+    return memcpy(&wide, (const double *)p + i, sizeof wide), wide;
 }
 
 /* Writes the patterns on which operations are likely to differ, each followed by its negative; returns their number. */
@@ -105,5 +117,3 @@ static inline uint64_t next_random(uint64_t *state) {
     z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
     return z ^ (z >> 31);
 }
-
-#endif

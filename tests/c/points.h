@@ -1,7 +1,6 @@
 /* The inputs of test_kernels.c, as deterministic functions of an index. */
 
-#ifndef TEST_POINTS_H
-#define TEST_POINTS_H
+#pragma once
 
 #include <math.h>
 
@@ -220,5 +219,3 @@ static inline void fill_row(double *x, int n, int kind, int width, uint64_t *sta
         x[i] = g;
     }
 }
-
-#endif

@@ -1,8 +1,7 @@
 /* The functions in long double (64 bits of mantissa on x86, 113 on aarch64), by the identities that the kernels use,
    and the distance of a result from them in units in the last place. */
 
-#ifndef TEST_REFERENCE_H
-#define TEST_REFERENCE_H
+#pragma once
 
 #include <float.h>
 #include <math.h>
@@ -168,5 +167,3 @@ static inline double error_in_ulp(double got, long double exact, int width, int 
 static inline double reference_error(int width) {
     return (double)(8 * LDBL_EPSILON / (width == 32 ? FLT_EPSILON : DBL_EPSILON));
 }
-
-#endif

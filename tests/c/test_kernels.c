@@ -35,19 +35,6 @@ typedef struct {
 
 static int failures;
 
-/* Element i of an array of the width. */
-static void put(void *p, int64_t i, double x, int width) {
-    float narrow = (float)x;
-    if (width == 32) memcpy((float *)p + i, &narrow, sizeof narrow);
-    else memcpy((double *)p + i, &x, sizeof x);
-}
-static double get(const void *p, int64_t i, int width) {
-    float narrow;
-    double wide;
-    if (width == 32) return memcpy(&narrow, (const float *)p + i, sizeof narrow), narrow;
-    return memcpy(&wide, (const double *)p + i, sizeof wide), wide;
-}
-
 static int raises(int f) { return fl_rows[f].shape == fl_map1_raising || fl_rows[f].shape == fl_map2_raising; }
 
 /* Runs a loop and returns the exceptions that it raised. */
@@ -225,10 +212,11 @@ static void test_positions(int f, const point_set *s) {
 #define MAX_ROWS 17
 #define MAX_LENGTH 5000
 
-/* Strides in elements, from row to row and within a row, of the input and of an output of the same shape. */
+/* Strides are in elements. */
 typedef struct {
     const char *name;
-    intptr_t outer, core, out_outer, out_core;
+    intptr_t outer, core;         /* from row to row of the input, and within a row */
+    intptr_t out_outer, out_core; /* likewise, of an output of the same shape */
 } layout;
 
 typedef struct {

@@ -17,14 +17,6 @@
 
 static int failures;
 
-static void put(void *p, int64_t i, double x, int width) {
-    if (width == 32) ((float *)p)[i] = (float)x;
-    else ((double *)p)[i] = x;
-}
-static double get(const void *p, int64_t i, int width) {
-    return width == 32 ? ((const float *)p)[i] : ((const double *)p)[i];
-}
-
 static void check_within(double bound, const char *what, int target, int width, int n, int i, double got,
                          long double exact, double size) {
     double error = (double)(fabsl(got - exact) / ulp_of(size, width));

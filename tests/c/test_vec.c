@@ -131,7 +131,7 @@ static int only_the_nan_differs(const vec_operation *operation, int width, const
     return operation->makes_nans && nan_operand && is_nan(got, width) && is_nan(want, width);
 }
 
-/* Compares one operation on all cases; returns the number of mismatches, and adds that of compared ones to *compared. */
+/* Compares one operation on all cases. Returns the number of mismatches, and adds that of all cases to *compared. */
 static int compare(const vec_probe *p, const vec_operation *operation, const vec_operation *portable, const cases *s,
                    unsigned long long *compared) {
     const char *exact[] = {"v_fma", "v_fnma", "v_mul_error"};

@@ -1,7 +1,6 @@
 /* The vocabulary of csrc/vec/ as a table of functions on bit patterns, one table per target and width. */
 
-#ifndef VEC_PROBE_H
-#define VEC_PROBE_H
+#pragma once
 
 #include <stdint.h>
 
@@ -25,5 +24,3 @@ typedef struct vec_probe {
 } vec_probe;
 
 extern const vec_probe *vec_probes; /* the list to which each compiled vec_probe.c adds itself */
-
-#endif
