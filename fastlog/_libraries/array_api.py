@@ -27,7 +27,7 @@ _OWN: dict[str, type[Library]] = {"torch": Torch, "jax": Jax, "cupy": CuPy}
 _libraries: dict[str, Library] = {}
 
 
-def _library(a: Any) -> Library:
+def library_for(a: Any) -> Library:
     """Return what the library of an array can do."""
     if hasattr(a, "__array_namespace__"):
         xp = a.__array_namespace__()
@@ -54,7 +54,7 @@ def call(function: Callable[..., Any], bound: BoundArguments) -> Any:
     name, arguments = function.__name__, bound.arguments
     is_loss, other, first = hasattr(loss_formulas, name), _OTHER.get(name, ""), next(iter(arguments))
     owner = next(a for a in arguments.values() if library_of(a) == "array_api")
-    library, x = _library(owner), arguments[first]
+    library, x = library_for(owner), arguments[first]
     if x is not owner:
         x = library.floating(name, x, like=library.floating(name, owner, wide=False), wide=False)
     x = arguments[first] = library.admitted(x, arguments.get("dtype"), is_loss)
@@ -68,20 +68,3 @@ def call(function: Callable[..., Any], bound: BoundArguments) -> Any:
     with np.errstate(all="ignore"):  # Some libraries are NumPy underneath.
         y = getattr(loss_formulas if is_loss else formulas, name)(library, **arguments)
         return library.rounded(name, y, x, arguments.get("dtype"), arguments.get(other))
-
-
-def overwrite(a: Any, function: Callable[[Any], Any]) -> Any:
-    """Return `a`, overwritten by a function of it."""
-    return _library(a).overwrite(function.__name__, a, function)
-
-
-def floating(name: str, a: Any) -> Any:
-    """Return integers and booleans as real numbers, in the library's default dtype; other arrays as they are."""
-    return _library(a).floating(name, a, wide=False)
-
-
-def broadcast(name: str, a: Any, other: Any) -> tuple[Any, Any]:
-    """Return two arrays, in the library of the first, in the shape that they have together."""
-    library = _library(a)
-    one, two = library.xp.broadcast_arrays(a, library.array(name, other, a))
-    return one, two

@@ -301,21 +301,15 @@ def _loss(
     arrays: dict[str, Any] | None = None,
     axis: int | None = None,
     count: Any = None,
-    choices: tuple[str, ...] = REDUCTIONS,
     **options: Any,
 ) -> Any:
     """Return a loss and its derivatives, from blocks that hold whole rows.
 
-    Parameters
-    ----------
-    arrays : dict
-        Further arguments that are arrays, or None: elements' weights, of the shape of the logits; a class weight.
-    axis : int, optional
-        The class axis, which is in one block.
-    count : Dask array or number, optional
-        What a mean divides by: the number of elements by default.
+    `arrays` has further arguments that are arrays, or None: weights of elements, in the shape of the logits, or a class
+    weight. The class axis, if there is one, is in one block. A mean divides by `count`, by default the number of
+    elements.
     """
-    check_reduction(function.__name__, reduction, choices)
+    check_reduction(function.__name__, reduction)
     if not 0 <= options.get("label_smoothing", 0.0) <= 1:
         raise ValueError(f"{function.__name__}: label_smoothing must be between 0 and 1")
     inner = tuple(range(x.ndim))
@@ -337,9 +331,7 @@ def _loss(
     else:
         ones = {"adjust_chunks": {k: (1,) * x.numblocks[k] for k in outer}}
         total = blocks(0, "sum", outer, np.float64, **ones).sum()
-        scale = 1.0
-        if reduction != "sum":
-            scale = _size(x) if count is None else count
+        scale = 1.0 if reduction == "sum" else _size(x) if count is None else count
         results = [_quotient(total, scale, x.dtype, math.nan)]
         results += [_quotient(blocks(k, "sum", inner, x.dtype), scale, x.dtype, 0.0) for k in derivatives]
     return results[0] if len(results) == 1 else tuple(results)
@@ -407,30 +399,23 @@ def _of_elements(function: _Function, x: Any, targets: Any, reduction: str, **op
 
 
 def _kl_divergence(function: _Function, x: Any, p: Any, log_target: bool, axis: Any, reduction: str) -> Any:
-    choices = (*REDUCTIONS, "batchmean")
-    check_reduction("kl_divergence", reduction, choices)
+    check_reduction("kl_divergence", reduction, (*REDUCTIONS, "batchmean"))
     axes = as_axes(axis, x.ndim)
     if reduction == "none":
         x, z = _unmasked("kl_divergence", "log_q", x), _unmasked("kl_divergence", "p", p)
         z = _alike(x, z)[1]
         each = _by_block(partial(function, log_target=log_target, axis=(), reduction="none"), x, z, dtype=x.dtype)
         return each.sum(axis=axes, dtype=np.float64).astype(x.dtype) if axes else each
-    count = next((n for k, n in enumerate(x.shape) if k not in axes), 1) if reduction == "batchmean" else None
-    return _of_elements(function, x, p, reduction, log_target=log_target, count=count, choices=choices)
+    count = None
+    if reduction == "batchmean":
+        reduction, count = "mean", next((n for k, n in enumerate(x.shape) if k not in axes), 1)
+    return _of_elements(function, x, p, reduction, log_target=log_target, count=count)
 
 
 def _of_rows(
-    function: _Function,
-    x: Any,
-    targets: Any,
-    weight: Any,
-    ignore_index: Any,
-    reduction: str,
-    label_smoothing: float | None = None,
-    *,
-    axis: Any,
-    **options: Any,
+    function: _Function, x: Any, targets: Any, weight: Any, ignore_index: Any, reduction: str, axis: Any, **options: Any
 ) -> Any:
+    """Return a loss of rows, each of which is moved into one block."""
     name = function.__name__
     (k,) = as_axes((axis,), x.ndim)
     x = _unmasked(name, "the first argument", x).rechunk({k: -1})
@@ -449,8 +434,6 @@ def _of_rows(
         weight = _unmasked(name, "weight", weight).rechunk(-1)
         if weight.shape != (x.shape[k],):
             raise ValueError(f"{name}: weight must have the shape ({x.shape[k]},), one per class, not {weight.shape}")
-    if label_smoothing is not None:
-        options["label_smoothing"] = label_smoothing
     count = None
     if reduction == "mean":
         count = _size(x) / max(x.shape[k], 1)

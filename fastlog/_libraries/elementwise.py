@@ -95,7 +95,7 @@ silu = _with_beta("silu", _silu)
 def in_place(function: Callable[[Any], Any], x: Any) -> Any:
     """Return `x`, overwritten by `silu` or `mish` of it."""
     if library_of(x) == "array_api":
-        return _array_api().overwrite(x, function)
+        return _array_api().library_for(x).overwrite(function.__name__, x, function)
     return function.__wrapped__(x, out=x)  # type: ignore[attr-defined]  # This is the ufunc.
 
 
@@ -103,7 +103,8 @@ def broadcast(name: str, x: Any, other: Any) -> tuple[Any, Any]:
     """Return two arrays in the shape that they have together; masks are kept."""
     library = library_of(x)
     if library == "array_api":
-        one, two = _array_api().broadcast(name, x, other)
+        own = _array_api().library_for(x)
+        one, two = own.xp.broadcast_arrays(x, own.array(name, other, x))
     elif library == "labelled":
         raise ValueError(f"{name}: the shapes {x.shape} and {np.shape(other)} differ; labels are not broadcast")
     else:
@@ -118,7 +119,7 @@ def floating(name: str, x: Any) -> Any:
     """Return integers and booleans as real numbers, for arithmetic with them; other arrays as they are."""
     library = library_of(x)
     if library == "array_api":
-        return _array_api().floating(name, x)
+        return _array_api().library_for(x).floating(name, x, wide=False)
     if library is None:
         x = x if isinstance(x, np.ndarray) else rectangular(name, x)
         as_array(name, x)  # This raises for an array that holds no numbers.

@@ -35,10 +35,7 @@ swish = silu
 def sigmoid_cross_entropy_with_logits(labels: Any = None, logits: Any = None, name: str | None = None) -> Any:
     """Return the binary cross-entropy, elementwise; see `fastlog.binary_cross_entropy_with_logits`.
 
-    Raises
-    ------
-    ValueError
-        If the shapes of labels and logits differ, or one of them is missing.
+    Different shapes, or a missing argument, raise ValueError.
     """
     labels, logits = _both(labels, logits)
     return _fastlog.binary_cross_entropy_with_logits(logits, labels, reduction="none")
@@ -47,12 +44,7 @@ def sigmoid_cross_entropy_with_logits(labels: Any = None, logits: Any = None, na
 def weighted_cross_entropy_with_logits(labels: Any, logits: Any, pos_weight: Any, name: str | None = None) -> Any:
     """Return the binary cross-entropy, elementwise, with a weight of the label 1.
 
-    See `fastlog.binary_cross_entropy_with_logits`.
-
-    Raises
-    ------
-    ValueError
-        If the shapes of labels and logits differ.
+    Different shapes raise ValueError; see `fastlog.binary_cross_entropy_with_logits`.
     """
     labels, logits = _both(labels, logits)
     return _fastlog.binary_cross_entropy_with_logits(logits, labels, pos_weight=pos_weight, reduction="none")
@@ -79,10 +71,7 @@ def softmax_cross_entropy_with_logits(labels: Any, logits: Any, axis: int = -1, 
 def sparse_softmax_cross_entropy_with_logits(labels: Any, logits: Any, name: str | None = None) -> Any:
     """Return the cross-entropy with class labels along the last axis, one value per row; see `fastlog.cross_entropy`.
 
-    Raises
-    ------
-    ValueError
-        If a label is out of range, or the shape of the labels is not that of the logits without the last axis.
+    A label out of range raises ValueError; so do labels whose shape is not that of the logits without the last axis.
     """
     labels, logits = _both(labels, logits)
     counted = np.empty(0) if _library_of(logits) else np.asanyarray(labels)
