@@ -321,7 +321,7 @@ def test_short_ways_agree_with_the_general_ones(dtype, options):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("target", supported_targets())
-@pytest.mark.parametrize("name", ["binary_cross_entropy", "focal", "kl_divergence", "cross_entropy"])
+@pytest.mark.parametrize("name", ["binary_cross_entropy_with_logits", "focal_loss", "kl_divergence", "cross_entropy"])
 def test_sums_do_not_drift(target, name):
     """The sum of equal losses, which are all rounded the same way, does not drift."""
     n = 2**22
