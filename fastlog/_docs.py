@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
-# Sections that docstrings share. Below, their names stand for them.
+# Docstrings share these sections. Below, their names stand for them.
 SHARED = {
     "{argument}": """
 Parameters
@@ -50,7 +50,7 @@ TypeError
 """,
 }
 
-# Sections that the docstrings of functions of rows share.
+# The docstrings of functions of rows share these sections.
 SHARED_BY_ROWS = {
     "{out and dtype}": """
 out : ndarray, optional
@@ -503,15 +503,15 @@ Binary cross-entropy of logits and targets, elementwise: the ufunc under the los
         "{name} along the core axis: the generalized ufunc under the function of this name.",
     ),
     "softmax_and_logsumexp": """
-softmax along the core axis, and the logsumexp of each row: for `softmax` with ``return_lse=True``.
+softmax along the core axis, and the logsumexp of each row: `softmax` uses it with ``return_lse=True``.
 """,
     "partition": """
 The largest element of the core axis, and the sum of the other exponentials in units of its own: logsumexp is max +
-log1p(rest). For running sums. Of no elements: -inf and -1; of nan, rest is nan.
+log1p(rest). Running sums use it. Without elements it gives -inf and -1; where one is nan, rest is nan.
 """,
     "logsumexp_weighted": """
-log(abs(s)) and the sign of s, the sum of weights times exponentials over the included elements of the core axis:
-for `logsumexp` with weights or ``where``. Arguments: elements, weights, which are included.
+log(abs(s)) and the sign of s, the sum of weights times exponentials over the included elements of the core axis.
+`logsumexp` uses it with weights or ``where``. The arguments are the elements, their weights, and which are included.
 """,
     "logsumexp_segments": """
 logsumexp of the elements of a row from one index up to another, which must be larger; the indices are not checked.

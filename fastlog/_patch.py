@@ -41,7 +41,7 @@ class _Record(NamedTuple):
     holders: int
 
 
-# The list holds one dict: package -> what is replaced of it now. The dict is exchanged, never changed.
+# The list holds one dict, which has the records of the packages that are patched. It is exchanged, never changed.
 _state: list[dict[str, _Record]] = [{}]
 
 

@@ -21,7 +21,7 @@ from fastlog._libraries.jax import Jax
 from fastlog._libraries.library import Library
 from fastlog._libraries.torch import Torch
 
-# The arguments whose dtype counts for the dtype of the result, as that of the first does.
+# The dtypes of these arguments count for the dtype of the result, as that of the first argument does.
 _OTHER = {"xlog1py": "y", "xlogy": "y", "logsumexp": "b", "logmeanexp": "b"}
 _OWN: dict[str, type[Library]] = {"torch": Torch, "jax": Jax, "cupy": CuPy}
 _libraries: dict[str, Library] = {}

@@ -1,4 +1,4 @@
-"""Dask arrays: lazily, block by block, over any chunks of any axes.
+"""Dask arrays: functions compute lazily, block by block, over any chunks of any axes.
 
 Sums of exponentials are carried from block to block as LogSumExp carries them, in a tree; such sums normalise chunked
 axes, too. Losses are sums of the blocks' sums, in float64.
