@@ -52,15 +52,15 @@ __version__: str
 
 # ---- what arguments may be ----
 
-_Whole: TypeAlias = np.bool | np.integer[Any]  # become float64
+_Whole: TypeAlias = np.bool | np.integer[Any]  # They become float64.
 _Number: TypeAlias = float | _Whole
 _Numbers: TypeAlias = (
     NDArray[_Whole] | Sequence[_Number] | Sequence[Sequence[_Number]] | Sequence[Sequence[Sequence[_Number]]]
 )
-_Axes: TypeAlias = SupportsIndex | tuple[SupportsIndex, ...]  # of NumPy's arrays
+_Axes: TypeAlias = SupportsIndex | tuple[SupportsIndex, ...]  # NumPy's arrays have these.
 _Reduced: TypeAlias = Literal["mean", "sum"]
-_C = TypeVar("_C", bound=np.float16 | np.float32 | np.float64, default=np.float64)  # dtypes of kernels
-_I = TypeVar("_I", bound=np.inexact[Any], default=np.float64)  # and those that are computed by NumPy
+_C = TypeVar("_C", bound=np.float16 | np.float32 | np.float64, default=np.float64)  # Kernels have these dtypes.
+_I = TypeVar("_I", bound=np.inexact[Any], default=np.float64)  # NumPy computes the others of these.
 _D = TypeVar("_D", bound=np.inexact[Any])
 _O = TypeVar("_O", bound=NDArray[Any], default=Any)
 _A = TypeVar("_A", bound=Array)
@@ -69,7 +69,7 @@ _A = TypeVar("_A", bound=Array)
 
 @type_check_only  # pyright: ignore[reportIncompatibleMethodOverride]
 class _Unary(np.ufunc):  # type: ignore[misc]  # pyright: ignore[reportGeneralTypeIssues]
-    @overload  # np.float64 is a float, and then both agree
+    @overload  # np.float64 is a float, and then both agree.
     def __call__(  # pyright: ignore[reportOverlappingOverload]
         self, x: _C, /, out: None = None, *, where: ArrayLike = True, **kwargs: Any
     ) -> _C: ...
@@ -132,6 +132,9 @@ xlogy: _Binary
 xlog1py: _Binary
 rel_entr: _Binary
 
+# fmt: off
+# Parameters fill their lines, so that the forms of a function can be compared.
+
 # ---- reductions: over all axes a scalar; over some, what NumPy gives, a scalar or an array ----
 
 @overload
@@ -144,26 +147,13 @@ def logsumexp(
 ) -> NDArray[_I]: ...
 @overload
 def logsumexp(
-    a: AnyArray,
-    axis: Axes | None = None,
-    b: AnyArray | None = None,
-    keepdims: bool = False,
-    *,
-    return_sign: Literal[True],
-    where: Mask | None = None,
-    out: _O | None = None,
-    dtype: DTypeLike | None = None,
+    a: AnyArray, axis: Axes | None = None, b: AnyArray | None = None, keepdims: bool = False,
+    *, return_sign: Literal[True], where: Mask | None = None, out: _O | None = None, dtype: DTypeLike | None = None,
 ) -> tuple[_O, Any]: ...
 @overload
 def logsumexp(
-    a: AnyArray,
-    axis: Axes | None = None,
-    b: AnyArray | None = None,
-    keepdims: bool = False,
-    return_sign: Literal[False] = False,
-    *,
-    where: Mask | None = None,
-    out: _O | None = None,
+    a: AnyArray, axis: Axes | None = None, b: AnyArray | None = None, keepdims: bool = False,
+    return_sign: Literal[False] = False, *, where: Mask | None = None, out: _O | None = None,
     dtype: DTypeLike | None = None,
 ) -> _O: ...
 @overload
@@ -176,14 +166,8 @@ def logmeanexp(
 ) -> NDArray[_I]: ...
 @overload
 def logmeanexp(
-    a: AnyArray,
-    axis: Axes | None = None,
-    b: AnyArray | None = None,
-    keepdims: bool = False,
-    *,
-    where: Mask | None = None,
-    out: _O | None = None,
-    dtype: DTypeLike | None = None,
+    a: AnyArray, axis: Axes | None = None, b: AnyArray | None = None, keepdims: bool = False,
+    *, where: Mask | None = None, out: _O | None = None, dtype: DTypeLike | None = None,
 ) -> _O: ...
 @overload
 def logcumsumexp(
@@ -191,12 +175,7 @@ def logcumsumexp(
 ) -> NDArray[_C]: ...
 @overload
 def logcumsumexp(
-    a: AnyArray,
-    axis: Axis | None = None,
-    *,
-    reverse: bool = False,
-    exclusive: bool = False,
-    out: _O | None = None,
+    a: AnyArray, axis: Axis | None = None, *, reverse: bool = False, exclusive: bool = False, out: _O | None = None,
     dtype: DTypeLike | None = None,
 ) -> _O: ...
 
@@ -208,43 +187,23 @@ def softmax(
 ) -> NDArray[_I]: ...
 @overload
 def softmax(
-    x: NDArray[Any] | _Numbers,
-    axis: _Axes | None = None,
-    *,
-    where: Mask | None = None,
-    dtype: type[_D] | np.dtype[_D],
+    x: NDArray[Any] | _Numbers, axis: _Axes | None = None, *, where: Mask | None = None, dtype: type[_D] | np.dtype[_D],
     temperature: float = 1.0,
 ) -> NDArray[_D]: ...
 @overload
 def softmax(
-    x: NDArray[_I] | _Numbers,
-    axis: _Axes | None = None,
-    *,
-    where: Mask | None = None,
-    temperature: float = 1.0,
+    x: NDArray[_I] | _Numbers, axis: _Axes | None = None, *, where: Mask | None = None, temperature: float = 1.0,
     return_lse: Literal[True],
 ) -> tuple[NDArray[_I], Any]: ...
 @overload
 def softmax(
-    x: AnyArray,
-    axis: Axes | None = None,
-    *,
-    where: Mask | None = None,
-    out: _O | None = None,
-    dtype: DTypeLike | None = None,
-    temperature: float = 1.0,
-    return_lse: Literal[False] = False,
+    x: AnyArray, axis: Axes | None = None, *, where: Mask | None = None, out: _O | None = None,
+    dtype: DTypeLike | None = None, temperature: float = 1.0, return_lse: Literal[False] = False,
 ) -> _O: ...
 @overload
 def softmax(
-    x: AnyArray,
-    axis: Axes | None = None,
-    *,
-    where: Mask | None = None,
-    out: _O | None = None,
-    dtype: DTypeLike | None = None,
-    temperature: float = 1.0,
-    return_lse: bool,
+    x: AnyArray, axis: Axes | None = None, *, where: Mask | None = None, out: _O | None = None,
+    dtype: DTypeLike | None = None, temperature: float = 1.0, return_lse: bool,
 ) -> Any: ...
 @overload
 def log_softmax(
@@ -252,227 +211,118 @@ def log_softmax(
 ) -> NDArray[_I]: ...
 @overload
 def log_softmax(
-    x: NDArray[Any] | _Numbers,
-    axis: _Axes | None = None,
-    *,
-    where: Mask | None = None,
-    dtype: type[_D] | np.dtype[_D],
+    x: NDArray[Any] | _Numbers, axis: _Axes | None = None, *, where: Mask | None = None, dtype: type[_D] | np.dtype[_D],
     temperature: float = 1.0,
 ) -> NDArray[_D]: ...
 @overload
 def log_softmax(
-    x: AnyArray,
-    axis: Axes | None = None,
-    *,
-    where: Mask | None = None,
-    out: _O | None = None,
-    dtype: DTypeLike | None = None,
-    temperature: float = 1.0,
+    x: AnyArray, axis: Axes | None = None, *, where: Mask | None = None, out: _O | None = None,
+    dtype: DTypeLike | None = None, temperature: float = 1.0,
 ) -> _O: ...
 
 # ---- losses: reduced to a scalar, or one by one; gradients and Hessians follow the loss ----
 
 @overload
 def binary_cross_entropy_with_logits(
-    logits: NDArray[_C],
-    targets: ArrayLike,
-    weight: ArrayLike | None = None,
-    pos_weight: ArrayLike | None = None,
-    reduction: _Reduced = "mean",
-    *,
-    label_smoothing: float = 0.0,
+    logits: NDArray[_C], targets: ArrayLike, weight: ArrayLike | None = None, pos_weight: ArrayLike | None = None,
+    reduction: _Reduced = "mean", *, label_smoothing: float = 0.0,
 ) -> _C: ...
 @overload
 def binary_cross_entropy_with_logits(
-    logits: NDArray[_C],
-    targets: ArrayLike,
-    weight: ArrayLike | None = None,
-    pos_weight: ArrayLike | None = None,
-    *,
-    reduction: Literal["none"],
-    label_smoothing: float = 0.0,
+    logits: NDArray[_C], targets: ArrayLike, weight: ArrayLike | None = None, pos_weight: ArrayLike | None = None,
+    *, reduction: Literal["none"], label_smoothing: float = 0.0,
 ) -> NDArray[_C]: ...
 @overload
 def binary_cross_entropy_with_logits(
-    logits: NDArray[_C],
-    targets: ArrayLike,
-    weight: ArrayLike | None = None,
-    pos_weight: ArrayLike | None = None,
-    reduction: _Reduced = "mean",
-    *,
-    label_smoothing: float = 0.0,
-    return_grad: Literal[True],
+    logits: NDArray[_C], targets: ArrayLike, weight: ArrayLike | None = None, pos_weight: ArrayLike | None = None,
+    reduction: _Reduced = "mean", *, label_smoothing: float = 0.0, return_grad: Literal[True],
     return_hess: Literal[False] = False,
 ) -> tuple[_C, NDArray[_C]]: ...
 @overload
 def binary_cross_entropy_with_logits(
-    logits: NDArray[_C],
-    targets: ArrayLike,
-    weight: ArrayLike | None = None,
-    pos_weight: ArrayLike | None = None,
-    reduction: _Reduced = "mean",
-    *,
-    label_smoothing: float = 0.0,
-    return_grad: bool = False,
+    logits: NDArray[_C], targets: ArrayLike, weight: ArrayLike | None = None, pos_weight: ArrayLike | None = None,
+    reduction: _Reduced = "mean", *, label_smoothing: float = 0.0, return_grad: bool = False,
     return_hess: Literal[True],
 ) -> tuple[_C, NDArray[_C], NDArray[_C]]: ...
 @overload
 def binary_cross_entropy_with_logits(
-    logits: AnyArray,
-    targets: AnyArray,
-    weight: AnyArray | None = None,
-    pos_weight: AnyArray | None = None,
-    reduction: Literal["mean", "sum", "none"] = "mean",
-    *,
-    label_smoothing: float = 0.0,
-    return_grad: bool = False,
-    return_hess: bool = False,
-    out: NDArray[Any] | None = None,
+    logits: AnyArray, targets: AnyArray, weight: AnyArray | None = None, pos_weight: AnyArray | None = None,
+    reduction: Literal["mean", "sum", "none"] = "mean", *, label_smoothing: float = 0.0, return_grad: bool = False,
+    return_hess: bool = False, out: NDArray[Any] | None = None,
 ) -> Any: ...
 @overload
 def focal_loss(
-    logits: NDArray[_C],
-    targets: ArrayLike,
-    alpha: float | None = None,
-    gamma: float = 2.0,
-    reduction: _Reduced = "mean",
-    *,
-    weight: ArrayLike | None = None,
+    logits: NDArray[_C], targets: ArrayLike, alpha: float | None = None, gamma: float = 2.0,
+    reduction: _Reduced = "mean", *, weight: ArrayLike | None = None,
 ) -> _C: ...
 @overload
 def focal_loss(
-    logits: NDArray[_C],
-    targets: ArrayLike,
-    alpha: float | None = None,
-    gamma: float = 2.0,
-    *,
-    reduction: Literal["none"],
-    weight: ArrayLike | None = None,
+    logits: NDArray[_C], targets: ArrayLike, alpha: float | None = None, gamma: float = 2.0,
+    *, reduction: Literal["none"], weight: ArrayLike | None = None,
 ) -> NDArray[_C]: ...
 @overload
 def focal_loss(
-    logits: NDArray[_C],
-    targets: ArrayLike,
-    alpha: float | None = None,
-    gamma: float = 2.0,
-    reduction: _Reduced = "mean",
-    *,
-    weight: ArrayLike | None = None,
-    return_grad: Literal[True],
+    logits: NDArray[_C], targets: ArrayLike, alpha: float | None = None, gamma: float = 2.0,
+    reduction: _Reduced = "mean", *, weight: ArrayLike | None = None, return_grad: Literal[True],
     return_hess: Literal[False] = False,
 ) -> tuple[_C, NDArray[_C]]: ...
 @overload
 def focal_loss(
-    logits: NDArray[_C],
-    targets: ArrayLike,
-    alpha: float | None = None,
-    gamma: float = 2.0,
-    reduction: _Reduced = "mean",
-    *,
-    weight: ArrayLike | None = None,
-    return_grad: bool = False,
+    logits: NDArray[_C], targets: ArrayLike, alpha: float | None = None, gamma: float = 2.0,
+    reduction: _Reduced = "mean", *, weight: ArrayLike | None = None, return_grad: bool = False,
     return_hess: Literal[True],
 ) -> tuple[_C, NDArray[_C], NDArray[_C]]: ...
 @overload
 def focal_loss(
-    logits: AnyArray,
-    targets: AnyArray,
-    alpha: float | None = None,
-    gamma: float = 2.0,
-    reduction: Literal["mean", "sum", "none"] = "mean",
-    *,
-    weight: AnyArray | None = None,
-    return_grad: bool = False,
+    logits: AnyArray, targets: AnyArray, alpha: float | None = None, gamma: float = 2.0,
+    reduction: Literal["mean", "sum", "none"] = "mean", *, weight: AnyArray | None = None, return_grad: bool = False,
     return_hess: bool = False,
 ) -> Any: ...
 @overload
 def kl_divergence(
-    log_q: NDArray[_C],
-    p: ArrayLike,
-    *,
-    log_target: bool = False,
-    axis: _Axes | None = -1,
+    log_q: NDArray[_C], p: ArrayLike, *, log_target: bool = False, axis: _Axes | None = -1,
     reduction: Literal["mean", "batchmean", "sum"] = "mean",
 ) -> _C: ...
 @overload
 def kl_divergence(
-    log_q: AnyArray,
-    p: AnyArray,
-    *,
-    log_target: bool = False,
-    axis: Axes | None = -1,
+    log_q: AnyArray, p: AnyArray, *, log_target: bool = False, axis: Axes | None = -1,
     reduction: Literal["mean", "batchmean", "sum", "none"] = "mean",
 ) -> Any: ...
 @overload
 def cross_entropy(
-    logits: NDArray[_C],
-    targets: ArrayLike,
-    weight: ArrayLike | None = None,
-    ignore_index: int | None = -100,
-    reduction: _Reduced = "mean",
-    label_smoothing: float = 0.0,
-    *,
-    axis: int = -1,
+    logits: NDArray[_C], targets: ArrayLike, weight: ArrayLike | None = None, ignore_index: int | None = -100,
+    reduction: _Reduced = "mean", label_smoothing: float = 0.0, *, axis: int = -1,
 ) -> _C: ...
 @overload
 def cross_entropy(
-    logits: NDArray[_C],
-    targets: ArrayLike,
-    weight: ArrayLike | None = None,
-    ignore_index: int | None = -100,
-    reduction: _Reduced = "mean",
-    label_smoothing: float = 0.0,
-    *,
-    axis: int = -1,
-    return_grad: Literal[True],
+    logits: NDArray[_C], targets: ArrayLike, weight: ArrayLike | None = None, ignore_index: int | None = -100,
+    reduction: _Reduced = "mean", label_smoothing: float = 0.0, *, axis: int = -1, return_grad: Literal[True],
     return_hess: Literal[False] = False,
 ) -> tuple[_C, NDArray[_C]]: ...
 @overload
 def cross_entropy(
-    logits: NDArray[_C],
-    targets: ArrayLike,
-    weight: ArrayLike | None = None,
-    ignore_index: int | None = -100,
-    reduction: _Reduced = "mean",
-    label_smoothing: float = 0.0,
-    *,
-    axis: int = -1,
-    return_grad: bool = False,
+    logits: NDArray[_C], targets: ArrayLike, weight: ArrayLike | None = None, ignore_index: int | None = -100,
+    reduction: _Reduced = "mean", label_smoothing: float = 0.0, *, axis: int = -1, return_grad: bool = False,
     return_hess: Literal[True],
 ) -> tuple[_C, NDArray[_C], NDArray[_C]]: ...
 @overload
 def cross_entropy(
-    logits: AnyArray,
-    targets: AnyArray,
-    weight: AnyArray | None = None,
-    ignore_index: int | None = -100,
-    reduction: Literal["mean", "sum", "none"] = "mean",
-    label_smoothing: float = 0.0,
-    *,
-    axis: Axis = -1,
-    return_grad: bool = False,
-    return_hess: bool = False,
+    logits: AnyArray, targets: AnyArray, weight: AnyArray | None = None, ignore_index: int | None = -100,
+    reduction: Literal["mean", "sum", "none"] = "mean", label_smoothing: float = 0.0, *, axis: Axis = -1,
+    return_grad: bool = False, return_hess: bool = False,
 ) -> Any: ...
 @overload
 def nll_loss(
-    log_probs: NDArray[_C],
-    targets: ArrayLike,
-    weight: ArrayLike | None = None,
-    ignore_index: int | None = -100,
-    reduction: _Reduced = "mean",
-    *,
-    axis: int = -1,
+    log_probs: NDArray[_C], targets: ArrayLike, weight: ArrayLike | None = None, ignore_index: int | None = -100,
+    reduction: _Reduced = "mean", *, axis: int = -1,
 ) -> _C: ...
 @overload
 def nll_loss(
-    log_probs: AnyArray,
-    targets: AnyArray,
-    weight: AnyArray | None = None,
-    ignore_index: int | None = -100,
-    reduction: Literal["mean", "sum", "none"] = "mean",
-    *,
-    axis: Axis = -1,
+    log_probs: AnyArray, targets: AnyArray, weight: AnyArray | None = None, ignore_index: int | None = -100,
+    reduction: Literal["mean", "sum", "none"] = "mean", *, axis: Axis = -1,
 ) -> Any: ...
+
+# fmt: on
 
 # ---- running sums ----
 

@@ -16,13 +16,7 @@ from fastlog._patch import patch
 
 
 def main(arguments: list[str]) -> None:
-    """Patch NumPy, SciPy and scikit-learn, and run a script, module or command as Python would.
-
-    Parameters
-    ----------
-    arguments : list of str
-        The command line, without the name of the program.
-    """
+    """Patch NumPy, SciPy and scikit-learn, and run the command line (without the program's name) as Python would."""
     parser = argparse.ArgumentParser(
         prog="python -m fastlog",
         usage="python -m fastlog [option ...] (script.py | folder | app.pyz | -m module | -c command) [argument ...]",
@@ -39,7 +33,7 @@ def main(arguments: list[str]) -> None:
         del theirs[: 2 if theirs[0] == "--targets" else 1]
     given = parser.parse_args(arguments[: len(arguments) - len(theirs)])
     kind = theirs[0][:2] if theirs else ""
-    if kind in ("-m", "-c") and len(theirs[0]) > 2:  # the option and its value are one word
+    if kind in ("-m", "-c") and len(theirs[0]) > 2:  # The option and its value are one word.
         theirs[:1] = [kind, theirs[0][2:]]
     if theirs[:1] == ["--"]:
         kind, theirs = "", theirs[1:]
@@ -56,7 +50,7 @@ def main(arguments: list[str]) -> None:
         parser.error(str(error))
     except (ImportError, RuntimeError) as error:
         sys.exit(f"fastlog: {error}")
-    if kind == "-m":  # sys.path[0] is right already
+    if kind == "-m":  # Here, sys.path[0] is right already.
         _run_module(theirs[1:])
     elif kind == "-c":
         _run_text(theirs[1], "<string>", ["-c", *theirs[2:]])
@@ -121,7 +115,7 @@ def _run_script(arguments: list[str]) -> None:
     script = os.path.join(os.getcwd(), arguments[0])
     if not os.path.exists(script):
         sys.exit(f"fastlog: there is no file {arguments[0]!r}; a module wants -m before its name")
-    if get_importer(script) is not None:  # the script is a folder or an archive
+    if get_importer(script) is not None:  # The script is a folder or an archive.
         sys.path[: 0 if sys.flags.safe_path else 1] = [script]
         _run_spec(PathFinder.find_spec("__main__", [script]), f"{arguments[0]}/__main__", arguments)
         return

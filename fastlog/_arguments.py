@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fastlog._arrays import as_array, as_axes, cast, rectangular, working_dtype
+from fastlog._arrays import as_array, as_axes, cast, fits, rectangular, working_dtype
 
 REDUCTIONS = ("none", "sum", "mean")
 
@@ -78,10 +78,8 @@ def factor_array(name: str, argument: str, a: Any, x: np.ndarray) -> np.ndarray 
     if a is None:
         return None
     w, _ = real_array(name, a)
-    try:
-        np.broadcast_to(w, x.shape)
-    except ValueError:
-        raise ValueError(f"{name}: {argument} has the shape {w.shape}, which does not fit {x.shape}") from None
+    if not fits(w.shape, x.shape):
+        raise ValueError(f"{name}: {argument} has the shape {w.shape}, which does not fit {x.shape}")
     return cast(w, x.dtype)
 
 

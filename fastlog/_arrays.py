@@ -1,4 +1,4 @@
-"""What the functions accept: arrays, dtypes, axes, outputs."""
+"""Arguments that the functions accept: arrays, dtypes, axes, outputs."""
 
 from __future__ import annotations
 
@@ -11,23 +11,9 @@ from numpy.exceptions import AxisError
 
 
 def as_array(name: str, a: Any) -> np.ndarray:
-    """Return `a` as an array of floating point or complex numbers, of its own dtype if it is one.
+    """Return `a` as an array of floating point or complex numbers; booleans and integers become float64.
 
-    Parameters
-    ----------
-    name : str
-        The function that asks, for messages.
-    a : array_like
-
-    Returns
-    -------
-    ndarray
-        Booleans and integers as float64.
-
-    Raises
-    ------
-    TypeError
-        If `a` is ragged or not numeric.
+    A ragged array, or one that is not numeric, raises TypeError. `name` is the function that asks.
     """
     if type(a) is np.ndarray and a.dtype.char in "fd" and a.dtype.isnative:
         return a
@@ -94,30 +80,23 @@ def broadcast_shape(name: str, one: tuple[int, ...], other: tuple[int, ...]) -> 
     """Return the shape that arrays of two shapes have together, or say which shapes do not fit."""
     if one == other or not other:
         return one
-    longer, shorter = sorted((one, other), key=len, reverse=True)  # NumPy's own function is limited to 32 dimensions
+    longer, shorter = sorted((one, other), key=len, reverse=True)  # NumPy's own function is limited to 32 axes.
     pairs = list(zip(longer, (1,) * (len(longer) - len(shorter)) + shorter, strict=True))
     if any(n != m and 1 not in (n, m) for n, m in pairs):
         raise ValueError(f"{name}: the shapes {one} and {other} do not broadcast together")
     return tuple([n if m == 1 else m for n, m in pairs])
 
 
+def fits(shape: tuple[int, ...], to: tuple[int, ...]) -> bool:
+    """Tell whether an array of one shape can be broadcast to another shape."""
+    return len(shape) <= len(to) and all(n in (1, m) for n, m in zip(reversed(shape), reversed(to), strict=False))
+
+
 def as_axes(axis: Any, ndim: int) -> tuple[int, ...]:
-    """Return `axis` as a sorted tuple of axes from 0 to ndim - 1.
+    """Return `axis` (None, which means all, an int or a tuple of ints) as a sorted tuple of axes from 0 to ndim - 1.
 
-    Parameters
-    ----------
-    axis : None, int or tuple of ints
-        None means all axes. A 0-d array has the axes 0 and -1 too, as in SciPy.
-    ndim : int
-
-    Raises
-    ------
-    TypeError
-        If it is anything else (float, str, bool, list).
-    AxisError
-        If an axis is out of range.
-    ValueError
-        If an axis occurs twice.
+    A 0-d array has the axes 0 and -1 too, as in SciPy. Anything else raises TypeError (also float, str, bool and list),
+    AxisError for an axis out of range, or ValueError for one that occurs twice.
     """
     if axis is None:
         return tuple(range(ndim))
@@ -154,17 +133,6 @@ def from_rows(rows: np.ndarray, shape: tuple[int, ...], axes: tuple[int, ...]) -
     others = tuple(k for k in range(len(shape)) if k not in axes)
     order = others + axes
     return rows.reshape(tuple(shape[k] for k in order)).transpose(np.argsort(order))
-
-
-def may_write_into(out: Any, x: np.ndarray, *others: np.ndarray | None) -> bool:
-    """Whether a loop may write results of the shape and dtype of `x` straight into `out`.
-
-    It may do so in the very place of `x`, or apart from `x`, and apart from the other arrays that it reads.
-    """
-    if type(out) is not np.ndarray or out.shape != x.shape or out.dtype != x.dtype or not out.flags.behaved:
-        return False
-    in_place = out.strides == x.strides and out.__array_interface__["data"][0] == x.__array_interface__["data"][0]
-    return not any(a is not None and np.may_share_memory(out, a) for a in (None if in_place else x, *others))
 
 
 def deliver(y: np.ndarray, out: np.ndarray | None) -> Any:

@@ -16,10 +16,10 @@ def logsumexp(rows: np.ndarray, weights: np.ndarray | None) -> tuple[np.ndarray,
     shape = rows.shape[:-1]
     if rows.size == 0:
         return np.full(shape, -np.inf, rows.dtype), np.zeros(shape, rows.dtype)
-    rows = rows.reshape(-1, rows.shape[-1])  # some of NumPy's functions are limited to 32 dimensions
+    rows = rows.reshape(-1, rows.shape[-1])  # Some of NumPy's functions are limited to 32 axes.
     weights = None if weights is None else weights.reshape(rows.shape)
     with np.errstate(all="ignore"):
-        if weights is None:  # inf times the complex 1 has the imaginary part nan
+        if weights is None:  # The product of inf and the complex 1 has the imaginary part nan.
             weights, direct = np.ones_like(rows), np.sum(np.exp(rows), axis=-1)
         else:
             weights, rows = weights.astype(rows.dtype), np.where(weights == 0, -np.inf, rows)
@@ -32,7 +32,7 @@ def logsumexp(rows: np.ndarray, weights: np.ndarray | None) -> tuple[np.ndarray,
         total = weight[..., 0] * (1 + ratio)
         if rows.dtype.kind == "c":
             y = top[..., 0] + np.log(weight[..., 0]) + np.log1p(ratio)
-            turns = np.ceil((y.imag - np.pi) / (2 * np.pi))  # the angle belongs above -pi, and at most at pi
+            turns = np.ceil((y.imag - np.pi) / (2 * np.pi))  # The angle is above -pi, and at most pi.
             y = y - 1j * (2 * np.pi) * np.where(np.isfinite(turns), turns, 0)
             sign = np.sign(total) * np.exp(1j * top[..., 0].imag)
         else:

@@ -1,5 +1,6 @@
-"""The functions that _core.pxd offers to other extensions: those of the table by name, on the active target. A part of
-_core.pyx.
+"""Functions for other extensions, which _core.pxd declares: those of the table, on the active target.
+
+This is a part of _core.pyx.
 
 A new function of the table needs its number here, a function of its name, and that function's declaration in _core.pxd.
 """

@@ -1,4 +1,4 @@
-"""The version, and which instruction sets this build holds and uses."""
+"""The version, and the instruction sets that this build holds and uses."""
 
 import os
 import platform
@@ -9,7 +9,7 @@ from fastlog._core import active_target, compiled_targets, supported_targets
 __all__ = ["__version__", "show_config"]
 
 __version__ = "0.1.0"
-_requested = os.environ.get("FASTLOG_TARGET")  # its value when the target was chosen
+_requested = os.environ.get("FASTLOG_TARGET")  # This was its value when the target was chosen.
 
 
 def show_config(mode: str = "stdout") -> dict[str, Any] | None:

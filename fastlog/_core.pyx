@@ -1,4 +1,4 @@
-"""The C table as NumPy ufuncs and as loops for any arrays.
+"""The core: the functions of the C table as NumPy ufuncs, and as loops for any arrays.
 
 C decides the values; this module only makes objects of them. It knows functions by their names only where _cimport.pxi
 offers them to other extensions, and where logaddexp gets its methods.
@@ -99,7 +99,7 @@ cdef extern from "numpy/arrayobject.h":
 cdef extern from "numpy/ufuncobject.h":
     ctypedef struct PyArray_DTypeMeta:
         pass
-    ctypedef struct PyUFuncObject:  # NumPy's own declarations of its members differ from version to version
+    ctypedef struct PyUFuncObject:  # NumPy's own declarations of its members differ from version to version.
         int nin
         int nout
         int nargs
@@ -123,12 +123,12 @@ cdef enum:
     MAX_DIMENSIONS = 64  # This is NumPy's own limit.
 
 cdef const fl_target *active
-cdef dict built = {}  # Name of a target -> its ufuncs. They are made once, as NumPy keeps pointers into them.
+cdef dict built = {}  # It has the ufuncs of targets. They are made once, as NumPy keeps pointers into them.
 cdef list kept_alive = []  # Ufuncs point into these docstrings and ufuncs.
-cdef dict widened = {}  # Ufunc of with_loops_of -> the DTypes that it has from the second one.
+cdef dict widened = {}  # It has the DTypes that ufuncs of with_loops_of have from the second one.
 
 INDEX = {fl_rows[i].name.decode(): i for i in range(FL_FUNCTIONS)}
-NAMES = tuple(name for name, i in INDEX.items() if fl_shapes[fl_rows[i].shape].types != NULL)  # The ufuncs.
+NAMES = tuple(name for name, i in INDEX.items() if fl_shapes[fl_rows[i].shape].types != NULL)  # Ufuncs have these.
 
 
 cdef const fl_target *find_target(str name) except NULL:
@@ -155,13 +155,9 @@ def active_target():
 
 
 def claims():
-    """Return the accuracy claims of the table.
+    """Return the accuracy claims of the table, ``{name: {"float32": (ulp, witness), "float64": (ulp, witness)}}``.
 
-    Returns
-    -------
-    dict
-        ``{name: {"float32": (ulp, witness), "float64": (ulp, witness)}}``; a witness is the tuple of arguments that
-        reaches the error. Functions without a claim are left out.
+    A witness is the tuple of arguments that reaches the error. Functions without a claim are left out.
     """
     found = {}
     for i in range(FL_FUNCTIONS):
@@ -263,22 +259,9 @@ cdef object make_ufunc(const fl_target *target, int function):
 
 
 def functions(target=None):
-    """Return all ufuncs and generalized ufuncs of a target.
+    """Return all ufuncs and generalized ufuncs of a target, by their names in the table.
 
-    Parameters
-    ----------
-    target : str, optional
-        One of `supported_targets`; the active one by default.
-
-    Returns
-    -------
-    dict
-        Name in the table -> ufunc.
-
-    Raises
-    ------
-    ValueError
-        If the target is unknown or not supported here.
+    The target is one of `supported_targets`, by default the active one; another one raises ValueError.
     """
     name = active_target() if target is None else target
     cdef const fl_target *found = find_target(name)
@@ -292,15 +275,8 @@ def functions(target=None):
 def with_loops_of(cnp.ufunc own, cnp.ufunc other):
     """Make a ufunc with the loops of one, and those of another on types for which the first has no loop.
 
-    Parameters
-    ----------
-    own, other : numpy.ufunc
-        Elementwise functions with the same numbers of inputs and outputs. Only loops on a single type are taken over.
-
-    Returns
-    -------
-    numpy.ufunc
-        A new ufunc, with the name and the docstring of the first.
+    Both are elementwise functions with the same numbers of inputs and outputs. Only loops on a single type are taken
+    over. The new ufunc has the name and the docstring of the first.
     """
     cdef PyUFuncObject *first = <PyUFuncObject *>own
     cdef PyUFuncObject *second = <PyUFuncObject *>other
@@ -338,14 +314,8 @@ def with_loops_of(cnp.ufunc own, cnp.ufunc other):
 def loop_of(int function, str type, bint quiet):
     """Return the active target's loop of an elementwise function, as a capsule for `replace_loop`.
 
-    Parameters
-    ----------
-    function : int
-        A number from `INDEX`.
-    type : {'e', 'f', 'd'}
-        NumPy's character of its arguments' type.
-    quiet : bool
-        Whether the loop is to raise nothing at poles and invalid points.
+    `function` is a number from `INDEX`, and `type` NumPy's character of the arguments' type: e, f or d. A `quiet` loop
+    raises nothing at poles and invalid points.
     """
     if not 0 <= function < FL_FUNCTIONS or fl_shapes[fl_rows[function].shape].types == NULL or type not in tuple("efd"):
         raise ValueError(f"function {function} has no loop on {type!r}")
@@ -357,25 +327,10 @@ def loop_of(int function, str type, bint quiet):
 
 
 def replace_loop(ufunc, str type, loop):
-    """Replace the loop of any ufunc on arguments and results of one type.
+    """Replace the loop of any ufunc on arguments and results of one type, and return the old loop as a capsule.
 
-    Parameters
-    ----------
-    ufunc : numpy.ufunc
-    type : str
-        NumPy's character of the type.
-    loop : capsule
-        A loop that `loop_of` or an earlier call returned.
-
-    Returns
-    -------
-    capsule
-        The old loop.
-
-    Raises
-    ------
-    ValueError
-        If the ufunc has no loop on this type.
+    `type` is NumPy's character of the type; a ufunc without a loop on it raises ValueError. `loop` is a capsule that
+    `loop_of` or an earlier call returned.
     """
     cdef int signature[MAX_ARGUMENTS]
     cdef int k

@@ -1,11 +1,12 @@
-"""One numpydoc docstring per row of the table. Accuracy figures come from the table, so they stand there alone."""
+"""Docstrings of the rows of the table, in numpydoc's format. The table alone has the accuracy figures."""
 
 from collections.abc import Callable
+from inspect import cleandoc
 from typing import Any, TypeVar
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
-# Sections that docstrings share. Below, their names stand for them.
+# Docstrings share these sections. Below, their names stand for them.
 SHARED = {
     "{argument}": """
 Parameters
@@ -30,11 +31,43 @@ float16, float32 and float64 keep their dtype (float16 is computed in float32);
 out, where, casting, order, dtype, subok
     As for every NumPy ufunc.
 """,
+    "{returns}": """
+Returns
+-------
+ndarray or scalar
+""",
+    "{examples}": """
+Examples
+--------
+>>> import numpy as np
+>>> from fastlog import {name}
+""",
     "{raises}": """
 Raises
 ------
 TypeError
     For other dtypes: longdouble, complex, object, str, datetime.
+""",
+}
+
+# The docstrings of functions of rows share these sections.
+SHARED_BY_ROWS = {
+    "{out and dtype}": """
+out : ndarray, optional
+    Array for the result.
+dtype : dtype, optional
+    The dtype to convert the array to, and so of the result.
+""",
+    "{raises}": """
+Raises
+------
+TypeError
+    If the array is ragged or not numeric, another argument has masked elements, or `axis` is neither None nor int nor
+    tuple of ints.
+numpy.exceptions.AxisError
+    If `axis` is out of range.
+ValueError
+    If an axis occurs twice, or shapes do not fit.
 """,
 }
 
@@ -46,9 +79,7 @@ Also available as ``log1pexp``.
 
 {argument}
 
-Returns
--------
-ndarray or scalar
+{returns}
     log(1 + exp(x)), >= 0, of the shape and dtype of `x`.
 
 {raises}
@@ -67,10 +98,7 @@ floating-point exception is raised.
 
 {accuracy}
 
-Examples
---------
->>> import numpy as np
->>> from fastlog import softplus
+{examples}
 >>> softplus(0.0)
 np.float64(0.6931471805599453)
 >>> softplus(np.array([-1000.0, -30.0, 1000.0]))
@@ -83,9 +111,7 @@ Also available as ``log_expit``, SciPy's name.
 
 {argument}
 
-Returns
--------
-ndarray or scalar
+{returns}
     -log(1 + exp(-x)), <= 0, of the shape and dtype of `x`.
 
 {raises}
@@ -102,10 +128,7 @@ floating-point exception is raised.
 
 {accuracy}
 
-Examples
---------
->>> import numpy as np
->>> from fastlog import log_sigmoid
+{examples}
 >>> log_sigmoid(np.array([-1000.0, 0.0, 40.0]))
 array([-1.00000000e+03, -6.93147181e-01, -4.24835426e-18])
 """,
@@ -116,9 +139,7 @@ Also available as ``expit``, SciPy's name.
 
 {argument}
 
-Returns
--------
-ndarray or scalar
+{returns}
     Values in [0, 1], of the shape and dtype of `x`.
 
 {raises}
@@ -136,10 +157,7 @@ are correct subnormals. nan stays nan. No floating-point exception is raised.
 
 {accuracy}
 
-Examples
---------
->>> import numpy as np
->>> from fastlog import sigmoid
+{examples}
 >>> sigmoid(np.array([-740.0, 0.0, 2.0]))
 array([4.19955799e-322, 5.00000000e-001, 8.80797078e-001])
 """,
@@ -148,9 +166,7 @@ Sigmoid-weighted linear unit, x / (1 + exp(-x)), elementwise; also known as swis
 
 {argument}
 
-Returns
--------
-ndarray or scalar
+{returns}
     x * sigmoid(x), of the shape and dtype of `x`.
 
 {raises}
@@ -167,10 +183,7 @@ silu(-inf) is -0.0, silu(inf) is inf, nan stays nan. No floating-point exception
 
 {accuracy}
 
-Examples
---------
->>> import numpy as np
->>> from fastlog import silu
+{examples}
 >>> silu(np.array([-100.0, 0.0, 2.0]))
 array([-3.72007598e-42,  0.00000000e+00,  1.76159416e+00])
 """,
@@ -179,9 +192,7 @@ Mish, x * tanh(softplus(x)), elementwise.
 
 {argument}
 
-Returns
--------
-ndarray or scalar
+{returns}
     x * tanh(log(1 + exp(x))), of the shape and dtype of `x`.
 
 {raises}
@@ -199,10 +210,7 @@ before it is rounded, so small results are as accurate as large ones, subnormals
 
 {accuracy}
 
-Examples
---------
->>> import numpy as np
->>> from fastlog import mish
+{examples}
 >>> mish(np.array([-100.0, 0.0, 2.0]))
 array([-3.72007598e-42,  0.00000000e+00,  1.94395896e+00])
 """,
@@ -211,9 +219,7 @@ Logarithm of a sum of exponentials, log(exp(x1) + exp(x2)), elementwise.
 
 {arguments}
 
-Returns
--------
-ndarray or scalar
+{returns}
     log(exp(x1) + exp(x2)), of the broadcast shape.
 
 {raises}
@@ -237,10 +243,7 @@ one in memory is added up row by row, each time rounded to the dtype: some 160 u
 {accuracy} They hold along the curve exp(x1) + exp(x2) = 1, too, where the two terms cancel: there the result is
 computed with as many digits as it takes.
 
-Examples
---------
->>> import numpy as np
->>> from fastlog import logaddexp
+{examples}
 >>> logaddexp(-1000.0, -1000.0)
 np.float64(-999.3068528194401)
 >>> logaddexp.reduce(np.log([0.1, 0.2, 0.3]))
@@ -251,9 +254,7 @@ Logarithm of a difference of exponentials, log(exp(x1) - exp(x2)), elementwise.
 
 {arguments}
 
-Returns
--------
-ndarray or scalar
+{returns}
     log(exp(x1) - exp(x2)), of the broadcast shape: nan where x1 < x2, -inf where x1 == x2.
 
 {raises}
@@ -272,10 +273,7 @@ arguments "divide by zero".
 {accuracy} These figures hold where the result is larger than max(abs(x1), abs(x2))/16, that is, away from the curve
 exp(x1) - exp(x2) = 1, where the two terms cancel; everywhere the error is below 0.6 ulp of max(1, abs(result)).
 
-Examples
---------
->>> import numpy as np
->>> from fastlog import logsubexp
+{examples}
 >>> logsubexp(1000.0, 999.0)
 np.float64(999.5413248546129)
 >>> logsubexp(0.0, np.array([-1e-20, -1.0, -50.0]))
@@ -290,9 +288,7 @@ p : array_like
     Probabilities of any shape. {dtypes}
 {keywords}
 
-Returns
--------
-ndarray or scalar
+{returns}
     log(p / (1 - p)), of the shape and dtype of `p`; nan outside [0, 1].
 
 {raises}
@@ -310,10 +306,7 @@ logit(0) is -inf and logit(1) inf, with the floating-point exception "divide by 
 
 {accuracy}
 
-Examples
---------
->>> import numpy as np
->>> from fastlog import logit
+{examples}
 >>> logit(np.array([1e-300, 0.25, 0.5, 0.75]))
 array([-690.7755279 ,   -1.09861229,    0.        ,    1.09861229])
 """,
@@ -326,9 +319,7 @@ x : array_like
     Real numbers <= 0 of any shape. {dtypes}
 {keywords}
 
-Returns
--------
-ndarray or scalar
+{returns}
     log(1 - exp(x)), <= 0, of the shape and dtype of `x`; nan where x > 0.
 
 {raises}
@@ -351,10 +342,7 @@ References
 ----------
 .. [1] M. Maechler, "Accurately computing ``log(1 - exp(-|a|))``", vignette of the R package Rmpfr, 2012.
 
-Examples
---------
->>> import numpy as np
->>> from fastlog import log1mexp
+{examples}
 >>> log1mexp(np.array([-1e-20, -1.0, -50.0]))
 array([-4.60517019e+01, -4.58675145e-01, -1.92874985e-22])
 """,
@@ -369,9 +357,7 @@ x : array_like
     Real numbers >= 0 of any shape. {dtypes}
 {keywords}
 
-Returns
--------
-ndarray or scalar
+{returns}
     log(exp(x) - 1), of the shape and dtype of `x`; nan where x < 0.
 
 {raises}
@@ -402,9 +388,7 @@ Product with a logarithm, x1 * log(x2), 0 where x1 = 0, elementwise.
 
 {arguments}
 
-Returns
--------
-ndarray or scalar
+{returns}
     x1 * log(x2), of the broadcast shape; 0 where x1 is 0 and x2 is not nan.
 
 {raises}
@@ -423,10 +407,7 @@ unless x1 is 0.
 
 {accuracy}
 
-Examples
---------
->>> import numpy as np
->>> from fastlog import xlogy
+{examples}
 >>> xlogy(np.array([0.0, 0.5, 3.0]), np.array([0.0, 0.5, 1.0]))
 array([ 0.        , -0.34657359,  0.        ])
 """,
@@ -435,9 +416,7 @@ Product with a logarithm, x1 * log(1 + x2), 0 where x1 = 0, elementwise.
 
 {arguments}
 
-Returns
--------
-ndarray or scalar
+{returns}
     x1 * log(1 + x2), of the broadcast shape; 0 where x1 is 0 and x2 is not nan.
 
 {raises}
@@ -455,10 +434,7 @@ gives 0 whatever x2 is, unless that is nan. x2 = -1 raises the floating-point ex
 
 {accuracy}
 
-Examples
---------
->>> import numpy as np
->>> from fastlog import xlog1py
+{examples}
 >>> xlog1py(np.array([0.0, 2.0, 3.0]), np.array([-1.0, 1e-300, 1.0]))
 array([0.00000000e+000, 2.00000000e-300, 2.07944154e+000])
 """,
@@ -467,9 +443,7 @@ Elementwise entropy, -x * log(x).
 
 {argument}
 
-Returns
--------
-ndarray or scalar
+{returns}
     -x * log(x) for x > 0, 0 for x = 0, -inf for x < 0, of the shape and dtype of `x`.
 
 {raises}
@@ -486,10 +460,7 @@ that of a concave function outside its domain: -inf, a convention, so no floatin
 
 {accuracy}
 
-Examples
---------
->>> import numpy as np
->>> from fastlog import entr
+{examples}
 >>> p = np.array([0.0, 0.25, 0.75])
 >>> entr(p).sum()
 np.float64(0.5623351446188083)
@@ -499,9 +470,7 @@ Elementwise relative entropy, x1 * log(x1 / x2).
 
 {arguments}
 
-Returns
--------
-ndarray or scalar
+{returns}
     x1 * log(x1 / x2) for x1 > 0 and x2 > 0, 0 for x1 = 0 and x2 >= 0, inf otherwise, of the broadcast
     shape.
 
@@ -521,10 +490,7 @@ rel_entr(inf, inf) is nan, and invalid.
 
 {accuracy}
 
-Examples
---------
->>> import numpy as np
->>> from fastlog import rel_entr
+{examples}
 >>> p, q = np.array([0.5, 0.5, 0.0]), np.array([0.25, 0.25, 0.5])
 >>> rel_entr(p, q).sum()
 np.float64(0.6931471805599453)
@@ -532,25 +498,20 @@ np.float64(0.6931471805599453)
     "binary_cross_entropy_with_logits": """
 Binary cross-entropy of logits and targets, elementwise: the ufunc under the loss function of this name.
 """,
-    "logsumexp": """
-logsumexp along the core axis: the generalized ufunc under the function of this name.
-""",
-    "softmax": """
-softmax along the core axis: the generalized ufunc under the function of this name.
-""",
-    "log_softmax": """
-log_softmax along the core axis: the generalized ufunc under the function of this name.
-""",
+    **dict.fromkeys(
+        ("logsumexp", "softmax", "log_softmax"),
+        "{name} along the core axis: the generalized ufunc under the function of this name.",
+    ),
     "softmax_and_logsumexp": """
-softmax along the core axis, and the logsumexp of each row: for `softmax` with ``return_lse=True``.
+softmax along the core axis, and the logsumexp of each row: `softmax` uses it with ``return_lse=True``.
 """,
     "partition": """
 The largest element of the core axis, and the sum of the other exponentials in units of its own: logsumexp is max +
-log1p(rest). For running sums. Of no elements: -inf and -1; of nan, rest is nan.
+log1p(rest). Running sums use it. Without elements it gives -inf and -1; where one is nan, rest is nan.
 """,
     "logsumexp_weighted": """
-log(abs(s)) and the sign of s, the sum of weights times exponentials over the included elements of the core axis:
-for `logsumexp` with weights or ``where``. Arguments: elements, weights, which are included.
+log(abs(s)) and the sign of s, the sum of weights times exponentials over the included elements of the core axis.
+`logsumexp` uses it with weights or ``where``. The arguments are the elements, their weights, and which are included.
 """,
     "logsumexp_segments": """
 logsumexp of the elements of a row from one index up to another, which must be larger; the indices are not checked.
@@ -559,36 +520,25 @@ logsumexp of the elements of a row from one index up to another, which must be l
 
 
 def docstring(name: str, claim: dict[str, tuple[float, tuple[float, ...]]] | None) -> str:
-    """Docstring of a table row.
-
-    Parameters
-    ----------
-    name : str
-        Name of the row.
-    claim : dict or None
-        The row's entry of `fastlog._core.claims`.
-
-    Returns
-    -------
-    str
-    """
-    if claim is None:
-        accuracy = ""
-    else:
+    """Return the docstring of a row of the table, with its entry of `fastlog._core.claims`."""
+    accuracy = ""
+    if claim is not None:
         ulp32, ulp64 = claim["float32"][0], claim["float64"][0]
         accuracy = f"The error is at most {ulp32:g} ulp in float32 and {ulp64:g} ulp in float64, on every target."
     text = DOCS[name].strip().replace("{accuracy}", accuracy)
     for placeholder, section in SHARED.items():
         text = text.replace(placeholder, section.strip())
-    return text
+    return text.replace("{name}", name)
 
 
-def with_claim(claim: dict[str, tuple[float, tuple[float, ...]]]) -> Callable[[_F], _F]:
-    """Decorate a function: `{ulp}` in its docstring becomes the error that the table claims."""
+def filled(claim: dict[str, tuple[float, tuple[float, ...]]]) -> Callable[[_F], _F]:
+    """Decorate a function of rows: its docstring gets the shared sections, and the error that the table claims."""
 
     def decorate(function: _F) -> _F:
-        ulp = max(largest for largest, _ in claim.values())
-        function.__doc__ = function.__doc__ and function.__doc__.replace("{ulp}", f"{ulp:g}")
+        text = cleandoc(function.__doc__ or "")
+        for placeholder, section in SHARED_BY_ROWS.items():
+            text = text.replace(placeholder, section.strip())
+        function.__doc__ = text.replace("{ulp}", f"{max(ulp for ulp, _ in claim.values()):g}")
         return function
 
     return decorate

@@ -10,7 +10,7 @@ import numpy as np
 from fastlog import _by_numpy
 from fastlog._arrays import aligned, as_axes, broadcast_shape, deliver, rounded, to_rows, working_dtype
 from fastlog._core import INDEX, claims, functions, short_way
-from fastlog._docs import with_claim
+from fastlog._docs import filled
 from fastlog._libraries import of_any_array
 from fastlog._rows import as_weights, included, masked_sum, run, weighted_sum
 from fastlog._typing import AnyArray, Axes, Axis, DTypeLike, Mask, Out
@@ -24,7 +24,7 @@ _accumulate = functions()["logaddexp"].accumulate
 
 @short_way(INDEX["logsumexp"])
 @of_any_array
-@with_claim(_CLAIM)
+@filled(_CLAIM)
 def logsumexp(
     a: AnyArray,
     axis: Axes | None = None,
@@ -55,10 +55,7 @@ def logsumexp(
         Whether to return the sign of the sum too. Without it, the result is nan where the sum is negative.
     where : array_like of bool, optional
         Elements to include, of a shape that broadcasts to that of `a`.
-    out : ndarray, optional
-        Array for the result.
-    dtype : dtype, optional
-        The dtype to convert `a` to, and so of the result.
+    {out and dtype}
 
     Returns
     -------
@@ -67,15 +64,7 @@ def logsumexp(
     sgn : ndarray or scalar
         With `return_sign`: 1, 0 or -1 (a complex phase for complex `a`), of the same shape.
 
-    Raises
-    ------
-    TypeError
-        If `a` is ragged or not numeric, another argument has masked elements, or `axis` is neither None nor int nor
-        tuple of ints.
-    numpy.exceptions.AxisError
-        If `axis` is out of range.
-    ValueError
-        If an axis occurs twice, or shapes do not fit.
+    {raises}
 
     See Also
     --------
@@ -122,11 +111,11 @@ def logsumexp(
     >>> logsumexp([1.0, 2.0], b=[1, -1], return_sign=True)
     (np.float64(1.5413248546129181), np.float64(-1.0))
     """
-    return _log_of_sum("logsumexp", a, axis, b, keepdims, return_sign, where, out, dtype)
+    return _log_of_sum(False, a, axis, b, keepdims, return_sign, where, out, dtype)
 
 
 @of_any_array
-@with_claim(_CLAIM)
+@filled(_CLAIM)
 def logmeanexp(
     a: AnyArray,
     axis: Axes | None = None,
@@ -152,10 +141,7 @@ def logmeanexp(
         Whether the reduced axes stay as axes of length 1.
     where : array_like of bool, optional
         Elements to include, of a shape that broadcasts to that of `a`; others are not counted either.
-    out : ndarray, optional
-        Array for the result.
-    dtype : dtype, optional
-        The dtype to convert `a` to, and so of the result.
+    {out and dtype}
 
     Returns
     -------
@@ -163,15 +149,7 @@ def logmeanexp(
         Of the shape of `a` without the reduced axes; nan for the mean of nothing, and where the mean is negative. The
         masked elements of a masked array do not count.
 
-    Raises
-    ------
-    TypeError
-        If `a` is ragged or not numeric, another argument has masked elements, or `axis` is neither None nor int nor
-        tuple of ints.
-    numpy.exceptions.AxisError
-        If `axis` is out of range.
-    ValueError
-        If an axis occurs twice, or shapes do not fit.
+    {raises}
 
     See Also
     --------
@@ -191,23 +169,14 @@ def logmeanexp(
     >>> logmeanexp(np.array([[0.0, np.log(3.0)], [1.0, 1.0]]), axis=1)
     array([0.69314718, 1.        ])
     """
-    return _log_of_sum("logmeanexp", a, axis, b, keepdims, False, where, out, dtype, mean=True)
+    return _log_of_sum(True, a, axis, b, keepdims, False, where, out, dtype)
 
 
 def _log_of_sum(
-    name: str,
-    a: Any,
-    axis: Any,
-    b: Any,
-    keepdims: bool,
-    return_sign: bool,
-    where: Any,
-    out: Any,
-    dtype: Any,
-    *,
-    mean: bool = False,
+    mean: bool, a: Any, axis: Any, b: Any, keepdims: bool, return_sign: bool, where: Any, out: Any, dtype: Any
 ) -> Any:
-    """Compute logsumexp or logmeanexp, in all cases that the short way does not take."""
+    """Compute logsumexp or, with `mean`, logmeanexp, in all cases that the short way does not take."""
+    name = "logmeanexp" if mean else "logsumexp"
     x, include = included(name, a, where, dtype)
     weights, result = (None, x.dtype) if b is None else as_weights(name, b, x.dtype)
     shape = x.shape if weights is None else broadcast_shape(name, x.shape, weights.shape)
@@ -223,7 +192,7 @@ def _log_of_sum(
             y[empty] = np.nan
         if not return_sign and y.dtype.kind != "c":
             if y.size != 1:
-                with np.errstate(invalid="ignore"):  # a comparison of bfloat16 with nan raises a flag
+                with np.errstate(invalid="ignore"):  # Comparing bfloat16 with nan raises a flag.
                     y[sign < 0] = np.nan
             elif sign.item() < 0:
                 y[...] = np.nan
@@ -263,7 +232,7 @@ def _plain_sum(x: np.ndarray, axes: tuple[int, ...], keepdims: bool) -> np.ndarr
 
 
 @of_any_array
-@with_claim(_CLAIM)
+@filled(_CLAIM)
 def logcumsumexp(
     a: AnyArray,
     axis: Axis | None = None,
@@ -346,7 +315,7 @@ def logcumsumexp(
         source, target = source[(*before, slice(None, -1))], target[(*before, slice(1, None))]
     if source.size:
         _accumulate(source, axis=along, out=target)
-        alone = target[(*before, slice(0, 1))]  # NumPy copies -0.0, but the logarithm of exp(-0.0) is 0.0
+        alone = target[(*before, slice(0, 1))]  # NumPy copies -0.0, but log(exp(-0.0)) is 0.0.
         np.add(alone, alone.dtype.type(0), out=alone)
     if exclusive:
         first[...] = -np.inf

@@ -28,6 +28,8 @@ from fastlog._libraries import of_any_array
 
 __all__ = ["binary_cross_entropy_with_logits", "cross_entropy", "focal_loss", "kl_divergence", "nll_loss"]
 
+_Pair = tuple[np.ndarray | None, np.ndarray | None]
+
 _LARGEST = {char: float(np.finfo(char).max) for char in "fd"}
 
 
@@ -116,18 +118,8 @@ def binary_cross_entropy_with_logits(
     factors = factor_array(name, "weight", weight, x), factor_array(name, "pos_weight", pos_weight, x)
     check_reduction(name, reduction)
     smoothing = in_unit_interval(name, "label_smoothing", label_smoothing)
-    return _element_loss(
-        INDEX["binary_cross_entropy_with_logits"],
-        x,
-        z,
-        factors,
-        dtype,
-        reduction,
-        return_grad,
-        return_hess,
-        out,
-        smoothing=smoothing,
-    )
+    derivatives = _derivatives(x, return_grad, return_hess)
+    return _element_loss(INDEX[name], x, z, factors, derivatives, dtype, reduction, out, smoothing=smoothing)
 
 
 @of_any_array
@@ -203,9 +195,8 @@ def focal_loss(
     if not 0 <= gamma <= _LARGEST[x.dtype.char]:
         raise ValueError(f"{name}: gamma must be a finite number of at least 0, not {gamma}")
     balance: dict[str, Any] = {"positive": share, "negative": 1.0 if alpha is None else 1 - share, "gamma": gamma}
-    return _element_loss(
-        INDEX["focal_loss"], x, z, factors, dtype, reduction, return_grad, return_hess, None, **balance
-    )
+    derivatives = _derivatives(x, return_grad, return_hess)
+    return _element_loss(INDEX[name], x, z, factors, derivatives, dtype, reduction, **balance)
 
 
 @short_way(INDEX["kl_divergence"], INDEX["kl_divergence_of_logs"])
@@ -271,7 +262,7 @@ def kl_divergence(
         if reduction == "batchmean":
             reduction = "mean"
             count = next((n for k, n in enumerate(x.shape) if k not in axes), 1)
-        return _element_loss(function, x, z, (None, None), dtype, reduction, False, False, None, count=count)
+        return _element_loss(function, x, z, (None, None), (None, None), dtype, reduction, count=count)
     if len(axes) > 1:
         x, z, axes = to_rows(x, axes), to_rows(z, axes), (x.ndim - len(axes),)
     (k,) = axes
@@ -384,7 +375,7 @@ def cross_entropy(
         )
     elif options["ignored"] is not None and options["ignored"] >= 0:
         raise ValueError(f"{name}: ignore_index is for labels; the targets are probabilities")
-    return _row_loss(name, INDEX["cross_entropy"], x, z, k, dtype, reduction, return_grad, return_hess, options)
+    return _row_loss(name, x, z, k, _derivatives(x, return_grad, return_hess), dtype, reduction, **options)
 
 
 @short_way(INDEX["nll_loss"])
@@ -450,18 +441,16 @@ def nll_loss(
         raise TypeError(f"{name}: targets must be integer class labels, not {z.dtype}")
     check_label_shape(name, z, x, k)
     z, ignored = ignored_label(name, z, ignore_index)
-    options = {"class_weight": class_weight_array(name, weight, x.shape[k]), "ignored": ignored}
-    return _row_loss(name, INDEX["nll_loss"], x, z, k, dtype, reduction, False, False, options)
+    class_weight = class_weight_array(name, weight, x.shape[k])
+    return _row_loss(name, x, z, k, (None, None), dtype, reduction, class_weight=class_weight, ignored=ignored)
 
 
-def _derivatives(x: np.ndarray, return_grad: bool, return_hess: bool) -> tuple[np.ndarray | None, np.ndarray | None]:
+def _derivatives(x: np.ndarray, return_grad: bool, return_hess: bool) -> _Pair:
     """Make arrays for the gradient and the Hessian; None stands for one that is not wanted."""
     return np.empty_like(x) if return_grad or return_hess else None, np.empty_like(x) if return_hess else None
 
 
-def _result(
-    loss: Any, derivatives: tuple[np.ndarray | None, np.ndarray | None], dtype: np.dtype, out: np.ndarray | None = None
-) -> Any:
+def _result(loss: Any, derivatives: _Pair, dtype: np.dtype, out: np.ndarray | None = None) -> Any:
     """Return the loss in its dtype, or in `out`, and with it the derivatives that are wanted."""
     if loss is not out:
         loss = deliver(cast(np.asarray(loss), dtype), out)
@@ -473,16 +462,14 @@ def _element_loss(
     function: int,
     x: np.ndarray,
     z: np.ndarray,
-    factors: tuple[np.ndarray | None, np.ndarray | None],
+    factors: _Pair,
+    derivatives: _Pair,
     dtype: np.dtype,
     reduction: str,
-    return_grad: bool,
-    return_hess: bool,
-    out: np.ndarray | None,
+    out: np.ndarray | None = None,
     **options: Any,
 ) -> Any:
     """Run the loop of a loss of elements, and return its results as they are wanted."""
-    derivatives = _derivatives(x, return_grad, return_hess)
     each = None
     if reduction == "none":
         each = out if may_write(out, x, (z, *factors)) else np.empty_like(x)
@@ -492,25 +479,22 @@ def _element_loss(
 
 def _row_loss(
     name: str,
-    function: int,
     x: np.ndarray,
     z: np.ndarray,
     axis: int,
+    derivatives: _Pair,
     dtype: np.dtype,
     reduction: str,
-    return_grad: bool,
-    return_hess: bool,
-    options: dict[str, Any],
+    **options: Any,
 ) -> Any:
-    """Run the loop of a loss of rows, and return its results as they are wanted."""
+    """Run the loop of the loss of rows of this name, and return its results as they are wanted."""
     mean, weight = reduction == "mean", options["class_weight"]
     if weight is not None and mean and not options.get("probabilities"):
         # A mean does not depend on the unit of its weights. Near 1, they and their reciprocals are in a float's range.
         with np.errstate(under="ignore"):
             options["class_weight"] = np.ldexp(weight, -np.frexp(np.max(np.abs(weight), initial=0))[1])
-    derivatives = _derivatives(x, return_grad, return_hess)
     each = np.zeros(x.shape[:axis] + x.shape[axis + 1 :], x.dtype) if reduction == "none" else None
-    value, _, wrong = run_loss(function, (x, z, each, *derivatives), axis, mean=mean, **options)
+    value, _, wrong = run_loss(INDEX[name], (x, z, each, *derivatives), axis, mean=mean, **options)
     if wrong:
         refuse_wrong_label(name, z, x.shape[axis], options["ignored"])
     return _result(value if each is None else each, derivatives, dtype)

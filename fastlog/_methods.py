@@ -1,4 +1,4 @@
-"""reduce and reduceat of logaddexp, by the row functions that compute the same at once.
+"""The methods reduce and reduceat of logaddexp: row functions compute the same at once.
 
 NumPy's own `reduce` calls a ufunc's loop row by row wherever the reduced axis is not the innermost one in memory, and
 it rounds the result so far to the array's dtype between two calls: each element costs an error and a logarithm. No loop
@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from fastlog._arrays import as_axes, cast, deliver, to_rows, working_dtype
+from fastlog._arrays import as_axes, cast, deliver, fits, to_rows, working_dtype
 
 _NO_VALUE = np._NoValue
 _NUMBERS = (int, float, np.integer, np.floating)
@@ -28,7 +28,7 @@ _FEW = 100  # So few segments take NumPy's way, one loop call each, in less time
 
 
 def attach_row_methods(functions: dict[str, np.ufunc], run_rows: Callable[..., Any], index: int) -> None:
-    """Give logaddexp, among a target's ufuncs, its `row_methods`, where ufuncs can have methods of their own."""
+    """Give the logaddexp of a target its `row_methods`, where ufuncs can have methods of their own."""
     if hasattr(functions["logaddexp"], "__dict__"):
         functions["logaddexp"].__dict__.update(row_methods(functions, run_rows, index))
 
@@ -36,23 +36,10 @@ def attach_row_methods(functions: dict[str, np.ufunc], run_rows: Callable[..., A
 def row_methods(
     functions: dict[str, np.ufunc], run_rows: Callable[..., Any], index: int, module: str = "fastlog"
 ) -> dict[str, Callable[..., Any]]:
-    """Return the methods of logaddexp, among a target's ufuncs, that its row functions do better.
+    """Return the methods of logaddexp, by name, that its target's row functions do better.
 
-    Parameters
-    ----------
-    functions : dict
-        Name in csrc/functions.def -> ufunc.
-    run_rows : callable
-        `fastlog._core.run_rows` for that target.
-    index : int
-        The number of logsumexp, from `fastlog._core.INDEX`.
-    module : str, optional
-        The module in which pickle finds logaddexp.
-
-    Returns
-    -------
-    dict
-        Method name -> function.
+    `functions` has the target's ufuncs by their names in the table. `run_rows` is `fastlog._core.run_rows` for that
+    target, and `index` the number of logsumexp. In `module`, pickle finds logaddexp.
     """
     ufunc, rows, segments = (functions[name] for name in ("logaddexp", "logsumexp", "logsumexp_segments"))
     numpy_reduce, numpy_reduceat = ufunc.reduce, ufunc.reduceat
@@ -103,7 +90,7 @@ def _by_name(parameters: dict[str, None], args: tuple[Any, ...], keywords: dict[
 
 
 def _plain(x: Any) -> Any:
-    """Return `x`; but a NumPy number as Python's, a memmap as an ndarray, and of a tuple of one its element."""
+    """Return a NumPy number as Python's, a memmap as an ndarray, the element of a tuple of one; others as they are."""
     if type(x) is tuple and len(x) == 1:
         x = x[0]
     if type(x) is np.memmap:
@@ -141,7 +128,7 @@ def _reduce(
         return None
     x = array.astype(working_dtype(result_dtype), copy=False)
     if where is not True:
-        if type(where) is not np.ndarray or where.dtype != np.bool or not _fits(where.shape, x.shape):
+        if type(where) is not np.ndarray or where.dtype != np.bool or not fits(where.shape, x.shape):
             return None
         x = np.where(where, x, -np.inf)
     y = rows(to_rows(x, axes)) if len(axes) > 1 else rows(x, axis=axes[0])
@@ -167,7 +154,7 @@ def _reduceat(
     if out is not None and out.shape != (*array.shape[: axes[0]], len(first), *array.shape[axes[0] + 1 :]):
         return None
     first = first.astype(np.int64, copy=False)
-    last = first + 1  # a segment that ends before it begins is its first element
+    last = first + 1  # A segment that ends before it begins is its first element.
     np.maximum(last[:-1], first[1:], out=last[:-1])
     last[-1] = n
     x = array.astype(working_dtype(result_dtype), copy=False)
@@ -210,10 +197,6 @@ def _half_rows(array: np.ndarray, axes: tuple[int, ...], dtype: np.dtype[Any]) -
     """Tell whether NumPy makes one loop call for each result: for float16 that is as exact, and quicker."""
     last = array.ndim - len(axes) == axes[0] and array.flags.c_contiguous
     return dtype.char == "e" and array.dtype == dtype and (array.ndim == 1 or last)
-
-
-def _fits(shape: tuple[int, ...], to: tuple[int, ...]) -> bool:
-    return len(shape) <= len(to) and all(n in (1, m) for n, m in zip(reversed(shape), reversed(to), strict=False))
 
 
 def _rounded(y: Any, dtype: np.dtype[Any], out: np.ndarray | None) -> Any:

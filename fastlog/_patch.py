@@ -1,4 +1,4 @@
-"""Existing code on fastlog, without a change to it: NumPy's, SciPy's and scikit-learn's functions replaced in place."""
+"""Patches: functions of NumPy, SciPy and scikit-learn are replaced in place, and existing code runs on fastlog."""
 
 from __future__ import annotations
 
@@ -17,13 +17,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastlog._core import INDEX, functions, loop_of, replace_loop, run_rows
-from fastlog._logsumexp import logsumexp
 from fastlog._methods import row_methods
-from fastlog._softmax import log_softmax, softmax
 
 __all__ = ["is_patched", "patch", "unpatch"]
 
-_Call = tuple[Any, ...]  # a function written in C, and its arguments
+_Call = tuple[Any, ...]  # It is a function written in C, and its arguments.
 
 
 class _Change(NamedTuple):
@@ -43,7 +41,7 @@ class _Record(NamedTuple):
     holders: int
 
 
-# The list holds one dict: package -> what is replaced of it now. The dict is exchanged, never changed.
+# The list holds one dict, which has the records of the packages that are patched. It is exchanged, never changed.
 _state: list[dict[str, _Record]] = [{}]
 
 
@@ -61,7 +59,7 @@ def _step(before: dict[str, _Record], calls: list[_Call]) -> bool:
 
 
 class Patch:
-    """What one call of `patch` holds replaced: a context manager that lets go of it.
+    """The functions that one call of `patch` holds replaced; as a context manager, it lets go of them at the end.
 
     Attributes
     ----------
@@ -78,7 +76,7 @@ class Patch:
         self._held: dict[str, tuple[_Change, ...]] = {}
 
     def __enter__(self) -> Patch:
-        held = self._held or dict.fromkeys(self.targets)  # the handle may hold nothing any more
+        held = self._held or dict.fromkeys(self.targets)  # The handle may hold nothing any more.
         gone = [target for target in held if not _holds(self, target, _state[0].get(target))]
         if gone:
             raise RuntimeError(f"the patch of {', '.join(gone)} by this call has been undone; call patch again")
@@ -240,7 +238,7 @@ def _is_installed(target: str) -> bool:
     if target in sys.modules:
         return sys.modules[target] is not None
     spec = find_spec(target)
-    return spec is not None and spec.origin is not None  # a folder of that name is no package
+    return spec is not None and spec.origin is not None  # A folder of that name is no package.
 
 
 def _hold(handle: Patch, targets: list[str], strict: bool) -> bool:
@@ -300,24 +298,20 @@ def _release(handle: Patch | None) -> None:
 
 # ---- ways to replace things: a plan names one for each function ----
 
-_Find = Callable[[str], "_Change | None"]  # None: this version has no such function and needs none
+_Find = Callable[[str], "_Change | None"]  # It returns None where this version has no such function and needs none.
 
 
 class _UnknownError(Exception):
     """A function is not what fastlog knows."""
 
 
-def _import(module: str) -> Any:
-    try:
-        return importlib.import_module(module)
-    except (ImportError, AttributeError, TypeError, ValueError) as error:  # broken installations raise these
-        raise _UnknownError(f"{module} cannot be imported ({type(error).__name__}: {error})") from error
-
-
 def _attribute(name: str, optional: bool = False) -> Any:
     """Return the object of this name, or None if it is missing and optional."""
     module, _, attribute = name.rpartition(".")
-    found = getattr(_import(module), attribute, None)
+    try:
+        found = getattr(importlib.import_module(module), attribute, None)
+    except (ImportError, AttributeError, TypeError, ValueError) as error:  # Broken installations raise these.
+        raise _UnknownError(f"{module} cannot be imported ({type(error).__name__}: {error})") from error
     if found is None and not optional:
         raise _UnknownError("it is not there")
     return found
@@ -326,7 +320,7 @@ def _attribute(name: str, optional: bool = False) -> Any:
 def _loops(function: str, types: str, quiet: bool, name: str) -> _Change:
     """Give a ufunc the loops of a function of the table."""
     ufunc = _attribute(name)
-    if not isinstance(ufunc, np.ufunc) and name.startswith("scipy.special."):  # it is a wrapper
+    if not isinstance(ufunc, np.ufunc) and name.startswith("scipy.special."):  # It is a wrapper.
         ufunc = _attribute(name.replace("special", "special._ufuncs"))
     nin = functions()[function].nin
     wanted = [f"{type_ * nin}->{type_}" for type_ in types]
@@ -334,7 +328,7 @@ def _loops(function: str, types: str, quiet: bool, name: str) -> _Change:
         found = ", ".join(ufunc.types) if isinstance(ufunc, np.ufunc) else type(ufunc).__name__
         raise _UnknownError(f"it is no ufunc with the loops {', '.join(wanted)}, but has {found}")
     new = [(replace_loop, ufunc, type_, loop_of(INDEX[function], type_, quiet)) for type_ in types]
-    old: list[Any] = []  # the former loops, once they have been replaced
+    old: list[Any] = []  # The former loops come here when they are replaced.
     return _Change(
         name,
         "its loops on " + ", ".join(np.dtype(type_).name for type_ in types),
@@ -344,9 +338,9 @@ def _loops(function: str, types: str, quiet: bool, name: str) -> _Change:
 
 
 def _reductions(name: str) -> _Change | None:
-    """Give NumPy's logaddexp methods of its own, where NumPy's ufuncs can have them."""
+    """Give the logaddexp of NumPy methods of its own, where NumPy's ufuncs can have them."""
     ufunc = np.logaddexp
-    if not hasattr(ufunc, "__dict__"):  # before NumPy 2.2
+    if not hasattr(ufunc, "__dict__"):  # This is NumPy before 2.2.
         return None
     methods = row_methods({**functions(), "logaddexp": ufunc}, run_rows, INDEX["logsumexp"], "numpy")
     return _Change(
@@ -358,10 +352,7 @@ def _reductions(name: str) -> _Change | None:
 
 
 def _code(shim: Any, name: str, optional: bool = False) -> _Change | None:
-    """Give a Python function other code; it stays the same object for all who hold it, under any name.
-
-    The code runs among the globals of the function's own module, so a shim imports what it calls.
-    """
+    """Give a Python function other code; it stays the same object for all who hold it, under any name."""
     found = _attribute(name, optional)
     if found is None:
         return None
@@ -386,93 +377,75 @@ def _code(shim: Any, name: str, optional: bool = False) -> _Change | None:
 
 _PLAIN = (np.ndarray, list, tuple, int, float, complex, bool, type(None))
 
-theirs: dict[str, FunctionType] = {}  # the original functions, for arguments that fastlog leaves to them
+theirs: dict[str, FunctionType] = {}  # The original functions get the arguments that fastlog leaves to them.
 
 
-def _is_plain(a: Any) -> bool:
-    """Whether the original function, too, would make a plain ndarray of `a`."""
+def is_plain(a: Any) -> bool:
+    """Tell whether the original function, too, would make a plain ndarray of `a`."""
     return type(a) in _PLAIN or isinstance(a, np.generic)
 
 
-def scipy_logsumexp(a: Any, axis: Any, b: Any, keepdims: Any, return_sign: Any) -> Any:
-    """Compute SciPy's logsumexp, to which a scalar that keeps its axes is an array of one element."""
-    ours = _is_plain(a) and _is_plain(b)
-    if ours and (keepdims or axis == ()):
+def is_real_array(a: Any) -> bool:
+    """Tell whether `a` is exactly an ndarray of float32 or float64."""
+    return type(a) is np.ndarray and a.dtype.char in "fd"
+
+
+# ---- the code that functions get ----
+# Each function has the signature of the original. It imports what it needs, as it runs among the original's globals.
+
+
+def _scipy_logsumexp(a, axis=None, b=None, keepdims=False, return_sign=False):  # type: ignore[no-untyped-def]
+    import numpy as np
+
+    from fastlog._logsumexp import logsumexp
+    from fastlog._patch import is_plain, theirs
+
+    ours = is_plain(a) and is_plain(b)
+    if ours and (keepdims or axis == ()):  # To SciPy, a scalar that keeps its axes is an array of one element.
         ours = not np.ndim(a) == 0 == np.ndim(b)
     return (logsumexp if ours else theirs["scipy.special.logsumexp"])(a, axis, b, keepdims, return_sign)
 
 
-def scipy_softmax(x: Any, axis: Any) -> Any:
-    """Compute SciPy's softmax."""
-    return (softmax if _is_plain(x) else theirs["scipy.special.softmax"])(x, axis)
+def _scipy_softmax(x, axis=None):  # type: ignore[no-untyped-def]
+    from fastlog._patch import is_plain, theirs
+    from fastlog._softmax import softmax
+
+    return (softmax if is_plain(x) else theirs["scipy.special.softmax"])(x, axis)
 
 
-def scipy_log_softmax(x: Any, axis: Any) -> Any:
-    """Compute SciPy's log_softmax."""
-    return (log_softmax if _is_plain(x) else theirs["scipy.special.log_softmax"])(x, axis)
+def _scipy_log_softmax(x, axis=None):  # type: ignore[no-untyped-def]
+    from fastlog._patch import is_plain, theirs
+    from fastlog._softmax import log_softmax
+
+    return (log_softmax if is_plain(x) else theirs["scipy.special.log_softmax"])(x, axis)
 
 
-def scipy_softplus(x: Any, kwargs: dict[str, Any]) -> Any:
-    """Compute SciPy's softplus."""
-    if type(x) is np.ndarray and x.dtype.char in "fd":
-        return functions()["softplus"](x, **kwargs)
-    return theirs["scipy.special.softplus"](x, **kwargs)
+def _scipy_softplus(x, **kwargs):  # type: ignore[no-untyped-def]
+    from fastlog._core import functions
+    from fastlog._patch import is_real_array, theirs
+
+    return (functions()["softplus"] if is_real_array(x) else theirs["scipy.special.softplus"])(x, **kwargs)
 
 
-def sklearn_logsumexp(array: Any, axis: Any, xp: Any) -> Any:
-    """Compute scikit-learn's own logsumexp."""
-    if type(array) is np.ndarray and array.dtype.char in "fd":
-        return logsumexp(array, axis)
-    return theirs["sklearn.utils._array_api._logsumexp"](array, axis, xp)
+def _sklearn_softmax(X, copy=True):  # type: ignore[no-untyped-def]  # noqa: N803
+    from fastlog._patch import is_real_array, theirs
+    from fastlog._softmax import softmax
 
-
-def sklearn_softmax(X: Any, copy: Any) -> Any:  # noqa: N803
-    """Compute scikit-learn's softmax of rows."""
-    if type(X) is np.ndarray and X.dtype.char in "fd" and X.ndim == 2:
+    if is_real_array(X) and X.ndim == 2:
         return softmax(X, 1, out=None if copy else X)
     return theirs["sklearn.utils.extmath.softmax"](X, copy)
 
 
-# The functions below have the signatures of the originals, whose code is exchanged for theirs.
-
-
-def _scipy_logsumexp(a, axis=None, b=None, keepdims=False, return_sign=False):  # type: ignore[no-untyped-def]
-    from fastlog._patch import scipy_logsumexp
-
-    return scipy_logsumexp(a, axis, b, keepdims, return_sign)
-
-
-def _scipy_softmax(x, axis=None):  # type: ignore[no-untyped-def]
-    from fastlog._patch import scipy_softmax
-
-    return scipy_softmax(x, axis)
-
-
-def _scipy_log_softmax(x, axis=None):  # type: ignore[no-untyped-def]
-    from fastlog._patch import scipy_log_softmax
-
-    return scipy_log_softmax(x, axis)
-
-
-def _scipy_softplus(x, **kwargs):  # type: ignore[no-untyped-def]
-    from fastlog._patch import scipy_softplus
-
-    return scipy_softplus(x, kwargs)
-
-
-def _sklearn_softmax(X, copy=True):  # type: ignore[no-untyped-def]  # noqa: N803
-    from fastlog._patch import sklearn_softmax
-
-    return sklearn_softmax(X, copy)
-
-
 def _sklearn_logsumexp(array, axis=None, xp=None):  # type: ignore[no-untyped-def]
-    from fastlog._patch import sklearn_logsumexp
+    from fastlog._logsumexp import logsumexp
+    from fastlog._patch import is_real_array, theirs
 
-    return sklearn_logsumexp(array, axis, xp)
+    if is_real_array(array):
+        return logsumexp(array, axis)
+    return theirs["sklearn.utils._array_api._logsumexp"](array, axis, xp)
 
 
-# ---- what is replaced ----
+# ---- the plans: which functions are replaced, and how ----
 
 _PLANS: dict[str, dict[str, _Find]] = {
     "numpy": {
@@ -489,7 +462,7 @@ _PLANS: dict[str, dict[str, _Find]] = {
         "scipy.special.logsumexp": partial(_code, _scipy_logsumexp),
         "scipy.special.softmax": partial(_code, _scipy_softmax),
         "scipy.special.log_softmax": partial(_code, _scipy_log_softmax),
-        "scipy.special.softplus": partial(_code, _scipy_softplus, optional=True),  # since SciPy 1.15
+        "scipy.special.softplus": partial(_code, _scipy_softplus, optional=True),  # SciPy has it since 1.15.
     },
     "sklearn": {
         "sklearn.utils.extmath.softmax": partial(_code, _sklearn_softmax),

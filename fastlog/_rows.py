@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from fastlog import _by_numpy
-from fastlog._arrays import aligned, as_array, broadcast_shape, refuse_mask, rounded, to_rows, working_dtype
+from fastlog._arrays import aligned, as_array, fits, refuse_mask, rounded, to_rows, working_dtype
 from fastlog._core import INDEX, run_over
 
 _WEIGHTED = INDEX["logsumexp_weighted"]
@@ -37,7 +37,7 @@ def included(name: str, a: Any, where: Any, dtype: Any) -> tuple[np.ndarray, np.
         if where.dtype != bool:
             raise TypeError(f"{name}: where must be an array of bool, not of {where.dtype}")
         include = where if include is None else np.asarray(include & where)
-    if include is not None and broadcast_shape(name, x.shape, include.shape) != x.shape:
+    if include is not None and not fits(include.shape, x.shape):
         raise ValueError(f"{name}: where has the shape {include.shape}, which does not fit {x.shape}")
     return x, include
 

@@ -1,4 +1,4 @@
-"""A logsumexp that grows, chunk by chunk: out of core, over processes, over a Dask array's blocks.
+"""Running sums: a logsumexp grows chunk by chunk, out of core, over processes, over the blocks of a Dask array.
 
 A sum of exponentials is kept as
 
@@ -30,7 +30,7 @@ __all__ = ["LogSumExp"]
 
 _PARTITION = INDEX["partition"]
 
-_Words = tuple[Any, Any]  # a double word: an array of its high words, and one of its low words
+_Words = tuple[Any, Any]  # A double word is an array of high words, and one of low words.
 
 # ---- double words of finite numbers ----
 
@@ -63,6 +63,7 @@ def _halves(x: Any) -> _Words:
 
 
 def _plus(x: _Words, y: _Words) -> _Words:
+    """Return x + y."""
     high, low = _two_sum(x[0], y[0])
     other, rest = _two_sum(x[1], y[1])
     high, low = _fast_two_sum(high, low + other)
@@ -70,6 +71,7 @@ def _plus(x: _Words, y: _Words) -> _Words:
 
 
 def _times(x: _Words, y: _Words) -> _Words:
+    """Return x * y."""
     high, low = _two_product(x[0], y[0])
     return _fast_two_sum(high, low + (x[0] * y[1] + x[1] * y[0]))
 
@@ -83,20 +85,20 @@ def _over(x: _Words, y: _Words) -> _Words:
 
 
 def _settled(words: _Words, plain: Any) -> _Words:
-    """Return the double word; where the plain result is infinite or nan, the words are of no use: return that."""
+    """Return the double word; where the plain result is infinite or nan, the words are of no use, and that stands."""
     finite = np.isfinite(plain)
     return np.where(finite, words[0], plain), np.where(finite, words[1], 0.0)
 
 
 # ---- exponentials ----
 
-_STEPS = 64  # the table has the exponentials of fractions k / 64
-_LAST = 746  # exp(-746) is 0
+_STEPS = 64  # The table has the exponentials of fractions k / 64.
+_LAST = 746  # The exponential of -746 is 0.
 
 
 def _exp_words(numerators: range, denominator: int = 1) -> _Words:
     """Return the exponentials of fractions as double words."""
-    from decimal import Context, Decimal  # a slow import, needed only here
+    from decimal import Context, Decimal  # This import is slow, and needed only here.
 
     context = Context(prec=40)
     exact = [context.exp(Decimal(k) / denominator) for k in numerators]
@@ -152,7 +154,7 @@ def _log(x: _Words, from_one: _Words) -> _Words:
 
 # ---- sums of exponentials ----
 
-_BLOCK = 1 << 14  # so many sums, and their intermediate results, fit into the cache
+_BLOCK = 1 << 14  # So many sums, and their intermediate results, fit into the cache.
 
 
 class Sums(NamedTuple):
@@ -352,7 +354,7 @@ NOTHING = Sums(np.array(-np.inf), *[np.array(0.0) for _ in range(4)])
 
 # This lock is held for the moment in which an update exchanges the old state for a new one.
 _exchange = threading.Lock()
-if hasattr(os, "register_at_fork"):  # else a fork could copy the lock held, without its holder
+if hasattr(os, "register_at_fork"):  # Else a fork could copy the lock held, without its holder.
     os.register_at_fork(before=_exchange.acquire, after_in_parent=_exchange.release, after_in_child=_exchange.release)
 
 
@@ -472,7 +474,7 @@ class LogSumExp:
                     raise ValueError(f"LogSumExp: sums of the shapes {shape} and {sums.max.shape} do not add up")
                 new = merged(state[0], sums), np.result_type(state[1], dtype)
             with _exchange:
-                if self._state is state:  # else another thread was quicker: start again
+                if self._state is state:  # Else another thread was quicker, and this one starts again.
                     self._state = new
                     return self
 

@@ -13,7 +13,7 @@ cdef bint starts_like(cnp.ndarray a, cnp.ndarray b, int axes) noexcept:
 
 
 cdef bint is_plain(object a) noexcept:
-    """Tell whether it is exactly an ndarray, C-contiguous, aligned and native."""
+    """Tell whether an object is exactly an ndarray, C-contiguous, aligned and native."""
     return type(a) is cnp.ndarray and cnp.PyArray_ISCARRAY_RO(<cnp.ndarray>a)
 
 
@@ -34,21 +34,12 @@ cdef bint runs_rows(int function) noexcept:
 def run_rows(int function, a, axis, out=None, target=None):
     """Run the loop of a reduction or normalisation on a plain array, without the ufunc machinery.
 
-    Parameters
-    ----------
-    function : int
-        A number from `INDEX`, of a function of the signature (n)->() or (n)->(n).
-    a, axis, out : object
-        The arguments of the public function; only a normalisation has `out`.
-    target : str, optional
-        One of `supported_targets`; the active one by default.
+    `function` is a number from `INDEX`, of a function of the signature (n)->() or (n)->(n); `a`, `axis` and `out` are
+    the arguments of the public function, and only a normalisation has `out`. The target is the active one by default.
 
-    Returns
-    -------
-    ndarray, scalar or None
-        None where the short way does not apply: `a` is not exactly an ndarray of native, aligned float32 or float64;
-        or `axis` is neither None nor an int in range; or `a` cannot be seen as a matrix whose rows are those along
-        `axis`; or the loop cannot write straight into `out`.
+    The result is an array or a scalar, or None where the short way does not apply: `a` is not exactly an ndarray of
+    native, aligned float32 or float64; or `axis` is neither None nor an int in range; or `a` cannot be seen as a matrix
+    whose rows are those along `axis`; or the loop cannot write straight into `out`.
     """
     if not runs_rows(function):
         raise ValueError(f"function {function} is neither a reduction nor a normalisation of rows")
@@ -115,7 +106,7 @@ cdef object rows_of(int function, object a, object axis, object out, const fl_ta
 
 
 cdef object as_plain(object a):
-    """Return a list of numbers as an array; anything else, and what NumPy makes no numbers of, as it is."""
+    """Return a list of numbers as an array; return anything else as it is."""
     if type(a) is not list:
         return a
     try:
@@ -201,6 +192,7 @@ cdef bint is_plain_loss(int function, PyObject **given) noexcept:
 
 
 cdef bint is_last(object axis, int nd) noexcept:
+    """Tell whether an axis is an int, and the last one of nd."""
     cdef int overflow = 0
     cdef long k = PyLong_AsLongAndOverflow(axis, &overflow) if PyLong_CheckExact(axis) else nd
     return not overflow and (k == -1 or k == nd - 1)
@@ -277,11 +269,11 @@ cdef class ShortWay:
     cdef int function
     cdef int function_of_logs  # Only a divergence has one; -1 stands for none.
     cdef int parameters
-    cdef int positional  # How many parameters may be given by position.
+    cdef int positional  # So many parameters may be given by position.
     cdef tuple names
     cdef tuple defaults
-    cdef int slots[MAX_PARAMETERS]  # Where the way looks for each of them, or -1.
-    cdef PyObject *unset[SLOTS]  # What it finds there otherwise: the default.
+    cdef int slots[MAX_PARAMETERS]  # Each slot is the place where the way looks for a parameter, or -1.
+    cdef PyObject *unset[SLOTS]  # The way finds the default there otherwise.
     cdef dict __dict__
     cdef object __weakref__
 
@@ -339,7 +331,7 @@ cdef class ShortWay:
 
 
 cdef bint is_same(object a, object b) noexcept:
-    """Tell whether it is the same object, or an equal float."""
+    """Tell whether two objects are one, or equal floats."""
     return a is b or (type(a) is float and type(b) is float and <double>a == <double>b)
 
 

@@ -8,19 +8,9 @@ from typing import Any
 import numpy as np
 
 from fastlog import _by_numpy
-from fastlog._arrays import (
-    aligned,
-    as_axes,
-    deliver,
-    from_rows,
-    may_write_into,
-    refuse_mask,
-    rounded,
-    to_rows,
-    working_dtype,
-)
-from fastlog._core import INDEX, claims, run_over, short_way
-from fastlog._docs import with_claim
+from fastlog._arrays import aligned, as_axes, deliver, from_rows, refuse_mask, rounded, to_rows, working_dtype
+from fastlog._core import INDEX, claims, may_write, run_over, short_way
+from fastlog._docs import filled
 from fastlog._libraries import of_any_array
 from fastlog._rows import included, masked_sum
 from fastlog._typing import AnyArray, Axes, DTypeLike, Mask, Out
@@ -30,12 +20,12 @@ __all__ = ["log_softmax", "softmax"]
 _SOFTMAX = INDEX["softmax"]
 _SOFTMAX_AND_LOGSUMEXP = INDEX["softmax_and_logsumexp"]
 _LOG_SOFTMAX = INDEX["log_softmax"]
-_CHUNK = 1 << 15  # elements that stay in the cache between being divided by a temperature and normalised
+_CHUNK = 1 << 15  # So many elements stay in the cache between being divided by a temperature and normalised.
 
 
 @short_way(_SOFTMAX)
 @of_any_array
-@with_claim(claims()["softmax"])
+@filled(claims()["softmax"])
 def softmax(
     x: AnyArray,
     axis: Axes | None = None,
@@ -56,10 +46,7 @@ def softmax(
         Axes over which the result sums to 1; all of them by default.
     where : array_like of bool, optional
         Elements to include; the others become 0 and count for nothing.
-    out : ndarray, optional
-        Array for the result.
-    dtype : dtype, optional
-        The dtype to convert `x` to, and so of the result.
+    {out and dtype}
     temperature : float, optional
         A positive number that `x` is divided by, as in ``softmax(x / temperature)`` and to the same bits, but without
         another array where `x` is in C order; for rows of up to some ten thousand elements also without another pass
@@ -75,15 +62,7 @@ def softmax(
     lse : ndarray or scalar
         With `return_lse`: of the shape of `x` without the axes.
 
-    Raises
-    ------
-    TypeError
-        If `x` is ragged or not numeric, another argument has masked elements, or `axis` is neither None nor int nor
-        tuple of ints.
-    numpy.exceptions.AxisError
-        If `axis` is out of range.
-    ValueError
-        If an axis occurs twice, or shapes do not fit.
+    {raises}
 
     See Also
     --------
@@ -107,12 +86,12 @@ def softmax(
     array([[0.5 , 0.5 ],
            [0.25, 0.75]])
     """
-    return _normalize("softmax", x, axis, where, out, dtype, temperature, return_lse, logs=False)
+    return _normalize("softmax", x, axis, where, out, dtype, temperature, return_lse, False)
 
 
 @short_way(_LOG_SOFTMAX)
 @of_any_array
-@with_claim(claims()["log_softmax"])
+@filled(claims()["log_softmax"])
 def log_softmax(
     x: AnyArray,
     axis: Axes | None = None,
@@ -132,10 +111,7 @@ def log_softmax(
         Axes over which the exponential of the result sums to 1; all of them by default.
     where : array_like of bool, optional
         Elements to include; the others become -inf and count for nothing.
-    out : ndarray, optional
-        Array for the result.
-    dtype : dtype, optional
-        The dtype to convert `x` to, and so of the result.
+    {out and dtype}
     temperature : float, optional
         A positive number that `x` is divided by, as in ``log_softmax(x / temperature)`` and to the same bits, but
         without another array where `x` is in C order; for rows of up to some ten thousand elements also without another
@@ -146,15 +122,7 @@ def log_softmax(
     ndarray or scalar
         Of the shape of `x`, in C order, and masked where `x` is. nan in rows that hold nan or nothing but -inf.
 
-    Raises
-    ------
-    TypeError
-        If `x` is ragged or not numeric, another argument has masked elements, or `axis` is neither None nor int nor
-        tuple of ints.
-    numpy.exceptions.AxisError
-        If `axis` is out of range.
-    ValueError
-        If an axis occurs twice, or shapes do not fit.
+    {raises}
 
     See Also
     --------
@@ -179,20 +147,11 @@ def log_softmax(
     >>> log_softmax(np.array([0.0, -40.0]))
     array([-4.24835426e-18, -4.00000000e+01])
     """
-    return _normalize("log_softmax", x, axis, where, out, dtype, temperature, False, logs=True)
+    return _normalize("log_softmax", x, axis, where, out, dtype, temperature, False, True)
 
 
 def _normalize(
-    name: str,
-    a: Any,
-    axis: Any,
-    where: Any,
-    out: Any,
-    dtype: Any,
-    temperature: Any,
-    return_lse: bool,
-    *,
-    logs: bool,
+    name: str, a: Any, axis: Any, where: Any, out: Any, dtype: Any, temperature: Any, return_lse: bool, logs: bool
 ) -> Any:
     """Compute softmax or, with `logs`, log_softmax, in all cases that the short way does not take."""
     x, include = included(name, a, where, dtype)
@@ -206,14 +165,14 @@ def _normalize(
     if not 0 < divisor < math.inf:
         raise ValueError(f"{name}: temperature must be a positive number of {x.real.dtype}, not {temperature!r}")
     working = working_dtype(x.dtype)
-    if divisor != 1 and working not in (None, x.dtype):  # the quotient is rounded as the caller's own would be
+    if divisor != 1 and working not in (None, x.dtype):  # The quotient is rounded as the caller's own.
         with np.errstate(all="ignore"):
             x, divisor = x / x.dtype.type(divisor), 1
     if working is None:
         y, lse = _by_numpy.normalized(x, include, axes, divisor, logs)
     else:
         function = _LOG_SOFTMAX if logs else _SOFTMAX_AND_LOGSUMEXP if return_lse else _SOFTMAX
-        y = out if x.dtype == working and may_write_into(out, x) else np.empty(x.shape, working)
+        y = out if x.dtype == working and may_write(out, x) else np.empty(x.shape, working)
         lse = _normalize_into(y, function, aligned(x, working), include, axes, divisor)
         y, lse = rounded(y, x.dtype), rounded(lse, x.dtype) if return_lse else lse
     if include is not None:
@@ -232,7 +191,7 @@ def _normalize_into(
     """Write the function of x / divisor over the axes into y; return the logsumexp if the function gives it."""
     last_of_many = x.ndim > 1 and len(x) > 1 and axes == (x.ndim - 1,)
     if divisor != 1 and include is None and last_of_many and x.size > _CHUNK:
-        step = max(1, _CHUNK * len(x) // x.size)  # rows that stay in the cache
+        step = max(1, _CHUNK * len(x) // x.size)  # So many rows stay in the cache.
         parts = []
         for k in range(0, len(x), step):
             parts.append(_normalize_into(y[k : k + step], function, x[k : k + step], None, axes, divisor))
@@ -247,7 +206,7 @@ def _normalize_into(
             # NumPy chooses the layout, as for the caller's own quotient: the last bits of sums depend on it.
             source = np.divide(x, x.dtype.type(divisor), out=y if x.flags.c_contiguous else None)
     made = run_over(function, (source, y), axes)
-    if made is None:  # these axes cannot be walked with one stride: normalise a copy
+    if made is None:  # No single stride leads through these axes, so a copy is normalised.
         rows = np.array(to_rows(source, axes), order="C")
         made = run_over(function, (rows, rows), (rows.ndim - 1,))
         np.copyto(y, from_rows(rows, y.shape, axes))

@@ -23,7 +23,7 @@ class Array(Protocol):
 
 
 AnyArray: TypeAlias = ArrayLike | Array
-Mask: TypeAlias = ArrayLike | Array  # its elements are bools
-Axis: TypeAlias = SupportsIndex | str  # xarray names its axes
+Mask: TypeAlias = ArrayLike | Array  # Its elements are bools.
+Axis: TypeAlias = SupportsIndex | str  # Axes of xarray have names.
 Axes: TypeAlias = SupportsIndex | str | tuple[SupportsIndex, ...] | tuple[str, ...]
 Out: TypeAlias = np.ndarray[Any, np.dtype[Any]]

@@ -11,8 +11,8 @@ cdef enum:
     FEW_ELEMENTS = 1000  # Releasing the GIL costs as much as a loop over so many elements.
 
 cdef struct axes:
-    # Axes that all arguments have together, sorted by the strides of the first argument, the longest one first. Axes of
-    # length 1 are left out. An argument that does not vary along an axis has the stride 0 there.
+    # These are axes of all arguments together, sorted by the strides of the first argument, the longest one first. Axes
+    # of length 1 are left out. An argument that does not vary along an axis has the stride 0 there.
     int count
     cnp.npy_intp shape[MAX_DIMENSIONS]
     cnp.npy_intp strides[MAX_DIMENSIONS][MAX_ARGUMENTS]
@@ -21,14 +21,15 @@ cdef struct walk:
     int arguments
     # The loop runs over the last outer axis itself.
     axes outer
-    # The loop is called with these. An address is NULL where there is no such argument. `steps` has the outer steps of
-    # all arguments, and then their core steps; an argument without a core has the core step 0.
+    # The loop is called with the members below. An address is NULL where there is no such argument. `steps` has the
+    # outer steps of all arguments, and then their core steps; an argument without a core has the core step 0.
     char *args[MAX_ARGUMENTS]
     intptr_t dims[2]
     intptr_t steps[2 * MAX_ARGUMENTS]
 
 
 cdef void insert_axis(axes *sorted, cnp.npy_intp length, const cnp.npy_intp *strides) noexcept:
+    """Insert an axis where its stride belongs."""
     cdef int at = sorted.count
     while at > 0 and llabs(sorted.strides[at - 1][0]) < llabs(strides[0]):
         copy_axis(sorted, at - 1, sorted, at)
@@ -44,7 +45,7 @@ cdef void copy_axis(const axes *source, int k, axes *target, int to) noexcept:
 
 
 cdef void merge_axes(axes *sorted, int arguments, bint always) noexcept:
-    """Make one axis of those that follow each other in the memory of all arguments; `always`: of all axes."""
+    """Make one axis of those that follow each other in the memory of all arguments or, with `always`, of all axes."""
     cdef int last = 0, i, k
     cdef cnp.npy_intp length
     cdef bint follows
@@ -162,6 +163,7 @@ cdef void call_all(walk *w, fl_loop *loop, void *data) noexcept nogil:
 
 
 cdef void run_walk(walk *w, fl_loop *loop, void *data) noexcept:
+    """Call the loop for all of a walk, without the GIL if it is long."""
     if w.outer.count <= 1 and w.dims[0] * w.dims[1] < FEW_ELEMENTS:
         loop(w.args, w.dims, w.steps, data)
     else:
@@ -443,7 +445,7 @@ def run_loss(int function, tuple arrays, axis=None, *, bint mean=False, count=No
         call.options.class_weight = <const double *>cnp.PyArray_DATA(one)
     cdef unsigned without_core = 1 << ROW_SUMS
     if of_rows:
-        without_core = 1 << 2 if probabilities else 1 << 1 | 1 << 2  # losses, and labels
+        without_core = 1 << 2 if probabilities else 1 << 1 | 1 << 2  # Losses lack the core, and so do labels.
         divisor /= max(cnp.PyArray_DIMS(x)[core], 1)
     lay_out(&w, arrays, cnp.PyArray_NDIM(x), cnp.PyArray_DIMS(x), () if core < 0 else (core,), without_core, True)
     cdef fl_loop *loop = loop_for(active if target is None else find_target(target), function, x)

@@ -1,4 +1,4 @@
-"""scipy.special's names: ``from fastlog import special`` in place of ``from scipy import special``.
+"""The names of scipy.special: ``from fastlog import special`` in place of ``from scipy import special``.
 
 What fastlog does not have comes from SciPy, when that is installed: other functions, and the dtypes that fastlog's own
 do not compute, such as longdouble in `expit` and complex numbers in `xlogy`.

@@ -1,4 +1,4 @@
-"""Arrays of other libraries: which module here computes a call.
+"""Arrays of other libraries: the choice of the module here that computes a call.
 
 The first argument decides; for elementwise functions of two, the first that is no NumPy array. NumPy's arrays, and what
 NumPy makes arrays of, never come here; nothing is imported that the caller has not imported.
@@ -17,7 +17,7 @@ import numpy as np
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
-# The package that defines a class -> an attribute that its arrays have, and the module here that computes with them.
+# The packages that define classes of arrays have an attribute of these arrays, and the module here that computes them.
 _LIBRARIES = {
     "torch": ("requires_grad", "array_api"),
     "dask": ("__dask_graph__", "dask"),

@@ -1,4 +1,4 @@
-"""CuPy: the functions of cupyx.scipy.special."""
+"""Arrays of CuPy: the functions of cupyx.scipy.special compute with them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from fastlog._libraries.library import Library
 
 
 class CuPy(Library):
-    """CuPy, by the names that its documentation gives; it has not been tested on a GPU."""
+    """The library CuPy, by the names that its documentation gives; it has not been tested on a GPU."""
 
     def __init__(self, xp: Any) -> None:
         super().__init__(xp)

@@ -1,4 +1,4 @@
-"""Dask arrays: lazily, block by block, over any chunks of any axes.
+"""Dask arrays: functions compute lazily, block by block, over any chunks of any axes.
 
 Sums of exponentials are carried from block to block as LogSumExp carries them, in a tree; such sums normalise chunked
 axes, too. Losses are sums of the blocks' sums, in float64.
@@ -23,7 +23,7 @@ from fastlog._running import NOTHING, Sums, mean_of, merged, normalized, sign_of
 _Function = Callable[..., Any]
 
 
-def call(function: Callable[..., Any], bound: BoundArguments) -> Any:
+def call(function: _Function, bound: BoundArguments) -> Any:
     """Compute a function of fastlog's on a Dask array."""
     bound.apply_defaults()
     name, options = function.__name__, bound.arguments
@@ -100,7 +100,7 @@ def _by_block(function: _Function, *arrays: Any, dtype: Any, **options: Any) -> 
     """Map blocks to blocks of the same shape, or of `chunks`; arguments that are None are passed on as such."""
     present = [a is not None for a in arrays]
     given = [a for a in arrays if a is not None]
-    token = getattr(function, "func", function).__name__.strip("_")  # the name that dashboards show
+    token = getattr(function, "func", function).__name__.strip("_")  # Dashboards show this name.
     options = {"meta": np.empty((0,) * arrays[0].ndim, dtype), "token": token, "dtype": dtype} | options
     return da.map_blocks(_with_gaps, *given, function=function, present=present, **options)
 
@@ -128,7 +128,7 @@ def _sum(name: str, x: Any, axis: Any, b: Any, where: Any, keepdims: bool) -> tu
         dtype = np.result_type(dtype, np.float64 if weight.dtype.kind in "iu" else weight.dtype)
     where = None if where is None else _fitting(name, where, x)
     mask = None
-    if _is_masked(x):  # broadcasting loses masks
+    if _is_masked(x):  # Broadcasting loses masks.
         mask = da.ma.getmaskarray(x)
         x, where = da.ma.getdata(x), ~mask if where is None else where & ~mask
     x, weight, where, mask = _alike(x, weight, where, mask)
@@ -137,17 +137,9 @@ def _sum(name: str, x: Any, axis: Any, b: Any, where: Any, keepdims: bool) -> tu
     mask = mask if mask is None or not axes else mask.all(axis=axes, keepdims=keepdims)
     sums = _by_block(_sum_of_block, x, weight, where, dtype=_SUMS, **options)
     if axes:
-        sums = da.reduction(
-            sums,
-            chunk=_unchanged,
-            combine=_merge,
-            aggregate=_merge,
-            axis=axes,
-            keepdims=keepdims,
-            dtype=_SUMS,
-            concatenate=False,
-            meta=np.empty((0,) * (x.ndim if keepdims else x.ndim - len(axes)), _SUMS),
-        )
+        meta = np.empty((0,) * (x.ndim if keepdims else x.ndim - len(axes)), _SUMS)
+        tree = {"chunk": _unchanged, "combine": _merge, "aggregate": _merge, "concatenate": False}
+        sums = da.reduction(sums, axis=axes, keepdims=keepdims, dtype=_SUMS, meta=meta, **tree)
     return sums, dtype, mask
 
 
@@ -166,7 +158,7 @@ def _unpacked(packed: np.ndarray) -> Sums:
     return Sums(*[packed[name] for name in Sums._fields])
 
 
-def _unchanged(block: np.ndarray, axis: Any, keepdims: bool) -> np.ndarray:
+def _unchanged(block: np.ndarray, **_: Any) -> np.ndarray:
     return block
 
 
@@ -214,23 +206,19 @@ def _logcumsumexp(function: _Function, x: Any, axis: Any, reverse: bool, exclusi
     (k,) = as_axes((axis,), max(x.ndim, 1))
     x = da.atleast_1d(x)
     x = da.flip(x, k) if reverse else x
-    of_blocks = _by_block(
-        _sum_of_block, x, None, None, dtype=_SUMS, axes=(k,), number=None, chunks=_one_per_block(x, (k,))
-    )
-    so_far = da.reductions.cumreduction(_same, _merge_two, _packed(NOTHING), of_blocks, k, _SUMS)
-    first = (slice(None),) * k
-    nothing = da.full_like(of_blocks[(*first, slice(0, 1))], _packed(NOTHING))
-    before = da.concatenate([nothing, so_far[(*first, slice(0, -1))]], axis=k)
+    options = {"axes": (k,), "number": None, "chunks": _one_per_block(x, (k,))}
+    of_blocks = _by_block(_sum_of_block, x, None, None, dtype=_SUMS, **options)
+    so_far = da.reductions.cumreduction(_unchanged, _merge_two, _packed(NOTHING), of_blocks, k, _SUMS)
+    before = _shifted(so_far, k, _packed(NOTHING))
     y = _by_block(partial(_cumulative, function, axis=k), x, before, dtype=x.dtype)
-    if exclusive:
-        before = (slice(None),) * k
-        nothing = da.full_like(y[(*before, slice(0, 1))], -np.inf)
-        y = da.concatenate([nothing, y[(*before, slice(0, -1))]], axis=k).rechunk(x.chunks)
+    y = _shifted(y, k, -np.inf).rechunk(x.chunks) if exclusive else y
     return da.flip(y, k) if reverse else y
 
 
-def _same(block: np.ndarray, axis: int, dtype: Any) -> np.ndarray:
-    return block
+def _shifted(x: Any, axis: int, first: Any) -> Any:
+    """Return `x` with `first` in front, and without its last element, along an axis."""
+    before = (slice(None),) * axis
+    return da.concatenate([da.full_like(x[(*before, slice(0, 1))], first), x[(*before, slice(0, -1))]], axis=axis)
 
 
 def _merge_two(one: np.ndarray, other: np.ndarray) -> np.ndarray:
@@ -247,19 +235,12 @@ def _cumulative(function: _Function, x: np.ndarray, before: np.ndarray, axis: in
 
 
 def _normalized(
-    function: _Function,
-    x: Any,
-    axis: Any,
-    where: Any,
-    temperature: float,
-    return_lse: bool = False,
-    *,
-    logs: bool,
+    function: _Function, x: Any, axis: Any, where: Any, temperature: float, return_lse: bool = False, *, logs: bool
 ) -> Any:
     """Return softmax, or its logarithms, and the logsumexp of the rows if wanted."""
     name = function.__name__
     axes = as_axes(axis, x.ndim)
-    function(np.empty(0, x.dtype), temperature=temperature)  # this raises for a wrong temperature
+    function(np.empty(0, x.dtype), temperature=temperature)  # This raises for a wrong temperature.
     if where is not None:
         x, where = _alike(x, _fitting(name, where, x))
     if temperature != 1:
@@ -267,7 +248,7 @@ def _normalized(
     in_one = all(x.numblocks[k] == 1 for k in axes)
     if not in_one or return_lse:
         counted = where
-        if logs:  # count elements above -inf: the only one of a row gives 0.0, not -0.0
+        if logs:  # Elements above -inf count: the only one of a row gives 0.0, not -0.0.
             counted = da.ma.getdata(x) != -np.inf
             counted = counted if where is None else counted & where
         sums, _, mask = _sum(name, x, axis, None, counted, True)
@@ -298,7 +279,7 @@ def _normalized_block(function: _Function, x: Any, where: Any, axes: tuple[int, 
 def _part_of_rows(x: np.ndarray, packed: np.ndarray, where: Any, logs: bool) -> np.ndarray:
     """Return softmax or, with `logs`, log_softmax of parts of rows, given the sums over whole rows."""
     working = working_dtype(x.dtype)
-    with np.errstate(over="ignore"):  # an element that does not count, or a logarithm, may be too large for float16
+    with np.errstate(over="ignore"):  # Elements that do not count, and logarithms, may be too large.
         y = cast(normalized(np.ma.getdata(x).astype(working, copy=False), _unpacked(packed), logs), x.dtype)
     mask = np.ma.getmask(x)
     left_out = mask if where is None else mask | ~where
@@ -320,21 +301,15 @@ def _loss(
     arrays: dict[str, Any] | None = None,
     axis: int | None = None,
     count: Any = None,
-    choices: tuple[str, ...] = REDUCTIONS,
     **options: Any,
 ) -> Any:
     """Return a loss and its derivatives, from blocks that hold whole rows.
 
-    Parameters
-    ----------
-    arrays : dict
-        Further arguments that are arrays, or None: elements' weights, of the shape of the logits; a class weight.
-    axis : int, optional
-        The class axis, which is in one block.
-    count : Dask array or number, optional
-        What a mean divides by: the number of elements by default.
+    `arrays` has further arguments that are arrays, or None: weights of elements, in the shape of the logits, or a class
+    weight. The class axis, if there is one, is in one block. A mean divides by `count`, by default the number of
+    elements.
     """
-    check_reduction(function.__name__, reduction, choices)
+    check_reduction(function.__name__, reduction)
     if not 0 <= options.get("label_smoothing", 0.0) <= 1:
         raise ValueError(f"{function.__name__}: label_smoothing must be between 0 and 1")
     inner = tuple(range(x.ndim))
@@ -348,8 +323,7 @@ def _loss(
 
     def blocks(part: int, reduction: str, axes: tuple[int, ...], dtype: Any, **adjusted: Any) -> Any:
         run = partial(of_block, part, reduction, count_of_derivatives)
-        meta = np.empty((0,) * len(axes), dtype)
-        return da.blockwise(run, axes, *operands, dtype=dtype, meta=meta, concatenate=True, **adjusted)
+        return _blockwise(run, axes, operands, dtype, **adjusted)
 
     if reduction == "none":
         results = [blocks(0, reduction, outer, x.dtype)]
@@ -357,12 +331,16 @@ def _loss(
     else:
         ones = {"adjust_chunks": {k: (1,) * x.numblocks[k] for k in outer}}
         total = blocks(0, "sum", outer, np.float64, **ones).sum()
-        scale = 1.0
-        if reduction != "sum":
-            scale = _size(x) if count is None else count
+        scale = 1.0 if reduction == "sum" else _size(x) if count is None else count
         results = [_quotient(total, scale, x.dtype, math.nan)]
         results += [_quotient(blocks(k, "sum", inner, x.dtype), scale, x.dtype, 0.0) for k in derivatives]
     return results[0] if len(results) == 1 else tuple(results)
+
+
+def _blockwise(function: _Function, axes: tuple[int, ...], operands: list[Any], dtype: Any, **adjusted: Any) -> Any:
+    """Return a function of whole blocks, given as arrays and their axes, in turn."""
+    meta = np.empty((0,) * len(axes), dtype)
+    return da.blockwise(function, axes, *operands, dtype=dtype, meta=meta, concatenate=True, **adjusted)
 
 
 def _loss_of_block(
@@ -408,10 +386,10 @@ def _block_size(x: np.ndarray) -> np.ndarray:
     return np.full((1,) * x.ndim, x.size, np.float64)
 
 
-def _of_elements(
-    function: _Function, x: Any, targets: Any, reduction: str, arrays: dict[str, Any], **options: Any
-) -> Any:
+def _of_elements(function: _Function, x: Any, targets: Any, reduction: str, **options: Any) -> Any:
+    """Return a loss of elements; of its options, `weight` and `pos_weight` are arrays or None."""
     name = function.__name__
+    arrays: dict[str, Any] = {k: options.pop(k) for k in ("weight", "pos_weight") if k in options}
     x, z = _unmasked(name, "the first argument", x), _unmasked(name, "targets", targets)
     if z.shape != x.shape and not any(map(math.isnan, z.shape + x.shape)):
         raise ValueError(f"{name}: the shapes {x.shape} and {z.shape} differ")
@@ -420,43 +398,24 @@ def _of_elements(
     return _loss(function, x, z, reduction=reduction, arrays=arrays, **options)
 
 
-def _binary_cross_entropy(
-    function: _Function, x: Any, targets: Any, weight: Any, pos_weight: Any, reduction: str, **options: Any
-) -> Any:
-    return _of_elements(function, x, targets, reduction, {"weight": weight, "pos_weight": pos_weight}, **options)
-
-
-def _focal_loss(
-    function: _Function, x: Any, targets: Any, alpha: Any, gamma: Any, reduction: str, weight: Any, **options: Any
-) -> Any:
-    return _of_elements(function, x, targets, reduction, {"weight": weight}, alpha=alpha, gamma=gamma, **options)
-
-
 def _kl_divergence(function: _Function, x: Any, p: Any, log_target: bool, axis: Any, reduction: str) -> Any:
-    choices = (*REDUCTIONS, "batchmean")
-    check_reduction("kl_divergence", reduction, choices)
+    check_reduction("kl_divergence", reduction, (*REDUCTIONS, "batchmean"))
     axes = as_axes(axis, x.ndim)
     if reduction == "none":
         x, z = _unmasked("kl_divergence", "log_q", x), _unmasked("kl_divergence", "p", p)
         z = _alike(x, z)[1]
         each = _by_block(partial(function, log_target=log_target, axis=(), reduction="none"), x, z, dtype=x.dtype)
         return each.sum(axis=axes, dtype=np.float64).astype(x.dtype) if axes else each
-    count = next((n for k, n in enumerate(x.shape) if k not in axes), 1) if reduction == "batchmean" else None
-    return _of_elements(function, x, p, reduction, {}, log_target=log_target, count=count, choices=choices)
+    count = None
+    if reduction == "batchmean":
+        reduction, count = "mean", next((n for k, n in enumerate(x.shape) if k not in axes), 1)
+    return _of_elements(function, x, p, reduction, log_target=log_target, count=count)
 
 
 def _of_rows(
-    function: _Function,
-    x: Any,
-    targets: Any,
-    weight: Any,
-    ignore_index: Any,
-    reduction: str,
-    label_smoothing: float | None = None,
-    *,
-    axis: Any,
-    **options: Any,
+    function: _Function, x: Any, targets: Any, weight: Any, ignore_index: Any, reduction: str, axis: Any, **options: Any
 ) -> Any:
+    """Return a loss of rows, each of which is moved into one block."""
     name = function.__name__
     (k,) = as_axes((axis,), x.ndim)
     x = _unmasked(name, "the first argument", x).rechunk({k: -1})
@@ -475,19 +434,14 @@ def _of_rows(
         weight = _unmasked(name, "weight", weight).rechunk(-1)
         if weight.shape != (x.shape[k],):
             raise ValueError(f"{name}: weight must have the shape ({x.shape[k]},), one per class, not {weight.shape}")
-    if label_smoothing is not None:
-        options["label_smoothing"] = label_smoothing
     count = None
     if reduction == "mean":
         count = _size(x) / max(x.shape[k], 1)
         if of_labels:
             of_block = partial(_weight_of_block, ignore_index=ignore_index)
-            ones = {i: (1,) * x.numblocks[i] for i in outer}
+            ones = {"adjust_chunks": {i: (1,) * x.numblocks[i] for i in outer}}
             operands = [z, outer, weight, None if weight is None else (k,)]
-            meta = np.empty((0,) * len(outer), np.float64)
-            count = da.blockwise(
-                of_block, outer, *operands, dtype=np.float64, adjust_chunks=ones, meta=meta, concatenate=True
-            ).sum()
+            count = _blockwise(of_block, outer, operands, np.float64, **ones).sum()
     options |= {"arrays": {"weight": weight}, "axis": k, "count": count, "ignore_index": ignore_index}
     return _loss(function, x, z, reduction=reduction, **options)
 
@@ -505,8 +459,8 @@ _COMPUTATIONS: dict[str, _Function] = {
     "logcumsumexp": _logcumsumexp,
     "softmax": partial(_normalized, logs=False),
     "log_softmax": partial(_normalized, logs=True),
-    "binary_cross_entropy_with_logits": _binary_cross_entropy,
-    "focal_loss": _focal_loss,
+    "binary_cross_entropy_with_logits": _of_elements,
+    "focal_loss": _of_elements,
     "kl_divergence": _kl_divergence,
     "cross_entropy": _of_rows,
     "nll_loss": _of_rows,

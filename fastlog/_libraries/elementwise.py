@@ -1,7 +1,7 @@
 """Elementwise functions for the doors, of any library's arrays.
 
-fastlog's own are ufuncs, which NumPy's protocols take to Dask, pandas, xarray and CuPy; torch and JAX have no such
-protocol, and neither has the array API.
+The elementwise functions of fastlog are ufuncs, which NumPy's protocols take to Dask, pandas, xarray and CuPy. Neither
+torch nor JAX has such a protocol, nor has the array API.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def _of_any_array(name: str, signature: inspect.Signature) -> Any:
             return _array_api().call(route, signature.bind(*args))
         return ufunc(*args)
 
-    route.__name__ = name  # ufuncs have SciPy's names
+    route.__name__ = name  # Ufuncs have SciPy's names.
     return route
 
 
@@ -60,15 +60,15 @@ def _with_beta(name: str, scaled: Callable[[Any, np.float64], Any]) -> Any:
             return _array_api().call(route, _OF_X_BETA.bind(x, beta))
         x = floating(name, x)
         with np.errstate(divide="ignore", over="ignore", under="ignore"):
-            y = scaled(x, np.float64(beta))  # np.float64 counts for the dtype of the result
-            return y.astype(x.dtypes if hasattr(x, "dtypes") else x.dtype)  # a DataFrame has many
+            y = scaled(x, np.float64(beta))  # np.float64 counts for the dtype of the result.
+            return y.astype(x.dtypes if hasattr(x, "dtypes") else x.dtype)  # A DataFrame has many.
 
     return route
 
 
 def _bounded(x: Any, beta: np.float64) -> Any:
     """Return |beta x|, or 10000 if that is less: exp(-10000) is 0, as exp(-inf) is."""
-    size = np.minimum(np.abs(beta), np.finfo(np.float64).max)  # a finite number, so that 0 times it is 0
+    size = np.minimum(np.abs(beta), np.finfo(np.float64).max)  # 0 times a finite number is 0.
     return np.multiply(np.minimum(np.abs(x), 1e4 / size), size)
 
 
@@ -95,15 +95,16 @@ silu = _with_beta("silu", _silu)
 def in_place(function: Callable[[Any], Any], x: Any) -> Any:
     """Return `x`, overwritten by `silu` or `mish` of it."""
     if library_of(x) == "array_api":
-        return _array_api().overwrite(x, function)
-    return function.__wrapped__(x, out=x)  # type: ignore[attr-defined]  # the ufunc
+        return _array_api().library_for(x).overwrite(function.__name__, x, function)
+    return function.__wrapped__(x, out=x)  # type: ignore[attr-defined]  # This is the ufunc.
 
 
 def broadcast(name: str, x: Any, other: Any) -> tuple[Any, Any]:
     """Return two arrays in the shape that they have together; masks are kept."""
     library = library_of(x)
     if library == "array_api":
-        one, two = _array_api().broadcast(name, x, other)
+        own = _array_api().library_for(x)
+        one, two = own.xp.broadcast_arrays(x, own.array(name, other, x))
     elif library == "labelled":
         raise ValueError(f"{name}: the shapes {x.shape} and {np.shape(other)} differ; labels are not broadcast")
     else:
@@ -118,9 +119,9 @@ def floating(name: str, x: Any) -> Any:
     """Return integers and booleans as real numbers, for arithmetic with them; other arrays as they are."""
     library = library_of(x)
     if library == "array_api":
-        return _array_api().floating(name, x)
+        return _array_api().library_for(x).floating(name, x, wide=False)
     if library is None:
         x = x if isinstance(x, np.ndarray) else rectangular(name, x)
-        as_array(name, x)  # this raises for an array that holds no numbers
-    dtype = getattr(x, "dtype", None)  # a DataFrame has none
+        as_array(name, x)  # This raises for an array that holds no numbers.
+    dtype = getattr(x, "dtype", None)  # A DataFrame has none.
     return x if isinstance(dtype, np.dtype) and dtype.kind not in "biu" else np.multiply(x, 1.0)

@@ -1,6 +1,6 @@
-"""Elementwise functions, sums and normalisations of any library's arrays: formulas in terms of `Library`.
+"""Elementwise functions, sums and normalisations of any library's arrays: formulas in the words of `Library`.
 
-Formulas get all arguments of the public functions by name, but for `out`.
+Formulas get all arguments of the public functions by name, except `out`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from fastlog._libraries.library import Library
 
 
 def is_number(option: Any, number: int) -> bool:
-    """Whether an option is the number; an array never is, as it may have derivatives."""
+    """Tell whether an option is the number; an array never is, as it may have derivatives."""
     return isinstance(option, (int, float)) and option == number
 
 
@@ -23,7 +23,7 @@ def number_option(
 ) -> Any:
     """Return the number that an option is, in the dtype of `x` if it is an array.
 
-    What does not fit raises ValueError. Where a compiler does not know the value, it becomes nan when it does not fit.
+    A number that does not fit raises ValueError, or becomes nan where a compiler does not know its value.
     """
     if not isinstance(value, (int, float)):
         value = lib.xp.astype(lib.floating(name, value, like=x), x.dtype)
@@ -52,7 +52,7 @@ def softplus(lib: Library, x: Any, beta: Any) -> Any:
         return lib.softplus(x)
     xp, beta = lib.xp, number_option(lib, "softplus", "beta", beta, x)
     scaled = _clipped(lib, x) * _finite(lib, beta, x)
-    far = scaled > 800  # there, softplus(scaled) and its derivatives are those of scaled, to the last bit
+    far = scaled > 800  # There, softplus is the identity, to the last bit of its derivatives.
     return xp.where(far, x, lib.softplus(xp.where(far, xp.zeros_like(x), scaled)) / beta)
 
 
@@ -129,7 +129,7 @@ def logsumexp(
             x = xp.where(lib.mask("logsumexp", where, x), x, xp.full_like(x, -math.inf))
         axes = as_axes(axis, x.ndim)
         if not axes:
-            return x + 0  # a new array; adding 0 makes 0.0 of -0.0, as log(exp(-0.0)) is 0.0
+            return x + 0  # Adding 0 makes a new array, with 0.0 for -0.0, as log(exp(-0.0)) is 0.0.
         if 0 in [x.shape[k] for k in axes]:
             return xp.sum(x, axis=axes, keepdims=keepdims) - math.inf
         return lib.logsumexp(x, axes, keepdims)
@@ -171,7 +171,7 @@ def logmeanexp(lib: Library, a: Any, axis: Any, b: Any, keepdims: bool, where: A
     y = logsumexp(lib, a, axis, b, keepdims, False, where, dtype)
     xp, x = lib.xp, lib.floating("logmeanexp", a, dtype)
     counted = xp.ones_like(x, dtype=xp.bool)
-    if b is not None:  # elements count whatever they weigh
+    if b is not None:  # Elements count whatever they weigh.
         counted, _ = xp.broadcast_arrays(counted, lib.floating("logmeanexp", b, like=x))
     if where is not None:
         counted = counted & lib.mask("logmeanexp", where, x)
@@ -219,9 +219,9 @@ def _normalize(
     """Return a normalisation by the library; elements that do not count become `of_nothing`."""
     xp, axes = lib.xp, as_axes(axis, x.ndim)
     if math.prod(x.shape) == 0:
-        return x * 1  # a new array
+        return x * 1  # This is a new array.
     include = None if where is None else lib.mask(name, where, x)
-    if not axes:  # each element is a row of its own
+    if not axes:  # Each element is a row of its own.
         x = xp.expand_dims(x, axis=-1)
         include = None if include is None else xp.expand_dims(include, axis=-1)
     along = axes or (x.ndim - 1,)

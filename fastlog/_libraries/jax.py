@@ -1,4 +1,4 @@
-"""JAX: its own functions."""
+"""Arrays of JAX: its own functions compute with them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""pandas and xarray: fastlog computes with the values, and the results keep the labels."""
+"""Arrays of pandas and xarray: fastlog computes with the values, and the results keep the labels."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def call(function: Callable[..., Any], bound: BoundArguments) -> Any:
     """Call a function of fastlog's with values in place of labelled arrays, and label what it returns."""
     name, arguments, parameters = function.__name__, bound.arguments, bound.signature.parameters
     key, first = next(iter(arguments.items()))
-    labels: _Labels = _Frame(name, first) if hasattr(first, "iloc") else _DataArray(name, first)
+    labels = _Frame(name, first) if hasattr(first, "iloc") else _DataArray(name, first)
     if "axis" in arguments:
         arguments["axis"] = labels.axis_number(arguments["axis"])
     arguments[key] = labels.values
@@ -40,22 +40,7 @@ def call(function: Callable[..., Any], bound: BoundArguments) -> Any:
     return tuple(map(labelled, result)) if isinstance(result, tuple) else labelled(result)
 
 
-class _Labels:
-    """The values of a labelled array, and its labels."""
-
-    values: Any
-
-    def axis_number(self, axis: Any) -> Any:
-        return axis
-
-    def values_of(self, argument: str, a: Any, by_position: bool) -> Any:
-        raise AssertionError
-
-    def attach(self, y: Any, gone: tuple[int, ...], keepdims: bool) -> Any:
-        raise AssertionError
-
-
-class _Frame(_Labels):
+class _Frame:
     """A Series or DataFrame."""
 
     def __init__(self, name: str, frame: Any) -> None:
@@ -63,11 +48,15 @@ class _Frame(_Labels):
         self.values = self._numbers(frame)
         self.axes = frame.axes
 
+    def axis_number(self, axis: Any) -> Any:
+        """Return an axis, which has no other name, as it is."""
+        return axis
+
     def _numbers(self, frame: Any) -> np.ndarray:
         values: np.ndarray = frame.to_numpy()
         if values.dtype != object:
             return values
-        try:  # the columns may be nullable
+        try:  # The columns may be nullable.
             values = frame.to_numpy(dtype=np.float64, na_value=np.nan)
         except (TypeError, ValueError):
             raise TypeError(
@@ -102,10 +91,10 @@ class _Frame(_Labels):
         if keepdims and self.values.ndim == 2 and y.ndim == 2:
             rows, columns = (None if k in gone else labels for k, labels in enumerate(self.axes))
             return pandas.DataFrame(y, rows, columns)
-        return y  # there are no labels for a flat result, or one that weights have enlarged
+        return y  # There are no labels for a flat result, or one that weights have enlarged.
 
 
-class _DataArray(_Labels):
+class _DataArray:
     """A DataArray of xarray; an axis may be the name of a dimension."""
 
     def __init__(self, name: str, array: Any) -> None:
@@ -136,7 +125,7 @@ class _DataArray(_Labels):
         if np.shape(y) == array.shape:
             return array.copy(data=y)
         if np.ndim(y) != array.ndim - (0 if keepdims else len(gone)):
-            return y  # there are no labels for a flat result
+            return y  # There are no labels for a flat result.
         names = [array.dims[k] for k in gone]
         bare = y.squeeze(gone) if keepdims else y
         return array.reduce(lambda values, **_: bare, names, keepdims=keepdims)

@@ -5,19 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from inspect import BoundArguments
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from fastlog._libraries import computed
-
-
-class Formula(NamedTuple):
-    """A formula, and the facts about it that libraries need."""
-
-    compute: Callable[..., Any]
-    other: str = ""  # an argument whose dtype counts for the dtype of the result, as that of the first does
-    is_loss: bool = False
 
 
 class Library:
@@ -51,6 +43,7 @@ class Library:
         return a.data
 
     def own_array(self, a: Any, like: Any) -> Any:
+        """Return what is an array of some library as it is, anything else as an array of this one."""
         foreign = hasattr(a, "__array_namespace__") and not isinstance(a, (np.ndarray, np.generic))
         return a if foreign else self.xp.asarray(a)
 
@@ -84,7 +77,7 @@ class Library:
         raise TypeError(f"{name}: inplace=True is for arrays of NumPy and tensors of torch, not for {self.xp.__name__}")
 
     def is_narrow(self, dtype: Any) -> bool:
-        """Whether numbers of a dtype are real and have fewer bits than float32."""
+        """Tell whether numbers of a dtype are real and have fewer bits than float32."""
         return bool(self.xp.isdtype(dtype, "real floating") and self.xp.finfo(dtype).bits < 32)
 
     def rounded(self, name: str, y: Any, x: Any, dtype: Any, other: Any) -> Any:
@@ -102,7 +95,7 @@ class Library:
         """Return whether a condition is true; None where a compiler traces without values."""
         try:
             return bool(flag)
-        except Exception:  # libraries raise exceptions of their own
+        except Exception:  # Libraries raise exceptions of their own.
             return None
 
     def constant(self, x: Any) -> Any:
@@ -130,7 +123,7 @@ class Library:
 
     def softmax(self, x: Any, axes: tuple[int, ...]) -> Any:
         top = self.xp.max(x, axis=axes, keepdims=True)
-        return self.xp.exp(self.log_softmax(x, axes)) + (top - top)  # nan in rows whose maximum is infinite
+        return self.xp.exp(self.log_softmax(x, axes)) + (top - top)  # Rows whose maximum is infinite become nan.
 
     def _partition(self, x: Any, axes: tuple[int, ...]) -> tuple[Any, Any]:
         """Return the largest element M and the sum of the others' exponentials in units of exp(M).
@@ -148,7 +141,7 @@ class Library:
     def logcumsumexp(self, x: Any, axis: int) -> Any:
         """Return running sums by doubling: each pass adds to every sum the one that ends where it begins."""
         xp, n, reach = self.xp, x.shape[axis], 1
-        x = x * 1  # a new array, even where there is nothing to add
+        x = x * 1  # This is a new array, even where there is nothing to add.
         before: tuple[slice, ...] = (slice(None),) * axis
         while reach < n:
             nothing = xp.full_like(x[(*before, slice(0, reach), ...)], -math.inf)
@@ -177,7 +170,7 @@ class Differentiable(Library):
     place of -inf, and the right results are put in afterwards.
     """
 
-    own_logsumexp: Callable[..., Any]  # it keeps the reduced axes
+    own_logsumexp: Callable[..., Any]  # The reduced axes stay as axes of length 1.
     own_softmax: Callable[..., Any]
     own_log_softmax: Callable[..., Any]
     own_logcumsumexp: Callable[..., Any]

@@ -1,4 +1,4 @@
-"""Losses of any library's arrays: formulas in terms of `Library`."""
+"""Losses of any library's arrays: formulas in the words of `Library`."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def focal_loss(
     # find other derivatives. Subnormal numbers count as 0, as their reciprocals may be infinite.
     none = xp.abs(missed) < float(xp.finfo(x.dtype).smallest_normal)
     base = xp.where(none, xp.ones_like(missed), missed)
-    power = xp.where(none & (gamma > 0), xp.zeros_like(missed), base**gamma) + 0 * gamma  # nan where gamma is
+    power = xp.where(none & (gamma > 0), xp.zeros_like(missed), base**gamma) + 0 * gamma  # It is nan where gamma is.
     loss = _weighed(lib, w, _product(lib, power, entropy))
     if not (return_grad or return_hess):
         return _reduced(lib, loss, reduction)
@@ -250,10 +250,10 @@ def _class_parts(
     if tuple(z.shape) != expected:
         raise ValueError(f"{name}: labels must have the shape {expected}, not {tuple(z.shape)}")
     unsigned = xp.isdtype(z.dtype, "unsigned integer")
-    z = xp.astype(z, xp.asarray(0).dtype)  # now bool and unsigned labels can be compared with -100
+    z = xp.astype(z, xp.asarray(0).dtype)  # Bool and unsigned labels could not be compared with -100.
     counts = xp.ones_like(z, dtype=xp.bool) if ignore_index is None else z != ignore_index
     if unsigned:
-        counts = counts | (z < 0)  # a large unsigned label has become negative
+        counts = counts | (z < 0)  # A large unsigned label has become negative.
     wrong = counts & ((z < 0) | (z >= classes))
     if lib.known(xp.any(wrong)):
         at = int(xp.argmax(xp.astype(xp.reshape(wrong, (-1,)), z.dtype)))

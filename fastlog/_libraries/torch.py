@@ -1,4 +1,4 @@
-"""torch: its own functions, or fastlog's kernels where a tensor's memory is NumPy's as well."""
+"""Tensors of torch: its own functions compute with them, or fastlog's kernels where NumPy can share their memory."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Torch(Differentiable):
 
         try:
             given = {name: numpy(a) for name, a in arguments.items()}
-        except (TypeError, RuntimeError):  # NumPy has no bfloat16, and no transformed tensors
+        except (TypeError, RuntimeError):  # NumPy has no bfloat16, and no transformed tensors.
             return None
         dtype, factor = given.get("dtype"), given.get(other)
         if dtype is torch.bfloat16:
@@ -70,7 +70,7 @@ class Torch(Differentiable):
     def overwrite(self, name: str, x: Any, function: Callable[[Any], Any]) -> Any:
         if not x.is_floating_point():
             raise TypeError(f"{name}: the result does not fit into a tensor of {x.dtype}")
-        return x.copy_(function(x.clone()))  # the clone stays for the derivatives
+        return x.copy_(function(x.clone()))  # The clone stays for the derivatives.
 
     def own_logsumexp(self, x: Any, axes: tuple[int, ...]) -> Any:
         return self.torch.logsumexp(x, dim=axes, keepdim=True)

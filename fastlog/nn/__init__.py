@@ -1,4 +1,4 @@
-"""torch.nn's modules, on NumPy arrays: small callables that hold their options."""
+"""The modules of torch.nn, on NumPy arrays: small callables that hold their options."""
 
 from __future__ import annotations
 
@@ -7,26 +7,15 @@ from typing import Any, Literal
 from fastlog.nn import functional
 
 __all__ = [
-    "BCEWithLogitsLoss",
-    "CrossEntropyLoss",
-    "KLDivLoss",
-    "LogSigmoid",
-    "LogSoftmax",
-    "Mish",
-    "NLLLoss",
-    "SiLU",
-    "Sigmoid",
-    "Softmax",
-    "Softmin",
-    "Softplus",
-    "functional",
-]
+    "BCEWithLogitsLoss", "CrossEntropyLoss", "KLDivLoss", "LogSigmoid", "LogSoftmax", "Mish", "NLLLoss", "SiLU",
+    "Sigmoid", "Softmax", "Softmin", "Softplus", "functional",
+]  # fmt: skip
 
 
 class _Module:
     """A function with options: ``Module(options)(input)`` is ``Module(options).forward(input)``."""
 
-    shown: tuple[str, ...] = ()  # the options that repr shows, as torch does: losses show none
+    shown: tuple[str, ...] = ()  # The options that repr shows, as torch does; losses show none.
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self.forward(*args, **kwargs)
@@ -40,22 +29,23 @@ class _Module:
         return f"{type(self).__name__}({options})"
 
 
-class LogSigmoid(_Module):
-    """log(1 / (1 + exp(-x))), elementwise; arguments are accepted and ignored, as torch does."""
+class _WithoutOptions(_Module):
+    """An elementwise function, which accepts arguments and ignores them, as torch does."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         pass
+
+
+class LogSigmoid(_WithoutOptions):
+    """The logarithm of the sigmoid, log(1 / (1 + exp(-x))), elementwise. It ignores all arguments, as torch does."""
 
     def forward(self, input: Any) -> Any:
         """Return `fastlog.log_sigmoid` of the input."""
         return functional.logsigmoid(input)
 
 
-class Sigmoid(_Module):
-    """1 / (1 + exp(-x)), elementwise; arguments are accepted and ignored, as torch does."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        pass
+class Sigmoid(_WithoutOptions):
+    """The sigmoid, 1 / (1 + exp(-x)), elementwise. It ignores all arguments, as torch does."""
 
     def forward(self, input: Any) -> Any:
         """Return `fastlog.sigmoid` of the input."""
@@ -71,7 +61,7 @@ class _InPlace(_Module):
 
 
 class SiLU(_InPlace):
-    """Return x sigmoid(x), elementwise."""
+    """The sigmoid-weighted linear unit, x sigmoid(x), elementwise. It may overwrite its input."""
 
     def forward(self, input: Any) -> Any:
         """Return `functional.silu` of the input."""
@@ -79,7 +69,7 @@ class SiLU(_InPlace):
 
 
 class Mish(_InPlace):
-    """Return x tanh(softplus(x)), elementwise."""
+    """The function mish, x tanh(softplus(x)), elementwise. It may overwrite its input."""
 
     def forward(self, input: Any) -> Any:
         """Return `functional.mish` of the input."""
@@ -87,13 +77,12 @@ class Mish(_InPlace):
 
 
 class Softplus(_Module):
-    """log(1 + exp(beta x)) / beta, elementwise."""
+    """The function softplus, log(1 + exp(beta x)) / beta, elementwise."""
 
     shown = ("beta", "threshold")
 
     def __init__(self, beta: float = 1.0, threshold: float = 20.0) -> None:
-        self.beta = beta
-        self.threshold = threshold
+        self.beta, self.threshold = beta, threshold
 
     def forward(self, input: Any) -> Any:
         """Return `functional.softplus` of the input."""
@@ -110,7 +99,7 @@ class _AlongAxis(_Module):
 
 
 class Softmax(_AlongAxis):
-    """Softmax over the axis `dim`."""
+    """The softmax over the axis `dim`."""
 
     def forward(self, input: Any) -> Any:
         """Return `functional.softmax` of the input."""
@@ -118,7 +107,7 @@ class Softmax(_AlongAxis):
 
 
 class Softmin(_AlongAxis):
-    """Softmax of -x over the axis `dim`."""
+    """The softmax of -x over the axis `dim`."""
 
     def forward(self, input: Any) -> Any:
         """Return `functional.softmin` of the input."""
@@ -126,7 +115,7 @@ class Softmin(_AlongAxis):
 
 
 class LogSoftmax(_AlongAxis):
-    """Logarithm of the softmax over the axis `dim`."""
+    """The logarithm of the softmax over the axis `dim`."""
 
     def forward(self, input: Any) -> Any:
         """Return `functional.log_softmax` of the input."""
@@ -134,7 +123,7 @@ class LogSoftmax(_AlongAxis):
 
 
 class BCEWithLogitsLoss(_Module):
-    """Binary cross-entropy of logits and targets."""
+    """The binary cross-entropy of logits and targets."""
 
     def __init__(
         self,
@@ -149,14 +138,14 @@ class BCEWithLogitsLoss(_Module):
         self.pos_weight = pos_weight
 
     def forward(self, input: Any, target: Any) -> Any:
-        """Return `functional.binary_cross_entropy_with_logits`."""
+        """Return `functional.binary_cross_entropy_with_logits` of the input and the target."""
         return functional.binary_cross_entropy_with_logits(
             input, target, self.weight, reduction=self.reduction, pos_weight=self.pos_weight
         )
 
 
 class NLLLoss(_Module):
-    """Negative log-likelihood of class labels, given log-probabilities."""
+    """The negative log-likelihood of class labels, given log-probabilities."""
 
     def __init__(
         self,
@@ -171,12 +160,12 @@ class NLLLoss(_Module):
         self.reduction = functional.legacy_reduction(size_average, reduce, reduction)
 
     def forward(self, input: Any, target: Any) -> Any:
-        """Return `functional.nll_loss`."""
+        """Return `functional.nll_loss` of the input and the target."""
         return functional.nll_loss(input, target, self.weight, ignore_index=self.ignore_index, reduction=self.reduction)
 
 
 class CrossEntropyLoss(_Module):
-    """Cross-entropy of logits with class labels or class probabilities."""
+    """The cross-entropy of logits with class labels or class probabilities."""
 
     def __init__(
         self,
@@ -193,19 +182,13 @@ class CrossEntropyLoss(_Module):
         self.label_smoothing = label_smoothing
 
     def forward(self, input: Any, target: Any) -> Any:
-        """Return `functional.cross_entropy`."""
-        return functional.cross_entropy(
-            input,
-            target,
-            self.weight,
-            ignore_index=self.ignore_index,
-            reduction=self.reduction,
-            label_smoothing=self.label_smoothing,
-        )
+        """Return `functional.cross_entropy` of the input and the target."""
+        options: dict[str, Any] = {"ignore_index": self.ignore_index, "label_smoothing": self.label_smoothing}
+        return functional.cross_entropy(input, target, self.weight, reduction=self.reduction, **options)
 
 
 class KLDivLoss(_Module):
-    """Kullback-Leibler divergence of target probabilities from log-probabilities."""
+    """The Kullback-Leibler divergence of target probabilities from log-probabilities."""
 
     def __init__(
         self,
@@ -218,5 +201,5 @@ class KLDivLoss(_Module):
         self.log_target = log_target
 
     def forward(self, input: Any, target: Any) -> Any:
-        """Return `functional.kl_div`."""
+        """Return `functional.kl_div` of the input and the target."""
         return functional.kl_div(input, target, reduction=self.reduction, log_target=self.log_target)

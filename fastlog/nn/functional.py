@@ -1,4 +1,4 @@
-"""torch.nn.functional's names, argument order and defaults, on NumPy's arrays and those of other libraries.
+"""The names, argument orders and defaults of torch.nn.functional, on NumPy's arrays and those of other libraries.
 
 The class axis is 1, or 0 for one-dimensional input, as torch has it. Each function delegates to fastlog's own.
 """
@@ -16,29 +16,18 @@ from fastlog._libraries import elementwise as _elementwise
 _R = TypeVar("_R", bound=str)
 
 __all__ = [
-    "binary_cross_entropy_with_logits",
-    "cross_entropy",
-    "kl_div",
-    "log_softmax",
-    "logsigmoid",
-    "logsumexp",
-    "mish",
-    "nll_loss",
-    "sigmoid",
-    "silu",
-    "softmax",
-    "softmin",
-    "softplus",
-]
+    "binary_cross_entropy_with_logits", "cross_entropy", "kl_div", "log_softmax", "logsigmoid", "logsumexp", "mish",
+    "nll_loss", "sigmoid", "silu", "softmax", "softmin", "softplus",
+]  # fmt: skip
 
 
 def logsigmoid(input: Any) -> Any:
-    """log(1 / (1 + exp(-x))), elementwise; see `fastlog.log_sigmoid`."""
+    """Return log(1 / (1 + exp(-x))), elementwise; see `fastlog.log_sigmoid`."""
     return _elementwise.log_sigmoid(input)
 
 
 def sigmoid(input: Any) -> Any:
-    """1 / (1 + exp(-x)), elementwise; see `fastlog.sigmoid`."""
+    """Return 1 / (1 + exp(-x)), elementwise; see `fastlog.sigmoid`."""
     return _elementwise.sigmoid(input)
 
 
@@ -53,31 +42,30 @@ def mish(input: Any, inplace: bool = False) -> Any:
 
 
 def softplus(input: Any, beta: float = 1, threshold: float = 20) -> Any:
-    """log(1 + exp(beta x)) / beta, elementwise.
+    """Return log(1 + exp(beta x)) / beta, elementwise.
 
-    `threshold` is accepted for compatibility and not needed: the result is exact for every x, where torch returns x
-    from beta x > threshold on.
+    `threshold` is accepted and ignored. From beta x > threshold on, torch returns x; here, no result needs that.
     """
     return _elementwise.softplus(input, beta)
 
 
 def softmax(input: Any, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Any:
-    """Softmax over the axis `dim`, computed in `dtype` if given; see `fastlog.softmax`."""
+    """Return the softmax over the axis `dim`, computed in `dtype` if given; see `fastlog.softmax`."""
     return _fastlog.softmax(input, _dim("softmax", input, dim, _stacklevel), dtype=dtype)
 
 
 def softmin(input: Any, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Any:
-    """Softmax of -x over the axis `dim`, computed in `dtype` if given; see `fastlog.softmax`."""
+    """Return the softmax of -x over the axis `dim`, computed in `dtype` if given; see `fastlog.softmax`."""
     return softmax(-_elementwise.floating("softmin", input), dim, _stacklevel + 1, dtype)
 
 
 def log_softmax(input: Any, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Any:
-    """Logarithm of the softmax over the axis `dim`, computed in `dtype` if given; see `fastlog.log_softmax`."""
+    """Return the logarithm of the softmax over the axis `dim`, in `dtype` if given; see `fastlog.log_softmax`."""
     return _fastlog.log_softmax(input, _dim("log_softmax", input, dim, _stacklevel), dtype=dtype)
 
 
 def logsumexp(input: Any, dim: int | tuple[int, ...] | list[int], keepdim: bool = False, *, out: Any = None) -> Any:
-    """Logarithm of the sum of exponentials over the axes `dim`; see `fastlog.logsumexp`."""
+    """Return the logarithm of the sum of exponentials over the axes `dim`; see `fastlog.logsumexp`."""
     return _fastlog.logsumexp(input, tuple(dim) if isinstance(dim, list) else dim, keepdims=keepdim, out=out)
 
 
@@ -90,7 +78,7 @@ def binary_cross_entropy_with_logits(
     reduction: Literal["mean", "sum", "none"] = "mean",
     pos_weight: Any = None,
 ) -> Any:
-    """Binary cross-entropy of logits and targets; see `fastlog.binary_cross_entropy_with_logits`."""
+    """Return the binary cross-entropy of logits and targets; see `fastlog.binary_cross_entropy_with_logits`."""
     reduction = legacy_reduction(size_average, reduce, reduction)
     return _fastlog.binary_cross_entropy_with_logits(input, target, weight, pos_weight, reduction)
 
@@ -105,7 +93,7 @@ def cross_entropy(
     reduction: Literal["mean", "sum", "none"] = "mean",
     label_smoothing: float = 0.0,
 ) -> Any:
-    """Cross-entropy of logits with class labels or class probabilities; see `fastlog.cross_entropy`."""
+    """Return the cross-entropy of logits with class labels or class probabilities; see `fastlog.cross_entropy`."""
     reduction = legacy_reduction(size_average, reduce, reduction)
     axis = _class_axis(input)
     return _fastlog.cross_entropy(input, target, weight, ignore_index, reduction, label_smoothing, axis=axis)
@@ -120,7 +108,7 @@ def nll_loss(
     reduce: bool | None = None,
     reduction: Literal["mean", "sum", "none"] = "mean",
 ) -> Any:
-    """Negative log-likelihood of class labels, given log-probabilities; see `fastlog.nll_loss`."""
+    """Return the negative log-likelihood of class labels, given log-probabilities; see `fastlog.nll_loss`."""
     reduction = legacy_reduction(size_average, reduce, reduction)
     return _fastlog.nll_loss(input, target, weight, ignore_index, reduction, axis=_class_axis(input))
 
@@ -133,7 +121,7 @@ def kl_div(
     reduction: Literal["mean", "sum", "none", "batchmean"] = "mean",
     log_target: bool = False,
 ) -> Any:
-    """Kullback-Leibler divergence of target probabilities (or their logarithms) from log-probabilities.
+    """Return the Kullback-Leibler divergence of target probabilities (or their logarithms) from log-probabilities.
 
     As in torch, 'mean' divides by the number of elements, with a warning, 'batchmean' by the length of the first axis,
     and 'none' leaves each element to itself; see `fastlog.kl_divergence`. The shapes may be broadcast together.
@@ -173,4 +161,5 @@ def _dim(name: str, input: Any, dim: int | None, stacklevel: int) -> int:
 
 
 def _class_axis(input: Any) -> int:
+    """Return the axis of the classes, as torch has it."""
     return 0 if np.ndim(input) == 1 else 1

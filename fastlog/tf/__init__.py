@@ -1,4 +1,4 @@
-"""TensorFlow's names and defaults, on NumPy arrays: ``tf.math``, ``tf.nn``, ``tf.compat.v1``."""
+"""The names and defaults of TensorFlow, on NumPy arrays: ``tf.math``, ``tf.nn``, ``tf.compat.v1``."""
 
 from fastlog.tf import compat, math, nn
 

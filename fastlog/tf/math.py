@@ -1,4 +1,4 @@
-"""tf.math's names. `name` is accepted and ignored."""
+"""The names of tf.math. The argument `name` is accepted and ignored."""
 
 from __future__ import annotations
 
@@ -8,30 +8,23 @@ import fastlog as _fastlog
 from fastlog._libraries import elementwise as _elementwise
 
 __all__ = [
-    "cumulative_logsumexp",
-    "log_sigmoid",
-    "log_softmax",
-    "reduce_logsumexp",
-    "sigmoid",
-    "softmax",
-    "softplus",
-    "xlog1py",
-    "xlogy",
-]
+    "cumulative_logsumexp", "log_sigmoid", "log_softmax", "reduce_logsumexp", "sigmoid", "softmax", "softplus",
+    "xlog1py", "xlogy",
+]  # fmt: skip
 
 
 def log_sigmoid(x: Any, name: str | None = None) -> Any:
-    """log(1 / (1 + exp(-x))), elementwise; see `fastlog.log_sigmoid`."""
+    """Return log(1 / (1 + exp(-x))), elementwise; see `fastlog.log_sigmoid`."""
     return _elementwise.log_sigmoid(x)
 
 
 def sigmoid(x: Any, name: str | None = None) -> Any:
-    """1 / (1 + exp(-x)), elementwise; see `fastlog.sigmoid`."""
+    """Return 1 / (1 + exp(-x)), elementwise; see `fastlog.sigmoid`."""
     return _elementwise.sigmoid(x)
 
 
 def softplus(features: Any, name: str | None = None) -> Any:
-    """log(1 + exp(x)), elementwise; see `fastlog.softplus`."""
+    """Return log(1 + exp(x)), elementwise; see `fastlog.softplus`."""
     return _elementwise.softplus(features)
 
 
@@ -46,22 +39,22 @@ def xlog1py(x: Any, y: Any, name: str | None = None) -> Any:
 
 
 def softmax(logits: Any, axis: int | None = None, name: str | None = None) -> Any:
-    """Softmax over `axis`, by default the last; see `fastlog.softmax`."""
+    """Return the softmax over `axis`, by default the last; see `fastlog.softmax`."""
     return _fastlog.softmax(logits, -1 if axis is None else axis)
 
 
 def log_softmax(logits: Any, axis: int | None = None, name: str | None = None) -> Any:
-    """Logarithm of the softmax over `axis`, by default the last; see `fastlog.log_softmax`."""
+    """Return the logarithm of the softmax over `axis`, by default the last; see `fastlog.log_softmax`."""
     return _fastlog.log_softmax(logits, -1 if axis is None else axis)
 
 
 def reduce_logsumexp(input_tensor: Any, axis: Any = None, keepdims: bool = False, name: str | None = None) -> Any:
-    """Logarithm of the sum of exponentials over axes (an int, or a list or tuple); see `fastlog.logsumexp`."""
+    """Return the logarithm of the sum of exponentials over axes (int, list or tuple); see `fastlog.logsumexp`."""
     return _fastlog.logsumexp(input_tensor, tuple(axis) if isinstance(axis, list) else axis, keepdims=keepdims)
 
 
 def cumulative_logsumexp(
     x: Any, axis: int = 0, exclusive: bool = False, reverse: bool = False, name: str | None = None
 ) -> Any:
-    """Logarithm of the running sum of exponentials along an axis; see `fastlog.logcumsumexp`."""
+    """Return the logarithm of the running sum of exponentials along an axis; see `fastlog.logcumsumexp`."""
     return _fastlog.logcumsumexp(x, axis, reverse=reverse, exclusive=exclusive)

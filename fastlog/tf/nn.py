@@ -1,6 +1,6 @@
-"""tf.nn's names and defaults: softmaxes over the last axis, losses elementwise or per row, labels before logits.
+"""The names and defaults of tf.nn: softmaxes over the last axis, unreduced losses, labels before logits.
 
-`name` is accepted and ignored.
+The argument `name` is accepted and ignored.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 import fastlog as _fastlog
+from fastlog._arrays import fits as _fits
 from fastlog._arrays import refuse_mask as _refuse_mask
 from fastlog._libraries import computed as _computed
 from fastlog._libraries import elementwise as _elementwise
@@ -17,17 +18,10 @@ from fastlog._libraries import library_of as _library_of
 from fastlog.tf.math import log_softmax, sigmoid, softmax, softplus
 
 __all__ = [
-    "log_softmax",
-    "sigmoid",
-    "sigmoid_cross_entropy_with_logits",
-    "silu",
-    "softmax",
-    "softmax_cross_entropy_with_logits",
-    "softplus",
-    "sparse_softmax_cross_entropy_with_logits",
-    "swish",
+    "log_softmax", "sigmoid", "sigmoid_cross_entropy_with_logits", "silu", "softmax",
+    "softmax_cross_entropy_with_logits", "softplus", "sparse_softmax_cross_entropy_with_logits", "swish",
     "weighted_cross_entropy_with_logits",
-]
+]  # fmt: skip
 
 
 def silu(features: Any, beta: float = 1.0) -> Any:
@@ -39,56 +33,45 @@ swish = silu
 
 
 def sigmoid_cross_entropy_with_logits(labels: Any = None, logits: Any = None, name: str | None = None) -> Any:
-    """Binary cross-entropy, elementwise; see `fastlog.binary_cross_entropy_with_logits`.
+    """Return the binary cross-entropy, elementwise; see `fastlog.binary_cross_entropy_with_logits`.
 
-    Raises
-    ------
-    ValueError
-        If the shapes of labels and logits differ, or one of them is missing.
+    Different shapes, or a missing argument, raise ValueError.
     """
     labels, logits = _both(labels, logits)
     return _fastlog.binary_cross_entropy_with_logits(logits, labels, reduction="none")
 
 
 def weighted_cross_entropy_with_logits(labels: Any, logits: Any, pos_weight: Any, name: str | None = None) -> Any:
-    """Binary cross-entropy, elementwise, with a weight of the label 1; see `fastlog.binary_cross_entropy_with_logits`.
+    """Return the binary cross-entropy, elementwise, with a weight of the label 1.
 
-    Raises
-    ------
-    ValueError
-        If the shapes of labels and logits differ.
+    Different shapes raise ValueError; see `fastlog.binary_cross_entropy_with_logits`.
     """
     labels, logits = _both(labels, logits)
     return _fastlog.binary_cross_entropy_with_logits(logits, labels, pos_weight=pos_weight, reduction="none")
 
 
 def softmax_cross_entropy_with_logits(labels: Any, logits: Any, axis: int = -1, name: str | None = None) -> Any:
-    """Cross-entropy with class probabilities, one value per row; see `fastlog.cross_entropy`.
+    """Return the cross-entropy with class probabilities, one value per row; see `fastlog.cross_entropy`.
 
     Labels are broadcast to the shape of the logits.
     """
     labels, logits = _both(labels, logits)
     function = "softmax_cross_entropy_with_logits"
     probabilities = _elementwise.floating(function, labels)
-    if _library_of(logits):
-        return _fastlog.cross_entropy(logits, probabilities, None, None, "none", axis=axis)
-    probabilities = _computed(probabilities)
-    _refuse_mask(function, "the array of labels", probabilities)
-    if probabilities.ndim == np.ndim(logits) and probabilities.shape != np.shape(logits):
-        try:
+    if not _library_of(logits):
+        probabilities = _computed(probabilities)
+        _refuse_mask(function, "the array of labels", probabilities)
+        if probabilities.ndim == np.ndim(logits):
+            if not _fits(probabilities.shape, np.shape(logits)):
+                raise ValueError(f"labels of shape {probabilities.shape} do not fit logits of {np.shape(logits)}")
             probabilities = np.broadcast_to(probabilities, np.shape(logits))
-        except ValueError:
-            raise ValueError(f"labels of shape {probabilities.shape} do not fit logits of {np.shape(logits)}") from None
     return _fastlog.cross_entropy(logits, probabilities, None, None, "none", axis=axis)
 
 
 def sparse_softmax_cross_entropy_with_logits(labels: Any, logits: Any, name: str | None = None) -> Any:
-    """Cross-entropy with class labels along the last axis, one value per row; see `fastlog.cross_entropy`.
+    """Return the cross-entropy with class labels along the last axis, one value per row; see `fastlog.cross_entropy`.
 
-    Raises
-    ------
-    ValueError
-        If a label is out of range, or the shape of the labels is not that of the logits without the last axis.
+    A label out of range raises ValueError; so do labels whose shape is not that of the logits without the last axis.
     """
     labels, logits = _both(labels, logits)
     counted = np.empty(0) if _library_of(logits) else np.asanyarray(labels)
@@ -98,6 +81,7 @@ def sparse_softmax_cross_entropy_with_logits(labels: Any, logits: Any, name: str
 
 
 def _both(labels: Any, logits: Any) -> tuple[Any, Any]:
+    """Return labels and logits, neither of which may be missing."""
     if labels is None or logits is None:
         raise ValueError("both labels and logits must be given")
     return labels, logits

@@ -1,4 +1,4 @@
-"""tf.compat."""
+"""The names of tf.compat."""
 
 from fastlog.tf.compat import v1
 

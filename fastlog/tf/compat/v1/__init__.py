@@ -1,4 +1,4 @@
-"""tf.compat.v1."""
+"""The names of tf.compat.v1."""
 
 from fastlog.tf import math
 from fastlog.tf.compat.v1 import nn
