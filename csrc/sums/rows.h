@@ -29,7 +29,8 @@ static inline enum way choose_way(matrix a) {
 
 /* Sums a whole row; every lane holds the result. The row is a single strip if it can be one, otherwise LANES strips at
    a time. Elements that are not neighbours, or not of the own type, are copied to a block first. */
-static tally tally_fetched(enum number_type type, const char *x, intptr_t step, intptr_t n, real floor, summation how) {
+static NOINLINE tally tally_fetched(enum number_type type, const char *x, intptr_t step, intptr_t n, real floor,
+                                    summation how) {
     real block[GATHERED];
     int in_place = type == OWN && step == WIDTH;
     intptr_t longest = in_place ? LONGEST_STRIP : GATHERED;
