@@ -93,6 +93,13 @@ FUNCTIONS = (
         "numexpr": "evaluate('where(x > y, x, y) + log1p(exp(-abs(x - y)))', out=out)",
         "numba": "max(x, y) + log1p(exp(-abs(x - y)))",
     }),
+    Function("logaddexp2", "logaddexp2", ("x", "y"), False, {
+        "fastlog": "fastlog.logaddexp2(x, y, out=out)",
+        "NumPy": "np.logaddexp2(x, y, out=out)",
+        "PyTorch": "torch.logaddexp2(x, y, out=out)",
+        "JAX": "jax.numpy.logaddexp2(x, y)",
+        "numexpr": "evaluate('where(x > y, x, y) + log1p(exp(-abs(x - y) * log(2))) / log(2)', out=out)",
+    }),
     Function("logsubexp", "logsubexp", ("high", "low"), False, {
         "fastlog": "fastlog.logsubexp(high, low, out=out)",
         "NumPy": "np.add(high, np.log(-np.expm1(np.subtract(low, high, out=out), out=out), out=out), out=out)",

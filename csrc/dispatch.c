@@ -24,7 +24,7 @@ const fl_claim fl_claims[FL_FUNCTIONS][2] = {
 /* Each row is nin, nout, signature, types, split, has_identity. */
 const fl_shape_info fl_shapes[] = {
     [fl_map1] = {1, 1, 0, "--", fl_split_anywhere, 0},
-    [fl_map2] = {2, 1, 0, "---", fl_split_anywhere, 0},
+    [fl_map2] = {2, 1, 0, "---", fl_split_anywhere, 1},
     [fl_map1_raising] = {1, 1, 0, "--", fl_split_anywhere, 0},
     [fl_map2_raising] = {2, 1, 0, "---", fl_split_anywhere, 0},
     [fl_map2_logaddexp] = {2, 1, 0, "---", fl_split_anywhere, 1},

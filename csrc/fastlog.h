@@ -17,7 +17,7 @@ typedef void fl_loop(char **args, const intptr_t *dims, const intptr_t *steps, v
 /* A shape is how a function runs over its arguments. target.c has one macro for each. */
 enum fl_shape {
     fl_map1,           /* x -> y */
-    fl_map2,           /* x1, x2 -> y */
+    fl_map2,           /* x1, x2 -> y, a sum of exponentials: the identity of its reduction is -inf */
     fl_map1_raising,   /* x -> y; the function has poles or invalid points, and raises the exceptions */
     fl_map2_raising,   /* x1, x2 -> y; it raises them, too */
     fl_map2_logaddexp, /* as map2, and NumPy's reduce and accumulate calls run as a (running) logsumexp */

@@ -27,6 +27,7 @@ __all__ = [
     "log_sigmoid",
     "log_softmax",
     "logaddexp",
+    "logaddexp2",
     "logcumsumexp",
     "logexpm1",
     "logit",
@@ -127,6 +128,7 @@ logexpm1: _Unary
 softplus_inverse: _Unary
 entr: _Unary
 logaddexp: _Binary
+logaddexp2: _Binary
 logsubexp: _Binary
 xlogy: _Binary
 xlog1py: _Binary

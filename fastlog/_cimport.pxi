@@ -9,7 +9,7 @@ from libc.string cimport strcmp
 
 cdef extern from "fastlog.h":
     const int FL_softplus, FL_log_sigmoid, FL_sigmoid, FL_silu, FL_mish, FL_logit
-    const int FL_log1mexp, FL_logexpm1, FL_entr, FL_logaddexp, FL_logsubexp, FL_xlogy
+    const int FL_log1mexp, FL_logexpm1, FL_entr, FL_logaddexp, FL_logaddexp2, FL_logsubexp, FL_xlogy
     const int FL_xlog1py, FL_rel_entr, FL_logsumexp, FL_softmax, FL_log_softmax
 
 
@@ -100,6 +100,10 @@ cdef floating entr(floating x) noexcept nogil:
 
 cdef floating logaddexp(floating x, floating y) noexcept nogil:
     return of_two(FL_logaddexp, x, y)
+
+
+cdef floating logaddexp2(floating x, floating y) noexcept nogil:
+    return of_two(FL_logaddexp2, x, y)
 
 
 cdef floating logsubexp(floating x, floating y) noexcept nogil:

@@ -23,6 +23,7 @@ cdef floating log1mexp(floating x) noexcept nogil
 cdef floating logexpm1(floating x) noexcept nogil
 cdef floating entr(floating x) noexcept nogil
 cdef floating logaddexp(floating x, floating y) noexcept nogil
+cdef floating logaddexp2(floating x, floating y) noexcept nogil
 cdef floating logsubexp(floating x, floating y) noexcept nogil
 cdef floating xlogy(floating x, floating y) noexcept nogil
 cdef floating xlog1py(floating x, floating y) noexcept nogil

@@ -249,6 +249,40 @@ np.float64(-999.3068528194401)
 >>> logaddexp.reduce(np.log([0.1, 0.2, 0.3]))
 np.float64(-0.5108256237659907)
 """,
+    "logaddexp2": """
+Logarithm to the base 2 of a sum of powers of 2, log2(2**x1 + 2**x2), elementwise.
+
+{arguments}
+
+Returns
+-------
+ndarray or scalar
+    log2(2**x1 + 2**x2), of the broadcast shape.
+
+{raises}
+
+See Also
+--------
+logaddexp : to the base e
+numpy.logaddexp2
+
+Notes
+-----
+Computed as max(x1, x2) + log1p(exp(-abs(x1 - x2) * log(2))) / log(2) in two words. The identity is -inf. Infinities
+follow the limit, nan in any argument gives nan. The result 0 is +0.0. No floating-point exception is raised. ``reduce``
+and ``accumulate`` are NumPy's: each step rounds.
+
+{accuracy} They count where the result is above max(abs(x1), abs(x2)) / 16. Where the terms cancel more, the error stays
+below 0.6 ulp of max(1, abs(x1)).
+
+Examples
+--------
+>>> from fastlog import logaddexp2
+>>> logaddexp2(-1000.0, -1000.0)
+np.float64(-999.0)
+>>> logaddexp2([3.0, 0.0], [3.0, -1.0])
+array([4.       , 0.5849625])
+""",
     "logsubexp": """
 Logarithm of a difference of exponentials, log(exp(x1) - exp(x2)), elementwise.
 

@@ -136,6 +136,16 @@ def test_logaddexp_where_the_method_changes(target, dtype):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("target", TARGETS)
+def test_logaddexp2_near_cancellation(target, dtype):
+    """Along 2^a + 2^b = 1 the error stays below 0.6 ulp of 1, as the docstring says."""
+    a = -np.exp2(np.random.default_rng(4).uniform(-20, 0, 2000)).astype(dtype)
+    b = np.log2(1 - np.exp2(a.astype(np.float64))).astype(dtype)
+    expected = from_mpfr([exact("logaddexp2", *pair) for pair in zip(a, b, strict=True)], dtype, np.finfo(dtype).eps)
+    assert errors(functions(target)["logaddexp2"](a, b), expected).max() <= 0.6
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("target", TARGETS)
 def test_logsubexp_near_cancellation(target, dtype):
     """Along e^a - e^b = 1 the error stays below 0.6 ulp of 1, as the docstring says."""
     b = np.random.default_rng(3).uniform(-40, 20, 2000).astype(dtype)

@@ -116,10 +116,10 @@ def test_includes_point_down(path):
 # Python modules by level; a module may import from lower levels only.
 PYTHON = {
     "_docs": 0, "_typing": 0, "_arrays": 0, "_arguments": 1, "_methods": 1, "_by_numpy": 1, "_core": 2, "_config": 3,
-    "_elementwise": 3, "_rows": 3, "_libraries.__init__": 3, "_running": 4, "_libraries.elementwise": 4, "_libraries.labelled": 4,
-    "_libraries.library": 4, "_logsumexp": 4, "_softmax": 4, "_losses": 4, "_libraries.dask": 5,
-    "_libraries.formulas": 5, "_libraries.torch": 5, "_libraries.jax": 5, "_libraries.cupy": 5, "_patch": 5,
-    "_libraries.loss_formulas": 6, "__init__": 6, "_libraries.array_api": 7, "__main__": 7, "special": 7,
+    "_elementwise": 3, "_rows": 3, "_libraries.__init__": 3, "_running": 4, "_libraries.elementwise": 4,
+    "_libraries.labelled": 4, "_libraries.library": 4, "_logsumexp": 4, "_softmax": 4, "_losses": 4,
+    "_libraries.dask": 5, "_libraries.formulas": 5, "_libraries.torch": 5, "_libraries.jax": 5, "_libraries.cupy": 5,
+    "_patch": 5, "_libraries.loss_formulas": 6, "__init__": 6, "_libraries.array_api": 7, "__main__": 7, "special": 7,
     "nn.functional": 7, "tf.math": 7, "nn.__init__": 8, "tf.nn": 8, "tf.compat.v1.nn": 9, "tf.compat.v1.__init__": 10,
     "tf.compat.__init__": 11, "tf.__init__": 12,
 }  # fmt: skip

@@ -1,4 +1,4 @@
-/* logaddexp, logsubexp, logit, log1mexp and logexpm1: logarithms of sums and differences. */
+/* logaddexp, logaddexp2, logsubexp, logit, log1mexp and logexpm1: logarithms of sums and differences. */
 
 #pragma once
 
@@ -27,6 +27,40 @@ INLINE vec k_logaddexp(vec a, vec b) {
         bound = v_select(far, v_neg(max), bound);
     }
     return m_logaddexp_near_zero(max, min, y, bound);
+}
+
+/* d ln 2 for d <= 0, cut off where e^x is 0; and x / ln 2. Both are double words. */
+INLINE dw times_ln2(dw d) {
+    vec hi = v_max(v_set(2 * PRODUCT_MIN), d.hi), lo = v_select(v_eq(hi, d.hi), d.lo, v_set(0));
+    dw product = dw_mul(hi, v_set(ln2_hi));
+    vec low = v_fma(hi, v_set(ln2_lo), v_mul(lo, v_set(ln2_hi)));
+    return dw_fast_two_sum(product.hi, v_add(product.lo, low));
+}
+INLINE dw over_ln2(dw x) { return dw_div(x, dw_fast_two_sum(v_set(ln2_hi), v_set(ln2_lo))); }
+
+/* max + e^x / ln 2 for x < WORD_MIN, down to the subnormals and 0. */
+INLINE vec add_far_power(vec max, dw x) {
+    mask shows = v_lt(v_set(PRODUCT_MIN), x.hi);
+    scaled e = m_exp_dw(v_select(shows, x.hi, v_set(PRODUCT_MIN)), v_select(shows, x.lo, v_set(0)), v_set(ROUNDER));
+    return v_add(max, m_scale(over_ln2(e.mantissa), e.exponent));
+}
+
+/* logaddexp2(a, b) = log2(2^a + 2^b) = max(a, b) + log1p(e^x)/ln 2, where x = -|a-b| ln 2 is taken in two words. For
+   a = b it is a + 1. Infinities and nan are treated as by logaddexp, and the result 0 is +0.
+   Error: 1/2 ulp from the sum, and that of log1p and its quotient, a small part of its ulp. Near 2^a + 2^b = 1 the terms
+   cancel; what remains is 0.1 ulp of the larger one. */
+INLINE vec k_logaddexp2(vec a, vec b) {
+    vec max = v_max(a, b), min = v_min(b, a); /* both are nan, or one */
+    dw d = dw_two_sum(min, v_neg(max)), x = times_ln2(d), tail = over_ln2(m_log1pexp(x.hi, x.lo));
+    dw sum = dw_two_sum(max, tail.hi);
+    vec y = v_add(sum.hi, v_add(sum.lo, tail.lo)), inside = v_max(v_set(WORD_MIN), x.hi);
+    y = v_select(v_eq(d.hi, v_set(0)), v_add(max, v_set(1)), y);
+    mask far = v_ne(inside, x.hi); /* or nan */
+    if (mask_any(far)) {
+        vec infinite = v_add(max, v_select(v_eq(d.hi, d.hi), v_set(0), min));
+        y = v_select(far, v_select(v_lt(v_abs(d.hi), v_set(REAL_INFINITY)), add_far_power(max, x), infinite), y);
+    }
+    return v_add(y, v_set(0));
 }
 
 /* log(2^-lift n/d), rounded once, for positive n and a double word d of ordinary size. */

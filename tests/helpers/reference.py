@@ -21,6 +21,7 @@ ELEMENTWISE = {
     "sigmoid": lambda m, x: m.exp(m.minimum(x, 0)) / (1 + m.exp(-abs(x))),
     "silu": lambda m, x: x * m.exp(m.minimum(x, 0)) / (1 + m.exp(-abs(x))),
     "logaddexp": lambda m, a, b: m.maximum(a, b) + m.log1p(m.exp(-abs(a - b))),
+    "logaddexp2": lambda m, a, b: m.maximum(a, b) + m.log1p(m.exp(-abs(a - b) * m.log1p(1))) / m.log1p(1),
     "mish": lambda m, x: x * mish_fraction(m, m.exp(-abs(x)), x < 0),
     "logsubexp": lambda m, a, b: m.select(a < b, m.nan, a + log1mexp(m, b - a)),
     "logit": lambda m, p: m.select(p < 0.25, m.log(p) - m.log1p(-p), m.log1p((2 * p - 1) / (1 - p))),
