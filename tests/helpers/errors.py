@@ -141,13 +141,11 @@ def errors(got: np.ndarray, expected: Expected) -> np.ndarray:
 def claimed(name: str, x: tuple[np.ndarray, ...], expected: np.ndarray, reference: Function) -> np.ndarray:
     """Tell where the claim holds and the reference has digits enough.
 
-    logsubexp and logaddexp2 claim ulp away from cancellation only; where logaddexp cancels, long doubles lack the digits.
+    logsubexp and logaddexp2 claim ulp away from cancellation only. Where logaddexp cancels, long doubles lack the
+    digits.
     """
-    nearest = {
-        "logsubexp": 2.0**-4,
-        "logaddexp2": 2.0**-4,
-        "logaddexp": 2.0**-14 if reference is by_numpy else 0.0,
-    }.get(name, 0.0)
+    of_logaddexp = 2.0**-14 if reference is by_numpy else 0.0
+    nearest = {"logsubexp": 2.0**-4, "logaddexp2": 2.0**-4, "logaddexp": of_logaddexp}.get(name, 0.0)
     if not nearest:
         return np.ones(expected.shape, bool)
     return np.abs(expected) > np.maximum(np.abs(x[0]), np.abs(x[1])).astype(expected.dtype) * nearest
