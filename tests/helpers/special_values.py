@@ -41,10 +41,10 @@ SPECIAL = {
         ("0", "-inf"), ("-0", "-inf"), ("inf", "inf"), ("max", "max"), ("1000", "1000"),
         *((x, "nan") for x in ("-tiny", "-1", "-1000", "-max", "-inf", "nan"))],
     "logaddexp2": [
-        *((x, y, z) for a, b, z in (("0", "0", "1"), ("1", "1", "2"), ("max", "-max", "max"), ("max", "0", "max"),
-                                    ("-max", "-inf", "-max"), ("0", "-inf", "0"), ("-0", "-inf", "0"),
-                                    ("-1", "-1", "0"), ("inf", "-inf", "inf"), ("inf", "max", "inf"), ("-inf", "-inf", "-inf"),
-                                    ("-tiny", "-10000", "-tiny"), ("nan", "0", "nan"), ("nan", "inf", "nan"))
+        *((x, y, z) for a, b, z in (
+            ("0", "0", "1"), ("1", "1", "2"), ("max", "-max", "max"), ("max", "0", "max"), ("-max", "-inf", "-max"),
+            ("0", "-inf", "0"), ("-0", "-inf", "0"), ("-1", "-1", "0"), ("inf", "-inf", "inf"), ("inf", "max", "inf"),
+            ("-inf", "-inf", "-inf"), ("-tiny", "-10000", "-tiny"), ("nan", "0", "nan"), ("nan", "inf", "nan"))
           for x, y in ((a, b), (b, a)))],
     "logsubexp": [
         *((x, x, "-inf") for x in ("0", "1", "-1", "tiny", "max", "-max", "inf", "-inf")), ("0", "-0", "-inf"),
