@@ -11,7 +11,9 @@
 
    A weight of 0, like an element that is not included, drops the element even if that is infinite or nan.
 
-   Everything is computed in double, floats as well: the sum of terms of both signs loses the digits that cancel. */
+   Everything is computed in double, floats as well: the sum of terms of both signs loses the digits that cancel. So a
+   subnormal float is a normal number here, and `split_weight` is for subnormal doubles. NARROW (memory/strided.h) means
+   that x, b and the results are floats. */
 
 #pragma once
 
