@@ -139,6 +139,12 @@ INLINE vec m_exp_word(vec x, vec rounder) {
 INLINE vec m_exp_rough_word(vec x, vec rounder) { return m_exp_word(x, rounder); }
 #endif
 
+/* power (1 + rest), rounded. Error: 1 ulp. */
+INLINE vec m_exp_plain(vec x, vec rounder) {
+    exp_parts e = m_exp_parts(x, rounder, 0);
+    return v_fma(e.power, e.rest, e.power);
+}
+
 /* m 2^n for finite m with 2^-40 < m < 2^40, rounded once, without an operation that touches a subnormal (each would
    cost a microcode assist). 2^LIFT m 2^n is always normal. Below 2^LIFT times the least normal, adding that power of
    two rounds to the spacing of subnormals, and the difference of the bit patterns is the subnormal's bit pattern. What

@@ -1,0 +1,333 @@
+/* Softmax, (n)->(n): plain rows by sums/plain.h, and all others by normalize.h.
+
+   Arguments   as those of normalize.h
+   Passes      for some rows at a time:
+                 1. their terms are written where the results will be, and summed; a row that turns out not to be plain
+                    is left to normalize.h
+                 2. their results take the place of the terms, while these are in cache
+               Rows lie over the lanes in the ways of sums/rows.h.
+   Owners      Sums are on the stack. Where results take the place of elements, these are looked at before the first
+               term is written. */
+
+#pragma once
+
+#include "loops/normalize.h"
+#include "sums/plain.h"
+
+/* Computes rows that are not plain, or of strides that sums/plain.h has no way for. */
+static NOINLINE void softmax_by_tallies(matrix a, matrix out) {
+    normalize_matrix((normalization){.divisor_of = divisor_softmax, .kernel = k_softmax, .of_terms = 1}, a, out);
+}
+
+/* True if an element and a result may share memory. */
+static int share_memory(const matrix *a, const matrix *b) {
+    const char *first[2], *last[2];
+    const matrix *m[2] = {a, b};
+    for (int k = 0; k < 2; k++) {
+        intptr_t outer = m[k]->outer * (m[k]->rows - 1), core = m[k]->core * (m[k]->n - 1);
+        first[k] = m[k]->x + smaller(outer, 0) + smaller(core, 0);
+        last[k] = m[k]->x + outer + core - smaller(outer, 0) - smaller(core, 0) + WIDTH;
+    }
+    return first[0] < last[1] && first[1] < last[0];
+}
+
+/* The rows of a matrix from r on. */
+INLINE matrix rows_from(matrix a, intptr_t r, intptr_t rows) {
+    a.x += r * a.outer, a.rows = rows;
+    return a;
+}
+
+/* ---- lanes along a row ---- */
+
+/* The largest and the least element of n vectors. */
+INLINE void look_at(plain_row *p, vectors v) {
+    for (intptr_t i = 0; i < v.n; i++) {
+        vec x = v_load(v.x + i * v.step);
+        p->max = v_max(x, p->max), p->min = v_min(x, p->min);
+    }
+}
+
+/* True if a row whose lanes have parts of it is plain. If no element is further from the first one than half the range,
+   the lanes need not be compared with each other. */
+INLINE int lanes_are_plain(plain_row p) {
+    vec half = v_set(PLAIN_RANGE / 2);
+    mask far = mask_or(v_lt(half, v_sub(p.max, p.first)), v_lt(half, v_sub(p.first, p.min)));
+    if (!mask_any(mask_or(far, v_le(v_set(DIRECT), v_abs(p.first))))) return 1;
+    return !mask_any(not_plain(p.first, largest_lane(p.max), v_neg(largest_lane(v_neg(p.min)))));
+}
+
+/* Writes the terms of a row, whose sums are in the lanes of the result. */
+INLINE plain_row plain_strip(const real *x, real *y, intptr_t n) {
+    plain_row p = plain_start(v_set(x[0]));
+    intptr_t whole = whole_vectors(n), part = n - whole;
+    for (intptr_t i = 0; i < whole; i += SPAN * LANES)
+        plain_terms(
+            &p,
+            (vectors){
+                .x = x + i, .step = LANES, .n = smaller(SPAN, (whole - i) / LANES), .kept = y + i, .kept_step = LANES});
+    if (part) {
+        real rest[LANES], kept[LANES];
+        v_store(rest, v_load_part(x + whole, part, x[0]));
+        vec sum = sum_plain_terms(&p, (vectors){.x = rest, .n = 1, .kept = kept}, 0, 1);
+        v_store_part(y + whole, part, v_load(kept));
+        p.sum = dw_add(p.sum, (dw){leading_lanes(sum, part), v_set(0)});
+    }
+    return p;
+}
+
+/* True if a row is known not to be plain before its terms take the place of its elements. */
+static int looks_rough(const real *x, intptr_t n) {
+    plain_row p = plain_start(v_set(x[0]));
+    intptr_t whole = whole_vectors(n);
+    look_at(&p, (vectors){.x = x, .step = LANES, .n = whole / LANES});
+    if (n > whole) {
+        real rest[LANES];
+        v_store(rest, v_load_part(x + whole, n - whole, x[0]));
+        look_at(&p, (vectors){.x = rest, .step = LANES, .n = 1});
+    }
+    return !lanes_are_plain(p);
+}
+
+static void softmax_strips(matrix a, matrix out) {
+    int in_place = share_memory(&a, &out);
+    intptr_t at_once = strips_at_once(a.n), whole = whole_vectors(a.n), part = a.n - whole;
+    for (intptr_t r = 0; r < a.rows; r += at_once) {
+        intptr_t rows = smaller(a.rows - r, at_once);
+        vec hi[LANES], lo[LANES];
+        int plain[LANES] = {0};
+        for (intptr_t k = 0; k < LANES; k++) {
+            hi[k] = v_set(1), lo[k] = v_set(0);
+            if (k >= rows) continue;
+            const real *x = (const real *)(a.x + (r + k) * a.outer);
+            plain[k] = !in_place || !looks_rough(x, a.n);
+            if (!plain[k]) continue;
+            plain_row p = plain_strip(x, (real *)((char *)out.x + (r + k) * out.outer), a.n);
+            hi[k] = p.sum.hi, lo[k] = p.sum.lo, plain[k] = in_place || lanes_are_plain(p);
+        }
+        dw inverse = dw_div((dw){v_set(1), v_set(0)}, dw_sum_across(hi, lo));
+        for (intptr_t k = 0; k < rows; k++) {
+            if (!plain[k]) {
+                softmax_by_tallies(rows_from(a, r + k, 1), rows_from(out, r + k, 1));
+                continue;
+            }
+            dw of_row = {spread_lane(inverse.hi, k), spread_lane(inverse.lo, k)};
+            real *y = (real *)((char *)out.x + (r + k) * out.outer);
+            plain_quotients((vectors){.n = whole / LANES, .kept = y, .kept_step = LANES}, of_row);
+            if (part) v_store_part(y + whole, part, plain_quotient(v_load_part(y + whole, part, 1), of_row));
+        }
+    }
+}
+
+/* ---- one row per lane ---- */
+
+#define PLAIN_PANEL (4096 / (WIDTH * LANES)) /* vectors of neighbouring rows side by side: 4 KiB */
+
+INLINE mask is_not_plain(plain_row p) { return not_plain(p.first, p.max, p.min); }
+INLINE dw inverse_sum(plain_row p) { return dw_div((dw){v_set(1), v_set(0)}, p.sum); }
+
+/* Vectors of `count` <= LANES neighbouring rows, as they pass through a block on the stack. */
+typedef struct {
+    vectors all;
+    intptr_t count;
+    real x[LANE_BLOCK * LANES], y[LANE_BLOCK * LANES];
+} staged_lanes;
+
+/* Copies the elements of the block from number i on, and returns it. Unused lanes repeat the first row. */
+INLINE vectors stage_block(staged_lanes *s, intptr_t i) {
+    intptr_t n = smaller(s->all.n - i, LANE_BLOCK);
+    for (intptr_t k = 0; k < n; k++) v_store(s->x + k * LANES, load_some(s->all.x + (i + k) * s->all.step, s->count));
+    return (vectors){.x = s->x, .step = LANES, .n = n, .kept = s->y, .kept_step = LANES};
+}
+INLINE void store_block(const staged_lanes *s, intptr_t i) {
+    intptr_t n = smaller(s->all.n - i, LANE_BLOCK);
+    for (intptr_t k = 0; k < n; k++)
+        store_some(s->all.kept + (i + k) * s->all.kept_step, s->count, v_load(s->y + k * LANES));
+}
+
+/* Computes rows every term of which is computed twice, so that no term has to be stored: those that are not plain by
+   their tallies. Elements are read before they are overwritten. */
+static NOINLINE void softmax_staged(vectors v, intptr_t count) {
+    staged_lanes s = {.all = v, .count = count};
+    plain_row p = plain_start(load_some(v.x, count));
+    tally t = tally_empty();
+    for (intptr_t i = 0; i < v.n; i += LANE_BLOCK) plain_terms(&p, stage_block(&s, i));
+    mask rough = is_not_plain(p);
+    dw inverse = inverse_sum(p);
+    for (intptr_t i = 0; i < v.n && mask_any(rough); i += LANE_BLOCK) {
+        vectors block = stage_block(&s, i);
+        block.kept = NULL;
+        tally_more(&t, block, NO_TERM, (summation){0});
+        if (i % SPAN == 0) tally_settle(&t, NO_TERM);
+    }
+    divisor z = divisor_softmax(t);
+    window w = make_window(z.max, NO_TERM);
+    for (intptr_t i = 0; i < v.n; i += LANE_BLOCK) {
+        vectors block = stage_block(&s, i);
+        for (intptr_t k = 0; k < block.n; k++) {
+            vec x = v_load(block.x + k * LANES), y = plain_quotient(m_exp_plain(x, p.rounder), inverse);
+            if (mask_any(rough)) y = v_select(rough, k_softmax(term_of(x, w, 1), z), y);
+            v_store(s.y + k * LANES, y);
+        }
+        store_block(&s, i);
+    }
+}
+
+/* Looks at the elements of `panel` vectors of rows; returns whether any row is not plain. */
+INLINE int looks_mixed(vectors v, intptr_t panel) {
+    int mixed = 0;
+    for (intptr_t k = 0; k < panel; k++, v.x += LANES) {
+        plain_row p = plain_start(v_load(v.x));
+        look_at(&p, v);
+        mixed |= mask_any(is_not_plain(p));
+    }
+    return mixed;
+}
+
+/* Writes the results of `panel` times LANES neighbouring rows. */
+INLINE void softmax_panel(vectors v, intptr_t panel, int in_place) {
+    plain_row p[PLAIN_PANEL];
+    int mixed = in_place && looks_mixed(v, panel);
+    for (intptr_t k = 0; k < panel; k++) p[k] = plain_start(v_load(v.x + k * LANES));
+    for (intptr_t i = 0; i < v.n && !mixed; i += LANE_BLOCK) {
+        vectors block = vectors_from(v, i);
+        block.n = smaller(block.n, LANE_BLOCK);
+        for (intptr_t k = 0; k < panel; k++, block.x += LANES, block.kept += LANES) {
+            if (panel > 1 && k * LANES * WIDTH % 64 == 0) prefetch_block(block);
+            plain_terms(p + k, block);
+        }
+    }
+    for (intptr_t k = 0; k < panel; k++, v.x += LANES, v.kept += LANES) {
+        if (mixed || mask_any(is_not_plain(p[k]))) softmax_staged(v, LANES);
+        else plain_quotients(v, inverse_sum(p[k]));
+    }
+}
+
+/* Rows that are neighbours in memory. */
+static void softmax_columns(matrix a, matrix out) {
+    int in_place = share_memory(&a, &out);
+    vectors v = {.step = a.core / WIDTH, .n = a.n, .kept_step = out.core / WIDTH};
+    intptr_t whole = whole_vectors(a.rows), panel;
+    for (intptr_t r = 0; r < whole; r += panel * LANES) {
+        v.x = (const real *)a.x + r, v.kept = (real *)out.x + r;
+        panel = smaller(PLAIN_PANEL, (whole - r) / LANES);
+        if (a.n <= LANE_BLOCK) softmax_panel(v, panel = 1, in_place);
+        else softmax_panel(v, panel, in_place);
+    }
+    v.x = (const real *)a.x + whole, v.kept = (real *)out.x + whole;
+    if (a.rows > whole) softmax_staged(v, a.rows - whole);
+}
+
+/* ---- a few columns without gaps: lanes run through memory, and every lane has a part of one row ---- */
+
+/* LANES elements of each of R rows fill R vectors: number p of these R LANES elements is of row p mod R. So the matrix is
+   one of R LANES rows that are n/LANES long; `rest` elements of each row are left. */
+#define FLAT_ROWS (PLAIN_PANEL / 4)
+
+INLINE int is_flat(const matrix *a) { return a->core == a->rows * WIDTH && a->outer == WIDTH; }
+
+/* Joins the parts of each row: every lane gets the sum, the maximum and the minimum of its whole row. */
+static void join_parts(plain_row *p, intptr_t rows) {
+    real hi[FLAT_ROWS * LANES], lo[FLAT_ROWS * LANES], max[FLAT_ROWS * LANES], min[FLAT_ROWS * LANES];
+    for (intptr_t k = 0; k < rows; k++) {
+        v_store(hi + k * LANES, p[k].sum.hi), v_store(lo + k * LANES, p[k].sum.lo);
+        v_store(max + k * LANES, p[k].max), v_store(min + k * LANES, p[k].min);
+    }
+    for (intptr_t r = 0; r < rows; r++) {
+        total sum = {0, 0};
+        for (intptr_t i = r; i < rows * LANES; i += rows) {
+            sum = total_add(sum, hi[i]), sum.lo += lo[i];
+            max[r] = max[r] < max[i] ? max[i] : max[r], min[r] = min[i] < min[r] ? min[i] : min[r];
+        }
+        sum = total_settled(sum);
+        hi[r] = (real)sum.hi, lo[r] = (real)(sum.hi - hi[r] + sum.lo);
+    }
+    for (intptr_t i = rows; i < rows * LANES; i++)
+        hi[i] = hi[i - rows], lo[i] = lo[i - rows], max[i] = max[i - rows], min[i] = min[i - rows];
+    for (intptr_t k = 0; k < rows; k++) {
+        p[k].sum = (dw){v_load(hi + k * LANES), v_load(lo + k * LANES)};
+        p[k].max = v_load(max + k * LANES), p[k].min = v_load(min + k * LANES);
+    }
+}
+
+/* The range of each row, for rows in place. */
+static int flat_looks_mixed(const plain_row *start, vectors v, const real *rest, intptr_t rows) {
+    plain_row p[FLAT_ROWS];
+    int mixed = 0;
+    for (intptr_t k = 0; k < rows; k++, v.x += LANES) {
+        p[k] = start[k], look_at(p + k, v);
+        look_at(p + k, (vectors){.x = rest + k * LANES, .n = 1});
+    }
+    join_parts(p, rows);
+    for (intptr_t k = 0; k < rows; k++) mixed |= mask_any(is_not_plain(p[k]));
+    return mixed;
+}
+
+/* Rows that are not plain are left as they are, to be computed one by one. Where some of those in place are not plain,
+   no term is stored; then it is computed twice. */
+static void softmax_flat(matrix a, matrix out) {
+    plain_row p[FLAT_ROWS];
+    real first[FLAT_ROWS * LANES], x[FLAT_ROWS * LANES], y[FLAT_ROWS * LANES], unused[LANE_BLOCK * LANES];
+    intptr_t rows = a.rows, line = rows * LANES, lines = a.n / LANES, rest = a.n % LANES * rows;
+    vectors v = {.x = (const real *)a.x, .step = line, .n = lines, .kept = (real *)out.x, .kept_step = line};
+    for (intptr_t i = 0; i < line; i++) first[i] = x[i] = i < rows ? v.x[i] : first[i - rows];
+    memcpy(x, v.x + lines * line, (size_t)(rest * WIDTH));
+    for (intptr_t k = 0; k < rows; k++) p[k] = plain_start(v_load(first + k * LANES));
+    int stored = !share_memory(&a, &out) || !flat_looks_mixed(p, v, x, rows);
+    for (intptr_t i = 0; i < lines; i += LANE_BLOCK) {
+        vectors block = vectors_from(v, i);
+        block.n = smaller(block.n, LANE_BLOCK);
+        if (!stored) block.kept_step = LANES;
+        for (intptr_t k = 0; k < rows; k++, block.x += LANES, block.kept += LANES) {
+            if (!stored) block.kept = unused;
+            plain_terms(p + k, block);
+        }
+    }
+    for (intptr_t k = 0; k < rows; k++) {
+        vec term = sum_plain_terms(p + k, (vectors){.x = x + k * LANES, .n = 1, .kept = y + k * LANES}, 0, 1);
+        intptr_t count = smaller(LANES, rest - k * LANES);
+        if (count > 0) p[k].sum = dw_add(p[k].sum, (dw){leading_lanes(term, count), v_set(0)});
+    }
+    join_parts(p, rows);
+    for (intptr_t k = 0; k < rows; k++) {
+        dw inverse = inverse_sum(p[k]);
+        mask rough = is_not_plain(p[k]);
+        vectors lane = {.x = v.x + k * LANES, .step = line, .n = lines, .kept = v.kept + k * LANES, .kept_step = line};
+        if (stored) plain_quotients(lane, inverse);
+        for (intptr_t i = 0; i < lines && !stored; i++) {
+            vec element = v_load(lane.x + i * line),
+                result = plain_quotient(m_exp_plain(element, p[k].rounder), inverse);
+            v_store(lane.kept + i * line, v_select(rough, element, result));
+        }
+        vec left = v_load(x + k * LANES), result = plain_quotient(v_load(y + k * LANES), inverse);
+        v_store(y + k * LANES, v_select(rough, left, result));
+        v_store(first + k * LANES, v_select(rough, v_set(1), v_set(0)));
+    }
+    memcpy(v.kept + lines * line, y, (size_t)(rest * WIDTH));
+    for (intptr_t r = 0; r < rows; r++)
+        if (first[r] != 0)
+            softmax_staged((vectors){v.x + r, .step = rows, .n = a.n, .kept = v.kept + r, .kept_step = rows}, 1);
+}
+
+/* Short rows, which pass through a tile. */
+static void softmax_tiles(matrix a, matrix out) {
+    real x[LANE_BLOCK * LANES], y[LANE_BLOCK * LANES];
+    for (intptr_t r = 0; r < a.rows; r += LANES) {
+        intptr_t rows = smaller(a.rows - r, LANES);
+        load_tile(x, &a, r, rows, 0, a.n);
+        softmax_panel((vectors){.x = x, .step = LANES, .n = a.n, .kept = y, .kept_step = LANES}, 1, 0);
+        store_tile(y, &out, r, rows, 0, a.n);
+    }
+}
+
+INLINE unsigned loop_softmax(char **args, const intptr_t *dims, const intptr_t *steps) {
+    matrix a = matrix_of(args[0], dims, steps[0], steps[2]), out = matrix_of(args[1], dims, steps[1], steps[3]);
+    if (!a.n) return 0;
+    enum way way = choose_way(a);
+    int flat = a.rows > 1 && a.rows <= FLAT_ROWS && a.n >= 2 * LANES && is_flat(&a) && is_flat(&out);
+    if (flat) softmax_flat(a, out);
+    else if (way == ALONG && a.core == WIDTH && out.core == WIDTH) softmax_strips(a, out);
+    else if (way == COLUMNS && out.outer == WIDTH) softmax_columns(a, out);
+    else if (way != ALONG && a.n <= LANE_BLOCK) softmax_tiles(a, out);
+    else softmax_by_tallies(a, out);
+    return 0;
+}

@@ -1,0 +1,86 @@
+/* Plain rows: the terms of a softmax, and their sum, in one pass over the elements.
+
+   A row is plain if its elements are close enough to each other and to 0. Its terms are e^x 2^-n, where 2^n is next to
+   e^x0, and x0 is the row's first element: neither the maximum nor a window has to be known before. No term, no sum and
+   no quotient leaves the normal numbers. Whether the row is plain shows when its terms have been written; a row that is
+   not is computed again by its tally. So the bits of a row depend on its own elements alone.
+
+   The maximum is among the terms. Where all others vanish beside it, the sum is the maximum's term, and the quotient 1.
+   Error: 0.5 ulp for the quotient, which is a product with a reciprocal in two words; that of the term; and that of the
+   sum, whose groups are summed in one word and joined in two. */
+
+#pragma once
+
+#include "sums/tally.h"
+
+#if FL_WIDTH == 32
+#define PLAIN_RANGE 64.0f /* of a row; a row of 2^33 elements has quotients above e^-64 2^-33, which are normal */
+#else
+#define PLAIN_RANGE 680.0
+#endif
+#define PLAIN_DISTANCE (REAL(0.9) * PLAIN_RANGE) /* from the first element; the sum of 2^33 terms does not overflow */
+
+typedef struct {
+    vec first, max, min;
+    vec rounder; /* of m_exp_term: it multiplies by 2^-n */
+    dw sum;
+} plain_row;
+
+/* The row of the first element alone, without terms. */
+INLINE plain_row plain_start(vec first) {
+    vec n = v_sub(v_fma(first, v_set(log2_e), v_set(ROUNDER)), v_set(ROUNDER));
+    return (plain_row){first, first, first, m_word_rounder(v_neg(n)), {v_set(0), v_set(0)}};
+}
+
+/* Stores the terms of vectors i to i+n-1, for a constant n of 1 or 2, and returns their sum. A nan is no maximum, but its
+   term is nan, and so is the sum. */
+INLINE vec sum_plain_terms(plain_row *p, vectors v, intptr_t i, int n) {
+    vec sum[2];
+#pragma GCC unroll 2
+    for (int k = 0; k < n; k++) {
+        vec x = v_load(v.x + (i + k) * v.step);
+        p->max = v_max(x, p->max), p->min = v_min(x, p->min);
+        sum[k] = m_exp_plain(x, p->rounder);
+        v_store(v.kept + (i + k) * v.kept_step, sum[k]);
+    }
+    return n == 2 ? v_add(sum[0], sum[1]) : sum[0];
+}
+
+INLINE dw join_word(dw sum, vec x) {
+    dw s = dw_two_sum(sum.hi, x);
+    return (dw){s.hi, v_add(sum.lo, s.lo)};
+}
+
+/* Stores the terms of at most SPAN vectors, and adds them to the row's sum. */
+INLINE void plain_terms(plain_row *p, vectors v) {
+    dw sum = {v_set(0), v_set(0)};
+    for (; v.n >= GROUP; v = vectors_from(v, GROUP))
+#pragma GCC unroll 4
+        for (intptr_t i = 0; i < GROUP; i += 2) sum = join_word(sum, sum_plain_terms(p, v, i, 2));
+    for (; v.n >= 2; v = vectors_from(v, 2)) sum = join_word(sum, sum_plain_terms(p, v, 0, 2));
+    if (v.n) sum = join_word(sum, sum_plain_terms(p, v, 0, 1));
+    p->sum = dw_add(p->sum, sum);
+}
+
+/* True where a row is not plain; max and min are those of all its elements. A row whose first element is nan counts as
+   plain: all its terms are nan, which is right. */
+INLINE mask not_plain(vec first, vec max, vec min) {
+    mask far = mask_or(v_lt(v_set(PLAIN_DISTANCE), v_sub(max, first)), v_lt(v_set(PLAIN_DISTANCE), v_sub(first, min)));
+    mask wide = mask_or(v_lt(v_set(PLAIN_RANGE), v_sub(max, min)), v_le(v_set(DIRECT), v_abs(first)));
+    return mask_or(far, wide);
+}
+
+/* The quotient of a term and the sum, given its reciprocal. Where operations are not fused, the product is kept in two
+   words. */
+INLINE vec plain_quotient(vec term, dw inverse) {
+    if (FL_FUSED) return v_fma(term, inverse.hi, v_mul(term, inverse.lo));
+    dw product = dw_mul(term, inverse.hi);
+    return v_add(product.hi, v_fma(term, inverse.lo, product.lo));
+}
+
+INLINE void plain_quotients(vectors v, dw inverse) {
+    for (intptr_t i = 0; i < v.n; i++) {
+        real *y = v.kept + i * v.kept_step;
+        v_store(y, plain_quotient(v_load(y), inverse));
+    }
+}
