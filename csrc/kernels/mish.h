@@ -18,7 +18,7 @@ INLINE dw tanh_of_softplus(dw t, mask negative) {
     dw square = dw_mul(t.hi, t.hi);
     square.lo = v_fma(twice, t.lo, square.lo);
     dw n = dw_fast_two_sum(v_select(negative, twice, v_set(1)), v_select(negative, square.hi, twice));
-    n.lo = v_add(n.lo, v_add_where(twice_lo, negative, square.lo));
+    n.lo = v_add(n.lo, v_select(negative, v_add(twice_lo, square.lo), twice_lo));
     vec twice_square = v_add(square.hi, square.hi), twice_square_lo = v_add(square.lo, square.lo);
     dw d = dw_two_sum(v_select(negative, v_set(2), twice_square), n.hi);
     d.lo = v_add(d.lo, v_add(n.lo, v_select(negative, v_set(0), twice_square_lo)));

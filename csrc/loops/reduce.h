@@ -29,7 +29,10 @@ static NOINLINE void reduce_lanes(row_callbacks to, matrix a, enum way way) {
     while (r < a.rows) {
         tally t[PANEL];
         intptr_t rows = smaller(a.rows - r, (way == COLUMNS ? PANEL : TILES_AT_ONCE) * LANES), first = r;
-        if (way == COLUMNS && rows >= LANES) {
+        if (way == COLUMNS && rows >= LANES && a.n <= LANE_BLOCK) {
+            rows = smaller(whole_vectors(rows), TILES_AT_ONCE * LANES);
+            for (intptr_t k = 0; k < rows; k += LANES) t[k / LANES] = tally_column(&a, r + k, FLOOR, how);
+        } else if (way == COLUMNS && rows >= LANES) {
             rows = whole_vectors(rows);
             tally_columns(t, &a, r, rows / LANES, FLOOR, how);
         } else {

@@ -56,16 +56,15 @@ INLINE mask count_maxima(term_sum *t, vec x, vec max) {
 INLINE vec load_term(term_sum *t, vectors v, intptr_t i, vec max, window w, summation how) {
     vec x = v_load(v.x + i * v.step), y = term_of(x, w, how.far);
     if (how.keeps) v_store(v.kept + i * v.kept_step, y);
-    return how.has_max ? v_select(count_maxima(t, x, max), v_set(0), y) : y;
+    return how.has_max ? v_unless(count_maxima(t, x, max), y) : y;
 }
 
 /* Rough terms of vector i in the two parts of m_exp_parts. */
 INLINE exp_parts load_parts(term_sum *t, vectors v, intptr_t i, vec max, window w, summation how) {
-    vec x = v_load(v.x + i * v.step), zero = v_set(0);
+    vec x = v_load(v.x + i * v.step);
     exp_parts e = m_exp_parts(window_argument(x, w, how.far), w.rounder, 1);
     if (!how.has_max) return e;
-    mask is_max = count_maxima(t, x, max);
-    return (exp_parts){v_select(is_max, zero, e.power), v_select(is_max, zero, e.rest)};
+    return (exp_parts){v_unless(count_maxima(t, x, max), e.power), e.rest}; /* the maximum has a finite rest */
 }
 
 INLINE term_sum join_terms(term_sum t, vec sum) {
@@ -189,6 +188,15 @@ static void tally_terms(tally *t, const vectors *v, real floor, summation how) {
 INLINE tally tally_start(vectors v, real floor, summation how) {
     vec max = max_of_vectors(v_set(-REAL_INFINITY), v);
     tally t = tally_of_max(max);
+    tally_terms(&t, &v, floor, how);
+    return t;
+}
+
+/* As tally_start, for a constant `how` that is not far. Far windows are left to tally_terms. */
+INLINE tally tally_near(vectors v, real floor, summation how) {
+    tally t = tally_of_max(max_of_vectors(v_set(-REAL_INFINITY), v));
+    window w = make_window(t.max, floor);
+    if (!window_is_far(w)) return tally_vectors(t, v, w, how);
     tally_terms(&t, &v, floor, how);
     return t;
 }

@@ -51,6 +51,11 @@ static void store_tile(const real *tile, const matrix *out, intptr_t r, intptr_t
     }
 }
 
+/* Sums LANES neighbouring rows from row r on, of at most LANE_BLOCK elements. */
+INLINE tally sum_column(const matrix *a, intptr_t r, real floor, summation how) {
+    return tally_near((vectors){.x = (const real *)a->x + r, .step = a->core / WIDTH, .n = a->n}, floor, how);
+}
+
 /* Sums rows r to r+rows-1, rows <= LANES, by tiles. The last tile, or its terms, stays in `tile`, which has room for at
    least four elements of each row. */
 INLINE tally sum_tiles(const matrix *a, intptr_t r, intptr_t rows, real *tile, real floor, summation how) {
@@ -58,10 +63,7 @@ INLINE tally sum_tiles(const matrix *a, intptr_t r, intptr_t rows, real *tile, r
     intptr_t n = smaller(a->n, LANE_BLOCK);
     load_tile(tile, a, r, rows, 0, n);
     vectors v = {.x = tile, .step = LANES, .n = n, .kept = tile, .kept_step = LANES};
-    tally t = tally_of_max(max_of_vectors(v_set(-REAL_INFINITY), v));
-    window w = make_window(t.max, floor);
-    if (window_is_far(w)) tally_terms(&t, &v, floor, how);
-    else t = tally_vectors(t, v, w, how);
+    tally t = tally_near(v, floor, how);
     for (intptr_t k = n; k < a->n; k += n) {
         n = smaller(a->n - k, LANE_BLOCK);
         load_tile(tile, a, r, rows, k, n);
@@ -80,6 +82,11 @@ INLINE void prefetch_block(vectors v) {
 static tally tally_tiles(const matrix *a, intptr_t r, intptr_t rows, real *tile, real floor, summation how) {
     how.far = 0;
     return SPECIALIZED(sum_tiles, how, a, r, rows, tile, floor);
+}
+
+static tally tally_column(const matrix *a, intptr_t r, real floor, summation how) {
+    how.far = 0;
+    return SPECIALIZED(sum_column, how, a, r, floor);
 }
 
 /* Sums `panel` groups of LANES neighbouring rows from row r on. */

@@ -42,6 +42,7 @@ INLINE mask v_ne(vec a, vec b) { return _mm512_cmp_ps_mask(a, b, _CMP_NEQ_UQ); }
 INLINE mask v_lt(vec a, vec b) { return _mm512_cmp_ps_mask(a, b, _CMP_LT_OQ); }
 INLINE mask v_le(vec a, vec b) { return _mm512_cmp_ps_mask(a, b, _CMP_LE_OQ); }
 INLINE vec v_select(mask m, vec a, vec b) { return _mm512_mask_blend_ps(m, b, a); }
+INLINE vec v_unless(mask m, vec x) { return _mm512_mask_mov_ps(x, m, _mm512_setzero_ps()); }
 INLINE vec v_add_where(vec x, mask m, vec y) { return _mm512_mask_add_ps(x, m, x, y); }
 
 INLINE ivec v_bits(vec x) { return _mm512_castps_si512(x); }
@@ -152,6 +153,7 @@ INLINE mask v_ne(vec a, vec b) { return _mm512_cmp_pd_mask(a, b, _CMP_NEQ_UQ); }
 INLINE mask v_lt(vec a, vec b) { return _mm512_cmp_pd_mask(a, b, _CMP_LT_OQ); }
 INLINE mask v_le(vec a, vec b) { return _mm512_cmp_pd_mask(a, b, _CMP_LE_OQ); }
 INLINE vec v_select(mask m, vec a, vec b) { return _mm512_mask_blend_pd(m, b, a); }
+INLINE vec v_unless(mask m, vec x) { return _mm512_mask_mov_pd(x, m, _mm512_setzero_pd()); }
 INLINE vec v_add_where(vec x, mask m, vec y) { return _mm512_mask_add_pd(x, m, x, y); }
 
 INLINE ivec v_bits(vec x) { return _mm512_castpd_si512(x); }

@@ -146,4 +146,5 @@ INLINE void v_store_part(real *p, intptr_t n, vec x) {
 INLINE vec v_mul_error(vec a, vec b, vec p) { return v_fma(a, b, v_neg(p)); }
 INLINE vec v_max(vec a, vec b) { return v_select(v_lt(b, a), a, b); }
 INLINE vec v_min(vec a, vec b) { return v_select(v_lt(a, b), a, b); }
+INLINE vec v_unless(mask m, vec x) { return v_select(m, v_set(0), x); }
 INLINE vec v_add_where(vec x, mask m, vec y) { return v_select(m, v_add(x, y), x); }

@@ -90,6 +90,7 @@ INLINE mask v_ne(vec a, vec b) { return a != b; }
 INLINE mask v_lt(vec a, vec b) { return a < b; }
 INLINE mask v_le(vec a, vec b) { return a <= b; }
 INLINE vec v_select(mask m, vec a, vec b) { return m ? a : b; }
+INLINE vec v_unless(mask m, vec x) { return m ? 0 : x; }
 INLINE vec v_add_where(vec x, mask m, vec y) { return m ? x + y : x; }
 INLINE mask mask_and(mask a, mask b) { return a & b; }
 INLINE mask mask_or(mask a, mask b) { return a | b; }

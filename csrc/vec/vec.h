@@ -29,7 +29,8 @@
    Comparison and choice; every comparison with a nan is false, but v_ne is true
      v_eq  v_ne  v_lt  v_le
      v_select(m, a, b)             m ? a : b
-     v_add_where(x, m, y)          m ? x + y : x
+     v_unless(m, x)                m ? 0 : x
+     v_add_where(x, m, y)          m ? x + y : x     for x that is not -0
      mask_and  mask_or  mask_any            mask_any(m): is any lane true (an int)
 
    Tables
