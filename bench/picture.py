@@ -12,13 +12,14 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402  the backend comes first
 import numpy as np  # noqa: E402
 
-from bench.cases import HEADLINE, LIBRARIES  # noqa: E402
+from bench.cases import HEADLINE  # noqa: E402
+from bench.libraries import LIBRARIES  # noqa: E402
 from bench.report import digits, peers, ratios, rounded_up  # noqa: E402
 
 # These are Okabe and Ito's colours, which colour-blind people can distinguish.
 COLOURS = {
-    "fastlog": "#000000", "SciPy": "#0072B2", "NumPy": "#56B4E9", "PyTorch": "#D55E00", "JAX": "#009E73",
-    "numexpr": "#E69F00", "numba": "#CC79A7",
+    "fastlog": "#000000", "SciPy": "#0072B2", "NumPy": "#56B4E9", "PyTorch": "#D55E00", "oneDNN": "#8C510A",
+    "JAX": "#009E73", "onnxruntime": "#F0E442", "numexpr": "#E69F00", "numba": "#CC79A7",
 }  # fmt: skip
 BAR = 0.9  # height of a bar, in lines
 GAP = 1.1  # space between functions, in lines
