@@ -210,6 +210,7 @@ def main() -> None:
     parser.add_argument("--only", default="", metavar="TEXT", help="measure the rows whose names have this text alone")
     parser.add_argument("--readme", action="store_true", help="put the last results of each target into the pages")
     parser.add_argument("--accuracy", action="store_true", help="measure errors instead, for docs/")
+    parser.add_argument("--against", type=Path, metavar="OLD", help="compare with the fastlog of a checkout or folder")
     parser.add_argument("--patterns", action="store_true", help="measure how much the time depends on the data")
     parser.add_argument("--cluster", action="store_true", help="measure a Dask cluster, of which a process is killed")
     arguments = parser.parse_args()
@@ -220,7 +221,12 @@ def main() -> None:
         return
     limit_libraries()
     use_one_thread()
-    if arguments.patterns:
+    if arguments.against:
+        require_packages("bench", "rich")
+        from bench import against
+
+        against.show(arguments.against, quick, arguments.only)
+    elif arguments.patterns:
         require_packages("bench", "rich")
         run_patterns()
     elif arguments.accuracy:
