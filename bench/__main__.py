@@ -159,6 +159,16 @@ def run_accuracy() -> None:
     print("docs/ holds the errors of", ", ".join(compared))
 
 
+def run_mca() -> None:
+    """Predict the cycles of the inner loops, and write the table into docs/."""
+    from rich.console import Console
+
+    from bench import mca
+
+    with Console(stderr=True).status("") as status:
+        mca.run(status.update)
+
+
 def run_patterns() -> None:
     """Measure and show how much the time depends on the data."""
     from rich.console import Console
@@ -211,6 +221,7 @@ def main() -> None:
     parser.add_argument("--readme", action="store_true", help="put the last results of each target into the pages")
     parser.add_argument("--accuracy", action="store_true", help="measure errors instead, for docs/")
     parser.add_argument("--against", type=Path, metavar="OLD", help="compare with the fastlog of a checkout or folder")
+    parser.add_argument("--mca", action="store_true", help="predict the cycles of the inner loops on other processors")
     parser.add_argument("--patterns", action="store_true", help="measure how much the time depends on the data")
     parser.add_argument("--cluster", action="store_true", help="measure a Dask cluster, of which a process is killed")
     arguments = parser.parse_args()
@@ -226,6 +237,9 @@ def main() -> None:
         from bench import against
 
         against.show(arguments.against, quick, arguments.only)
+    elif arguments.mca:
+        require_packages("bench,test", "cmake", "rich")
+        run_mca()
     elif arguments.patterns:
         require_packages("bench", "rich")
         run_patterns()

@@ -21,7 +21,7 @@ DOCS = ROOT / "docs"
 ACCURACY = DOCS / "accuracy.json"
 # `write_page` writes the parts of pages that stand between marker comments of these names. The page on speed has a part
 # for each instruction set; the README shows the one that most machines have.
-SUMMARY, ERRORS = "bench", "accuracy"
+SUMMARY, ERRORS, PREDICTED = "bench", "accuracy", "speed predicted"
 README_TARGET = "avx2"
 ACCURACY_PICTURES = {dtype: DOCS / f"accuracy-{dtype}.png" for dtype in DTYPES}
 LOOSE = "≠"
