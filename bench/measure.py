@@ -57,7 +57,7 @@ def interleaved(candidates: dict[str, Timer], seconds: float) -> tuple[dict[str,
 
 def as_numpy(answer: Any) -> np.ndarray:
     """Return the answer of a library as a NumPy array of its own."""
-    return np.array(answer.to_dense() if getattr(answer, "is_mkldnn", False) else answer)
+    return np.asarray(answer.to_dense() if getattr(answer, "is_mkldnn", False) else answer).copy()
 
 
 def is_loose(answer: np.ndarray, expected: np.ndarray, relative: bool) -> bool:
