@@ -94,7 +94,7 @@ def about(libraries: list[str]) -> dict[str, Any]:
     }
 
 
-def run(quick: bool, only: str) -> None:
+def run(quick: bool, only: str, note: str) -> None:
     """Measure everything, show it, and write the JSON and the picture.
 
     Parameters
@@ -103,6 +103,8 @@ def run(quick: bool, only: str) -> None:
         Whether to measure fewer sizes.
     only : str
         A part of the names of the rows that are measured; then nothing is written, and no pipeline runs.
+    note : str
+        A sentence about the circumstances, which stays with the results.
     """
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -128,7 +130,7 @@ def run(quick: bool, only: str) -> None:
 
         for_functions, for_pipelines = BUDGET[quick]
         for_functions *= len(chosen) / len(cases.all_cases(quick))
-        results["quick"] = quick
+        results |= {"quick": quick, "note": note}
         results["cases"] = measure.measure_all(chosen, found, for_functions, tell)
         results["pipelines"] = [] if only else pipelines.run_pipelines(for_pipelines, tell, quick)
     results["seconds"] = time.perf_counter() - begin
@@ -218,6 +220,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench", description="Measure fastlog beside other libraries.")
     parser.add_argument("--quick", action="store_true", help="measure fewer sizes; QUICK=1 does the same")
     parser.add_argument("--only", default="", metavar="TEXT", help="measure the rows whose names have this text alone")
+    parser.add_argument("--note", default="", metavar="TEXT", help="a sentence that stays with the results")
     parser.add_argument("--readme", action="store_true", help="put the last results of each target into the pages")
     parser.add_argument("--accuracy", action="store_true", help="measure errors instead, for docs/")
     parser.add_argument("--against", type=Path, metavar="OLD", help="compare with the fastlog of a checkout or folder")
@@ -248,7 +251,7 @@ def main() -> None:
         run_accuracy()
     else:
         require_packages("bench", "matplotlib", "rich", "scipy", "sklearn")
-        write_results() if arguments.readme else run(quick, arguments.only)
+        write_results() if arguments.readme else run(quick, arguments.only, arguments.note)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from typing import IO, Any
 from bench.cases import CALLS, Case, all_cases
 
 ROOT = Path(__file__).resolve().parent.parent
-SECONDS = 0.3  # for a row
+SECONDS, LONGEST = 200.0, 2.0  # for all rows; for one
 SAME = 0.02  # ratios that are closer to 1 are not coloured
 # The program of a process. What fastlog prints when an editable install is built again goes to stderr. A folder given
 # to it comes before all other places from which modules are imported.
@@ -139,7 +139,7 @@ def compare(place: Path, chosen: list[Case], report: Callable[[str], None]) -> l
     for case in chosen:
         sums = [build.prepare(index[case.name]) for build in (old, new)]
         if None not in sums:
-            best, _ = interleaved({"old": old, "new": new}, SECONDS)
+            best, _ = interleaved({"old": old, "new": new}, min(LONGEST, SECONDS / len(chosen)))
             results.append({"case": case, **best, "same": sums[0] == sums[1]})
     old.close()
     new.close()

@@ -149,14 +149,14 @@ def machine(results: dict[str, Any]) -> str:
     """Say where, when and with which versions the numbers were measured."""
     versions = ", ".join(f"{name} {version}" for name, version in results["versions"].items())
     limit = ""
-    if results["limited"]:
+    if results.get("limited"):
         limit = f" The other libraries were kept to {results['target']}, too, by their environment variables"
         limit += f", but for {', '.join(results['unlimited'])}, which does not count." if results["unlimited"] else "."
     return (
         f"The numbers are from {results['machine']['cpu']}, one thread, target {results['target']}, "
         f"{results['machine']['system']}, {results['started'][:10]}"
-        f"{', quick run' if results.get('quick') else ''}, with {versions}.{limit}"
-    )
+        f"{', quick run' if results.get('quick') else ''}, with {versions}.{limit} {results.get('note', '')}"
+    ).rstrip()
 
 
 def show(results: dict[str, Any], console: Console) -> None:
