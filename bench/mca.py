@@ -24,7 +24,6 @@ CORES = {
     "aarch64": (("apple-m1", "neon"), ("neoverse-n1", "neon"), ("neoverse-v2", "neon")),
 }  # fmt: skip
 WIDTHS = {"float32": 32, "float64": 64}
-BOUND = 0.85  # a resource that is busy for this part of the time binds; if none is, latencies do
 Cycles = dict[tuple[str, str], str]  # loop and dtype -> what the table shows
 
 
@@ -61,7 +60,7 @@ def build(machine: str) -> Path | None:
 
 
 def predicted(folder: Path, machine: str, core: str, target: str) -> Cycles:
-    """Return what llvm-mca says of all loops: cycles per element, and what binds them."""
+    """Return what llvm-mca says of all loops: cycles per element, and what is busiest."""
     cells = {}
     for dtype, width in WIDTHS.items():
         text = folder / "bench" / "mca" / "CMakeFiles" / f"mca_text_{target}_f{width}.dir" / "loops.c.o"
@@ -71,21 +70,20 @@ def predicted(folder: Path, machine: str, core: str, target: str) -> Cycles:
             name, elements = region["Name"].rsplit(" ", 1)
             summary = region["SummaryView"]
             cycles = summary["TotalCycles"] / summary["Iterations"]
-            cells[name, dtype] = f"{cycles / int(elements):.2f} {binds(region, answer['TargetInfo']['Resources'])}"
+            cells[name, dtype] = f"{cycles / int(elements):.2f} ({busiest(region, answer['TargetInfo']['Resources'])})"
     return cells
 
 
-def binds(region: dict[str, Any], resources: list[str]) -> str:
-    """Return what binds a region: the busiest resource, the number of instructions that start at once, or latencies."""
+def busiest(region: dict[str, Any], resources: list[str]) -> str:
+    """Return the unit that works for the largest part of the time, or dispatch, and that part."""
     summary = region["SummaryView"]
     cycles = summary["TotalCycles"] / summary["Iterations"]
     rows = region["ResourcePressureView"]["ResourcePressureInfo"]
     totals = [row for row in rows if row["InstructionIndex"] == len(region["Instructions"])]
-    busy, index = max((row["ResourceUsage"], row["ResourceIndex"]) for row in totals)
-    if busy >= BOUND * cycles:
-        return resources[index].split(".")[0]
-    starts = summary["TotaluOps"] / summary["Iterations"] / summary["DispatchWidth"]
-    return "dispatch" if starts >= BOUND * cycles else "latency"
+    busy = [(row["ResourceUsage"], resources[row["ResourceIndex"]].split(".")[0]) for row in totals]
+    busy.append((summary["TotaluOps"] / summary["Iterations"] / summary["DispatchWidth"], "dispatch"))
+    most, name = max(busy)
+    return f"{name} {most / cycles:.0%}"
 
 
 def measured(folder: Path, targets: list[str]) -> dict[str, Cycles]:
@@ -129,9 +127,10 @@ def run(tell: Callable[[str], None]) -> None:
     text = "\n".join(
         [
             f"llvm-mca of LLVM {version.split()[0]} predicts these numbers from the assembly of GCC; they are not "
-            "measured. They are cycles per element where all data are in the innermost cache, and what binds them: a "
-            "unit of the core, the number of instructions that it starts at once (dispatch), or latencies. The columns "
-            f"of what was measured are from {cpu_name()}, which ran the same loops.",
+            "measured. They are cycles per element where all data are in the innermost cache. In brackets stands what "
+            "is busy for the largest part of the time: a unit of the core, or dispatch, which starts instructions. If "
+            "that part is small, latencies bind. The columns of what was measured show how far predictions can be "
+            f"trusted: {cpu_name()} ran the same loops.",
             "",
             *report.markdown_table(["loop", *columns], rows, 1),
         ]
