@@ -28,7 +28,7 @@ if folder:
     sys.path.insert(0, folder)
     sys.meta_path[:] = [finder for finder in sys.meta_path if isinstance(finder, type)]  # without editable installs
 import fastlog._core
-sys.path.append(root)
+sys.path.insert(0, root)
 from bench.against import serve
 serve(answers)
 """

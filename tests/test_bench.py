@@ -104,6 +104,19 @@ def test_every_target_has_its_part_of_the_page():
         assert page.count(report.BEGIN.format(part)) == page.count(report.END.format(part)) == 1, part
 
 
+def test_a_target_does_not_overwrite_another(tmp_path, monkeypatch):
+    monkeypatch.setattr(report, "DOCS", tmp_path)
+    parts = [report.speed_part(target) for target in ("avx2", "avx512")]
+    page = tmp_path / "speed.md"
+    page.write_text("".join(f"# {p}\n{report.BEGIN.format(p)}\nold {p}\n{report.END.format(p)}\n" for p in parts))
+    report.write_page(parts[0], "new table")
+    assert "new table" in page.read_text()
+    assert f"old {parts[0]}" not in page.read_text()
+    assert f"old {parts[1]}" in page.read_text()
+    with pytest.raises(ValueError, match="speed neon:begin"):
+        report.write_page(report.speed_part("neon"), "no part of this page")
+
+
 @pytest.mark.slow
 def test_against_itself():
     command = [sys.executable, "-m", "bench", "--against", sys.prefix, "--only", "softplus, float32, 1 000"]
