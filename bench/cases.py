@@ -39,7 +39,7 @@ SHAPES: dict[str, tuple[tuple[int, ...], int | None]] = {
 CALLS = ("call of 10", "call of 1 × 10")
 # The summary and the picture have these sizes: they fit into the cache, and the time of a call no longer matters.
 HEADLINE = ("10 000", "1000 × 1000")
-QUICK = (*CALLS, *HEADLINE, "8 × 3 × 12000, axis 1", "1000 × 1000, axis 0")
+QUICK = (*CALLS, *HEADLINE, "8 × 3 × 12000, axis 1")
 
 # Functions of elements are measured at some sizes; those that many use, at all of them.
 ALL = tuple(name for name, (_, axis) in SHAPES.items() if axis is None)

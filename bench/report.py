@@ -56,14 +56,15 @@ def save(results: dict[str, Any]) -> Path:
 
 
 def load_last() -> dict[str, dict[str, Any]]:
-    """Read the results of the last run of each target.
+    """Read the results of the last run of each target that was not a quick one.
 
     Raises
     ------
     FileNotFoundError
-        If there has been no run.
+        If there has been no such run.
     """
     runs = [json.loads(path.read_text()) for path in sorted(RESULTS.glob("*.json"))]
+    runs = [results for results in runs if not results["quick"]]
     if not runs:
         raise FileNotFoundError(f"no results in {RESULTS.relative_to(ROOT)}; run the benchmark first")
     return {results["target"]: results for results in runs}
@@ -161,8 +162,9 @@ def machine(results: dict[str, Any]) -> str:
 
 def show(results: dict[str, Any], console: Console) -> None:
     """Print a table per function, then the pipelines, the machine, and the rows in which others are faster."""
-    names = peers(results)
     for function in dict.fromkeys(case["function"] for case in results["cases"]):
+        cases = [case for case in results["cases"] if case["function"] == function]
+        names = peers({"cases": cases})
         table = Table(title=f"[bold]{function}[/]", title_justify="left", box=SIMPLE_HEAD, show_edge=False, padding=0)
         table.add_column("", width=7)
         table.add_column("", width=21)
@@ -170,7 +172,7 @@ def show(results: dict[str, Any], console: Console) -> None:
         for name in names:
             table.add_column(name, width=max(7, len(name) + 1), justify="right")
         previous = None
-        for case in (case for case in results["cases"] if case["function"] == function):
+        for case in cases:
             if previous and previous != case["dtype"]:
                 table.add_section()
             time = own_time(case) + ("/call" if case["size"] in CALLS else "")
