@@ -59,13 +59,16 @@ def build(machine: str) -> Path | None:
     return folder
 
 
-def predicted(folder: Path, machine: str, core: str, target: str) -> Cycles:
-    """Return what llvm-mca says of all loops: cycles per element, and what is busiest."""
+def predicted(folder: Path, machine: str, core: str, target: str) -> Cycles | None:
+    """Return what llvm-mca says of all loops, cycles per element and what is busiest; None if it knows no such core."""
     cells = {}
     for dtype, width in WIDTHS.items():
         text = folder / "bench" / "mca" / "CMakeFiles" / f"mca_text_{target}_f{width}.dir" / "loops.c.o"
         command = [llvm_mca(), f"-mtriple={machine}-linux-gnu", f"-mcpu={core}", "--json", text]
-        answer = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+        done = subprocess.run(command, capture_output=True, text=True)
+        if done.returncode:
+            return None
+        answer = json.loads(done.stdout)
         for region in answer["CodeRegions"]:
             name, elements = region["Name"].rsplit(" ", 1)
             summary = region["SummaryView"]
@@ -115,7 +118,11 @@ def run(tell: Callable[[str], None]) -> None:
             own = {f"measured here, {target}": cells for target, cells in measured(folder, targets).items()}
         for core, target in cores:
             tell(f"predicting for {core}")
-            columns[f"{core}, {target}"] = predicted(folder, machine, core, target)
+            cells = predicted(folder, machine, core, target)
+            if cells is None:
+                print(f"mca: {llvm_mca()} does not know {core}")
+            else:
+                columns[f"{core}, {target}"] = cells
         columns |= own
     rows = [
         [f"{name}, {dtype}", *(cells[name, dtype] for cells in columns.values())]
