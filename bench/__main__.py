@@ -21,7 +21,8 @@ LIMITS = {
         "ONEDNN_MAX_CPU_ISA": "AVX2",
         "XLA_FLAGS": "--xla_cpu_max_isa=AVX2",
         "NUMBA_CPU_NAME": "haswell",
-        "NPY_DISABLE_CPU_FEATURES": "X86_V4 AVX512_ICL AVX512_SPR",
+        # Versions of NumPy have other names, and pass over those that they do not know.
+        "NPY_DISABLE_CPU_FEATURES": "X86_V4 AVX512F AVX512CD AVX512_SKX AVX512_CLX AVX512_CNL AVX512_ICL AVX512_SPR",
     }
 }
 
