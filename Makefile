@@ -16,7 +16,7 @@ SITE := $(BIN)/sphinx-build --quiet --fail-on-warning --keep-going docs build/do
 
 .NOTPARALLEL:
 
-.PHONY: bench test quick fuzz test-ends test-end check docs exhaustive long accuracy vec-neon vec-s390x bits compilers peers upstream clean help
+.PHONY: bench test quick fuzz test-ends test-end check docs exhaustive long accuracy vec-neon vec-s390x bits compilers peers mca upstream clean help
 help:
 	@sed -n 's/^# make/make/p' Makefile
 
@@ -72,7 +72,7 @@ check: $(VENV)/dev.stamp $(VENV)/test.stamp
 	$(BIN)/pytest -q tests/test_structure.py
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/clang-format --dry-run --Werror $$(find csrc tests/c -name '*.[ch]' -not -path 'csrc/coefficients/*')
+	$(BIN)/clang-format --dry-run --Werror $$(find csrc tests/c bench -name '*.[ch]' -not -path 'csrc/coefficients/*')
 	$(BIN)/mypy
 	$(BIN)/mypy --strict tests/typing
 	$(BIN)/python -m mypy.stubtest fastlog --mypy-config-file pyproject.toml
@@ -128,6 +128,10 @@ compilers: $(VENV)/test.stamp
 # make peers   fastlog beside torch and TensorFlow, which it installs, and on torch's tensors; else recorded values serve
 peers: $(VENV)/test.stamp $(VENV)/peers.stamp
 	$(BIN)/pytest tests/test_doors.py tests/test_seeds.py tests/test_other_*.py tests/test_torch_and_jax.py
+
+# make mca     cycles of the inner loops on processors that are not here, as llvm-mca predicts them, for docs/speed.md
+mca: $(VENV)/bench.stamp $(VENV)/test.stamp
+	$(BIN)/python -m bench --mca
 
 # make upstream   SciPy's and scikit-learn's own tests, plainly and on fastlog: none may fail on fastlog alone
 upstream: $(VENV)/test.stamp

@@ -9,20 +9,40 @@ import platform
 import sys
 import time
 from datetime import datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 # Quick or not -> seconds for the functions and for the pipelines.
-BUDGET = {False: (180.0, 30.0), True: (22.0, 6.0)}
+BUDGET = {False: (540.0, 30.0), True: (30.0, 5.0)}
+# Target -> what keeps the other libraries to its instructions, too. onnxruntime has no such variable.
+LIMITS = {
+    "avx2": {
+        "ATEN_CPU_CAPABILITY": "avx2",
+        "ONEDNN_MAX_CPU_ISA": "AVX2",
+        "XLA_FLAGS": "--xla_cpu_max_isa=AVX2",
+        "NUMBA_CPU_NAME": "haswell",
+        # Versions of NumPy have other names, and pass over those that they do not know.
+        "NPY_DISABLE_CPU_FEATURES": "X86_V4 AVX512F AVX512CD AVX512_SKX AVX512_CLX AVX512_CNL AVX512_ICL AVX512_SPR",
+    }
+}
+
+
+def add_to(variable: str, value: str) -> None:
+    """Add words to a variable of the environment."""
+    os.environ[variable] = f"{os.environ.get(variable, '')} {value}".strip()
+
+
+def limit_libraries() -> None:
+    """Keep all libraries to the target that FASTLOG_TARGET names; call it before they are imported."""
+    for variable, value in LIMITS.get(os.environ.get("FASTLOG_TARGET", ""), {}).items():
+        add_to(variable, value)
 
 
 def use_one_thread() -> None:
     """Keep this process on one core, with one thread per library; call it before the libraries are imported."""
     for name in ("OMP", "MKL", "OPENBLAS", "BLIS", "NUMEXPR", "NUMBA", "VECLIB_MAXIMUM"):
         os.environ[f"{name}_NUM_THREADS"] = "1"
-    flags = os.environ.get("XLA_FLAGS", "")
-    os.environ["XLA_FLAGS"] = f"{flags} --xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1".strip()
+    add_to("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1")
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})  # the first core often serves the interrupts
 
@@ -59,43 +79,46 @@ def cpu_name() -> str:
     return names[0] if names else platform.processor() or platform.machine()
 
 
-def versions(libraries: list[str]) -> dict[str, str]:
-    """Return the versions of Python and the libraries."""
-    from bench.cases import LIBRARIES
-
-    found = {"Python": platform.python_version()}
-    for name in libraries:
-        try:
-            found[name] = version(LIBRARIES[name][0])
-        except PackageNotFoundError:
-            found[name] = "unknown"
-    return found
-
-
 def about(libraries: list[str]) -> dict[str, Any]:
     """Return where, when and with which versions the numbers are measured."""
-    import fastlog._core
+    from bench.libraries import versions
+    from fastlog._core import active_target, supported_targets
 
+    limited = os.environ.get("FASTLOG_TARGET", "") in LIMITS and active_target() != supported_targets()[0]
     return {
         "started": datetime.now().isoformat(timespec="seconds"),
         "machine": {"cpu": cpu_name(), "system": f"{platform.system()} {platform.machine()}"},
         "versions": versions(libraries),
-        "target": fastlog._core.active_target(),
+        "target": active_target(),
+        "limited": limited,  # whether the other libraries could use more instructions, if they were not kept from it
+        "unlimited": [library for library in libraries if limited and library == "onnxruntime"],
     }
 
 
-def run(quick: bool) -> None:
-    """Measure everything, show it, and write the JSON and the picture."""
+def run(quick: bool, only: str, note: str) -> None:
+    """Measure everything, show it, and write the JSON and the picture.
+
+    Parameters
+    ----------
+    quick : bool
+        Whether to measure fewer sizes.
+    only : str
+        A part of the names of the rows that are measured; then nothing is written, and no pipeline runs.
+    note : str
+        A sentence about the circumstances, which stays with the results.
+    """
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-    from bench import cases, measure, picture, pipelines, report
+    from bench import cases, libraries, measure, picture, pipelines, report
 
     console = Console()
     begin = time.perf_counter()
-    libraries = cases.installed()
-    results = about(libraries)
-    chosen = cases.all_cases(quick)
+    found = libraries.installed()
+    results = about(found)
+    chosen = cases.all_cases(quick, only)
+    if not chosen:
+        sys.exit(f"bench: no row has {only!r} in its name")
     columns = (BarColumn(20), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task("preparing", total=len(chosen))
@@ -107,21 +130,18 @@ def run(quick: bool) -> None:
                 progress.update(task, advance=1, description=f"{title}: {beaten}")
 
         for_functions, for_pipelines = BUDGET[quick]
-        measured = measure.measure_all(chosen, libraries, for_functions, tell)
-        measured_pipelines = pipelines.run_pipelines(for_pipelines, tell, quick)
-    results |= {
-        "seconds": time.perf_counter() - begin,
-        "quick": quick,
-        "cases": measured,
-        "pipelines": measured_pipelines,
-    }
-    path = report.save(results)
-    picture.draw(results, path.with_suffix(".png"))
+        for_functions *= len(chosen) / len(cases.all_cases(quick))
+        results |= {"quick": quick, "note": note}
+        results["cases"] = measure.measure_all(chosen, found, for_functions, tell)
+        results["pipelines"] = [] if only else pipelines.run_pipelines(for_pipelines, tell, quick)
+    results["seconds"] = time.perf_counter() - begin
     report.show(results, console)
-    console.print(
-        f"Took {results['seconds']:.0f} s. Numbers and picture: {path.relative_to(report.ROOT)} and .png",
-        highlight=False,
-    )
+    took = f"Took {results['seconds']:.0f} s."
+    if not only:
+        path = report.save(results)
+        picture.draw(results, path.with_suffix(".png"))
+        took += f" Numbers and picture: {path.relative_to(report.ROOT)} and .png"
+    console.print(took, highlight=False)
 
 
 def run_accuracy() -> None:
@@ -129,17 +149,27 @@ def run_accuracy() -> None:
     from rich.console import Console
 
     sys.path.append(str(Path(__file__).resolve().parent.parent / "tests"))  # the references
-    from bench import accuracy, cases, picture, report
+    from bench import accuracy, libraries, picture, report
 
-    libraries = [name for name in cases.installed() if name in accuracy.COMPARED]
-    results = about(libraries)
+    compared = [name for name in libraries.installed() if name in accuracy.COMPARED]
+    results = about(compared)
     with Console().status("") as status:
-        results |= accuracy.measure_all(libraries, status.update)
+        results |= accuracy.measure_all(compared, status.update)
     for dtype, path in report.ACCURACY_PICTURES.items():
         picture.draw_accuracy(results, dtype, path)
     report.save_accuracy(results)
     report.write_page(report.ERRORS, report.accuracy_markdown())
-    print("docs/ holds the errors of", ", ".join(libraries))
+    print("docs/ holds the errors of", ", ".join(compared))
+
+
+def run_mca() -> None:
+    """Predict the cycles of the inner loops, and write the table into docs/."""
+    from rich.console import Console
+
+    from bench import mca
+
+    with Console(stderr=True).status("") as status:
+        mca.run(status.update)
 
 
 def run_patterns() -> None:
@@ -169,27 +199,33 @@ def run_cluster(quick: bool) -> None:
 
 
 def write_results() -> None:
-    """Put the last results into README.md and docs/."""
+    """Put the last results of each target into docs/, and those of one into README.md."""
     from bench import cases, picture, report
 
     try:
         report.write_page(report.ERRORS, report.accuracy_markdown())  # docs/accuracy.json is always there
-        results = report.load_last()
-        report.write_page(report.SUMMARY, report.summary_markdown(results))
-        report.write_page(report.SPEED, report.speed_markdown(results))
+        for target, results in report.load_last().items():
+            part = report.speed_part(target)
+            report.write_page(part, report.speed_markdown(results))
+            picture.draw(results, report.picture_of(part))
+            if target == report.README_TARGET:
+                report.write_page(report.SUMMARY, report.summary_markdown(results))
+                picture.draw(results, report.picture_of(report.SUMMARY), cases.MAIN)
+            print(f"The pages hold the results for {target} of {results['started']}")
     except (FileNotFoundError, ValueError) as error:
         sys.exit(f"bench: {error}")
-    picture.draw(results, report.PICTURES[report.SUMMARY], cases.MAIN)
-    picture.draw(results, report.PICTURES[report.SPEED])
-    print(f"README.md and docs/ hold the results of {results['started']}")
 
 
 def main() -> None:
     """Do what the command line asks for."""
     parser = argparse.ArgumentParser(prog="python -m bench", description="Measure fastlog beside other libraries.")
     parser.add_argument("--quick", action="store_true", help="measure fewer sizes; QUICK=1 does the same")
-    parser.add_argument("--readme", action="store_true", help="put the last results into README.md and docs/")
+    parser.add_argument("--only", default="", metavar="TEXT", help="measure the rows whose names have this text alone")
+    parser.add_argument("--note", default="", metavar="TEXT", help="a sentence that stays with the results")
+    parser.add_argument("--readme", action="store_true", help="put the last full run of each target into the pages")
     parser.add_argument("--accuracy", action="store_true", help="measure errors instead, for docs/")
+    parser.add_argument("--against", type=Path, metavar="OLD", help="compare with the fastlog of a checkout or folder")
+    parser.add_argument("--mca", action="store_true", help="predict the cycles of the inner loops on other processors")
     parser.add_argument("--patterns", action="store_true", help="measure how much the time depends on the data")
     parser.add_argument("--cluster", action="store_true", help="measure a Dask cluster, of which a process is killed")
     arguments = parser.parse_args()
@@ -198,8 +234,17 @@ def main() -> None:
         require_packages("bench,test", "distributed", "rich")
         run_cluster(quick)
         return
+    limit_libraries()
     use_one_thread()
-    if arguments.patterns:
+    if arguments.against:
+        require_packages("bench", "rich")
+        from bench import against
+
+        against.show(arguments.against, quick, arguments.only)
+    elif arguments.mca:
+        require_packages("bench,test", "cmake", "rich")
+        run_mca()
+    elif arguments.patterns:
         require_packages("bench", "rich")
         run_patterns()
     elif arguments.accuracy:
@@ -207,7 +252,7 @@ def main() -> None:
         run_accuracy()
     else:
         require_packages("bench", "matplotlib", "rich", "scipy", "sklearn")
-        write_results() if arguments.readme else run(quick)
+        write_results() if arguments.readme else run(quick, arguments.only, arguments.note)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,8 @@ import numpy as np
 from helpers import errors, hardest, reference, rows  # of tests/
 from helpers.points import arguments
 
-from bench.cases import FUNCTIONS, LIBRARIES, Case, Function
+from bench.cases import FUNCTIONS, Case, Function
+from bench.libraries import LIBRARIES
 
 COMPARED = ("fastlog", "SciPy", "NumPy", "PyTorch")
 POINTS = {"float32": 4_000_000, "float64": 1_000_000}
@@ -112,7 +113,7 @@ def measure_all(libraries: list[str], report: Callable[[str], None]) -> dict[str
     results = []
     for function in FUNCTIONS:
         for dtype in POINTS:
-            if function.row in (rows.NAMES if function.along_rows else reference.ELEMENTWISE):
+            if function.name == function.row in (rows.NAMES if function.along_rows else reference.ELEMENTWISE):
                 report(f"errors of {function.name}, {dtype}")
                 results.append(measure(function, dtype, libraries))
     return {"linear": LINEAR, "functions": results}

@@ -1,14 +1,55 @@
-"""The list of what is measured: functions, how each library is called, and the arrays."""
+"""The list of what is measured: functions, how each library is called, and the shapes of the arrays."""
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Callable, Iterator
+import math
 from dataclasses import dataclass
-from functools import cache
-from typing import Any
 
-import numpy as np
+# Name -> shape and axis. Functions of elements have no axis.
+SHAPES: dict[str, tuple[tuple[int, ...], int | None]] = {
+    "call of 10": ((10,), None),
+    "1 000": ((1_000,), None),
+    "10 000": ((10_000,), None),
+    "1 million": ((1_000_000,), None),
+    "10 million": ((10_000_000,), None),
+    "call of 1 × 10": ((1, 10), -1),
+    "30000 × 2": ((30_000, 2), -1),
+    "30000 × 3": ((30_000, 3), -1),
+    "30000 × 5": ((30_000, 5), -1),
+    "100000 × 10": ((100_000, 10), -1),
+    "1000 × 32": ((1_000, 32), -1),
+    "20000 × 50": ((20_000, 50), -1),
+    "1000 × 1000": ((1_000, 1_000), -1),
+    "10000 × 1000": ((10_000, 1_000), -1),
+    "64 × 32000": ((64, 32_000), -1),
+    "row of 1 million": ((1_000_000,), -1),
+    "2 × 30000, axis 0": ((2, 30_000), 0),
+    "3 × 30000, axis 0": ((3, 30_000), 0),
+    "5 × 30000, axis 0": ((5, 30_000), 0),
+    "10 × 30000, axis 0": ((10, 30_000), 0),
+    "32 × 3000, axis 0": ((32, 3_000), 0),
+    "3 × 100000, axis 0": ((3, 100_000), 0),
+    "8 × 3 × 12000, axis 1": ((8, 3, 12_000), 1),
+    "1000 × 32, axis 0": ((1_000, 32), 0),
+    "100000 × 10, axis 0": ((100_000, 10), 0),
+    "1000 × 1000, axis 0": ((1_000, 1_000), 0),
+    "10000 × 1000, axis 0": ((10_000, 1_000), 0),
+    "64 × 32000, axis 0": ((64, 32_000), 0),
+}
+CALLS = ("call of 10", "call of 1 × 10")
+# The summary and the picture have these sizes: they fit into the cache, and the time of a call no longer matters.
+HEADLINE = ("10 000", "1000 × 1000")
+QUICK = (*CALLS, *HEADLINE, "8 × 3 × 12000, axis 1")
+
+# Functions of elements are measured at some sizes; those that many use, at all of them.
+ALL = tuple(name for name, (_, axis) in SHAPES.items() if axis is None)
+SOME = ("call of 10", "10 000", "1 million")
+# So are functions of rows.
+ALL_ROWS = tuple(name for name, (_, axis) in SHAPES.items() if axis is not None and name != "20000 × 50")
+SOME_ROWS = ("call of 1 × 10", "100000 × 10", "1000 × 1000", "1000 × 1000, axis 0")
+LOSSES = (*SOME_ROWS, "30000 × 2", "1000 × 32", "64 × 32000", "8 × 3 × 12000, axis 1")
+TARGETS = ("20000 × 50", "100000 × 10", "1000 × 1000")
+HALF = ("100000 × 10", "1000 × 1000", "64 × 32000")
 
 
 @dataclass(frozen=True)
@@ -22,37 +63,49 @@ class Function:
     row : str
         The row of csrc/functions.def whose kernel does the work.
     arguments : tuple of str
-        The arrays that it needs: logits `x` and `y`, the greater `high` and the smaller `low` of the two, `x` made
-        `negative` and `positive`, probabilities `p` and `q` and their logarithms `log_p` and `log_q`, targets `z` (0
-        or 1), class `labels`.
-    along_rows : bool
-        Whether it works along an axis.
+        The arrays that it needs, from the list in bench/arrays.py.
+    shapes : tuple of str
+        The names of `SHAPES` that are measured.
     calls : dict
         Library -> the Python expression that is timed. It can use arrays of the library under the names of `arguments`,
-        an array `out` for the result, and `axis`. JAX's expression is the body of a jitted function. numba's is the
-        body of a jitted loop over the elements; if it adds to a `total`, it is a statement.
+        an array `out` for the result, `axis`, and the number `n` of elements along it. JAX's expression is the body of
+        a jitted function. numba's is the body of a jitted loop over the elements; if it adds to a `total`, it is a
+        statement. onnxruntime's is the name of an operator.
+    half : tuple of str
+        The names of `SHAPES` that are measured in float16, too.
+    relative : bool
+        Whether every result has digits to lose, however small it is. A library that misses a thousandth of a result is
+        loose. If this is not so, it may miss a thousandth of the mean of the results.
     """
 
     name: str
     row: str
     arguments: tuple[str, ...]
-    along_rows: bool
+    shapes: tuple[str, ...]
     calls: dict[str, str]
+    half: tuple[str, ...] = ()
+    relative: bool = False
+
+    @property
+    def along_rows(self) -> bool:
+        """Return whether it works along an axis."""
+        return SHAPES[self.shapes[0]][1] is not None
 
 
 # This is the only list of what is compared. A function has a line for each library that has it, or a usual formula for
 # it. logsumexp has no `out=`, because its results are too few for that to matter.
 FUNCTIONS = (
-    Function("softplus", "softplus", ("x",), False, {
+    Function("softplus", "softplus", ("x",), ALL, {
         "fastlog": "fastlog.softplus(x, out=out)",
         "SciPy": "special.softplus(x, out=out)",
         "NumPy": "np.logaddexp(0, x, out=out)",
         "PyTorch": "F.softplus(x, out=out)",
         "JAX": "jax.nn.softplus(x)",
+        "onnxruntime": "Softplus",
         "numexpr": "evaluate('where(x > 0, x, 0) + log1p(exp(-abs(x)))', out=out)",
         "numba": "max(x, zero) + log1p(exp(-abs(x)))",
-    }),
-    Function("log_sigmoid", "log_sigmoid", ("x",), False, {
+    }, relative=True),
+    Function("log_sigmoid", "log_sigmoid", ("x",), ALL, {
         "fastlog": "fastlog.log_sigmoid(x, out=out)",
         "SciPy": "special.log_expit(x, out=out)",
         "NumPy": "np.negative(np.logaddexp(0, np.negative(x, out=out), out=out), out=out)",
@@ -60,32 +113,34 @@ FUNCTIONS = (
         "JAX": "jax.nn.log_sigmoid(x)",
         "numexpr": "evaluate('where(x < 0, x, 0) - log1p(exp(-abs(x)))', out=out)",
         "numba": "min(x, zero) - log1p(exp(-abs(x)))",
-    }),
-    Function("sigmoid", "sigmoid", ("x",), False, {
+    }, relative=True),
+    Function("sigmoid", "sigmoid", ("x",), ALL, {
         "fastlog": "fastlog.sigmoid(x, out=out)",
         "SciPy": "special.expit(x, out=out)",
         "PyTorch": "torch.sigmoid(x, out=out)",
         "JAX": "jax.nn.sigmoid(x)",
+        "onnxruntime": "Sigmoid",
+        "oneDNN": "torch.sigmoid(dnn)",
         "numexpr": "evaluate('1 / (1 + exp(-x))', out=out)",
         "numba": "one / (one + exp(-x))",
-    }),
-    Function("silu", "silu", ("x",), False, {
+    }, relative=True),
+    Function("silu", "silu", ("x",), ALL, {
         "fastlog": "fastlog.silu(x, out=out)",
         "SciPy": "np.multiply(x, special.expit(x, out=out), out=out)",
         "PyTorch": "F.silu(x)",
         "JAX": "jax.nn.silu(x)",
         "numexpr": "evaluate('x / (1 + exp(-x))', out=out)",
         "numba": "x / (one + exp(-x))",
-    }),
-    Function("mish", "mish", ("x",), False, {
+    }, relative=True),
+    Function("mish", "mish", ("x",), SOME, {
         "fastlog": "fastlog.mish(x, out=out)",
         "SciPy": "np.multiply(x, np.tanh(special.softplus(x, out=out), out=out), out=out)",
         "NumPy": "np.multiply(x, np.tanh(np.logaddexp(0, x, out=out), out=out), out=out)",
         "PyTorch": "F.mish(x)",
         "JAX": "jax.nn.mish(x)",
         "numexpr": "evaluate('x * tanh(where(x > 0, x, 0) + log1p(exp(-abs(x))))', out=out)",
-    }),
-    Function("logaddexp", "logaddexp", ("x", "y"), False, {
+    }, relative=True),
+    Function("logaddexp", "logaddexp", ("x", "y"), ALL, {
         "fastlog": "fastlog.logaddexp(x, y, out=out)",
         "NumPy": "np.logaddexp(x, y, out=out)",
         "PyTorch": "torch.logaddexp(x, y, out=out)",
@@ -93,35 +148,35 @@ FUNCTIONS = (
         "numexpr": "evaluate('where(x > y, x, y) + log1p(exp(-abs(x - y)))', out=out)",
         "numba": "max(x, y) + log1p(exp(-abs(x - y)))",
     }),
-    Function("logaddexp2", "logaddexp2", ("x", "y"), False, {
+    Function("logaddexp2", "logaddexp2", ("x", "y"), SOME, {
         "fastlog": "fastlog.logaddexp2(x, y, out=out)",
         "NumPy": "np.logaddexp2(x, y, out=out)",
         "PyTorch": "torch.logaddexp2(x, y, out=out)",
         "JAX": "jax.numpy.logaddexp2(x, y)",
         "numexpr": "evaluate('where(x > y, x, y) + log1p(exp(-abs(x - y) * log(2))) / log(2)', out=out)",
     }),
-    Function("logsubexp", "logsubexp", ("high", "low"), False, {
+    Function("logsubexp", "logsubexp", ("high", "low"), SOME, {
         "fastlog": "fastlog.logsubexp(high, low, out=out)",
         "NumPy": "np.add(high, np.log(-np.expm1(np.subtract(low, high, out=out), out=out), out=out), out=out)",
         "PyTorch": "high + torch.log(-torch.expm1(low - high))",
         "JAX": "high + jax.nn.log1mexp(high - low)",
         "numexpr": "evaluate('high + log(-expm1(low - high))', out=out)",
     }),
-    Function("log1mexp", "log1mexp", ("negative",), False, {
+    Function("log1mexp", "log1mexp", ("negative",), SOME, {
         "fastlog": "fastlog.log1mexp(negative, out=out)",
         "NumPy": "np.where(negative > -0.7, np.log(-np.expm1(negative)), np.log1p(-np.exp(negative)))",
         "PyTorch": "torch.where(negative > -0.7, torch.log(-torch.expm1(negative)), torch.log1p(-torch.exp(negative)))",
         "JAX": "jax.nn.log1mexp(-negative)",
         "numexpr": "evaluate('where(negative > -0.7, log(-expm1(negative)), log1p(-exp(negative)))', out=out)",
-    }),
-    Function("logexpm1", "logexpm1", ("positive",), False, {
+    }, relative=True),
+    Function("logexpm1", "logexpm1", ("positive",), SOME, {
         "fastlog": "fastlog.logexpm1(positive, out=out)",
         "NumPy": "np.add(positive, np.log(-np.expm1(-positive)), out=out)",
         "PyTorch": "positive + torch.log(-torch.expm1(-positive))",
         "JAX": "positive + jax.nn.log1mexp(positive)",
         "numexpr": "evaluate('positive + log(-expm1(-positive))', out=out)",
     }),
-    Function("logit", "logit", ("p",), False, {
+    Function("logit", "logit", ("p",), SOME, {
         "fastlog": "fastlog.logit(p, out=out)",
         "SciPy": "special.logit(p, out=out)",
         "NumPy": "np.subtract(np.log(p, out=out), np.log1p(-p), out=out)",
@@ -129,7 +184,7 @@ FUNCTIONS = (
         "JAX": "jax.scipy.special.logit(p)",
         "numexpr": "evaluate('log(p / (1 - p))', out=out)",
     }),
-    Function("xlogy", "xlogy", ("p", "q"), False, {
+    Function("xlogy", "xlogy", ("p", "q"), SOME, {
         "fastlog": "fastlog.xlogy(p, q, out=out)",
         "SciPy": "special.xlogy(p, q, out=out)",
         "NumPy": "np.where(p == 0, 0, p * np.log(q))",
@@ -137,7 +192,7 @@ FUNCTIONS = (
         "JAX": "jax.scipy.special.xlogy(p, q)",
         "numexpr": "evaluate('where(p == 0, 0, p * log(q))', out=out)",
     }),
-    Function("xlog1py", "xlog1py", ("p", "q"), False, {
+    Function("xlog1py", "xlog1py", ("p", "q"), SOME, {
         "fastlog": "fastlog.xlog1py(p, q, out=out)",
         "SciPy": "special.xlog1py(p, q, out=out)",
         "NumPy": "np.where(p == 0, 0, p * np.log1p(q))",
@@ -145,7 +200,7 @@ FUNCTIONS = (
         "JAX": "jax.scipy.special.xlog1py(p, q)",
         "numexpr": "evaluate('where(p == 0, 0, p * log1p(q))', out=out)",
     }),
-    Function("entr", "entr", ("p",), False, {
+    Function("entr", "entr", ("p",), SOME, {
         "fastlog": "fastlog.entr(p, out=out)",
         "SciPy": "special.entr(p, out=out)",
         "NumPy": "np.where(p == 0, 0, -p * np.log(p))",
@@ -153,14 +208,14 @@ FUNCTIONS = (
         "JAX": "jax.scipy.special.entr(p)",
         "numexpr": "evaluate('where(p == 0, 0, -p * log(p))', out=out)",
     }),
-    Function("rel_entr", "rel_entr", ("p", "q"), False, {
+    Function("rel_entr", "rel_entr", ("p", "q"), SOME, {
         "fastlog": "fastlog.rel_entr(p, q, out=out)",
         "SciPy": "special.rel_entr(p, q, out=out)",
         "NumPy": "np.where(p == 0, 0, p * np.log(p / q))",
         "JAX": "jax.scipy.special.rel_entr(p, q)",
         "numexpr": "evaluate('where(p == 0, 0, p * log(p / q))', out=out)",
     }),
-    Function("binary_cross_entropy_with_logits", "binary_cross_entropy_with_logits", ("x", "z"), False, {
+    Function("binary_cross_entropy_with_logits", "binary_cross_entropy_with_logits", ("x", "z"), ALL, {
         "fastlog": "fastlog.binary_cross_entropy_with_logits(x, z, reduction='none', out=out)",
         "SciPy": "np.subtract((1 - z) * x, special.log_expit(x, out=out), out=out)",
         "NumPy": "np.subtract(np.logaddexp(0, x, out=out), x * z, out=out)",
@@ -169,7 +224,7 @@ FUNCTIONS = (
         "numexpr": "evaluate('where(x > 0, x, 0) - x * z + log1p(exp(-abs(x)))', out=out)",
         "numba": "max(x, zero) - x * z + log1p(exp(-abs(x)))",
     }),
-    Function("binary_cross_entropy_with_logits, mean", "binary_cross_entropy_with_logits", ("x", "z"), False, {
+    Function("binary_cross_entropy_with_logits, mean", "binary_cross_entropy_with_logits", ("x", "z"), ALL, {
         "fastlog": "fastlog.binary_cross_entropy_with_logits(x, z)",
         "SciPy": "np.mean((1 - z) * x - special.log_expit(x))",
         "NumPy": "np.mean(np.logaddexp(0, x) - x * z)",
@@ -177,8 +232,8 @@ FUNCTIONS = (
         "JAX": "jax.numpy.mean(jax.nn.softplus(x) - x * z)",
         "numexpr": "evaluate('where(x > 0, x, 0) - x * z + log1p(exp(-abs(x)))', out=out).mean()",
         "numba": "total += max(x, zero) - x * z + log1p(exp(-abs(x)))",
-    }),
-    Function("binary_cross_entropy_with_logits, loss and gradient", "binary_cross_entropy_with_logits", ("x", "z"), False, {  # noqa: E501
+    }, half=("1 million",)),
+    Function("binary_cross_entropy_with_logits, loss and gradient", "binary_cross_entropy_with_logits", ("x", "z"), ALL, {  # noqa: E501
         "fastlog": "fastlog.binary_cross_entropy_with_logits(x, z, return_grad=True)[1]",
         "SciPy": "(special.expit(x, out=out) - z) / x.size + 0 * np.mean((1 - z) * x - special.log_expit(x))",
         "NumPy": "(1 / (1 + np.exp(-x)) - z) / x.size + 0 * np.mean(np.logaddexp(0, x) - x * z)",
@@ -189,111 +244,153 @@ FUNCTIONS = (
         "numba": "t = exp(-abs(x)); total += max(x, zero) - x * z + log1p(t);"
         " out[i] = ((one if x >= zero else t) / (one + t) - z) / n",
     }),
-    Function("focal_loss", "focal_loss", ("x", "z"), False, {
+    Function("focal_loss", "focal_loss", ("x", "z"), SOME, {
         "fastlog": "fastlog.focal_loss(x, z)",
         "SciPy": "np.mean(((1 - z) * x - special.log_expit(x)) * special.expit(np.where(z, -x, x)) ** 2)",
         "PyTorch": "(F.binary_cross_entropy_with_logits(x, z, reduction='none')"
         " * torch.sigmoid(torch.where(z > 0, -x, x)) ** 2).mean()",
         "JAX": "jax.numpy.mean((jax.nn.softplus(x) - x * z) * jax.nn.sigmoid(jax.numpy.where(z > 0, -x, x)) ** 2)",
     }),
-    Function("kl_divergence", "kl_divergence", ("log_p", "q"), False, {
+    Function("kl_divergence", "kl_divergence", ("log_p", "q"), SOME, {
         "fastlog": "fastlog.kl_divergence(log_p, q)",
         "SciPy": "np.mean(special.xlogy(q, q) - q * log_p)",
         "PyTorch": "F.kl_div(log_p, q, reduction='sum') / q.numel()",
         "JAX": "jax.numpy.mean(jax.scipy.special.xlogy(q, q) - q * log_p)",
     }),
-    Function("kl_divergence, log_target", "kl_divergence_of_logs", ("log_p", "log_q"), False, {
+    Function("kl_divergence, log_target", "kl_divergence_of_logs", ("log_p", "log_q"), SOME, {
         "fastlog": "fastlog.kl_divergence(log_p, log_q, log_target=True)",
         "NumPy": "np.mean(np.exp(log_q) * (log_q - log_p))",
         "PyTorch": "F.kl_div(log_p, log_q, reduction='sum', log_target=True) / log_q.numel()",
         "JAX": "jax.numpy.mean(jax.numpy.exp(log_q) * (log_q - log_p))",
     }),
-    Function("logsumexp", "logsumexp", ("x",), True, {
+    Function("logsumexp", "logsumexp", ("x",), ALL_ROWS, {
         "fastlog": "fastlog.logsumexp(x, axis=axis)",
         "SciPy": "special.logsumexp(x, axis=axis)",
         "NumPy": "np.logaddexp.reduce(x, axis=axis)",
         "PyTorch": "torch.logsumexp(x, axis)",
         "JAX": "jax.nn.logsumexp(x, axis)",
-    }),
-    Function("softmax", "softmax", ("x",), True, {
+        "onnxruntime": "ReduceLogSumExp",
+    }, half=HALF),
+    Function("softmax", "softmax", ("x",), ALL_ROWS, {
         "fastlog": "fastlog.softmax(x, axis=axis, out=out)",
         "SciPy": "special.softmax(x, axis=axis)",
         "PyTorch": "torch.softmax(x, axis, out=out)",
         "JAX": "jax.nn.softmax(x, axis)",
-    }),
-    Function("log_softmax", "log_softmax", ("x",), True, {
+        "onnxruntime": "Softmax",
+        "oneDNN": "torch.softmax(dnn, axis)",
+    }, half=HALF, relative=True),
+    Function("log_softmax", "log_softmax", ("x",), ALL_ROWS, {
         "fastlog": "fastlog.log_softmax(x, axis=axis, out=out)",
         "SciPy": "special.log_softmax(x, axis=axis)",
         "PyTorch": "torch.log_softmax(x, axis, out=out)",
         "JAX": "jax.nn.log_softmax(x, axis)",
-    }),
-    Function("cross_entropy, mean", "cross_entropy", ("x", "labels"), True, {
+        "onnxruntime": "LogSoftmax",
+    }, half=HALF),
+    Function("cross_entropy, mean", "cross_entropy", ("x", "labels"), LOSSES, {
         "fastlog": "fastlog.cross_entropy(x, labels, axis=axis)",
         "SciPy": "-np.mean(np.take_along_axis(special.log_softmax(x, axis=axis), np.expand_dims(labels, axis), axis))",
         "PyTorch": "F.cross_entropy(rows, labels)",
         "JAX": "-jax.numpy.mean(jax.numpy.take_along_axis("
         "jax.nn.log_softmax(x, axis), jax.numpy.expand_dims(labels, axis), axis))",
-    }),
-    Function("cross_entropy, loss and gradient", "cross_entropy", ("x", "labels"), True, {
+    }, half=HALF),
+    Function("cross_entropy, loss and gradient", "cross_entropy", ("x", "labels"), LOSSES, {
         "fastlog": "fastlog.cross_entropy(x, labels, axis=axis, return_grad=True)[1]",
         "PyTorch": "torch.autograd.grad(F.cross_entropy("
-        "(leaf := x.detach().requires_grad_()).movedim(axis, -1), labels), leaf)[0]",
+        "(leaf := x.detach().requires_grad_()).movedim(axis, 1), labels), leaf)[0]",
         "JAX": "(lambda value, gradient: gradient + 0 * value)(*jax.value_and_grad("
         "lambda x: -jax.numpy.mean(jax.numpy.take_along_axis("
         "jax.nn.log_softmax(x, axis), jax.numpy.expand_dims(labels, axis), axis)))(x))",
     }),
-    Function("nll_loss", "nll_loss", ("x", "labels"), True, {
+    Function("cross_entropy, label_smoothing", "cross_entropy", ("x", "labels"), TARGETS, {
+        "fastlog": "fastlog.cross_entropy(x, labels, axis=axis, label_smoothing=0.1)",
+        "SciPy": "-np.mean((logs := special.log_softmax(x, axis=axis)) * 0.1"
+        " + 0.9 * np.take_along_axis(logs, np.expand_dims(labels, axis), axis))",
+        "PyTorch": "F.cross_entropy(rows, labels, label_smoothing=0.1)",
+        "JAX": "-jax.numpy.mean((logs := jax.nn.log_softmax(x, axis)) * 0.1"
+        " + 0.9 * jax.numpy.take_along_axis(logs, jax.numpy.expand_dims(labels, axis), axis))",
+    }),
+    Function("cross_entropy, probabilities", "cross_entropy", ("x", "shares"), TARGETS, {
+        "fastlog": "fastlog.cross_entropy(x, shares, axis=axis)",
+        "SciPy": "-np.sum(shares * special.log_softmax(x, axis=axis)) * n / x.size",
+        "PyTorch": "F.cross_entropy(x, shares)",
+        "JAX": "-jax.numpy.sum(shares * jax.nn.log_softmax(x, axis)) * n / x.size",
+    }),
+    Function("nll_loss", "nll_loss", ("x", "labels"), LOSSES, {
         "fastlog": "fastlog.nll_loss(x, labels, axis=axis)",
         "NumPy": "-np.mean(np.take_along_axis(x, np.expand_dims(labels, axis), axis))",
         "PyTorch": "F.nll_loss(rows, labels)",
         "JAX": "-jax.numpy.mean(jax.numpy.take_along_axis(x, jax.numpy.expand_dims(labels, axis), axis))",
     }),
-    Function("logsumexp, weighted", "logsumexp_weighted", ("x", "positive"), True, {
+    Function("logsumexp, b = 1/n", "logsumexp_weighted", ("x",), SOME_ROWS, {
+        "fastlog": "fastlog.logsumexp(x, axis=axis, b=1 / n)",
+        "SciPy": "special.logsumexp(x, axis=axis, b=1 / n)",
+        "PyTorch": "torch.logsumexp(x, axis) - math.log(n)",
+        "JAX": "jax.scipy.special.logsumexp(x, axis=axis, b=1 / n)",
+    }),
+    Function("logmeanexp", "logsumexp_weighted", ("x",), SOME_ROWS, {
+        "fastlog": "fastlog.logmeanexp(x, axis=axis)",
+        "SciPy": "special.logsumexp(x, axis=axis) - math.log(n)",
+        "PyTorch": "torch.logsumexp(x, axis) - math.log(n)",
+        "JAX": "jax.nn.logmeanexp(x, axis)",
+    }),
+    Function("logsumexp, b along the axis", "logsumexp_weighted", ("x", "weights"), SOME_ROWS, {
+        "fastlog": "fastlog.logsumexp(x, axis=axis, b=weights)",
+        "SciPy": "special.logsumexp(x, axis=axis, b=weights)",
+        "PyTorch": "torch.logsumexp(x + torch.log(weights), axis)",
+        "JAX": "jax.scipy.special.logsumexp(x, axis=axis, b=weights)",
+    }),
+    Function("logsumexp, full b", "logsumexp_weighted", ("x", "positive"), SOME_ROWS, {
         "fastlog": "fastlog.logsumexp(x, axis=axis, b=positive)",
         "SciPy": "special.logsumexp(x, axis=axis, b=positive)",
+        "PyTorch": "torch.logsumexp(x + torch.log(positive), axis)",
         "JAX": "jax.scipy.special.logsumexp(x, axis=axis, b=positive)",
     }),
-    Function("logaddexp.reduce", "logaddexp", ("x",), True, {
+    Function("logsumexp, b of both signs", "logsumexp_weighted", ("x", "y"), SOME_ROWS, {
+        "fastlog": "fastlog.logsumexp(x, axis=axis, b=y, return_sign=True)[0]",
+        "SciPy": "special.logsumexp(x, axis=axis, b=y, return_sign=True)[0]",
+        "JAX": "jax.scipy.special.logsumexp(x, axis=axis, b=y, return_sign=True)[0]",
+    }),
+    Function("logsumexp, where=", "logsumexp_weighted", ("x", "mask"), SOME_ROWS, {
+        "fastlog": "fastlog.logsumexp(x, axis=axis, where=mask)",
+        "SciPy": "special.logsumexp(np.where(mask, x, -np.inf), axis=axis)",
+        "NumPy": "np.logaddexp.reduce(x, axis=axis, where=mask, initial=-np.inf)",
+        "PyTorch": "torch.logsumexp(torch.where(mask, x, -math.inf), axis)",
+        "JAX": "jax.nn.logsumexp(x, axis, where=mask)",
+    }),
+    Function("softmax, temperature=", "softmax", ("x",), SOME_ROWS, {
+        "fastlog": "fastlog.softmax(x, axis=axis, temperature=2.5, out=out)",
+        "SciPy": "special.softmax(x / 2.5, axis=axis)",
+        "PyTorch": "torch.softmax(x / 2.5, axis, out=out)",
+        "JAX": "jax.nn.softmax(x / 2.5, axis)",
+    }, relative=True),
+    Function("softmax, where=", "softmax", ("x", "mask"), SOME_ROWS, {
+        "fastlog": "fastlog.softmax(x, axis=axis, where=mask, out=out)",
+        "SciPy": "special.softmax(np.where(mask, x, -np.inf), axis=axis)",
+        "PyTorch": "torch.softmax(torch.where(mask, x, -math.inf), axis, out=out)",
+        "JAX": "jax.nn.softmax(x, axis, where=mask)",
+    }, relative=True),
+    Function("logaddexp.reduce", "logaddexp", ("x",), SOME_ROWS, {
         "fastlog": "fastlog.logaddexp.reduce(x, axis=axis)",
         "NumPy": "np.logaddexp.reduce(x, axis=axis)",
     }),
-    Function("logaddexp.accumulate", "logaddexp", ("x",), True, {
+    Function("logaddexp.accumulate", "logaddexp", ("x",), SOME_ROWS, {
         "fastlog": "fastlog.logaddexp.accumulate(x, axis=axis, out=out)",
         "NumPy": "np.logaddexp.accumulate(x, axis=axis, out=out)",
         "PyTorch": "torch.logcumsumexp(x, axis, out=out)",
         "JAX": "jax.lax.cumlogsumexp(x, axis % 2)",  # it takes no negative axis
     }),
+    Function("logaddexp.at", "logaddexp", ("x", "y", "places"), ("10 000",), {
+        "fastlog": "(np.copyto(out, x), fastlog.logaddexp.at(out, places, y), out)[-1]",
+        "NumPy": "(np.copyto(out, x), np.logaddexp.at(out, places, y), out)[-1]",
+    }),
 )  # fmt: skip
 
-ELEMENTWISE = {
-    "call of 10": (10,),
-    "1 000": (1_000,),
-    "10 000": (10_000,),
-    "1 million": (1_000_000,),
-    "10 million": (10_000_000,),
-}
-ALONG_ROWS = {
-    "call of 10": ((1, 10), -1),
-    "100000 × 10": ((100_000, 10), -1),
-    "31250 × 32": ((31_250, 32), -1),
-    "1000 × 1000": ((1_000, 1_000), -1),
-    "31 × 32000": ((31, 32_000), -1),
-    "1000 × 1000, axis 0": ((1_000, 1_000), 0),
-    "10000 × 1000, axis 0": ((10_000, 1_000), 0),
-}
-BEYOND_CACHE = "10000 × 1000, axis 0"
-CALL = "call of 10"
-# Sizes of the summary and the picture: they fit into the cache, and the time of a call no longer matters.
-HEADLINE = ("10 000", "1000 × 1000")
-QUICK = (CALL, *HEADLINE, "1 million", "1000 × 1000, axis 0")
 # Functions of the README's short table and picture.
 MAIN = (
     "softplus", "log_sigmoid", "sigmoid", "silu", "logaddexp", "logit", "logsumexp", "softmax", "log_softmax",
     "binary_cross_entropy_with_logits, mean", "binary_cross_entropy_with_logits, loss and gradient",
     "cross_entropy, mean",
 )  # fmt: skip
-MAIN_LIBRARIES = ("SciPy", "NumPy", "PyTorch")
-LONGEST = 10_000_000
 
 
 @dataclass(frozen=True)
@@ -309,144 +406,29 @@ class Case:
     @property
     def elements(self) -> int:
         """Return the number of logits."""
-        return int(np.prod(self.shape))
+        return math.prod(self.shape)
+
+    @property
+    def name(self) -> str:
+        """Return the name of this row."""
+        return f"{self.function.name}, {self.dtype}, {self.size}"
 
 
-def all_cases(quick: bool) -> list[Case]:
-    """List every function x dtype x size; if `quick`, only the headline sizes and a few more."""
-    return [
-        Case(function, dtype, size, shape, axis)
+def all_cases(quick: bool = False, only: str = "") -> list[Case]:
+    """List every function x dtype x size.
+
+    Parameters
+    ----------
+    quick : bool
+        Whether to list the headline sizes and a few more alone.
+    only : str
+        A part of the names of the rows.
+    """
+    cases = [
+        Case(function, dtype, size, *SHAPES[size])
         for function in FUNCTIONS
-        for dtype in ("float32", "float64")
-        for size, shape, axis in _sizes(function)
+        for dtype in ("float16", "float32", "float64")
+        for size in (function.half if dtype == "float16" else function.shapes)
         if not quick or size in QUICK
     ]
-
-
-def _sizes(function: Function) -> Iterator[tuple[str, tuple[int, ...], int | None]]:
-    if function.along_rows:
-        for size, (shape, axis) in ALONG_ROWS.items():
-            if size != BEYOND_CACHE or function.name in ("logsumexp", "softmax", "log_softmax"):
-                yield size, shape, axis
-    else:
-        for size, shape in ELEMENTWISE.items():
-            yield size, shape, None
-
-
-@cache
-def _normal(seed: int) -> np.ndarray:
-    return np.random.default_rng(seed).normal(0, 3, LONGEST)
-
-
-def _probability(logit: np.ndarray) -> np.ndarray:
-    return 1 / (1 + np.exp(-logit))
-
-
-def make_arrays(case: Case) -> dict[str, Any]:
-    """Return the arguments of a case as NumPy arrays, `axis`, and `out`.
-
-    `out` is None for the shortest calls, because making the result is a part of what a call costs.
-    """
-    u, v = (_normal(seed)[: case.elements].reshape(case.shape) for seed in (0, 1))
-    x, y = u.astype(case.dtype), v.astype(case.dtype)
-    makers = {
-        "y": lambda: y,
-        "high": lambda: np.maximum(x, y),
-        "low": lambda: np.minimum(x, y),
-        "positive": lambda: np.abs(x),
-        "negative": lambda: -np.abs(x),
-        "p": lambda: _probability(u).astype(case.dtype),
-        "q": lambda: _probability(v).astype(case.dtype),
-        "log_p": lambda: np.log(_probability(u)).astype(case.dtype),
-        "log_q": lambda: np.log(_probability(v)).astype(case.dtype),
-        "z": lambda: (v > 0).astype(case.dtype),
-        "labels": lambda: np.random.default_rng(2).integers(0, x.shape[case.axis], x.size // x.shape[case.axis]),
-    }
-    made = {name: make() for name, make in makers.items() if name in case.function.arguments}
-    return {"x": x, "axis": case.axis, "out": None if case.size == CALL else np.empty_like(x), **made}
-
-
-def _numpy_names(arrays: dict[str, Any], case: Case, call: str) -> tuple[str, dict[str, Any]]:
-    import scipy.special
-
-    import fastlog
-
-    return call, {**arrays, "fastlog": fastlog, "np": np, "special": scipy.special}
-
-
-def _torch_names(arrays: dict[str, Any], case: Case, call: str) -> tuple[str, dict[str, Any]]:
-    import torch
-
-    torch.set_num_threads(1)
-    names = {k: torch.from_numpy(v) if isinstance(v, np.ndarray) else v for k, v in arrays.items()}
-    if case.axis is not None:
-        names["rows"] = names["x"].movedim(case.axis, -1)  # torch's cross_entropy wants the classes on axis 1
-    return call, {**names, "torch": torch, "F": torch.nn.functional}
-
-
-def _jax_names(arrays: dict[str, Any], case: Case, call: str) -> tuple[str, dict[str, Any]]:
-    import jax
-
-    jax.config.update("jax_enable_x64", True)
-    arguments = ", ".join(case.function.arguments)
-    jitted = jax.jit(eval(f"lambda {arguments}: {call}", {"jax": jax, "axis": case.axis}))
-    names = {name: jax.numpy.asarray(arrays[name]) for name in case.function.arguments}
-    return f"jitted({arguments}).block_until_ready()", {**names, "jitted": jitted}
-
-
-def _numexpr_names(arrays: dict[str, Any], case: Case, call: str) -> tuple[str, dict[str, Any]]:
-    import numexpr
-
-    numexpr.set_num_threads(1)
-    return call, {**arrays, "evaluate": numexpr.evaluate}
-
-
-def _numba_names(arrays: dict[str, Any], case: Case, call: str) -> tuple[str, dict[str, Any]]:
-    """Make one fused loop, as users of numba write it. numba vectorises it if Intel's SVML is installed."""
-    import math
-
-    import numba
-
-    arguments = case.function.arguments
-    elements = "; ".join(f"{name} = {name}_all[i]" for name in arguments)
-    parameters = ", ".join(f"{name}_all" for name in arguments)
-    one, zero = arrays["x"].dtype.type(1), arrays["x"].dtype.type(0)  # a Python number would make float32 float64
-    names = {"exp": math.exp, "log1p": math.log1p, "one": one, "zero": zero}
-    body = call if "total" in call else f"out[i] = {call}"
-    exec(
-        f"def fused({parameters}, out):\n    n, total = x_all.size, 0.0\n"
-        f"    for i in range(n): {elements}; {body}\n    return total / n\n",
-        names,
-    )
-    fused = numba.njit(fastmath=True, error_model="numpy")(names["fused"])
-    result = "out" if arrays["out"] is not None else "np.empty_like(x)"
-    if "out[i]" not in body:
-        return f"fused({', '.join(arguments)}, x)", {**arrays, "fused": fused}
-    return f"(result := {result}, fused({', '.join(arguments)}, result))[0]", {**arrays, "fused": fused, "np": np}
-
-
-Names = Callable[[dict[str, Any], Case, str], tuple[str, dict[str, Any]]]
-
-# Library -> its module, which is also the name of its package, and a function of arrays, case and call that returns the
-# timed statement and the names that it uses. fastlog is the first: the answers of the others are compared with its own.
-LIBRARIES: dict[str, tuple[str, Names]] = {
-    "fastlog": ("fastlog", _numpy_names),
-    "SciPy": ("scipy", _numpy_names),
-    "NumPy": ("numpy", _numpy_names),
-    "PyTorch": ("torch", _torch_names),
-    "JAX": ("jax", _jax_names),
-    "numexpr": ("numexpr", _numexpr_names),
-    "numba": ("numba", _numba_names),
-}
-
-
-def installed() -> list[str]:
-    """Return the names of the libraries that can be imported."""
-    found = []
-    for name, (module, _) in LIBRARIES.items():
-        try:
-            importlib.import_module(module)
-        except ImportError:
-            continue
-        found.append(name)
-    return found
+    return [case for case in cases if only in case.name]

@@ -12,13 +12,14 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402  the backend comes first
 import numpy as np  # noqa: E402
 
-from bench.cases import HEADLINE, LIBRARIES  # noqa: E402
-from bench.report import digits, peers, ratios, rounded_up  # noqa: E402
+from bench.cases import HEADLINE  # noqa: E402
+from bench.libraries import LIBRARIES  # noqa: E402
+from bench.report import DTYPES, digits, peers, ratios, rounded_up  # noqa: E402
 
 # These are Okabe and Ito's colours, which colour-blind people can distinguish.
 COLOURS = {
-    "fastlog": "#000000", "SciPy": "#0072B2", "NumPy": "#56B4E9", "PyTorch": "#D55E00", "JAX": "#009E73",
-    "numexpr": "#E69F00", "numba": "#CC79A7",
+    "fastlog": "#000000", "SciPy": "#0072B2", "NumPy": "#56B4E9", "PyTorch": "#D55E00", "oneDNN": "#8C510A",
+    "JAX": "#009E73", "onnxruntime": "#F0E442", "numexpr": "#E69F00", "numba": "#CC79A7",
 }  # fmt: skip
 BAR = 0.9  # height of a bar, in lines
 GAP = 1.1  # space between functions, in lines
@@ -62,18 +63,20 @@ def draw(results: dict[str, Any], path: Path, functions: tuple[str, ...] | None 
     functions : tuple of str, optional
         The functions to draw; by default all.
     """
-    cases = [case for case in results["cases"] if case["size"] in HEADLINE]
+    cases = [case for case in results["cases"] if case["size"] in HEADLINE and case["dtype"] in DTYPES]
     cases = [case for case in cases if functions is None or case["function"] in functions]
     names = peers(results)
-    top = {}  # function -> its first line; each has a line for every library that has the function
-    height = 0.0
+    lines: dict[str, int] = {}  # of a function: each has one for every library that has the function
     for case in cases:
-        if case["function"] not in top:
-            top[case["function"]] = height
-            height += len(ratios(case)) + GAP
+        lines[case["function"]] = max(len(ratios(case)), lines.get(case["function"], 0))
+    top = {}  # function -> its first line
+    height = 0.0
+    for function, count in lines.items():
+        top[function] = height
+        height += count + GAP
     figure, panels = plt.subplots(1, 2, figsize=(11, 0.155 * height + 1.5), sharex=True, sharey=True)
     extremes = [1.0]
-    for panel, dtype in zip(panels, ("float32", "float64"), strict=True):
+    for panel, dtype in zip(panels, DTYPES, strict=True):
         for case in (case for case in cases if case["dtype"] == dtype):
             found = ratios(case)
             extremes += found.values()
@@ -93,14 +96,13 @@ def draw(results: dict[str, Any], path: Path, functions: tuple[str, ...] | None 
         plain(panel)
     # The axis leaves room for the numbers beside the bars.
     low, high = min(extremes) / (1.9 if min(extremes) < 1 else 1.1), max(extremes) * 1.5
-    ticks = [t for t in (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500) if low <= t <= high]
+    ticks = [t for t in (0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300) if low <= t <= high]
     panels[0].set_xlim(low, high)
     panels[0].set_xticks(ticks, [f"{t:g}×" for t in ticks])
     for panel in panels:
         panel.minorticks_off()
-    counts = {case["function"]: len(ratios(case)) for case in cases}
     labels = [name.replace("entropy_with", "entropy\n_with").replace(", mean", "\n(mean)") for name in top]
-    panels[0].set_yticks([first + (counts[name] - 1) / 2 for name, first in top.items()], labels)
+    panels[0].set_yticks([first + (lines[name] - 1) / 2 for name, first in top.items()], labels)
     panels[0].set_ylim(height - GAP, -1)
     handles = [plt.Rectangle((0, 0), 1, 1, color=COLOURS[name], label=name) for name in names]
     elementwise, along_rows = HEADLINE

@@ -11,23 +11,40 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from bench.cases import CALL, HEADLINE, LIBRARIES, MAIN, MAIN_LIBRARIES
+from bench.cases import CALLS, HEADLINE, MAIN
+from bench.libraries import LIBRARIES, MAIN_LIBRARIES, WRITTEN_BY_HAND
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "bench" / "results"
 DTYPES = ("float32", "float64")
 DOCS = ROOT / "docs"
 ACCURACY = DOCS / "accuracy.json"
-# The parts of pages that `write_page` writes stand between marker comments of these names, and hold these pictures.
-SUMMARY, SPEED, ERRORS = "bench", "speed", "accuracy"
-PAGES = {SUMMARY: ROOT / "README.md", SPEED: DOCS / "speed.md", ERRORS: DOCS / "accuracy.md"}
-PICTURES = {SUMMARY: DOCS / "speed-main.png", SPEED: DOCS / "speed.png"}
+# `write_page` writes the parts of pages that stand between marker comments of these names. The page on speed has a part
+# for each instruction set; the README shows the one that most machines have.
+SUMMARY, ERRORS, PREDICTED = "bench", "accuracy", "speed predicted"
+README_TARGET = "avx2"
 ACCURACY_PICTURES = {dtype: DOCS / f"accuracy-{dtype}.png" for dtype in DTYPES}
-DIFFERS = "≠"
+LOOSE = "≠"
+FASTER = 0.98  # another library is faster if it takes less than this part of fastlog's time
 # Words that several tables and pages share.
 TIMES_FASTER = "How many times faster fastlog is than other libraries"
 PER_ELEMENT = "fastlog's nanoseconds per element, and how many times faster it is than the others"
 BEGIN, END = "<!-- {}:begin -->", "<!-- {}:end -->"
+
+
+def speed_part(target: str) -> str:
+    """Return the name of the part of the page on speed that belongs to an instruction set."""
+    return f"speed {target}"
+
+
+def page_of(part: str) -> Path:
+    """Return the page that has a part."""
+    return {SUMMARY: ROOT / "README.md", ERRORS: DOCS / "accuracy.md"}.get(part, DOCS / "speed.md")
+
+
+def picture_of(part: str) -> Path:
+    """Return the picture of speed in a part."""
+    return DOCS / ("speed-main.png" if part == SUMMARY else f"{part.replace(' ', '-')}.png")
 
 
 def save(results: dict[str, Any]) -> Path:
@@ -38,18 +55,19 @@ def save(results: dict[str, Any]) -> Path:
     return path
 
 
-def load_last() -> dict[str, Any]:
-    """Read the results of the last run.
+def load_last() -> dict[str, dict[str, Any]]:
+    """Read the results of the last run of each target that was not a quick one.
 
     Raises
     ------
     FileNotFoundError
-        If there has been no run.
+        If there has been no such run.
     """
-    paths = sorted(RESULTS.glob("*.json"))
-    if not paths:
+    runs = [json.loads(path.read_text()) for path in sorted(RESULTS.glob("*.json"))]
+    runs = [results for results in runs if not results["quick"]]
+    if not runs:
         raise FileNotFoundError(f"no results in {RESULTS.relative_to(ROOT)}; run the benchmark first")
-    return json.loads(paths[-1].read_text())
+    return {results["target"]: results for results in runs}
 
 
 def peers(results: dict[str, Any]) -> list[str]:
@@ -64,12 +82,36 @@ def ratios(case: dict[str, Any]) -> dict[str, float]:
     return {library: seconds / own for library, seconds in case["seconds"].items() if library != "fastlog"}
 
 
+def counted(results: dict[str, Any], case: dict[str, Any]) -> dict[str, float]:
+    """Return the ratios of the libraries that count: ready-made ones, as exact as fastlog, on the same instructions."""
+    left_out = {*WRITTEN_BY_HAND, *case["loose"], *results["unlimited"]}
+    return {library: ratio for library, ratio in ratios(case).items() if library not in left_out}
+
+
+def fastest(results: dict[str, Any], case: dict[str, Any]) -> tuple[float, str]:
+    """Return the ratio and the name of the fastest library that counts; infinity if there is none."""
+    found = counted(results, case)
+    return min(((ratio, library) for library, ratio in found.items()), default=(math.inf, ""))
+
+
+def behind(results: dict[str, Any]) -> list[tuple[float, str, dict[str, Any]]]:
+    """List the cases in which a library that counts is faster: its ratio, its name and the case, worst first."""
+    found = [(*fastest(results, case), case) for case in results["cases"]]
+    return sorted((one for one in found if one[0] < FASTER), key=lambda one: one[0])
+
+
+def score(results: dict[str, Any]) -> str:
+    """Count the rows, and those in which another library is faster."""
+    rows = len(results["cases"])
+    return f"{rows} rows measured; in {len(behind(results))} of them a ready-made library is faster by more than 2 %."
+
+
 def cell(case: dict[str, Any], library: str) -> str:
-    """Write how many times faster fastlog is than a library; DIFFERS if the library's answer is another one."""
+    """Write how many times faster fastlog is than a library, with LOOSE if the library's answer is loose."""
     found = ratios(case)
-    if library in found:
-        return digits(found[library], "×")
-    return DIFFERS if library in case["disagree"] else ""
+    if library not in found:
+        return ""
+    return (LOOSE if library in case["loose"] else "") + digits(found[library], "×")
 
 
 def digits(value: float, unit: str = "") -> str:
@@ -101,52 +143,61 @@ def duration(seconds: float) -> str:
 def own_time(case: dict[str, Any]) -> str:
     """Write fastlog's nanoseconds: per call for the shortest arrays, per element for others."""
     seconds = case["seconds"]["fastlog"]
-    return digits(seconds * 1e9) if case["size"] == CALL else digits(seconds / case["elements"] * 1e9)
+    return digits(seconds * 1e9) if case["size"] in CALLS else digits(seconds / case["elements"] * 1e9)
 
 
 def machine(results: dict[str, Any]) -> str:
-    """Say in a sentence where, when and with which versions the numbers were measured."""
+    """Say where, when and with which versions the numbers were measured."""
     versions = ", ".join(f"{name} {version}" for name, version in results["versions"].items())
+    limit = ""
+    if results.get("limited"):
+        limit = f" The other libraries were kept to {results['target']}, too, by their environment variables"
+        limit += f", but for {', '.join(results['unlimited'])}, which does not count." if results["unlimited"] else "."
     return (
         f"The numbers are from {results['machine']['cpu']}, one thread, target {results['target']}, "
         f"{results['machine']['system']}, {results['started'][:10]}"
-        f"{', quick run' if results.get('quick') else ''}, with {versions}."
-    )
+        f"{', quick run' if results.get('quick') else ''}, with {versions}.{limit} {results.get('note', '')}"
+    ).rstrip()
 
 
 def show(results: dict[str, Any], console: Console) -> None:
-    """Print a table per function, then the pipelines, then the machine."""
-    names = peers(results)
+    """Print a table per function, then the pipelines, the machine, and the rows in which others are faster."""
     for function in dict.fromkeys(case["function"] for case in results["cases"]):
+        cases = [case for case in results["cases"] if case["function"] == function]
+        names = peers({"cases": cases})
         table = Table(title=f"[bold]{function}[/]", title_justify="left", box=SIMPLE_HEAD, show_edge=False, padding=0)
         table.add_column("", width=7)
-        table.add_column("", width=19)
+        table.add_column("", width=21)
         table.add_column("ns", width=10, justify="right")
         for name in names:
-            table.add_column(name, width=7, justify="right")
+            table.add_column(name, width=max(7, len(name) + 1), justify="right")
         previous = None
-        for case in (case for case in results["cases"] if case["function"] == function):
+        for case in cases:
             if previous and previous != case["dtype"]:
                 table.add_section()
-            time = own_time(case) + ("/call" if case["size"] == CALL else "")
-            slower = {name for name, ratio in ratios(case).items() if ratio < 1}
+            time = own_time(case) + ("/call" if case["size"] in CALLS else "")
+            slower = {name for name, ratio in counted(results, case).items() if ratio < 1}
             cells = [f"[red]{cell(case, name)}[/]" if name in slower else cell(case, name) for name in names]
             table.add_row(case["dtype"] if case["dtype"] != previous else "", case["size"], time, *cells)
             previous = case["dtype"]
         console.print(table)
         console.print()
     console.print(
-        f"The tables show {PER_ELEMENT}; a red number means that fastlog is slower. {DIFFERS} means that the other "
-        "library's answer differs by more than a thousandth.\n"
+        f"The tables show {PER_ELEMENT}; a red number means that fastlog is slower. {LOOSE} means that the other "
+        "library's answer is loose: it differs by more than a thousandth, and does not count.\n"
     )
-    table = Table(title="[bold]Pipelines, most on scikit-learn's data[/]", title_justify="left", box=SIMPLE_HEAD)
-    table.add_column("", no_wrap=True)
-    for heading in ("usual", "fastlog", "faster", "difference"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for name, _, *numbers in pipeline_rows(results):
-        table.add_row(name, *numbers)
-    console.print(table)
-    console.print(machine(results), highlight=False)
+    if results["pipelines"]:
+        table = Table(title="[bold]Pipelines, most on scikit-learn's data[/]", title_justify="left", box=SIMPLE_HEAD)
+        table.add_column("", no_wrap=True)
+        for heading in ("usual", "fastlog", "faster", "difference"):
+            table.add_column(heading, justify="right", no_wrap=True)
+        for name, _, *numbers in pipeline_rows(results):
+            table.add_row(name, *numbers)
+        console.print(table)
+    console.print(machine(results) + "\n", highlight=False)
+    for ratio, library, case in behind(results):
+        console.print(f"{ratio:5.2f} {library:12} {case['function']}, {case['dtype']}, {case['size']}", highlight=False)
+    console.print(score(results), highlight=False, style="bold")
 
 
 def pipeline_rows(results: dict[str, Any]) -> list[list[str]]:
@@ -170,9 +221,9 @@ def markdown_table(headings: list[str], rows: list[list[str]], left: int) -> lis
     return ["| " + " | ".join(cells) + " |" for cells in (headings, rule, *rows)]
 
 
-def picture(text: str, path: Path, part: str) -> str:
-    """Write a picture as the page of a part links to it."""
-    return f"![{text}]({path.relative_to(PAGES[part].parent)})"
+def picture(part: str) -> str:
+    """Write the picture of a part as its page links to it."""
+    return f"![{TIMES_FASTER}]({picture_of(part).relative_to(page_of(part).parent)})"
 
 
 def shown(case: dict[str, Any]) -> str:
@@ -194,7 +245,7 @@ def summary_markdown(results: dict[str, Any]) -> str:
         for function in MAIN
     ]
     lines = [
-        picture(TIMES_FASTER, PICTURES[SUMMARY], SUMMARY),
+        picture(SUMMARY),
         "",
         f"The table shows {PER_ELEMENT} (`make bench`). Arrays have {' elements, or '.join(HEADLINE)} along the last "
         "axis.",
@@ -206,39 +257,61 @@ def summary_markdown(results: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def speed_markdown(results: dict[str, Any]) -> str:
-    """Return the tables of the page on speed: headline sizes, calls, pipelines, all sizes."""
+def headline_table(results: dict[str, Any]) -> list[str]:
+    """Return the lines of the table of headline sizes, which has a column for each library."""
     names = peers(results)
+    rows = [
+        [shown(case), case["dtype"], own_time(case), *(cell(case, name) for name in names)]
+        for case in results["cases"]
+        if case["size"] in HEADLINE
+    ]
+    return markdown_table(["function", "dtype", "ns", *names], rows, 2)
 
-    def table(sizes: tuple[str, ...] = ()) -> list[str]:
-        """Return the table of some sizes; by default, that of all but `CALL`, with a column that names the sizes."""
-        words = ["function", "dtype"] if sizes else ["function", "dtype", "size"]
-        rows = [
-            [shown(case), *(case[word] for word in words[1:]), own_time(case), *(cell(case, name) for name in names)]
-            for case in results["cases"]
-            if (case["size"] in sizes if sizes else case["size"] != CALL)
-        ]
-        return markdown_table([*words, "ns", *names], rows, len(words))
 
+def sizes_table(results: dict[str, Any]) -> list[str]:
+    """Return the lines of the table of all sizes, which has the fastest library of each row beside fastlog."""
+    lines: dict[tuple[str, str], dict[str, list[str]]] = {}
+    for case in results["cases"]:
+        ratio, library = fastest(results, case)
+        time = own_time(case) + (" a call" if case["size"] in CALLS else "")
+        cells = [time, f"{library} {digits(ratio, '×')}" if library else ""]
+        lines.setdefault((shown(case), case["size"]), {})[case["dtype"]] = cells
+    dtypes = [dtype for dtype in ("float16", *DTYPES) if any(dtype in cells for cells in lines.values())]
+    rows = [[*words, *(c for dtype in dtypes for c in cells.get(dtype, ["", ""]))] for words, cells in lines.items()]
+    headings = [heading for dtype in dtypes for heading in (f"{dtype} ns", "fastest other")]
+    return markdown_table(["function", "size", *headings], rows, 2)
+
+
+def behind_table(results: dict[str, Any]) -> list[str]:
+    """Return the lines of the table of rows in which another library is faster."""
+    rows = [
+        [shown(case), case["dtype"], case["size"], library, digits(ratio, "×")]
+        for ratio, library, case in behind(results)
+    ]
+    return markdown_table(["function", "dtype", "size", "library", "ratio"], rows, 4) if rows else []
+
+
+def speed_markdown(results: dict[str, Any]) -> str:
+    """Return an instruction set's part of the page on speed."""
+    part = speed_part(results["target"])
     lines = [
-        f"{machine(results)} An empty cell means that the library has no such function; {DIFFERS} means that its "
-        "answer differs by more than a thousandth.",
+        machine(results),
         "",
-        f"## Arrays of {' elements, or '.join(HEADLINE)}",
+        f"**{score(results)}**",
+        "",
+        f"### Arrays of {' elements, or '.join(HEADLINE)}",
         "",
         f"Functions of rows work along the last axis. The table shows {PER_ELEMENT}.",
         "",
-        picture(TIMES_FASTER, PICTURES[SPEED], SPEED),
+        picture(part),
         "",
-        *table(HEADLINE),
+        *headline_table(results),
         "",
-        "## A call with 10 elements",
+        "### Where another library is faster",
         "",
-        f"The table shows {PER_ELEMENT.replace('element', 'call')}.",
+        *behind_table(results),
         "",
-        *table((CALL,)),
-        "",
-        "## Whole computations",
+        "### Whole computations",
         "",
         "Each pipeline ran once as it is, and once with fastlog's functions in place; most of the data come with "
         "scikit-learn.",
@@ -247,11 +320,12 @@ def speed_markdown(results: dict[str, Any]) -> str:
             ["pipeline", "replaced", "without", "with", "times faster", "largest difference"], pipeline_rows(results), 2
         ),
         "",
-        "## All sizes",
+        "### All sizes",
         "",
-        f"The table shows {PER_ELEMENT}.",
+        "The table shows fastlog's nanoseconds per element or call, and how many times faster it is than the fastest "
+        "ready-made library.",
         "",
-        *table(),
+        *sizes_table(results),
     ]
     return "\n".join(lines)
 
@@ -292,7 +366,7 @@ def accuracy_markdown() -> str:
     ]
     for dtype, path in ACCURACY_PICTURES.items():
         lines += ["", f"## Where the errors are, in {dtype}", ""]
-        lines += [picture(f"Largest errors over the first argument, {dtype}", path, ERRORS)]
+        lines += [f"![Largest errors over the first argument, {dtype}]({path.name})"]
     return "\n".join(lines)
 
 
@@ -302,7 +376,6 @@ def write_page(part: str, content: str) -> None:
     Parameters
     ----------
     part : str
-        A key of `PAGES`.
     content : str
 
     Raises
@@ -310,7 +383,7 @@ def write_page(part: str, content: str) -> None:
     ValueError
         If the page does not hold the markers of the part, once each and in order.
     """
-    page, begin, end = PAGES[part], BEGIN.format(part), END.format(part)
+    page, begin, end = page_of(part), BEGIN.format(part), END.format(part)
     before, found_begin, rest = page.read_text().partition(begin)
     _, found_end, after = rest.partition(end)
     if not found_begin or not found_end or begin in rest or end in after:
