@@ -33,7 +33,7 @@ fl_loop NAME(logsumexp_of_floats, FL_TARGET, 64), NAME(weighted_sums_of_floats, 
 #define RUN_map2_raising(name, type) loop_map2(k_##name, pole_##name, type, args, dims, steps)
 #define RUN_map2_logaddexp(name, type) loop_map2_logaddexp(k_##name, type, args, dims, steps)
 #define RUN_reduce(name, type) loop_##name(NAME(logsumexp_of_floats, FL_TARGET, 64), args, dims, steps)
-#define RUN_normalize(name, type) loop_normalize(divisor_##name, k_##name, 0, args, dims, steps)
+#define RUN_normalize(name, type) loop_##name(args, dims, steps)
 #define RUN_normalize_terms(name, type) loop_##name(args, dims, steps)
 #define RUN_reduce_segments(name, type) loop_reduce_segments(args, dims, steps)
 #define RUN_reduce_weighted(name, type) \

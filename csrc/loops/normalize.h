@@ -169,6 +169,25 @@ INLINE void normalize_tiles(normalization f, matrix a, matrix out, intptr_t r, i
     }
 }
 
+/* log_softmax of short rows, by their partitions. */
+static void normalize_short(matrix a, matrix out) {
+    real tile[LANE_BLOCK * LANES];
+    int columns = choose_way(a) == COLUMNS && out.outer == WIDTH;
+    for (intptr_t r = 0; r < a.rows; r += LANES) {
+        intptr_t rows = smaller(a.rows - r, LANES);
+        int direct = columns && rows == LANES;
+        vectors v = {.x = tile, .step = LANES, .n = a.n, .kept = tile, .kept_step = LANES};
+        if (direct) v = (vectors){(const real *)a.x + r, a.core / WIDTH, a.n, (real *)out.x + r, out.core / WIDTH};
+        else load_tile(tile, &a, r, rows, 0, a.n);
+        partition p = short_partition(v);
+        divisor z = log_divisor(p);
+        sign_zeros(&z, p.max, &a, r, rows);
+        for (intptr_t i = 0; i < a.n; i++)
+            v_store(v.kept + i * v.kept_step, k_log_softmax(v_load(v.x + i * v.step), z));
+        if (!direct) store_tile(tile, &out, r, rows, 0, a.n);
+    }
+}
+
 /* Normalises rows that are neighbours in memory, as many as fill whole vectors, and returns their number. */
 INLINE intptr_t normalize_panels(normalization f, matrix a, matrix out) {
     intptr_t r = 0;
@@ -209,10 +228,10 @@ INLINE void normalize_matrix(normalization f, matrix a, matrix out) {
     normalize_rows(f, a, out, normalize_panels(f, a, out));
 }
 
-INLINE unsigned loop_normalize(divisor_kernel *divisor_of, normalize_kernel *kernel, int of_terms, char **args,
-                               const intptr_t *dims, const intptr_t *steps) {
-    normalize_matrix((normalization){.divisor_of = divisor_of, .kernel = kernel, .of_terms = of_terms},
-                     matrix_of(args[0], dims, steps[0], steps[2]), matrix_of(args[1], dims, steps[1], steps[3]));
+INLINE unsigned loop_log_softmax(char **args, const intptr_t *dims, const intptr_t *steps) {
+    matrix a = matrix_of(args[0], dims, steps[0], steps[2]), out = matrix_of(args[1], dims, steps[1], steps[3]);
+    if (a.n && a.n <= LANE_BLOCK && choose_way(a) != ALONG) normalize_short(a, out);
+    else normalize_matrix((normalization){.divisor_of = divisor_log_softmax, .kernel = k_log_softmax}, a, out);
     return 0;
 }
 

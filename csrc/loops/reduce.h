@@ -21,6 +21,22 @@ typedef struct {
     void *context;
 } row_callbacks;
 
+/* Reduces short rows, some of which are summed before any result is computed from the sums. */
+static NOINLINE void reduce_short(row_callbacks to, matrix a, enum way way) {
+    real tile[LANE_BLOCK * LANES];
+    partition p[TILES_AT_ONCE];
+    for (intptr_t r = 0, first; r < a.rows;) {
+        for (first = r; r < a.rows && r < first + TILES_AT_ONCE * LANES; r += LANES) {
+            vectors v = {.x = tile, .step = LANES, .n = a.n};
+            if (way == COLUMNS && a.rows - r >= LANES) v.x = (const real *)a.x + r, v.step = a.core / WIDTH;
+            else load_tile(tile, &a, r, smaller(a.rows - r, LANES), 0, a.n);
+            p[(r - first) / LANES] = short_partition(v);
+        }
+        for (r = first; r < a.rows && r < first + TILES_AT_ONCE * LANES; r += LANES)
+            to.partitioned(to.context, p[(r - first) / LANES], NULL, r, smaller(a.rows - r, LANES));
+    }
+}
+
 /* Reduces rows by columns or tiles. This is a function of its own, as its tallies fill most of a frame. */
 static NOINLINE void reduce_lanes(row_callbacks to, matrix a, enum way way) {
     intptr_t r = 0;
@@ -29,10 +45,7 @@ static NOINLINE void reduce_lanes(row_callbacks to, matrix a, enum way way) {
     while (r < a.rows) {
         tally t[PANEL];
         intptr_t rows = smaller(a.rows - r, (way == COLUMNS ? PANEL : TILES_AT_ONCE) * LANES), first = r;
-        if (way == COLUMNS && rows >= LANES && a.n <= LANE_BLOCK) {
-            rows = smaller(whole_vectors(rows), TILES_AT_ONCE * LANES);
-            for (intptr_t k = 0; k < rows; k += LANES) t[k / LANES] = tally_column(&a, r + k, FLOOR, how);
-        } else if (way == COLUMNS && rows >= LANES) {
+        if (way == COLUMNS && rows >= LANES) {
             rows = whole_vectors(rows);
             tally_columns(t, &a, r, rows / LANES, FLOOR, how);
         } else {
@@ -49,7 +62,8 @@ static NOINLINE void reduce_lanes(row_callbacks to, matrix a, enum way way) {
 INLINE void reduce_matrix(row_callbacks to, matrix a) {
     enum way way = choose_way(a);
     if (way != ALONG) {
-        reduce_lanes(to, a, way);
+        if (a.n && a.n <= LANE_BLOCK) reduce_short(to, a, way);
+        else reduce_lanes(to, a, way);
         return;
     }
     summation how = {.rough = 1};

@@ -34,6 +34,25 @@ INLINE dw m_log1p_assemble(vec e, dw w) {
     return (dw){second.hi, v_add(low, v_fma(e, v_set(ln2_lo), tail.lo))};
 }
 
+/* log(1 + t) for t >= 0 where half an ulp of error will do: as m_log1p, but the square's rounding error is left out, and t
+   is not treated apart where it is tiny, as it then is the low word alone. */
+INLINE dw m_log1p_quick(dw t) {
+    dw s = dw_two_sum(v_set(1), t.hi);
+    ivec field = m_log2_field(s.hi, v_set(REAL(0.75)));
+    vec scale = m_inverse_power(field);
+    vec e = v_sub(v_real(i_or(i_shr(field, MANTISSA_BITS), v_bits(v_set(ROUNDER)))), v_set(ROUNDER));
+    vec w = v_sub(v_mul(s.hi, scale), v_set(1)), w_lo = v_mul(v_add(s.lo, t.lo), scale), square = v_mul(w, w);
+    vec low = v_fma(e, v_set(ln2_lo), v_fnma(w_lo, w, w_lo));
+#if FL_WIDTH == 32
+    vec tail = v_fma(v_fma(w, POLYNOMIAL(w, log1p_tail), v_set(REAL(-0.5))), square, low);
+#else
+    vec half = v_mul(v_set(REAL(-0.5)), square), z = v_div(w, v_add(v_set(2), w)), u = v_mul(z, z);
+    vec tail = v_add(half, v_fma(z, v_fma(u, POLYNOMIAL(u, log_tail), v_neg(half)), low));
+#endif
+    dw sum = dw_fast_two_sum(v_mul(e, v_set(ln2_hi)), w);
+    return (dw){sum.hi, v_add(sum.lo, tail)};
+}
+
 /* log(1 + t) for any t >= 0; nan where t is nan.
    With s + s_lo = 1 + t, the bits of s give e so that 2^-e s is in [3/4, 3/2); w = (2^-e s - 1) + 2^-e s_lo.
    Below 2^-(p+2), t itself is the answer to the last bit, whereas halving and doubling it again could lose one. */

@@ -32,14 +32,14 @@ static partition partition_of(const tally *t, int rough) {
 
 /* log Z as a double word, for the functions that subtract it. */
 INLINE dw log_partition(partition p) {
-    dw log1p_rest = m_log1p(p.rest);
+    dw log1p_rest = m_log1p_quick(p.rest);
     dw sum = dw_two_sum(p.max, log1p_rest.hi);
     return (dw){sum.hi, v_add(sum.lo, log1p_rest.lo)};
 }
 
 /* logsumexp = max + log1p(rest). */
 INLINE vec k_logsumexp(partition p) {
-    vec y = dw_add_to(p.max, m_log1p(p.rest));
+    vec y = dw_add_to(p.max, m_log1p_quick(p.rest));
     return v_select(v_eq(p.rest.hi, p.rest.hi), y, p.rest.hi);
 }
 
@@ -87,20 +87,20 @@ INLINE vec k_softmax(vec term, divisor z) {
 /* log_softmax = x - log Z = -(hi - x) - lo, each part of log Z subtracted in turn. Where x is the maximum and
    dominates, the first difference is exact, and what remains is -log1p(rest) with all its digits; where that
    underflows, -lo is -0, and so is the result. Infinite and nan differences remain. */
-INLINE divisor divisor_log_softmax(tally t) {
-    partition p = partition_of(&t, 0);
+INLINE divisor log_divisor(partition p) {
     dw log_z = log_partition(p);
     mask finite = v_lt(v_abs(log_z.hi), v_set(REAL_INFINITY));
     vec hi = v_select(v_eq(p.rest.hi, p.rest.hi), log_z.hi, p.rest.hi);
     return (divisor){.value = {hi, v_neg(v_select(finite, log_z.lo, v_set(0)))}};
 }
+INLINE divisor divisor_log_softmax(tally t) { return log_divisor(partition_of(&t, 0)); }
 INLINE vec k_log_softmax(vec x, divisor z) { return v_sub(z.value.lo, v_sub(z.value.hi, x)); }
 
 /* Cross-entropy of a row with the weights a_c of its classes, sum of a_c (log Z - x_c): given gap, the sum of
    a_c (max - x_c), and `weight`, that of the a_c, it is gap + weight log1p(rest), where no term is negative. With a
    single maximum of inf, rest is 0, and this is the limit; with several, or -inf, there is none. */
 INLINE dw k_cross_entropy(dw gap, vec weight, partition p) {
-    dw log = m_log1p(p.rest), tail = dw_mul(weight, log.hi);
+    dw log = m_log1p_quick(p.rest), tail = dw_mul(weight, log.hi);
     dw sum = dw_two_sum(gap.hi, tail.hi);
     sum.lo = v_add(v_add(sum.lo, gap.lo), v_fma(weight, log.lo, tail.lo));
     vec infinity = v_set(REAL_INFINITY);

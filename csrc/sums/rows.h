@@ -10,6 +10,7 @@
 #pragma once
 
 #include "sums/partition.h"
+#include "sums/short.h"
 #include "sums/strips.h"
 #include "sums/tiles.h"
 

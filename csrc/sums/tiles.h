@@ -27,33 +27,25 @@ INLINE void load_tile(real *tile, const matrix *a, intptr_t r, intptr_t rows, in
             memcpy(tile + i * LANES + lane, p + smaller(lane, rows - 1) * a->outer + i * a->core, sizeof(real));
 }
 
-/* Stores a tile in elements k to k+n-1 of rows r to r+rows-1. */
+/* Stores a tile in elements k to k+n-1 of rows r to r+rows-1. Columns are written four at a time, as load_tile reads
+   them; rows of fewer elements pass through a buffer, as there may be no row to overwrite what is too much. */
 static void store_tile(const real *tile, const matrix *out, intptr_t r, intptr_t rows, intptr_t k, intptr_t n) {
-    if (out->core != WIDTH) {
-        for (intptr_t lane = 0; lane < rows; lane++) {
-            char *row = (char *)out->x + (r + lane) * out->outer + k * out->core;
-            for (intptr_t i = 0; i < n; i++) memcpy(row + i * out->core, tile + i * LANES + lane, sizeof(real));
+    char *p = (char *)out->x + r * out->outer + k * out->core;
+    if (rows == LANES && out->core == WIDTH && out->outer % WIDTH == 0 && (n >= 4 || out->outer == n * WIDTH)) {
+        real few[LANES * 4];
+        real *to = n < 4 ? few : (real *)p;
+        for (intptr_t i = 0; i < n; i += 4) {
+            vec column[4];
+            intptr_t first = n < 4 ? 0 : smaller(i, n - 4);
+            for (intptr_t j = 0; j < 4; j++) column[j] = v_load(tile + (first + j) * LANES);
+            v_store_columns(to + first, out->outer / WIDTH, column);
         }
+        for (intptr_t i = 0; n < 4 && i < n; i++) v_store((real *)p + i * LANES, v_load(few + i * LANES));
         return;
     }
-    /* Short rows without gaps are stored as whole vectors: the next row overwrites what is too much. */
-    int neighbours = out->outer == n * WIDTH && n <= LANES && 2 * n > LANES;
-    for (intptr_t i = 0; i < n; i += LANES) {
-        vec y[LANES];
-        intptr_t count = smaller(n - i, LANES);
-        for (intptr_t j = 0; j < LANES; j++) y[j] = v_load(tile + (i + smaller(j, count - 1)) * LANES);
-        v_transpose(y);
-        for (intptr_t lane = 0; lane < rows; lane++) {
-            real *row = (real *)((char *)out->x + (r + lane) * out->outer) + k + i;
-            if (count == LANES || (neighbours && (rows - lane) * n >= LANES)) v_store(row, y[lane]);
-            else v_store_part(row, count, y[lane]);
-        }
-    }
-}
-
-/* Sums LANES neighbouring rows from row r on, of at most LANE_BLOCK elements. */
-INLINE tally sum_column(const matrix *a, intptr_t r, real floor, summation how) {
-    return tally_near((vectors){.x = (const real *)a->x + r, .step = a->core / WIDTH, .n = a->n}, floor, how);
+    for (intptr_t lane = 0; lane < rows; lane++)
+        for (intptr_t i = 0; i < n; i++)
+            memcpy(p + lane * out->outer + i * out->core, tile + i * LANES + lane, sizeof(real));
 }
 
 /* Sums rows r to r+rows-1, rows <= LANES, by tiles. The last tile, or its terms, stays in `tile`, which has room for at
@@ -82,11 +74,6 @@ INLINE void prefetch_block(vectors v) {
 static tally tally_tiles(const matrix *a, intptr_t r, intptr_t rows, real *tile, real floor, summation how) {
     how.far = 0;
     return SPECIALIZED(sum_tiles, how, a, r, rows, tile, floor);
-}
-
-static tally tally_column(const matrix *a, intptr_t r, real floor, summation how) {
-    how.far = 0;
-    return SPECIALIZED(sum_column, how, a, r, floor);
 }
 
 /* Sums `panel` groups of LANES neighbouring rows from row r on. */

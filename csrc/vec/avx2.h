@@ -108,6 +108,12 @@ INLINE void v_columns(const real *p, intptr_t step, vec column[4]) {
     columns_of(side_by_side(p, q), side_by_side(p + step, q + step), side_by_side(p + 2 * step, q + 2 * step),
                side_by_side(p + 3 * step, q + 3 * step), column);
 }
+INLINE void v_store_columns(real *p, intptr_t step, const vec column[4]) {
+    vec rows[4];
+    columns_of(column[0], column[1], column[2], column[3], rows);
+    for (int k = 0; k < 4; k++) _mm_storeu_ps(p + k * step, _mm256_castps256_ps128(rows[k]));
+    for (int k = 0; k < 4; k++) _mm_storeu_ps(p + (k + 4) * step, _mm256_extractf128_ps(rows[k], 1));
+}
 
 #else
 
@@ -179,6 +185,11 @@ INLINE void v_rows(const real table[][4], ivec i, vec row[4]) {
 INLINE void v_columns(const real *p, intptr_t step, vec column[4]) {
     for (int k = 0; k < 4; k++) column[k] = v_load(p + k * step);
     v_transpose(column);
+}
+INLINE void v_store_columns(real *p, intptr_t step, const vec column[4]) {
+    vec rows[4] = {column[0], column[1], column[2], column[3]};
+    v_transpose(rows);
+    for (int k = 0; k < 4; k++) v_store(p + k * step, rows[k]);
 }
 
 #endif

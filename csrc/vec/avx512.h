@@ -122,6 +122,14 @@ INLINE void v_columns(const real *p, intptr_t step, vec column[4]) {
     columns_of(every_fourth_step(p, step), every_fourth_step(p + step, step), every_fourth_step(p + 2 * step, step),
                every_fourth_step(p + 3 * step, step), column);
 }
+INLINE void v_store_columns(real *p, intptr_t step, const vec column[4]) {
+    vec rows[4];
+    columns_of(column[0], column[1], column[2], column[3], rows);
+    for (int k = 0; k < 4; k++) _mm_storeu_ps(p + k * step, _mm512_castps512_ps128(rows[k]));
+    for (int k = 0; k < 4; k++) _mm_storeu_ps(p + (k + 4) * step, _mm512_extractf32x4_ps(rows[k], 1));
+    for (int k = 0; k < 4; k++) _mm_storeu_ps(p + (k + 8) * step, _mm512_extractf32x4_ps(rows[k], 2));
+    for (int k = 0; k < 4; k++) _mm_storeu_ps(p + (k + 12) * step, _mm512_extractf32x4_ps(rows[k], 3));
+}
 
 #else
 
@@ -217,6 +225,23 @@ INLINE void v_columns(const real *p, intptr_t step, vec column[4]) {
     const real *q = p + 4 * step;
     columns_of(side_by_side(p, p + 2 * step), side_by_side(p + step, p + 3 * step), side_by_side(q, q + 2 * step),
                side_by_side(q + step, q + 3 * step), column);
+}
+
+/* Two rows of four stand side by side in each of four vectors; an even row is followed by the next odd one. */
+INLINE void v_store_columns(real *p, intptr_t step, const vec column[4]) {
+    vec even01 = _mm512_unpacklo_pd(column[0], column[1]), odd01 = _mm512_unpackhi_pd(column[0], column[1]);
+    vec even23 = _mm512_unpacklo_pd(column[2], column[3]), odd23 = _mm512_unpackhi_pd(column[2], column[3]);
+    __m512i first = _mm512_setr_epi64(0, 1, 8, 9, 2, 3, 10, 11), last = _mm512_setr_epi64(4, 5, 12, 13, 6, 7, 14, 15);
+    vec r02 = _mm512_permutex2var_pd(even01, first, even23), r13 = _mm512_permutex2var_pd(odd01, first, odd23);
+    vec r46 = _mm512_permutex2var_pd(even01, last, even23), r57 = _mm512_permutex2var_pd(odd01, last, odd23);
+    _mm256_storeu_pd(p, _mm512_castpd512_pd256(r02));
+    _mm256_storeu_pd(p + step, _mm512_castpd512_pd256(r13));
+    _mm256_storeu_pd(p + 2 * step, _mm512_extractf64x4_pd(r02, 1));
+    _mm256_storeu_pd(p + 3 * step, _mm512_extractf64x4_pd(r13, 1));
+    _mm256_storeu_pd(p + 4 * step, _mm512_castpd512_pd256(r46));
+    _mm256_storeu_pd(p + 5 * step, _mm512_castpd512_pd256(r57));
+    _mm256_storeu_pd(p + 6 * step, _mm512_extractf64x4_pd(r46, 1));
+    _mm256_storeu_pd(p + 7 * step, _mm512_extractf64x4_pd(r57, 1));
 }
 
 #endif

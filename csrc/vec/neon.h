@@ -68,6 +68,11 @@ INLINE void v_columns(const real *p, intptr_t step, vec column[4]) {
     for (int k = 0; k < 4; k++) column[k] = v_load(p + k * step);
     v_transpose(column);
 }
+INLINE void v_store_columns(real *p, intptr_t step, const vec column[4]) {
+    vec rows[4] = {column[0], column[1], column[2], column[3]};
+    v_transpose(rows);
+    for (int k = 0; k < 4; k++) v_store(p + k * step, rows[k]);
+}
 
 #else
 
@@ -128,6 +133,11 @@ INLINE void v_columns(const real *p, intptr_t step, vec column[4]) {
         column[k] = v_load(p + k), column[k + 1] = v_load(p + step + k);
         v_transpose(column + k);
     }
+}
+INLINE void v_store_columns(real *p, intptr_t step, const vec column[4]) {
+    vec rows[4] = {column[0], column[1], column[2], column[3]};
+    v_transpose(rows), v_transpose(rows + 2);
+    for (int k = 0; k < 2; k++) v_store(p + k * step, rows[k]), v_store(p + k * step + 2, rows[2 + k]);
 }
 
 #endif

@@ -63,6 +63,10 @@ INLINE void v_columns(const real *p, intptr_t step, vec column[4]) {
     (void)step;
     for (int k = 0; k < 4; k++) column[k] = p[k];
 }
+INLINE void v_store_columns(real *p, intptr_t step, const vec column[4]) {
+    (void)step;
+    for (int k = 0; k < 4; k++) p[k] = column[k];
+}
 
 INLINE vec v_lookup(const real *table, ivec i) { return table[i & (FL_WIDTH == 32 ? 31 : 15)]; }
 

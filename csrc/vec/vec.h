@@ -36,6 +36,8 @@
    Tables
      v_rows(table, i, row)         row[k] = table[i][k] lane by lane; rows of four, i below their number
      v_columns(p, step, column)    column[k] = p[step times the lane + k], for k = 0 .. 3
+     v_store_columns(p, step, c)   p[step times the lane + k] = c[k], for k = 0 .. 3; the first lane first, so that the
+                                   next one overwrites what is too much where step is below 4
      v_lookup(table, i)            table[i mod 32] at width 32, table[i mod 16] at width 64: fast where VEC_LOOKUP32
                                    or VEC_LOOKUP16 is defined, else in portable.h alone
      v_swap(x, k)                  lanes i and i xor k change places, for a constant power of two k < LANES

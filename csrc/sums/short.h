@@ -1,0 +1,71 @@
+/* Short rows, one per lane: their partition while all of their elements are at hand.
+
+   The maximum is known before the first term, and so is the unit 2^n next to e^max. A row is ordinary if its elements are
+   within PLAIN_RANGE of its maximum, and that is not far from 0: then no term needs a window. The rows of other lanes
+   are summed by their tallies. So the bits of a row depend on its own elements alone.
+
+   Terms are not rounded to one word: their powers are summed by twos, in two words, and the products of power and rest
+   apart from them. Error of the partition's rest: that of a reciprocal in two words, and a quarter ulp or so of a term. */
+
+#pragma once
+
+#include "sums/partition.h"
+#include "sums/plain.h"
+
+/* The sums of some terms in two parts, of which the maxima are left out and counted. */
+typedef struct {
+    dw powers;
+    vec rests, maxima;
+} sum_of_parts;
+
+/* The two parts of vector i, and 0 for maxima. */
+INLINE exp_parts short_term(sum_of_parts *s, vectors v, intptr_t i, vec max, vec rounder) {
+    vec x = v_load(v.x + i * v.step);
+    exp_parts e = m_exp_parts(x, rounder, 1);
+    mask is_max = v_eq(x, max);
+    s->maxima = v_add_where(s->maxima, is_max, v_set(1));
+    return (exp_parts){v_unless(is_max, e.power), e.rest};
+}
+
+/* e^max = 2^n (1 + rest) of ordinary rows. */
+INLINE dw short_rest(vectors v, vec max) {
+    vec n = v_sub(v_fma(max, v_set(log2_e), v_set(ROUNDER)), v_set(ROUNDER)), rounder = m_word_rounder(v_neg(n));
+    sum_of_parts s = {{v_set(0), v_set(0)}, v_set(0), v_set(0)};
+    for (; v.n >= 2; v = vectors_from(v, 2)) {
+        exp_parts a = short_term(&s, v, 0, max, rounder), b = short_term(&s, v, 1, max, rounder);
+        s.powers = join_word(s.powers, v_add(a.power, b.power));
+        s.rests = v_fma(a.power, a.rest, v_fma(b.power, b.rest, s.rests));
+    }
+    if (v.n) {
+        exp_parts a = short_term(&s, v, 0, max, rounder);
+        s.powers = join_word(s.powers, a.power);
+        s.rests = v_fma(a.power, a.rest, s.rests);
+    }
+    exp_parts unit = m_exp_parts(max, rounder, 1);
+    dw divisor = dw_fast_two_sum(unit.power, v_mul(unit.power, unit.rest));
+    dw others = dw_fast_two_sum(s.powers.hi, v_add(s.powers.lo, s.rests));
+    dw quotient = dw_div(others, divisor), rest = dw_two_sum(v_sub(s.maxima, v_set(1)), quotient.hi);
+    return (dw){rest.hi, v_add(rest.lo, quotient.lo)};
+}
+
+/* The partition of the rows of at most LANE_BLOCK vectors by their tallies. */
+static NOINLINE partition partition_by_tally(const vectors *v) {
+    tally t = tally_start(*v, FLOOR, (summation){0});
+    return partition_of(&t, 0);
+}
+
+/* The partition of the rows of at least one vector, and at most LANE_BLOCK. */
+INLINE partition short_partition(vectors v) {
+    vec max = v_load(v.x), min = max;
+    for (intptr_t i = 1; i < v.n; i++) {
+        vec x = v_load(v.x + i * v.step);
+        max = v_max(x, max), min = v_min(x, min);
+    }
+    partition p = {max, short_rest(v, max)};
+    mask special = mask_or(v_lt(v_set(PLAIN_RANGE), v_sub(max, min)), v_le(v_set(DIRECT), v_abs(max)));
+    special = mask_or(special, v_ne(max, max)); /* the first element may be nan, and others numbers */
+    if (!mask_any(special)) return p;
+    partition q = partition_by_tally(&v);
+    return (partition){v_select(special, q.max, p.max),
+                       {v_select(special, q.rest.hi, p.rest.hi), v_select(special, q.rest.lo, p.rest.lo)}};
+}
