@@ -79,9 +79,10 @@ INLINE scaled m_exp_dw(vec x, vec x_lo, vec rounder) {
 
    Where registers hold a table, x = (k + j/STEPS) ln2 + r. Adding k to the exponent of the power 2^(j/STEPS) costs one
    addition, as the table's bit patterns are less by j/STEPS; a second table holds what the power lost in rounding, as a
-   part of it. Where there is no table, the power is 2^k. `rough` (float alone) leaves out the low word of ln2. That is
-   an error of |x| 2^-28.4 in rest, nearly the same for all x of a row, so it cancels when the sum is divided by the
-   maximum's term: see m_rough_error. */
+   part of it. `rough` (float alone) leaves out the low word of ln2. That is an error of |x| 2^-28.4 in rest, nearly the
+   same for all x of a row, so it cancels when the sum is divided by the maximum's term: see m_rough_error.
+
+   Where there is no table, the power is 2^k, and `rough` leaves out the rounding error of r, another 2^-2 ulp. */
 typedef struct {
     vec power, rest;
 } exp_parts;
@@ -108,6 +109,9 @@ INLINE vec m_exp_word(vec x, vec rounder) {
     return v_fma(e.power, e.rest, e.power);
 }
 
+/* e^x 2^n where an ulp of error will do. */
+INLINE vec m_exp_plain(vec x, vec rounder) { return m_exp_word(x, rounder); }
+
 /* m_exp_word with a rough float, for sums. */
 INLINE vec m_exp_rough_word(vec x, vec rounder) {
     exp_parts e = m_exp_parts(x, rounder, 1);
@@ -123,10 +127,16 @@ INLINE vec m_exp_rough_word(vec x, vec rounder) {
 INLINE vec m_rough_error(vec x) { return (void)x, v_set(0); }
 INLINE vec m_word_rounder(vec n) { return v_add(n, v_set(ROUNDER + EXPONENT_BIAS)); }
 INLINE exp_parts m_exp_parts(vec x, vec rounder, int rough) {
-    (void)rough;
     vec shifted = v_fma(x, v_set(log2_e), rounder), n = v_sub(shifted, rounder);
-    vec r = v_fnma(n, v_set(ln2_lo), v_fnma(n, v_set(ln2_hi), x));
-    return (exp_parts){v_real(i_shl(v_bits(shifted), MANTISSA_BITS)), v_fma(v_mul(r, r), HORNER(r, exp_word), r)};
+    vec high = v_fnma(n, v_set(ln2_hi), x), r = v_fnma(n, v_set(ln2_lo), high), square = v_mul(r, r);
+    vec power = v_real(i_shl(v_bits(shifted), MANTISSA_BITS));
+    if (rough) return (exp_parts){power, v_fma(square, HORNER(r, exp_word), r)};
+    vec r_lo = v_fnma(n, v_set(ln2_lo), v_sub(high, r));
+    return (exp_parts){power, v_add(r, v_fma(square, HORNER(r, exp_word), r_lo))};
+}
+INLINE vec m_exp_plain(vec x, vec rounder) {
+    exp_parts e = m_exp_parts(x, rounder, 1);
+    return v_fma(e.power, e.rest, e.power);
 }
 INLINE vec m_exp_word(vec x, vec rounder) {
     vec shifted = v_fma(x, v_set(log2_e), rounder), n = v_sub(shifted, rounder);
@@ -138,12 +148,6 @@ INLINE vec m_exp_word(vec x, vec rounder) {
 }
 INLINE vec m_exp_rough_word(vec x, vec rounder) { return m_exp_word(x, rounder); }
 #endif
-
-/* power (1 + rest), rounded. Error: 1 ulp. */
-INLINE vec m_exp_plain(vec x, vec rounder) {
-    exp_parts e = m_exp_parts(x, rounder, 0);
-    return v_fma(e.power, e.rest, e.power);
-}
 
 /* m 2^n for finite m with 2^-40 < m < 2^40, rounded once, without an operation that touches a subnormal (each would
    cost a microcode assist). 2^LIFT m 2^n is always normal. Below 2^LIFT times the least normal, adding that power of

@@ -21,7 +21,7 @@ typedef struct {
 /* The two parts of vector i, and 0 for maxima. */
 INLINE exp_parts short_term(sum_of_parts *s, vectors v, intptr_t i, vec max, vec rounder) {
     vec x = v_load(v.x + i * v.step);
-    exp_parts e = m_exp_parts(x, rounder, 1);
+    exp_parts e = m_exp_parts(x, rounder, 0);
     mask is_max = v_eq(x, max);
     s->maxima = v_add_where(s->maxima, is_max, v_set(1));
     return (exp_parts){v_unless(is_max, e.power), e.rest};
@@ -41,10 +41,8 @@ INLINE dw short_rest(vectors v, vec max) {
         s.powers = join_word(s.powers, a.power);
         s.rests = v_fma(a.power, a.rest, s.rests);
     }
-    exp_parts unit = m_exp_parts(max, rounder, 1);
-    dw divisor = dw_fast_two_sum(unit.power, v_mul(unit.power, unit.rest));
     dw others = dw_fast_two_sum(s.powers.hi, v_add(s.powers.lo, s.rests));
-    dw quotient = dw_div(others, divisor), rest = dw_two_sum(v_sub(s.maxima, v_set(1)), quotient.hi);
+    dw quotient = dw_div(others, m_exp_dw(max, v_set(0), v_set(ROUNDER)).mantissa), rest = dw_two_sum(v_sub(s.maxima, v_set(1)), quotient.hi);
     return (dw){rest.hi, v_add(rest.lo, quotient.lo)};
 }
 

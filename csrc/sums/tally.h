@@ -59,10 +59,10 @@ INLINE vec load_term(term_sum *t, vectors v, intptr_t i, vec max, window w, summ
     return how.has_max ? v_unless(count_maxima(t, x, max), y) : y;
 }
 
-/* Rough terms of vector i in the two parts of m_exp_parts. */
+/* Terms of vector i that are not stored, in the two parts of m_exp_parts. */
 INLINE exp_parts load_parts(term_sum *t, vectors v, intptr_t i, vec max, window w, summation how) {
     vec x = v_load(v.x + i * v.step);
-    exp_parts e = m_exp_parts(window_argument(x, w, how.far), w.rounder, 1);
+    exp_parts e = m_exp_parts(window_argument(x, w, how.far), w.rounder, how.rough);
     if (!how.has_max) return e;
     return (exp_parts){v_unless(count_maxima(t, x, max), e.power), e.rest}; /* the maximum has a finite rest */
 }
@@ -74,33 +74,36 @@ INLINE term_sum join_terms(term_sum t, vec sum) {
 
 #define GROUP 8
 
-/* add_vector and add_group add the terms of one vector and of GROUP vectors. A group's rough terms are never rounded
-   one by one: the powers are summed, which is exact where many are equal, and apart from them the products of power and
-   rest, whose errors are small beside the powers. Other terms are summed by twos. */
+/* add_vector and add_group add the terms of one vector and of GROUP vectors. Terms that are stored are rounded, and summed
+   by twos. All others are summed in two parts: the powers, exactly where many are equal, and apart from them the products
+   of power and rest, whose errors are small beside the powers. The powers of rough terms are joined once in a group. */
 INLINE term_sum add_vector(term_sum t, vectors v, vec max, window w, summation how) {
-    if (!how.rough) {
+    if (how.keeps) {
         vec term = load_term(&t, v, 0, max, w, how);
         return join_terms(t, term);
     }
     exp_parts e = load_parts(&t, v, 0, max, w, how);
-    return join_terms(t, v_fma(e.power, e.rest, e.power));
+    if (how.rough) return join_terms(t, v_fma(e.power, e.rest, e.power));
+    t = join_terms(t, e.power);
+    t.sum.lo = v_fma(e.power, e.rest, t.sum.lo);
+    return t;
 }
 INLINE term_sum add_group(term_sum t, vectors v, vec max, window w, summation how) {
     vec sum[GROUP / 2], rests = v_set(0);
 #pragma GCC unroll 4
     for (intptr_t i = 0; i < GROUP; i += 2) {
-        if (how.rough) {
+        if (how.keeps) {
+            vec first = load_term(&t, v, i, max, w, how), second = load_term(&t, v, i + 1, max, w, how);
+            t = FL_FUSED ? join_terms(t, v_add(first, second)) : join_terms(join_terms(t, first), second);
+        } else {
             exp_parts first = load_parts(&t, v, i, max, w, how), second = load_parts(&t, v, i + 1, max, w, how);
             sum[i / 2] = v_add(first.power, second.power);
             rests = v_fma(first.power, first.rest, v_fma(second.power, second.rest, rests));
-        } else {
-            vec first = load_term(&t, v, i, max, w, how), second = load_term(&t, v, i + 1, max, w, how);
-            t = FL_FUSED ? join_terms(t, v_add(first, second)) : join_terms(join_terms(t, first), second);
+            if (!how.rough) t = join_terms(t, sum[i / 2]);
         }
     }
-    if (!how.rough) return t;
-    vec first = v_add(sum[0], sum[1]), second = v_add(sum[2], sum[3]);
-    t = join_terms(t, v_add(first, second));
+    if (how.keeps) return t;
+    if (how.rough) t = join_terms(t, v_add(v_add(sum[0], sum[1]), v_add(sum[2], sum[3])));
     if (!EXP_RESTS_ARE_SMALL) return join_terms(t, rests);
     t.sum.lo = v_add(t.sum.lo, rests);
     return t;
@@ -144,8 +147,8 @@ INLINE tally tally_empty(void) { return tally_of_max(v_set(-REAL_INFINITY)); }
 
 /* Adds the terms of vectors, whose maxima are in t.max. */
 INLINE tally tally_vectors(tally t, vectors v, window w, summation how) {
-    /* Terms that are not rough are not summed by twos here: a sum of a few terms should not round one of them twice. */
-    for (; how.rough && v.n >= GROUP; v = vectors_from(v, GROUP)) t.terms = add_group(t.terms, v, t.max, w, how);
+    /* Stored terms are not summed by twos here: a sum of a few terms should not round one of them twice. */
+    for (; !how.keeps && v.n >= GROUP; v = vectors_from(v, GROUP)) t.terms = add_group(t.terms, v, t.max, w, how);
     for (; v.n > 0; v = vectors_from(v, 1)) t.terms = add_vector(t.terms, v, t.max, w, how);
     return t;
 }
