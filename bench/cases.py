@@ -253,6 +253,16 @@ FUNCTIONS = (
         "SciPy": "special.logsumexp(x, axis=axis, b=positive)",
         "JAX": "jax.scipy.special.logsumexp(x, axis=axis, b=positive)",
     }),
+    Function("logsumexp, where", "logsumexp_weighted", ("x", "positive"), True, {
+        "fastlog": "fastlog.logsumexp(x, axis=axis, where=positive > 0.5)",
+        "SciPy": "special.logsumexp(x, axis=axis, b=positive > 0.5)",
+        "JAX": "jax.scipy.special.logsumexp(x, axis=axis, where=positive > 0.5)",
+    }),
+    Function("logmeanexp", "logmeanexp", ("x",), True, {
+        "fastlog": "fastlog.logmeanexp(x, axis=axis)",
+        "SciPy": "special.logsumexp(x, axis=axis, b=1 / x.shape[axis])",
+        "JAX": "jax.scipy.special.logsumexp(x, axis=axis, b=1 / x.shape[axis])",
+    }),
     Function("logaddexp.reduce", "logaddexp", ("x",), True, {
         "fastlog": "fastlog.logaddexp.reduce(x, axis=axis)",
         "NumPy": "np.logaddexp.reduce(x, axis=axis)",
