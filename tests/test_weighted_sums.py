@@ -84,7 +84,7 @@ def test_all_forms_keep_the_claim_of_plain_sums(target, form, dtype):
     bound = claims()["logsumexp"][np.dtype(dtype).name][0]
     rng = np.random.default_rng(31)
     for n, mean in itertools.product(LENGTHS, (False, True)):
-        shape = max(2, min(21, 400 // n)), n
+        shape = max(2, min(17, 150 // n)), n
         x = (rng.normal(0, rng.choice([0.3, 3, 30]), shape) + rng.choice([0, 0, -3, 400, -3000])).astype(dtype)
         b, where = arguments(form, shape, dtype, rng)
         exact = exact_sums(x, b, where, mean)
@@ -98,8 +98,8 @@ def test_results_near_zero_keep_their_digits(target, form, dtype):
     """Sums next to 1 have logarithms right to 2 ulp, down to 1e-15 in float64 and 1e-12 in float32."""
     rng = np.random.default_rng(32)
     least = 1e-12 if dtype == np.float32 else 1e-15
-    for n in (2, 3, 10, 33, 100, 400):
-        shape = max(6, 60 // n), n
+    for n in (2, 10, 33, 400):
+        shape = max(6, 40 // n), n
         distance = 10.0 ** -rng.uniform(1, 16, (shape[0], 1)) * rng.choice([-1, 1], (shape[0], 1))
         x = np.log(rng.dirichlet(np.ones(n), shape[0]) + 1e-9)
         b, where = None, None
@@ -155,7 +155,7 @@ def test_dropped_elements_may_be_anything(target, dtype, n):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("n", [2, 10, 100, 5000])
+@pytest.mark.parametrize("n", [2, 10, 100, 3000])
 def test_the_largest_element_may_weigh_next_to_nothing(target, dtype, n):
     """Sums whose quick terms would overflow, be subnormal, or vanish, are computed in another way."""
     info = np.finfo(dtype)
