@@ -94,7 +94,7 @@ INLINE void add_to_three(three_words *t, vec high, vec middle) {
     *t = (three_words){s.hi, v.hi, v_add(t->low, v_add(u.lo, v.lo))};
 }
 
-/* log(sum / count) of a row whose terms are all finite, |x| < 800. Its result is near 0. */
+/* log(sum / count) of a row whose terms are all finite, x < 700, if the sum is within a quarter of the count; else nan. */
 static NOINLINE double log_near_one(const weighted_row *row, intptr_t count) {
     three_words t = {v_set(0), v_set(0), v_set(0)};
     for (intptr_t i = 0; i < row->n; i += LANES) {
@@ -126,7 +126,8 @@ static NOINLINE double log_near_one(const weighted_row *row, intptr_t count) {
     dw u = dw_two_sum(sum.high, sum.middle);
     u = dw_two_sum(u.hi, v_add(u.lo, sum.low));
     u = dw_div(u, (dw){v_set((double)count), v_set(0)});
-    return first_lane(sum_of_logs(v_set(0), m_log_near_1(v_set(0), u), (dw){v_set(0), v_set(0)}));
+    double y = first_lane(sum_of_logs(v_set(0), m_log_near_1(v_set(0), u), (dw){v_set(0), v_set(0)}));
+    return __builtin_fabs(first_lane(u.hi)) < 0.25 ? y : REAL_NAN;
 }
 
 #endif

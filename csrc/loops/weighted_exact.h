@@ -213,18 +213,17 @@ static void sum_exactly(const weighted_row *row, dw shift, double *y, double *si
     }
 }
 
-/* Whether digits of y = log(s / count) are lost that log_near_one finds. */
-static int is_near_one(const weighted_rows *f, double y, double sign, intptr_t r) {
-    if (!(__builtin_fabs(y) < f->near_zero) || sign <= 0) return 0;
+/* Whether log_near_one may sum row r: numbers are finite, and no exponential overflows. */
+static int may_be_near_one(const weighted_rows *f, enum number_type type, intptr_t r) {
     for (intptr_t i = 0; i < f->x.n; i++) {
-        double b = number_at(f->type, f->b.x + r * f->b.outer + i * f->b.core);
-        double x = number_at(f->type, f->x.x + r * f->x.outer + i * f->x.core);
-        if (b != 0 && includes(f, r, i) && !(x < 600)) return 0; /* there, 2^k is not far from overflow */
+        double b = number_at(type, f->b.x + r * f->b.outer + i * f->b.core);
+        double x = number_at(type, f->x.x + r * f->x.outer + i * f->x.core);
+        if (includes(f, r, i) && b != 0 && !(x < 600 && __builtin_fabs(b) < 1e30)) return 0;
     }
     return 1;
 }
 
-/* Computes row r of numbers of a type. */
+/* Computes row r of numbers of a type. A former result near 0 says that its sum is near its count. */
 static NOINLINE void weighted_row_exactly(const weighted_rows *f, enum number_type type, intptr_t r) {
     weighted_row row = {.x = f->x.x + r * f->x.outer,
                         .b = f->b.x + r * f->b.outer,
@@ -236,8 +235,11 @@ static NOINLINE void weighted_row_exactly(const weighted_rows *f, enum number_ty
                         .type = type};
     intptr_t count = f->mean ? count_of(f, r) : 1;
     double y = REAL_NAN, sign = REAL_NAN;
-    if (count) sum_exactly(&row, f->mean ? minus_log_of_count(count) : (dw){v_set(0), v_set(0)}, &y, &sign);
-    if (is_near_one(f, y, sign, r)) y = log_near_one(&row, count);
+    double former = row.n ? number_at(type, f->out + r * f->out_step) : REAL_INFINITY;
+    if (count && __builtin_fabs(former) < f->near_zero && may_be_near_one(f, type, r))
+        y = log_near_one(&row, count), sign = 1;
+    if (count && !(__builtin_fabs(y) < 0.25))
+        sum_exactly(&row, f->mean ? minus_log_of_count(count) : (dw){v_set(0), v_set(0)}, &y, &sign);
     deliver(type, f->out + r * f->out_step, f->out_step, &y, 1);
     if (f->sign) deliver(type, f->sign + r * f->sign_step, f->sign_step, &sign, 1);
 }
