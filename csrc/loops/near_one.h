@@ -94,7 +94,8 @@ INLINE void add_to_three(three_words *t, vec high, vec middle) {
     *t = (three_words){s.hi, v.hi, v_add(t->low, v_add(u.lo, v.lo))};
 }
 
-/* log(sum / count) of a row whose terms are all finite, x < 700, if the sum is within a quarter of the count; else nan. */
+/* log(sum / count) of a row whose terms are all finite, x < 700, if the sum is within a quarter of the count; else
+   nan. */
 static NOINLINE double log_near_one(const weighted_row *row, intptr_t count) {
     three_words t = {v_set(0), v_set(0), v_set(0)};
     for (intptr_t i = 0; i < row->n; i += LANES) {
