@@ -327,7 +327,7 @@ FUNCTIONS = (
         "PyTorch": "torch.logsumexp(x, axis) - math.log(n)",
         "JAX": "jax.scipy.special.logsumexp(x, axis=axis, b=1 / n)",
     }),
-    Function("logmeanexp", "logsumexp_weighted", ("x",), SOME_ROWS, {
+    Function("logmeanexp", "logmeanexp", ("x",), SOME_ROWS, {
         "fastlog": "fastlog.logmeanexp(x, axis=axis)",
         "SciPy": "special.logsumexp(x, axis=axis) - math.log(n)",
         "PyTorch": "torch.logsumexp(x, axis) - math.log(n)",

@@ -1,5 +1,5 @@
 /* One instruction set at one width: FL_TARGET and FL_WIDTH come from the command line. Everything is static but the
-   tables, and two loops by which floats are summed in double. */
+   tables, and the loops by which floats are summed in double. */
 
 #include "fastlog.h"
 
@@ -24,7 +24,8 @@
 #define ARGUMENTS char **args, const intptr_t *dims, const intptr_t *steps, void *data
 
 /* Sums of floats that need double: width 64 defines the loops, width 32 calls them. */
-fl_loop NAME(logsumexp_of_floats, FL_TARGET, 64), NAME(weighted_sums_of_floats, FL_TARGET, 64);
+fl_loop NAME(logsumexp_of_floats, FL_TARGET, 64), NAME(logmeanexp_of_floats, FL_TARGET, 64);
+fl_loop NAME(logsumexp_weighted_of_floats, FL_TARGET, 64), NAME(logmeanexp_weighted_of_floats, FL_TARGET, 64);
 
 /* The loop of each shape, on arguments of a type, OWN or NARROW. It returns the exceptions that it wants to raise. */
 #define RUN_map1(name, type) loop_map1(k_##name, 0, type, args, dims, steps)
@@ -32,12 +33,13 @@ fl_loop NAME(logsumexp_of_floats, FL_TARGET, 64), NAME(weighted_sums_of_floats, 
 #define RUN_map1_raising(name, type) loop_map1(k_##name, 1, type, args, dims, steps)
 #define RUN_map2_raising(name, type) loop_map2(k_##name, pole_##name, type, args, dims, steps)
 #define RUN_map2_logaddexp(name, type) loop_map2_logaddexp(k_##name, type, args, dims, steps)
-#define RUN_reduce(name, type) loop_##name(NAME(logsumexp_of_floats, FL_TARGET, 64), args, dims, steps)
+#define RUN_reduce(name, type) loop_##name(NAME(name##_of_floats, FL_TARGET, 64), args, dims, steps)
 #define RUN_normalize(name, type) loop_##name(args, dims, steps)
 #define RUN_normalize_terms(name, type) loop_##name(args, dims, steps)
 #define RUN_reduce_segments(name, type) loop_reduce_segments(args, dims, steps)
 #define RUN_reduce_weighted(name, type) \
-    loop_reduce_weighted(type, NAME(weighted_sums_of_floats, FL_TARGET, 64), args, dims, steps)
+    loop_reduce_weighted(FL_##name == FL_logmeanexp_weighted, type, NAME(name##_of_floats, FL_TARGET, 64), args, dims, \
+                         steps)
 #define RUN_reduce_normalize(name, type) loop_reduce_normalize(args, dims, steps)
 #define RUN_reduce_partition(name, type) loop_reduce_partition(args, dims, steps)
 #define RUN_element_loss(name, type) loop_##name(args, dims, steps, data)
@@ -79,5 +81,11 @@ static unsigned run_logsumexp_of_floats(ARGUMENTS) { return (void)data, loop_log
 void NAME(logsumexp_of_floats, FL_TARGET, 64)(ARGUMENTS) {
     guarded(run_logsumexp_of_floats, 0, args, dims, steps, data);
 }
-void NAME(weighted_sums_of_floats, FL_TARGET, 64)(ARGUMENTS) { narrow_logsumexp_weighted(args, dims, steps, data); }
+void NAME(logmeanexp_of_floats, FL_TARGET, 64)(ARGUMENTS) { narrow_logmeanexp_weighted(args, dims, steps, data); }
+void NAME(logsumexp_weighted_of_floats, FL_TARGET, 64)(ARGUMENTS) {
+    narrow_logsumexp_weighted(args, dims, steps, data);
+}
+void NAME(logmeanexp_weighted_of_floats, FL_TARGET, 64)(ARGUMENTS) {
+    narrow_logmeanexp_weighted(args, dims, steps, data);
+}
 #endif

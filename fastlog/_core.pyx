@@ -11,7 +11,8 @@ from cpython.object cimport PyObject
 from cpython.pycapsule cimport PyCapsule_GetPointer, PyCapsule_New, PyCapsule_SetPointer
 from cpython.ref cimport Py_INCREF
 from cpython.tuple cimport PyTuple_GET_ITEM, PyTuple_GET_SIZE
-from libc.math cimport NAN
+from libc.float cimport FLT_MAX, FLT_MIN
+from libc.math cimport NAN, fabs
 from libc.stdint cimport INT64_MAX, int64_t, intptr_t
 from libc.stdlib cimport calloc, llabs
 from libc.string cimport memcpy, memset
@@ -36,6 +37,7 @@ cdef extern from "fastlog.h":
         fl_reduce
         fl_normalize
         fl_normalize_terms
+        fl_reduce_weighted
         fl_element_loss
         fl_row_loss
     ctypedef struct fl_row:

@@ -547,6 +547,12 @@ log1p(rest). Running sums use it. Without elements it gives -inf and -1; where o
 log(abs(s)) and the sign of s, the sum of weights times exponentials over the included elements of the core axis.
 `logsumexp` uses it with weights or ``where``. The arguments are the elements, their weights, and which are included.
 """,
+    "logmeanexp": """
+log of the mean of the exponentials along the core axis; nan without elements. `logmeanexp` uses it.
+""",
+    "logmeanexp_weighted": """
+As logsumexp_weighted, but the sum is divided by the number of included elements, whatever they weigh.
+""",
     "logsumexp_segments": """
 logsumexp of the elements of a row from one index up to another, which must be larger; the indices are not checked.
 """,

@@ -11,7 +11,7 @@ from fastlog import _by_numpy
 from fastlog._arrays import aligned, as_array, fits, refuse_mask, rounded, to_rows, working_dtype
 from fastlog._core import INDEX, run_over
 
-_WEIGHTED = INDEX["logsumexp_weighted"]
+_WEIGHTED, _WEIGHTED_MEAN = INDEX["logsumexp_weighted"], INDEX["logmeanexp_weighted"]
 _ALL = np.ones((), np.bool)
 _LEAST = np.finfo(np.float32).smallest_normal
 
@@ -64,6 +64,19 @@ def as_weights(name: str, b: Any, dtype: np.dtype) -> tuple[np.ndarray, np.dtype
     return weights, np.result_type(dtype, weights)
 
 
+def is_bool(b: Any) -> bool:
+    """Tell whether weights are bools, which only say which elements count."""
+    return type(b) is bool or np.asarray(b).dtype == bool
+
+
+def joined(include: np.ndarray | None, b: Any) -> np.ndarray | None:
+    """Return which elements count, of those that are included, with bools as weights; None stands for all."""
+    also = np.asarray(b)
+    if include is None:
+        return None if also.ndim == 0 and also else also
+    return np.asarray(include & also)
+
+
 def run(
     function: int, arrays: tuple[np.ndarray, ...], shape: tuple[int, ...], axes: tuple[int, ...], keepdims: bool
 ) -> tuple[np.ndarray, ...]:
@@ -88,8 +101,12 @@ def weighted_sum(
     shape: tuple[int, ...],
     axes: tuple[int, ...],
     keepdims: bool,
+    mean: bool = False,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return log(abs(sum(weights * exp(x)))) over the axes, and the sign of the sum; only included elements count."""
+    """Return log(abs(sum(weights * exp(x)))) over the axes, and the sign of the sum; only included elements count.
+
+    With `mean`, the sum is divided by the number of included elements. Longdouble and complex sums are not.
+    """
     working = working_dtype(result if weights is None else np.result_type(result, weights))
     if working is None:
         rows = to_rows(np.broadcast_to(x.astype(result, copy=False), shape), axes)
@@ -101,7 +118,7 @@ def weighted_sum(
         return (np.expand_dims(y, axes), np.expand_dims(sign, axes)) if keepdims else (np.asarray(y), np.asarray(sign))
     weights = np.ones((), working) if weights is None else aligned(weights, working)
     include = _ALL if include is None else include
-    y, sign = run(_WEIGHTED, (aligned(x, working), weights, include), shape, axes, keepdims)
+    y, sign = run(_WEIGHTED_MEAN if mean else _WEIGHTED, (aligned(x, working), weights, include), shape, axes, keepdims)
     return rounded(y, result), rounded(sign, result)
 
 

@@ -105,6 +105,9 @@ cdef object rows_of(int function, object a, object axis, object out, const fl_ta
     return PyArray_Scalar(&scalar, cnp.PyArray_DESCR(x), None) if out is None else out
 
 
+cdef object ALL_INCLUDED = np.ones((), np.bool)
+
+
 cdef object as_plain(object a):
     """Return a list of numbers as an array; return anything else as it is."""
     if type(a) is not list:
@@ -168,7 +171,8 @@ cdef object loss_of(int function, walk *w, loss_call *call, cnp.ndarray x, cnp.n
 # ---- arguments ----
 
 cdef enum:
-    FIRST, SECOND, AXIS, OUT, REDUCTION, RETURN_GRAD, RETURN_HESS, IGNORE_INDEX, LOG_TARGET, SLOTS
+    FIRST, SECOND, AXIS, OUT, REDUCTION, RETURN_GRAD, RETURN_HESS, IGNORE_INDEX, LOG_TARGET
+    WEIGHTS, WHERE, KEEPDIMS, RETURN_SIGN, SLOTS
     MAX_PARAMETERS = 16
 
 cdef class ShortWay
@@ -177,10 +181,124 @@ cdef class ShortWay
 cdef dict SLOT_OF = {
     "axis": AXIS, "out": OUT, "reduction": REDUCTION, "return_grad": RETURN_GRAD, "return_hess": RETURN_HESS,
     "ignore_index": IGNORE_INDEX, "log_target": LOG_TARGET}
+# The short way of sums knows these, too.
+cdef dict SLOT_OF_SUMS = {**SLOT_OF, "b": WEIGHTS, "where": WHERE, "keepdims": KEEPDIMS, "return_sign": RETURN_SIGN}
 
 
 cdef object way_of_rows(ShortWay self, PyObject **given):
     return rows_of(self.function, as_plain(<object>given[FIRST]), <object>given[AXIS], <object>given[OUT], active)
+
+
+cdef bint is_within(cnp.ndarray a, cnp.ndarray x) noexcept:
+    """Tell whether `a` broadcasts to the shape of `x`."""
+    cdef int less = cnp.PyArray_NDIM(x) - cnp.PyArray_NDIM(a), k
+    if less < 0:
+        return False
+    for k in range(cnp.PyArray_NDIM(a)):
+        if cnp.PyArray_DIMS(a)[k] != 1 and cnp.PyArray_DIMS(a)[k] != cnp.PyArray_DIMS(x)[less + k]:
+            return False
+    return True
+
+
+cdef object plain_axes(object axis, int nd):
+    """Return the axes as a tuple, or None where they are not ints in range, each of them once."""
+    cdef int k, seen = 0
+    if axis is None:
+        return tuple(range(nd))
+    found = []
+    for one in axis if type(axis) is tuple else (axis,):
+        if not PyLong_CheckExact(one) or not -nd <= one < nd:
+            return None
+        k = one
+        k += nd if k < 0 else 0
+        if seen >> k & 1:
+            return None
+        seen |= 1 << k
+        found.append(k)
+    return tuple(found)
+
+
+cdef object plain_weights(object b, cnp.ndarray x):
+    """Return weights as an array of the dtype of `x`, or None where the general function has to convert them."""
+    cdef double value
+    cdef float narrow
+    if type(b) is cnp.ndarray:
+        one = <cnp.ndarray>b
+        suits = cnp.PyArray_TYPE(<cnp.ndarray>b) == cnp.PyArray_TYPE(x) and cnp.PyArray_ISBEHAVED_RO(<cnp.ndarray>b)
+        return one if suits and is_within(<cnp.ndarray>b, x) else None
+    if type(b) is not float and not PyLong_CheckExact(b):
+        return None
+    value = b
+    made = cnp.PyArray_EMPTY(0, NULL, cnp.PyArray_TYPE(x), 0)
+    if cnp.PyArray_TYPE(x) == cnp.NPY_DOUBLE:
+        (<double *>cnp.PyArray_DATA(<cnp.ndarray>made))[0] = value
+        return made
+    if value == 0 or not FLT_MIN <= fabs(value) <= FLT_MAX:
+        return None
+    narrow = <float>value
+    (<float *>cnp.PyArray_DATA(<cnp.ndarray>made))[0] = narrow
+    return made
+
+
+cdef void nan_where_negative(cnp.ndarray y, cnp.ndarray sign) noexcept:
+    """Replace the logarithms of negative sums by nan; both arrays are in C order."""
+    cdef cnp.npy_intp i
+    cdef double *y64 = <double *>cnp.PyArray_DATA(y)
+    cdef double *sign64 = <double *>cnp.PyArray_DATA(sign)
+    cdef float *y32 = <float *>y64
+    cdef float *sign32 = <float *>sign64
+    if cnp.PyArray_TYPE(y) == cnp.NPY_DOUBLE:
+        for i in range(cnp.PyArray_SIZE(y)):
+            if sign64[i] < 0:
+                y64[i] = NAN
+    else:
+        for i in range(cnp.PyArray_SIZE(y)):
+            if sign32[i] < 0:
+                y32[i] = <float>NAN
+
+
+cdef object way_of_sums(ShortWay self, PyObject **given):
+    """Compute a sum or mean of exponentials, with weights, `where`, and any axes."""
+    a, axis = as_plain(<object>given[FIRST]), <object>given[AXIS]
+    b, where = as_plain(<object>given[WEIGHTS]), <object>given[WHERE]
+    keepdims, return_sign = <object>given[KEEPDIMS], <object>given[RETURN_SIGN]
+    if return_sign is None:  # A mean has no such argument.
+        return_sign = False
+    cdef bint plain = where is None and return_sign is False and (
+        b is None or b is True)
+    cdef cnp.ndarray x
+    if plain and keepdims is False and type(axis) is not tuple:
+        return rows_of(self.function, a, axis, <object>given[OUT], active)
+    if type(a) is not cnp.ndarray or <object>given[OUT] is not None:
+        return None
+    x = <cnp.ndarray>a
+    if (cnp.PyArray_TYPE(x) not in (cnp.NPY_FLOAT, cnp.NPY_DOUBLE) or not cnp.PyArray_ISBEHAVED_RO(x)
+            or not 0 < cnp.PyArray_NDIM(x) <= 8 or type(keepdims) is not bool or type(return_sign) is not bool):
+        return None
+    axes = plain_axes(axis, cnp.PyArray_NDIM(x))
+    if axes is None:
+        return None
+    if plain:
+        made = run_arrays(self.function, (x,), axes, keepdims, active)
+    else:
+        weights = plain_weights(1.0 if b is None else b, x)
+        if where is None:
+            where = ALL_INCLUDED
+        elif (type(where) is not cnp.ndarray or cnp.PyArray_TYPE(<cnp.ndarray>where) != cnp.NPY_BOOL
+                or not is_within(<cnp.ndarray>where, x)):
+            return None
+        if weights is None:
+            return None
+        made = run_arrays(self.second, (x, weights, where), axes, keepdims, active)
+    if made is None:
+        return None
+    y = made[0]
+    if not plain and not return_sign:
+        nan_where_negative(<cnp.ndarray>y, <cnp.ndarray>made[1])
+    if cnp.PyArray_NDIM(<cnp.ndarray>y) == 0:
+        y = y[()]
+        return (y, made[1][()]) if return_sign else y
+    return made if return_sign else y
 
 
 cdef bint is_plain_loss(int function, PyObject **given) noexcept:
@@ -208,11 +326,11 @@ cdef object way_of_elements(ShortWay self, PyObject **given):
     if not is_plain_loss(function, given):
         return None
     reduction, axis, out = <str>given[REDUCTION], <object>given[AXIS], <object>given[OUT]
-    if self.function_of_logs >= 0:
+    if self.second >= 0:
         if reduction == "none" or not is_last(axis, cnp.PyArray_NDIM(<cnp.ndarray>given[FIRST])):
             return None
         if <object>given[LOG_TARGET]:
-            function = self.function_of_logs
+            function = self.second
     x, z = <cnp.ndarray>given[FIRST], <cnp.ndarray>given[SECOND]
     if cnp.PyArray_NDIM(x) != cnp.PyArray_NDIM(z) or not starts_like(x, z, cnp.PyArray_NDIM(x)):
         return None
@@ -267,7 +385,7 @@ cdef class ShortWay:
     cdef object general
     cdef object (*way)(ShortWay self, PyObject **given)
     cdef int function
-    cdef int function_of_logs  # Only a divergence has one; -1 stands for none.
+    cdef int second  # A divergence of logarithms, or a weighted sum; -1 stands for none.
     cdef int parameters
     cdef int positional  # So many parameters may be given by position.
     cdef tuple names
@@ -277,16 +395,16 @@ cdef class ShortWay:
     cdef dict __dict__
     cdef object __weakref__
 
-    def __init__(self, general, int function, int function_of_logs=-1):
+    def __init__(self, general, int function, int second=-1):
         cdef int k
         parameters = list(signature(general).parameters.values())[:MAX_PARAMETERS]
         self.vectorcall, self.general = <vectorcallfunc>call_short_way, general
         self.way = way_of_row_losses
         if runs_rows(function):
-            self.way = way_of_rows
+            self.way = way_of_rows if second < 0 else way_of_sums
         elif fl_rows[function].shape == fl_element_loss:
             self.way = way_of_elements
-        self.function, self.function_of_logs = function, function_of_logs
+        self.function, self.second = function, second
         self.names = tuple([intern(p.name) for p in parameters])
         self.defaults = tuple([p.default for p in parameters])
         self.parameters = <int>len(parameters)
@@ -294,7 +412,8 @@ cdef class ShortWay:
         for k in range(SLOTS):
             self.unset[k] = <PyObject *>None
         for k, p in enumerate(parameters):
-            self.slots[k] = SLOT_OF.get(p.name, k if k <= SECOND else -1)
+            known = SLOT_OF_SUMS if self.way == way_of_sums else SLOT_OF
+            self.slots[k] = known.get(p.name, k if k <= SECOND else -1)
             if self.slots[k] >= 0:
                 self.unset[self.slots[k]] = <PyObject *>self.defaults[k]
 
@@ -352,17 +471,19 @@ cdef void enable_vectorcall(ShortWay any):
     kind.tp_flags |= Py_TPFLAGS_HAVE_VECTORCALL
 
 
-def short_way(int function, int function_of_logs=-1):
+def short_way(int function, int second=-1):
     """Decorate a public function: its plain calls go straight to the loop of a function, by the number in `INDEX`.
 
-    A divergence has a second function, which it runs if ``log_target`` is true.
+    A divergence has a second function, which it runs if ``log_target`` is true; a sum has one for weights.
     """
-    for one in (function, function if function_of_logs == -1 else function_of_logs):
-        if not runs_rows(one) and not is_loss(one):
-            raise ValueError(f"function {one} is neither a function of rows nor a loss")
+    weighs = 0 <= second < FL_FUNCTIONS and fl_rows[second].shape == fl_reduce_weighted
+    if not is_loss(function) and not (runs_rows(function) and (second == -1 or weighs)):
+        raise ValueError(f"function {function} is neither a function of rows nor a loss, or {second} does not suit it")
+    if is_loss(function) and second != -1 and not is_loss(second):
+        raise ValueError(f"function {second} is no loss")
 
     def decorate(general):
-        return wraps(general)(ShortWay(general, function, function_of_logs))
+        return wraps(general)(ShortWay(general, function, second))
     return decorate
 
 

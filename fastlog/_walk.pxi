@@ -264,6 +264,33 @@ cdef check_arguments(int function, tuple arrays, axes):
             raise ValueError(f"axis {k} of {nd}")
 
 
+cdef tuple run_arrays(int function, tuple arrays, tuple axes, bint keepdims, const fl_target *run_on):
+    """Do what run_over does, for arguments that it accepts."""
+    cdef const fl_shape_info *signature = &fl_shapes[fl_rows[function].shape]
+    cdef int given = <int>PyTuple_GET_SIZE(arrays), results = signature.nin + signature.nout - given, out_nd = 0, i
+    cdef cnp.npy_intp shape[MAX_DIMENSIONS]
+    cdef cnp.npy_intp out_shape[MAX_DIMENSIONS]
+    cdef bint is_core[MAX_DIMENSIONS]
+    cdef int nd = broadcast(arrays, shape)
+    cdef cnp.ndarray first = <cnp.ndarray>arrays[0]
+    cdef walk w
+    if nd < 0:
+        return None
+    memset(is_core, 0, sizeof(is_core))
+    for i in axes:
+        is_core[i] = True
+    for i in range(nd):
+        if keepdims or not is_core[i]:
+            out_shape[out_nd] = 1 if is_core[i] else shape[i]
+            out_nd += 1
+    made = tuple([cnp.PyArray_EMPTY(out_nd, out_shape, cnp.PyArray_TYPE(first), 0) for _ in range(results)])
+    cdef unsigned without_core = 0 if keepdims else (1 << given + results) - (1 << given)
+    if not lay_out(&w, arrays + made, nd, shape, axes, without_core, False):
+        return None
+    run_walk(&w, loop_for(run_on, function, first), NULL)
+    return made
+
+
 def run_over(int function, tuple arrays, axes, bint keepdims=False, target=None):
     """Run the loop of a row function over any axes of arrays that broadcast together, without a copy.
 
@@ -291,25 +318,7 @@ def run_over(int function, tuple arrays, axes, bint keepdims=False, target=None)
     if not 0 <= function < FL_FUNCTIONS or fl_shapes[fl_rows[function].shape].signature == NULL:
         raise ValueError(f"function {function} is no generalized ufunc")
     check_arguments(function, arrays, axes)
-    cdef const fl_shape_info *signature = &fl_shapes[fl_rows[function].shape]
-    cdef int given = <int>len(arrays), results = signature.nin + signature.nout - given, out_nd = 0, k
-    cdef cnp.npy_intp shape[MAX_DIMENSIONS]
-    cdef cnp.npy_intp out_shape[MAX_DIMENSIONS]
-    cdef int nd = broadcast(arrays, shape)
-    cdef cnp.ndarray first = <cnp.ndarray>arrays[0]
-    cdef walk w
-    for k in range(nd):
-        if keepdims or k not in axes:
-            out_shape[out_nd] = 1 if k in axes else shape[k]
-            out_nd += 1
-    if nd < 0:
-        return None
-    made = tuple([cnp.PyArray_EMPTY(out_nd, out_shape, cnp.PyArray_TYPE(first), 0) for _ in range(results)])
-    cdef unsigned without_core = 0 if keepdims else (1 << given + results) - (1 << given)
-    if not lay_out(&w, arrays + made, nd, shape, axes, without_core, False):
-        return None
-    run_walk(&w, loop_for(active if target is None else find_target(target), function, first), NULL)
-    return made
+    return run_arrays(function, arrays, axes, keepdims, active if target is None else find_target(target))
 
 
 # ---- losses ----

@@ -8,6 +8,7 @@
 #pragma once
 
 #include "fastlog.h"
+#include "loops/near_one.h"
 #include "sums/rows.h"
 
 #define TILES_AT_ONCE 8 /* tiles are summed before any result is computed from the sums */
@@ -86,17 +87,37 @@ typedef struct {
     intptr_t out_step;  /* bytes from a result to the next */
 } reduced_rows;
 
-/* Where the maximum is negative and log1p(rest) comes near -max, a float keeps no digits of the difference: such rows
-   are computed once more in double. */
+/* Where the maximum is negative and log1p(rest) comes near -max, digits of the difference are lost: such rows are
+   computed once more, those of floats in double. */
+#if FL_WIDTH == 32
+#define CANCELLED REAL(0.25)
+#else
+#define CANCELLED 0.125
+#define CANCELLED_OF_FLOATS 0x1p-28 /* where doubles have lost digits that a float has */
+
+static NOINLINE void mend_lanes(enum number_type type, matrix a, const real *max, real *y, intptr_t r, intptr_t rows) {
+    for (intptr_t lane = 0; lane < rows; lane++) {
+        weighted_row row = {.x = a.x + (r + lane) * a.outer, .n = a.n, .x_step = a.core, .type = type};
+        real least = type == NARROW ? CANCELLED_OF_FLOATS : CANCELLED;
+        if (max[lane] < 0 && __builtin_fabs(y[lane]) < least) y[lane] = log_near_one(&row, 1);
+    }
+}
+#endif
+
 INLINE void mend_differences(const reduced_rows *f, vec max, real *y, intptr_t r, intptr_t rows) {
-    vec near = v_abs(v_load(y));
-    if (FL_WIDTH == 64 || !mask_any(mask_and(v_lt(near, v_set(REAL(0.25))), v_lt(max, v_set(0))))) return;
-    real maxima[LANES], mended[LANES];
+    mask cancelled = mask_and(v_lt(v_abs(v_load(y)), v_set(CANCELLED)), v_lt(max, v_set(0)));
+    if (!mask_any(cancelled)) return;
+    real maxima[LANES];
     v_store(maxima, max);
+#if FL_WIDTH == 64
+    mend_lanes(OWN, f->a, maxima, y, r, rows);
+#else
+    real mended[LANES];
     char *args[] = {(char *)f->a.x + r * f->a.outer, (char *)mended};
     f->by_double(args, (intptr_t[]){rows, f->a.n}, (intptr_t[]){f->a.outer, WIDTH, f->a.core}, NULL);
     for (intptr_t lane = 0; lane < rows; lane++)
-        if (maxima[lane] < 0 && __builtin_fabs((double)y[lane]) < 0.25) y[lane] = mended[lane];
+        if (maxima[lane] < 0 && __builtin_fabsf(y[lane]) < CANCELLED) y[lane] = mended[lane];
+#endif
 }
 
 INLINE void store_logsumexp(void *context, partition p, divisor *z, intptr_t r, intptr_t rows) {
@@ -124,7 +145,7 @@ INLINE unsigned loop_logsumexp_narrow(char **args, const intptr_t *dims, const i
     intptr_t rows = dims[0], n = dims[1], at_once = n <= LANE_BLOCK ? LANES : 1;
     for (intptr_t r = 0; r < rows; r += at_once) {
         intptr_t count = smaller(rows - r, at_once);
-        real tile[LANE_BLOCK * LANES], y[LANES];
+        real tile[LANE_BLOCK * LANES], y[LANES], max[LANES];
         tally t;
         if (at_once == 1) {
             t = tally_fetched(NARROW, args[0] + r * steps[0], steps[2], n, FLOOR, (summation){0});
@@ -136,6 +157,10 @@ INLINE unsigned loop_logsumexp_narrow(char **args, const intptr_t *dims, const i
             t = tally_start((vectors){.x = tile, .step = LANES, .n = n}, FLOOR, (summation){0});
         }
         v_store(y, k_logsumexp(partition_of(&t, 0)));
+        if (mask_any(v_lt(v_abs(v_load(y)), v_set(CANCELLED_OF_FLOATS)))) {
+            v_store(max, t.max);
+            mend_lanes(NARROW, matrix_of(args[0], dims, steps[0], steps[2]), max, y, r, count);
+        }
         deliver(NARROW, args[1] + r * steps[1], steps[1], y, count);
     }
     return 0;

@@ -1,216 +1,218 @@
-/* (n),(n),(n)->(),(): log|s| and the sign of s, the sum of b e^x over the elements that a third argument includes.
+/* (n),(n),(n)->(),(): log|s| and the sign of s, the sum of b e^x over the elements that a third argument includes; or
+   of the mean of b e^x over these.
 
    Arguments   args[0] has dims[0] rows of dims[1] elements x, args[1] their weights b, args[2] a bool for each, which
-               includes it; args[3] and args[4] have log|s| and the sign of every row.
-   Passes      Each row is read twice, block by block: the largest term and the infinities are found, then the terms are
-               summed in units of the largest.
+               includes it; args[3] and args[4] have log|s| and the sign of every row. A NULL instead of args[4] is
+               a sign that is not wanted.
+   Ways        The strides and the weights decide how a row is summed:
+                 constant   b and `include` do not vary along a row: the plain sum (loops/reduce.h), and log|b| joins
+                            its logarithm
+                 included   only `include` varies: the plain sum of a copy, in which -inf stands for what is left out
+                 products   b varies: sums of b e^x with one multiplication for each term (loops/weighted_products.h)
+                 exact      rows that the others do not take: weights that are negative, infinite, nan or of extreme
+                            size, and results near 0 (loops/weighted_exact.h)
 
-   With b = m 2^p, 1 <= |m| < 2, b e^x is m e^(x + p ln2): the weight's exponent joins that of e^x, so that no product
-   overflows, and no logarithm of a weight is rounded. Terms count in units of 2^unit, the largest one's power of two.
-   Their sum is a double word, in which terms of both signs may cancel down to 2^-100 of the largest.
-
-   A weight of 0, like an element that is not included, drops the element even if that is infinite or nan.
-
-   Everything is computed in double, floats as well: the sum of terms of both signs loses the digits that cancel. So a
-   subnormal float is a normal number here, and `split_weight` is for subnormal doubles. NARROW (memory/strided.h) means
-   that x, b and the results are floats. */
+   A weight of 0, like an element that is not included, drops the element even if that is infinite or nan. */
 
 #pragma once
 
-#include "math/log.h"
-#include "fastlog.h"
-#include "sums/partition.h"
+#include "loops/reduce.h"
+#include "loops/weighted_products.h"
+
+static weighted_rows weighted_rows_of(int mean, fl_loop *by_double, char **args, const intptr_t *dims,
+                                      const intptr_t *steps) {
+    intptr_t one = dims[1] < 2; /* then core strides mean nothing */
+    weighted_rows f = {.x = matrix_of(args[0], dims, steps[0], steps[5]),
+                       .b = matrix_of(args[1], dims, steps[1], one ? 0 : steps[6]),
+                       .include = matrix_of(args[2], dims, steps[2], one ? 0 : steps[7]),
+                       .out = args[3],
+                       .sign = args[4],
+                       .out_step = steps[3],
+                       .sign_step = steps[4],
+                       .mean = mean,
+                       .by_double = by_double};
+    return f;
+}
+
+/* ---- constant and included: what joins the plain sum of a row ---- */
+
+/* The weights of rows r to r+rows-1, where they do not vary along a row. */
+INLINE vec weights_of_rows(const weighted_rows *f, intptr_t r, intptr_t rows) {
+    real b[LANES] = {0};
+    gather(b, f->b.x + r * f->b.outer, f->b.outer, rows);
+    return v_load(b);
+}
+
+/* y = max + log1p(rest) + log|b| - log(count), where b is the weight of all elements of a row. Digits are lost where y
+   is near 0 and a term of this sum is not; there the exact way keeps them. */
+INLINE void store_joined(void *context, partition p, divisor *z, intptr_t r, intptr_t rows) {
+    weighted_rows *f = context;
+    (void)z;
+    vec zero = v_set(0), b = weights_of_rows(f, f->one_weight ? 0 : r, f->one_weight ? 1 : rows);
+    dw joined = f->one_weight ? f->log_weight : m_log(v_abs(b));
+    if (f->mean) joined = dw_add(joined, f->one_count ? f->log_count : log_counts_of_rows(f, r, rows));
+    vec y = sum_of_logs(p.max, m_log1p(p.rest), joined);
+    y = v_select(v_eq(p.rest.hi, p.rest.hi), y, p.rest.hi);
+    mask cancels = mask_or(v_lt(p.max, zero), v_ne(joined.hi, zero));
+    mask again =
+        mask_or(mask_and(v_lt(v_abs(y), v_set(f->near_zero)), cancels), v_ne(v_sub(joined.hi, joined.hi), zero));
+    store_sums(f, y, b, mask_or(again, are_left_out(f, r, rows)), r, rows);
+}
+
+/* ---- included: copies of rows in which -inf stands for what is left out ---- */
+
+/* Sums rows r to r+rows-1, which are contiguous and fit into the block together, or a single longer row. */
+static NOINLINE tally tally_included(const weighted_rows *f, intptr_t r, intptr_t rows) {
+    real block[WEIGHTED_BLOCK];
+    intptr_t n = f->x.n, length = n;
+    strip s[LANES] = {{0, 0, 0}};
+    if (n <= WEIGHTED_BLOCK) {
+        for (intptr_t k = 0; k < rows; k++) {
+            copy_included(f, &f->x, block + k * n, r + k, 0, n, -REAL_INFINITY);
+            s[k] = (strip){.x = block + k * n, .kept = NULL, .n = n};
+        }
+        return tally_strips(s, rows, FLOOR, (summation){.rough = 1});
+    }
+    length = WEIGHTED_BLOCK / LANES;
+    tally all = tally_empty();
+    for (intptr_t i = 0; i < n;) {
+        intptr_t count = 0, first = i;
+        for (; count < LANES && i < n; count++, i += length) {
+            s[count] = (strip){.x = block + count * length, .kept = NULL, .n = smaller(n - i, length)};
+            copy_included(f, &f->x, block + count * length, r, i, s[count].n, -REAL_INFINITY);
+        }
+        tally t = tally_strips(s, count, FLOOR, (summation){.rough = 1});
+        if (count > 1) tally_lanes(&t, count, FLOOR);
+        if (first == 0) all = t;
+        else tally_join(&all, &t, FLOOR);
+    }
+    return all;
+}
+
+static NOINLINE void reduce_included_lanes(weighted_rows *f, enum way way) {
+    real tile[LANE_BLOCK * LANES];
+    summation how = {.rough = 1};
+    intptr_t most = (way == COLUMNS ? SUMS_AT_ONCE : TILES_AT_ONCE) * LANES;
+    for (intptr_t first = 0; first < f->x.rows; first += most) {
+        tally t[SUMS_AT_ONCE];
+        intptr_t rows = smaller(f->x.rows - first, most);
+        for (intptr_t k = 0; k < f->x.n; k += LANE_BLOCK)
+            for (intptr_t r = 0; r < rows; r += LANES) {
+                vectors v = {.x = tile, .step = LANES, .n = smaller(f->x.n - k, LANE_BLOCK)};
+                tile_included(f, &f->x, tile, first + r, smaller(rows - r, LANES), k, v.n, -REAL_INFINITY);
+                if (k) tally_more(t + r / LANES, v, FLOOR, how);
+                else t[r / LANES] = tally_start(v, FLOOR, how);
+                if (k && k % SPAN == 0) tally_settle(t + r / LANES, FLOOR);
+            }
+        for (intptr_t r = 0; r < rows; r += LANES)
+            store_joined(f, partition_of(t + r / LANES, how.rough), NULL, first + r, smaller(rows - r, LANES));
+    }
+}
+
+static void reduce_included(weighted_rows *f) {
+    enum way way = choose_way(f->x);
+    if (way != ALONG) {
+        reduce_included_lanes(f, way);
+        return;
+    }
+    intptr_t at_once = smaller(LANES, WEIGHTED_BLOCK / f->x.n);
+    if (at_once < 1) at_once = 1;
+    for (intptr_t r = 0; r < f->x.rows; r += at_once) {
+        intptr_t rows = smaller(f->x.rows - r, at_once);
+        tally t = tally_included(f, r, rows);
+        store_joined(f, partition_of(&t, 1), NULL, r, rows);
+    }
+}
+
+/* ---- the loops ---- */
+
+/* Results below that are computed exactly. In units of their own size, their errors may be larger. */
+#if FL_WIDTH == 32
+#define NEAR_ZERO_OF_SUMS 0.125f
+#else
+#define NEAR_ZERO_OF_SUMS 0.125
+#define NEAR_ZERO_OF_FLOATS 0x1p-28 /* for rows of floats that are computed in double */
+#endif
+
+static void reduce_weighted(weighted_rows *f) {
+    int is_constant = f->b.core == 0 && f->include.core == 0;
+    if (f->x.n == 0) {
+        for (intptr_t r = 0; r < f->x.rows; r++) weighted_row_exactly(f, OWN, r);
+        return;
+    }
+    f->one_weight = f->b.core == 0 && f->b.outer == 0;
+    f->one_count = f->include.core == 0;
+    if (f->one_weight) f->log_weight = m_log(v_abs(weights_of_rows(f, 0, 1)));
+    if (f->mean && f->one_count) f->log_count = minus_log_of_count(f->x.n);
+    if (is_constant) reduce_matrix((row_callbacks){.partitioned = store_joined, .context = f}, f->x);
+    else if (f->b.core == 0) reduce_included(f);
+    else reduce_products(f);
+    compute_later(f);
+}
 
 #if FL_WIDTH == 64
+#define NARROW_ROW 1024 /* floats of a row that are copied to doubles, unless the exact way reads them itself */
 
-typedef struct {
-    const char *x, *b, *include;
-    intptr_t n, x_step, b_step, include_step;
-    enum number_type type; /* of x, b and the results */
-} weighted_row;
-
-/* These flags say whether a row has products b e^x that are inf, -inf or nan. */
-typedef struct {
-    int plus, minus, nan;
-} infinities;
-
-/* A block of elements x and of weights in two parts, m and p; m = 0 where an element has no finite term. */
-typedef struct {
-    double x[STAGE], m[STAGE], p[STAGE];
-} weighted_block;
-
-static inline void put_number(enum number_type type, char *at, double x) {
-    float narrow = (float)x;
-    if (type == NARROW) memcpy(at, &narrow, sizeof narrow);
-    else memcpy(at, &x, sizeof x);
+static void fetch_floats(double *to, const char *p, intptr_t step, intptr_t n) {
+    for (intptr_t i = 0; i < n; i++) to[i] = *(const float *)(p + i * step);
 }
 
-/* Splits a finite weight, which is not 0, into m and p. */
-static void split_weight(double b, double *m, double *p) {
-    int subnormal = __builtin_fabs(b) < REAL_MIN;
-    uint64_t pattern;
-    if (subnormal) b *= 0x1p60;
-    memcpy(&pattern, &b, sizeof pattern);
-    *p = (double)((int64_t)(pattern >> MANTISSA_BITS & 0x7ff) - EXPONENT_BIAS) - (subnormal ? 60 : 0);
-    pattern = (pattern & ~EXPONENT_FIELD) | (pattern & SIGN_BIT) | POWER_OF_TWO(0);
-    memcpy(m, &pattern, sizeof *m);
-}
-
-/* Splits element j, whatever it and its weight are. -inf adds nothing; other infinities and nan are noted in found. */
-static void split_one(double x, double b, weighted_block *block, intptr_t j, infinities *found) {
-    block->x[j] = block->m[j] = block->p[j] = 0;
-    if (b == 0) return;
-    int zero = x == -REAL_INFINITY, infinite = __builtin_isinf(b) || x == REAL_INFINITY;
-    if (x != x || b != b || (zero && infinite)) found->nan = 1;
-    else if (infinite && b > 0) found->plus = 1;
-    else if (infinite) found->minus = 1;
-    else if (!zero) split_weight(b, &block->m[j], &block->p[j]), block->x[j] = x;
-}
-
-/* Loads `count` elements from i on, and fills up the last vector with elements that do not count. */
-static void load_weighted(weighted_block *block, const weighted_row *row, intptr_t i, intptr_t count,
-                          infinities *found) {
-    double x[STAGE], b[STAGE];
-    fetch(row->type, x, row->x + i * row->x_step, row->x_step, count);
-    fetch(row->type, b, row->b + i * row->b_step, row->b_step, count);
-    const char *include = row->include + i * row->include_step;
-    for (intptr_t j = 0; j < count; j++) b[j] = include[j * row->include_step] ? b[j] : 0;
-    for (intptr_t j = count; j % LANES; j++) b[j] = 0;
-    vec zero = v_set(0), infinity = v_set(REAL_INFINITY);
-    for (intptr_t j = 0; j < count; j += LANES) {
-        vec xs = v_load(x + j), bs = v_load(b + j), size = v_abs(bs);
-        mask counts = v_ne(size, zero);
-        mask usual = mask_and(mask_and(v_le(v_set(REAL_MIN), size), v_lt(size, infinity)), v_lt(xs, infinity));
-        if (mask_any(v_ne(v_select(usual, zero, size), zero))) {
-            for (intptr_t k = j; k < j + LANES; k++) split_one(x[k], b[k], block, k, found);
+/* Rows of floats, which are computed in double. */
+static NOINLINE void reduce_weighted_narrow(const weighted_rows *f) {
+    double x[NARROW_ROW], b[NARROW_ROW], y[NARROW_ROW / 4], sign[NARROW_ROW / 4];
+    intptr_t n = f->x.n, most = n ? smaller(NARROW_ROW / n, NARROW_ROW / 4) : 0, some = f->b.core ? n : 1;
+    weighted_rows of = *f;
+    of.of_floats = 1, of.near_zero = NEAR_ZERO_OF_FLOATS;
+    if (n > NARROW_ROW || (n > 0 && f->b.core != 0)) {
+        of.type = NARROW, of.one_count = f->include.core == 0;
+        if (f->mean && of.one_count) of.log_count = minus_log_of_count(n);
+        reduce_products(&of);
+        compute_later(&of);
+        return;
+    }
+    for (intptr_t r = 0; r < f->x.rows;) {
+        if (n == 0) {
+            weighted_row_exactly(f, NARROW, r++);
             continue;
         }
-        counts = mask_and(counts, v_lt(v_set(-REAL_INFINITY), xs));
-        ivec field = i_and(v_bits(size), i_set(EXPONENT_FIELD));
-        vec p =
-            v_sub(v_real(i_or(i_shr(field, MANTISSA_BITS), v_bits(v_set(ROUNDER)))), v_set(ROUNDER + EXPONENT_BIAS));
-        vec m = v_real(i_or(i_sub(v_bits(bs), field), i_set(POWER_OF_TWO(0))));
-        v_store(block->x + j, v_select(counts, xs, zero));
-        v_store(block->m + j, v_select(counts, m, zero));
-        v_store(block->p + j, v_select(counts, p, zero));
-    }
-}
-
-/* The element with the largest e^x 2^p; its mantissa m, which is below 2, is ignored. found == 0: there is none. */
-typedef struct {
-    double x, p;
-    int found;
-} largest_term;
-
-/* Differences are compared: of neighbouring large numbers they are exact, where the logarithms would be rounded. */
-static int is_larger(double x, double p, largest_term than) {
-    return !than.found || (x - than.x) * log2_e + (p - than.p) > 0;
-}
-
-static largest_term find_largest(const weighted_row *row, infinities *found) {
-    vec none = v_set(-REAL_INFINITY), best_x = v_set(0), best_p = none;
-    weighted_block block;
-    for (intptr_t i = 0; i < row->n; i += STAGE) {
-        intptr_t count = smaller(row->n - i, STAGE);
-        load_weighted(&block, row, i, count, found);
-        for (intptr_t j = 0; j < count; j += LANES) {
-            vec x = v_load(block.x + j), p = v_load(block.p + j);
-            vec gain = v_fma(v_sub(x, best_x), v_set(log2_e), v_sub(p, best_p));
-            mask larger =
-                mask_and(v_ne(v_load(block.m + j), v_set(0)), mask_or(v_eq(best_p, none), v_lt(v_set(0), gain)));
-            best_x = v_select(larger, x, best_x), best_p = v_select(larger, p, best_p);
+        intptr_t rows = smaller(f->x.rows - r, most);
+        for (intptr_t k = 0; k < rows; k++) {
+            fetch_floats(x + k * n, f->x.x + (r + k) * f->x.outer, f->x.core, n);
+            fetch_floats(b + k * n, f->b.x + (r + k) * f->b.outer, f->b.core, some);
         }
-    }
-    real x[LANES], p[LANES];
-    v_store(x, best_x), v_store(p, best_p);
-    largest_term largest = {0, 0, 0};
-    for (int k = 0; k < LANES; k++)
-        if (p[k] > -REAL_INFINITY && is_larger(x[k], p[k], largest)) largest = (largest_term){x[k], p[k], 1};
-    return largest;
-}
-
-/* e^x 2^n as a double word, whose low word has some twenty bits: products with a short mantissa are exact, and so equal
-   elements cancel exactly where their weights are short numbers that do. */
-INLINE dw exp_of_few_bits(vec x, vec n) {
-    exp_parts e = m_exp_parts(x, m_word_rounder(n), 0);
-    vec word = v_fma(e.power, e.rest, e.power), low = v_fma(e.power, e.rest, v_sub(e.power, word));
-    vec coarse = v_mul(word, v_set(REAL(0x1p-22)));
-    return (dw){word, v_sub(v_add(low, coarse), coarse)};
-}
-
-/* Elements are reduced by base as in a window, unless that is 0. What is 2^1100 below the largest term is left out. */
-static dw sum_weighted(const weighted_row *row, double base, double unit) {
-    weighted_block block;
-    infinities found;
-    dw sum = {v_set(0), v_set(0)};
-    for (intptr_t i = 0; i < row->n; i += STAGE) {
-        intptr_t count = smaller(row->n - i, STAGE);
-        dw of_block = {v_set(0), v_set(0)};
-        load_weighted(&block, row, i, count, &found);
-        for (intptr_t j = 0; j < count; j += LANES) {
-            vec x = v_sub(v_load(block.x + j), v_set(base)), m = v_load(block.m + j), zero = v_set(0);
-            vec p = v_sub(v_load(block.p + j), v_set(unit));
-            mask counts = mask_and(v_lt(v_set(-1100), v_fma(x, v_set(log2_e), p)), v_ne(m, zero));
-            x = v_select(counts, x, zero), p = v_select(counts, p, zero);
-            dw e = exp_of_few_bits(x, v_add(p, v_set(TERM_LIFT)));
-            dw product = dw_mul(v_select(counts, m, zero), e.hi);
-            of_block = dw_join(of_block, (dw){product.hi, v_fma(v_select(counts, m, zero), e.lo, product.lo)});
+        of.x = (matrix){.x = (const char *)x, .rows = rows, .n = n, .outer = n * WIDTH, .core = WIDTH};
+        of.b = (matrix){.x = (const char *)b, .rows = rows, .n = n, .outer = n * WIDTH, .core = f->b.core ? WIDTH : 0};
+        of.include.x = f->include.x + r * f->include.outer;
+        if (rows == 1 && n < LONG_ROW) { /* the row is summed as it would be among others */
+            memcpy(x + n, x, (size_t)(n * WIDTH));
+            memcpy(b + n, b, (size_t)(some * WIDTH));
+            of.x.rows = of.b.rows = 2, of.include.outer = 0;
         }
-        sum = dw_add(sum, of_block);
+        of.out = (char *)y, of.sign = (char *)sign, of.out_step = of.sign_step = WIDTH;
+        reduce_weighted(&of);
+        narrow_scatter(f->out + r * f->out_step, f->out_step, y, rows);
+        if (f->sign) narrow_scatter(f->sign + r * f->sign_step, f->sign_step, sign, rows);
+        r += rows;
     }
-    return dw_sum_of_lanes(sum);
 }
-
-/* base + log(2^power sum) for sum > 0. */
-static double log_of_sum(dw sum, double base, double power) {
-    ivec field = m_log2_field(sum.hi, v_set(SQRT_HALF));
-    vec mantissa = v_real(i_sub(v_bits(sum.hi), field));
-    dw w = dw_two_sum(v_sub(mantissa, v_set(1)), v_mul(sum.lo, m_inverse_power(field)));
-    return first_lane(dw_add_to(v_set(base), m_log_near_1(v_add(m_field_value(field), v_set(power)), w)));
-}
-
-static void reduce_weighted_row(const weighted_row *row, char *out, char *sign_out) {
-    infinities found = {0, 0, 0};
-    largest_term largest = find_largest(row, &found);
-    double y = -REAL_INFINITY, sign = 0;
-    if (found.nan || (found.plus && found.minus)) {
-        y = sign = REAL_NAN;
-    } else if (found.plus || found.minus) {
-        y = REAL_INFINITY, sign = found.plus ? 1 : -1;
-    } else if (largest.found) {
-        double base = __builtin_fabs(largest.x) < DIRECT ? 0 : largest.x;
-        double unit = (double)(int64_t)((largest.x - base) * log2_e + largest.p);
-        dw sum = sum_weighted(row, base, unit);
-        sum = dw_two_sum(sum.hi, sum.lo); /* the low word is the larger one where the high words cancel */
-        double s = first_lane(sum.hi);
-        sign = (s > 0) - (s < 0);
-        if (s < 0) sum = (dw){v_neg(sum.hi), v_neg(sum.lo)};
-        if (s != 0) y = log_of_sum(sum, base, unit - TERM_LIFT);
-    }
-    put_number(row->type, out, y);
-    put_number(row->type, sign_out, sign);
-}
-
-#endif
-
-/* Floats are summed by the loop of width 64. */
-INLINE unsigned loop_reduce_weighted(enum number_type type, fl_loop *by_double, char **args, const intptr_t *dims,
-                                     const intptr_t *steps) {
-#if FL_WIDTH == 32
-    by_double(args, dims, steps, NULL);
-    return (void)type, 0;
 #else
-    for (intptr_t r = 0; r < dims[0]; r++) {
-        weighted_row row = {.x = args[0] + r * steps[0],
-                            .b = args[1] + r * steps[1],
-                            .include = args[2] + r * steps[2],
-                            .n = dims[1],
-                            .x_step = steps[5],
-                            .b_step = steps[6],
-                            .include_step = steps[7],
-                            .type = type};
-        reduce_weighted_row(&row, args[3] + r * steps[3], args[4] + r * steps[4]);
-    }
-    return (void)by_double, 0;
+static void reduce_weighted_narrow(const weighted_rows *f) { (void)f; } /* there are no loops on binary16 */
 #endif
+
+INLINE unsigned loop_reduce_weighted(int mean, enum number_type type, fl_loop *by_double, char **args,
+                                     const intptr_t *dims, const intptr_t *steps) {
+    weighted_rows f = weighted_rows_of(mean, by_double, args, dims, steps);
+    f.near_zero = NEAR_ZERO_OF_SUMS;
+    if (type == NARROW) reduce_weighted_narrow(&f);
+    else reduce_weighted(&f);
+    return 0;
+}
+
+/* (n)->(): log of the mean of e^x. */
+INLINE unsigned loop_logmeanexp(fl_loop *by_double, char **args, const intptr_t *dims, const intptr_t *steps) {
+    static const real one = 1;
+    static const char all = 1;
+    char *weighted[] = {args[0], (char *)&one, (char *)&all, args[1], NULL};
+    const intptr_t weighted_steps[] = {steps[0], 0, 0, steps[1], 0, steps[2], 0, 0};
+    return loop_reduce_weighted(1, OWN, by_double, weighted, dims, weighted_steps);
 }

@@ -50,7 +50,7 @@ INLINE dw m_log1p_quick(dw t) {
     vec tail = v_add(half, v_fma(z, v_fma(u, POLYNOMIAL(u, log_tail), v_neg(half)), low));
 #endif
     dw sum = dw_fast_two_sum(v_mul(e, v_set(ln2_hi)), w);
-    return (dw){sum.hi, v_add(sum.lo, tail)};
+    return dw_fast_two_sum(sum.hi, v_add(sum.lo, tail));
 }
 
 /* log(1 + t) for any t >= 0; nan where t is nan.

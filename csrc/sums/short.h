@@ -4,8 +4,8 @@
    within PLAIN_RANGE of its maximum, and that is not far from 0: then no term needs a window. The rows of other lanes
    are summed by their tallies. So the bits of a row depend on its own elements alone.
 
-   Terms are not rounded to one word: their powers are summed by twos, in two words, and the products of power and rest
-   apart from them. Error of the partition's rest: that of a reciprocal in two words, and a quarter ulp or so of a term. */
+   Terms are not rounded to one word: their powers are summed in two words, and the products of power and rest apart from
+   them. Error of the partition's rest: that of a reciprocal in two words, and a quarter ulp or so of a term. */
 
 #pragma once
 
@@ -31,15 +31,10 @@ INLINE exp_parts short_term(sum_of_parts *s, vectors v, intptr_t i, vec max, vec
 INLINE dw short_rest(vectors v, vec max) {
     vec n = v_sub(v_fma(max, v_set(log2_e), v_set(ROUNDER)), v_set(ROUNDER)), rounder = m_word_rounder(v_neg(n));
     sum_of_parts s = {{v_set(0), v_set(0)}, v_set(0), v_set(0)};
-    for (; v.n >= 2; v = vectors_from(v, 2)) {
-        exp_parts a = short_term(&s, v, 0, max, rounder), b = short_term(&s, v, 1, max, rounder);
-        s.powers = join_word(s.powers, v_add(a.power, b.power));
-        s.rests = v_fma(a.power, a.rest, v_fma(b.power, b.rest, s.rests));
-    }
-    if (v.n) {
-        exp_parts a = short_term(&s, v, 0, max, rounder);
-        s.powers = join_word(s.powers, a.power);
-        s.rests = v_fma(a.power, a.rest, s.rests);
+    for (intptr_t i = 0; i < v.n; i++) {
+        exp_parts e = short_term(&s, v, i, max, rounder);
+        s.powers = join_word(s.powers, e.power);
+        s.rests = v_fma(e.power, e.rest, s.rests);
     }
     dw others = dw_fast_two_sum(s.powers.hi, v_add(s.powers.lo, s.rests));
     dw quotient = dw_div(others, m_exp_dw(max, v_set(0), v_set(ROUNDER)).mantissa), rest = dw_two_sum(v_sub(s.maxima, v_set(1)), quotient.hi);

@@ -28,6 +28,10 @@ INLINE vec v_load_part(const real *p, intptr_t n, real c) {
 }
 INLINE void v_store_part(real *p, intptr_t n, vec x) { _mm256_maskstore_ps(p, first_lanes(n), x); }
 INLINE vec v_set(real c) { return _mm256_set1_ps(c); }
+INLINE mask mask_load(const char *p) {
+    __m256i lanes = _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)p));
+    return _mm256_castsi256_ps(_mm256_cmpgt_epi32(lanes, _mm256_setzero_si256()));
+}
 
 INLINE vec v_add(vec a, vec b) { return _mm256_add_ps(a, b); }
 INLINE vec v_sub(vec a, vec b) { return _mm256_sub_ps(a, b); }
@@ -134,6 +138,10 @@ INLINE vec v_load_part(const real *p, intptr_t n, real c) {
 }
 INLINE void v_store_part(real *p, intptr_t n, vec x) { _mm256_maskstore_pd(p, first_lanes(n), x); }
 INLINE vec v_set(real c) { return _mm256_set1_pd(c); }
+INLINE mask mask_load(const char *p) {
+    __m256i lanes = _mm256_cvtepu8_epi64(_mm_loadu_si32(p));
+    return _mm256_castsi256_pd(_mm256_cmpgt_epi64(lanes, _mm256_setzero_si256()));
+}
 
 INLINE vec v_add(vec a, vec b) { return _mm256_add_pd(a, b); }
 INLINE vec v_sub(vec a, vec b) { return _mm256_sub_pd(a, b); }

@@ -26,6 +26,10 @@ INLINE vec v_load_part(const real *p, intptr_t n, real c) {
 }
 INLINE void v_store_part(real *p, intptr_t n, vec x) { _mm512_mask_storeu_ps(p, (__mmask16)((1u << n) - 1), x); }
 INLINE vec v_set(real c) { return _mm512_set1_ps(c); }
+INLINE mask mask_load(const char *p) {
+    __m128i bytes = _mm_loadu_si128((const __m128i *)p);
+    return _mm_test_epi8_mask(bytes, bytes);
+}
 
 INLINE vec v_add(vec a, vec b) { return _mm512_add_ps(a, b); }
 INLINE vec v_sub(vec a, vec b) { return _mm512_sub_ps(a, b); }
@@ -145,6 +149,10 @@ INLINE vec v_load_part(const real *p, intptr_t n, real c) {
 }
 INLINE void v_store_part(real *p, intptr_t n, vec x) { _mm512_mask_storeu_pd(p, (__mmask8)((1u << n) - 1), x); }
 INLINE vec v_set(real c) { return _mm512_set1_pd(c); }
+INLINE mask mask_load(const char *p) {
+    __m128i bytes = _mm_loadl_epi64((const __m128i *)p);
+    return (mask)_mm_test_epi8_mask(bytes, bytes);
+}
 
 INLINE vec v_add(vec a, vec b) { return _mm512_add_pd(a, b); }
 INLINE vec v_sub(vec a, vec b) { return _mm512_sub_pd(a, b); }

@@ -3,6 +3,7 @@
    v_max and v_min are a comparison and a selection: FMAX and FMIN return nan where the vocabulary wants b. */
 
 #include <arm_neon.h>
+#include <string.h>
 
 #define FL_FUSED 1
 
@@ -18,6 +19,12 @@ INLINE void v_store(real *p, vec x) { vst1q_f32(p, x); }
 INLINE vec v_load_half(const uint16_t *p) { return vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(p))); }
 INLINE void v_store_half(uint16_t *p, vec x) { vst1_u16(p, vreinterpret_u16_f16(vcvt_f16_f32(x))); }
 INLINE vec v_set(real c) { return vdupq_n_f32(c); }
+INLINE mask mask_load(const char *p) {
+    uint32_t bytes;
+    memcpy(&bytes, p, sizeof bytes);
+    uint32x4_t lanes = vmovl_u16(vget_low_u16(vmovl_u8(vreinterpret_u8_u32(vdup_n_u32(bytes)))));
+    return vtstq_u32(lanes, lanes);
+}
 
 INLINE vec v_add(vec a, vec b) { return vaddq_f32(a, b); }
 INLINE vec v_sub(vec a, vec b) { return vsubq_f32(a, b); }
@@ -84,6 +91,7 @@ typedef uint64x2_t mask;
 INLINE vec v_load(const real *p) { return vld1q_f64(p); }
 INLINE void v_store(real *p, vec x) { vst1q_f64(p, x); }
 INLINE vec v_set(real c) { return vdupq_n_f64(c); }
+INLINE mask mask_load(const char *p) { return (mask){p[0] ? ~(uint64_t)0 : 0, p[1] ? ~(uint64_t)0 : 0}; }
 
 INLINE vec v_add(vec a, vec b) { return vaddq_f64(a, b); }
 INLINE vec v_sub(vec a, vec b) { return vsubq_f64(a, b); }

@@ -20,6 +20,7 @@ INLINE void v_store_part(real *p, intptr_t n, vec x) {
     if (n > 0) *p = x;
 }
 INLINE vec v_set(real c) { return c; }
+INLINE mask mask_load(const char *p) { return *p != 0; }
 
 INLINE vec v_add(vec a, vec b) { return a + b; }
 INLINE vec v_sub(vec a, vec b) { return a - b; }

@@ -14,6 +14,7 @@
      v_load(p)  v_store(p, x)      LANES consecutive reals
      v_load_part(p, n, c)          the n <= LANES reals at p, then c; nothing else is read
      v_store_part(p, n, x)         the first n <= LANES lanes; nothing else is written
+     mask_load(p)                  the LANES bytes at p: true where a byte is not 0
      v_load_half(p)  v_store_half(p, x)     LANES consecutive binary16, width 32 only; the store rounds to nearest even
 
    Arithmetic, rounded to nearest even

@@ -106,6 +106,14 @@ static void probe_v_columns(PARAMETERS) {
     }
 }
 
+/* The bytes are those of a's patterns, the lowest one of each; b chooses some to be 0. */
+static void probe_mask_load(PARAMETERS) {
+    char bytes[LANES + 1];
+    (void)pc;
+    for (int k = 0; k < LANES; k++) bytes[1 + k] = pb[k] % 3 ? (char)pa[k] : 0;
+    store(out, v_select(mask_load(bytes + 1), v_set(1), v_set(0)));
+}
+
 /* Lane k is inside the part if b is odd; a lane outside shows c. */
 static void probe_v_load_part(PARAMETERS) {
     for (int k = 0; k < LANES; k++) {
@@ -237,7 +245,7 @@ static const vec_operation operations[] = {
     SELECTS(v_real, 1),      SELECTS(i_set, 1),        SELECTS(i_add, 2),       SELECTS(i_sub, 2),
     SELECTS(i_and, 2),       SELECTS(i_or, 2),         SELECTS(i_shl, 2),       SELECTS(i_shr, 2),
     SELECTS(v_rows, 2),      SELECTS(v_columns, 2),    SELECTS(v_load_part, 3), SELECTS(v_store_part, 3),
-    SELECTS(v_transpose, 2), SELECTS(v_swap, 1),
+    SELECTS(v_transpose, 2), SELECTS(v_swap, 1),       SELECTS(mask_load, 2),
 #if defined(VEC_LOOKUP32) || defined(VEC_LOOKUP16) || LANES == 1
     SELECTS(v_lookup, 1),
 #endif
