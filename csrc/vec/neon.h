@@ -69,6 +69,16 @@ INLINE void v_columns(const real *p, intptr_t step, vec column[4]) {
     v_transpose(column);
 }
 
+#define VEC_PAIRS
+INLINE void v_pairs(const real table[][2], ivec i, vec pair[2]) {
+    bits of[LANES];
+    vst1q_u32(of, i);
+    vec low = vcombine_f32(vld1_f32(table[of[0]]), vld1_f32(table[of[1]]));
+    vec high = vcombine_f32(vld1_f32(table[of[2]]), vld1_f32(table[of[3]]));
+    pair[0] = vuzp1q_f32(low, high);
+    pair[1] = vuzp2q_f32(low, high);
+}
+
 #else
 
 #define LANES 2
@@ -128,6 +138,12 @@ INLINE void v_columns(const real *p, intptr_t step, vec column[4]) {
         column[k] = v_load(p + k), column[k + 1] = v_load(p + step + k);
         v_transpose(column + k);
     }
+}
+
+#define VEC_PAIRS
+INLINE void v_pairs(const real table[][2], ivec i, vec pair[2]) {
+    pair[0] = v_load(table[vgetq_lane_u64(i, 0)]), pair[1] = v_load(table[vgetq_lane_u64(i, 1)]);
+    v_transpose(pair);
 }
 
 #endif

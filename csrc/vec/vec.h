@@ -34,9 +34,11 @@
 
    Tables
      v_rows(table, i, row)         row[k] = table[i][k] lane by lane; rows of four, i below their number
+     v_pairs(table, i, pair)       pair[k] = table[i][k] lane by lane; rows of two, where VEC_PAIRS is defined
      v_columns(p, step, column)    column[k] = p[step times the lane + k], for k = 0 .. 3
      v_lookup(table, i)            table[i mod 32] at width 32, table[i mod 16] at width 64: fast where VEC_LOOKUP32
                                    or VEC_LOOKUP16 is defined, else in portable.h alone
+     v_lookup8(table, i)           table[i mod 8] at width 32: where VEC_LOOKUP8 is defined, and in portable.h
      v_swap(x, k)                  lanes i and i xor k change places, for a constant power of two k < LANES
      v_transpose(x)                element k of vector i and element i of vector k change places, for LANES vectors
 
