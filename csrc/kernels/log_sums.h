@@ -8,6 +8,12 @@
 #include "math/logistic.h"
 #include "math/near_zero.h"
 
+/* logaddexp where d = min - max is below WORD_MIN, or nan. */
+RARE vec logaddexp_far(vec max, vec min, dw d) {
+    vec infinite = v_add(max, v_select(v_eq(d.hi, d.hi), v_set(0), min));
+    return v_select(v_lt(v_neg(d.hi), v_set(REAL_INFINITY)), m_add_exp(max, d), infinite);
+}
+
 /* logaddexp(a, b) = log(e^a + e^b) = max(a, b) + log1p(e^-|a-b|), with the rounding error of a - b kept.
    Where an argument is infinite the result is the maximum, where one is nan it is nan; the difference tells. The result
    0 is +0, even of -0 and -inf, as it is log(1).
@@ -20,10 +26,8 @@ INLINE vec k_logaddexp(vec a, vec b) {
     vec y = v_add(sum.hi, v_add(sum.lo, tail.lo)), distance = v_neg(d.hi);
     vec bound = v_mul(v_set(-NEAR_ZERO), max);
     mask far = v_ne(v_min(v_set(-WORD_MIN), distance), distance); /* or nan */
-    if (mask_any(far)) {
-        vec infinite = v_add(max, v_select(v_eq(d.hi, d.hi), v_set(0), min));
-        vec sum_there = m_add_exp(max, d);
-        y = v_select(far, v_select(v_lt(distance, v_set(REAL_INFINITY)), sum_there, infinite), y);
+    if (RARELY(mask_any(far))) {
+        y = v_select(far, logaddexp_far(max, min, d), y);
         bound = v_select(far, v_neg(max), bound);
     }
     return m_logaddexp_near_zero(max, min, y, bound);
@@ -105,17 +109,22 @@ INLINE dw m_log1mexp(vec x, vec x_lo, expm1_function *expm1_of, log1p_function *
     return log1p_of(m_field_value(field), (dw){w.hi, v_fnma(factor, q.lo, w.lo)});
 }
 
+/* log(x), in two words and rounded, and -e^x for x <= far_below_0. */
+RARE dw log_of(vec x) { return m_log(x); }
+RARE vec log_rounded(vec x) {
+    dw log = m_log(x);
+    return v_add(log.hi, log.lo);
+}
+RARE vec minus_exp_far_below(vec x) { return v_neg(m_exp_rounded(v_min(x, v_set(far_below_0)))); }
+
 /* log1mexp(x) = log(1 - e^x), x <= 0. For x > -near_0 it is log(-x), which gives -inf at 0 and nan above.
    Error: 0.15 ulp from e^x - 1, as much from the logarithm; the sum of the words rounds once. */
 INLINE vec k_log1mexp(vec x) {
     dw log = m_log1mexp(v_min(v_set(-near_0), v_max(v_set(far_below_0), x)), v_set(0), m_expm1, m_log1p_assemble);
     vec y = v_add(log.hi, log.lo);
     mask is_near = v_lt(v_set(-near_0), x), is_far = v_lt(x, v_set(far_below_0));
-    if (mask_any(is_near)) {
-        dw log_x = m_log(v_neg(x));
-        y = v_select(is_near, v_add(log_x.hi, log_x.lo), y);
-    }
-    if (mask_any(is_far)) y = v_select(is_far, v_neg(m_exp_rounded(v_min(x, v_set(far_below_0)))), y);
+    if (RARELY(mask_any(is_near))) y = v_select(is_near, log_rounded(v_neg(x)), y);
+    if (RARELY(mask_any(is_far))) y = v_select(is_far, minus_exp_far_below(x), y);
     return y;
 }
 
@@ -138,10 +147,7 @@ INLINE vec k_logexpm1(vec x) {
     dw log = m_logexpm1(v_max(v_set(near_0), v_min(x, v_set(-far_below_0))));
     vec y = v_select(v_lt(x, v_set(-far_below_0)), v_add(log.hi, log.lo), x);
     mask is_near = v_lt(x, v_set(near_0));
-    if (mask_any(is_near)) {
-        dw log_x = m_log(x);
-        y = v_select(is_near, v_add(log_x.hi, log_x.lo), y);
-    }
+    if (RARELY(mask_any(is_near))) y = v_select(is_near, log_rounded(x), y);
     return y;
 }
 
@@ -150,8 +156,8 @@ INLINE dw log1mexp_of_difference(dw d, mask less) {
     mask is_near = v_lt(v_set(-near_0), d.hi);
     vec usual = v_min(v_set(-near_0), v_max(v_set(far_below_0), d.hi));
     dw log = m_log1mexp(usual, v_select(v_eq(usual, d.hi), d.lo, v_set(0)), m_expm1_precise, m_log_near_1);
-    if (mask_any(mask_and(less, is_near))) {
-        dw log_d = m_log(v_neg(d.hi));
+    if (RARELY(mask_any(mask_and(less, is_near)))) {
+        dw log_d = log_of(v_neg(d.hi));
         log = (dw){v_select(is_near, log_d.hi, log.hi), v_select(is_near, log_d.lo, log.lo)};
     }
     return log;
@@ -166,8 +172,8 @@ INLINE vec k_logsubexp(vec a, vec b) {
     dw d = dw_two_sum(b, v_neg(a));
     mask less = v_lt(b, a), shows = mask_and(v_lt(d.hi, v_set(far_below_0)), v_lt(v_abs(a), v_set(1)));
     vec y = dw_add_to(a, log1mexp_of_difference(d, less));
-    if (mask_any(shows)) {
-        vec difference = v_neg(v_sub(m_exp_rounded(v_min(d.hi, v_set(far_below_0))), a));
+    if (RARELY(mask_any(shows))) {
+        vec difference = v_add(minus_exp_far_below(d.hi), a);
         mask alone = v_eq(b, v_set(-REAL_INFINITY));
         y = v_select(shows, v_select(alone, v_add(a, v_set(0)), difference), y);
     }

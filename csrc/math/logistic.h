@@ -255,10 +255,10 @@ INLINE dw m_log1pexp(vec x, vec x_lo) {
 #endif
 
 /* y where x >= WORD_MIN, and e^x below, rounded, down to the subnormals and 0. */
+RARE vec exp_below_words(vec x) { return m_exp_rounded(v_min(x, v_set(WORD_MIN))); }
 INLINE vec m_with_exp_tail(vec y, vec x) {
     mask far = v_lt(x, v_set(WORD_MIN));
-    if (mask_any(far)) y = v_select(far, m_exp_rounded(v_min(x, v_set(WORD_MIN))), y);
-    return y;
+    return RARELY(mask_any(far)) ? v_select(far, exp_below_words(x), y) : y;
 }
 
 /* m + e^x rounded, for lanes with x < WORD_MIN, where e^x may be subnormal or 0; m may be infinite. A subnormal term

@@ -215,7 +215,7 @@ INLINE real w_log_near_zero(real a, real b) {
 
 /* log(e^max + e^min), where the terms cancel, else y. Where min - max is below WORD_MIN, y is max + e^(min-max), and
    e^x has an error of 0.15 ulp: there from max/4 on. A call, so that loops keep their registers to themselves. */
-static __attribute__((noinline, unused)) vec logaddexp_by_integers(vec max, vec min, vec y) {
+RARE vec logaddexp_by_integers(vec max, vec min, vec y) {
     mask far = v_lt(v_sub(min, max), v_set(WORD_MIN));
     vec bound = v_mul(v_select(far, v_set(REAL(-0.25)), v_set(-NEAR_ZERO)), max);
     mask near_zero = mask_and(v_le(v_abs(y), bound), v_lt(v_abs(y), v_neg(max))); /* with the sign of a 0 */
@@ -230,5 +230,5 @@ static __attribute__((noinline, unused)) vec logaddexp_by_integers(vec max, vec 
 }
 
 INLINE vec m_logaddexp_near_zero(vec max, vec min, vec y, vec bound) {
-    return __builtin_expect(mask_any(v_lt(v_abs(y), bound)), 0) ? logaddexp_by_integers(max, min, y) : y;
+    return RARELY(mask_any(v_lt(v_abs(y), bound))) ? logaddexp_by_integers(max, min, y) : y;
 }

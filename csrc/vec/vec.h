@@ -82,6 +82,10 @@ typedef uint64_t bits;
 /* Every function of the vocabulary and of math/ and kernels/ must dissolve into its loop. */
 #define INLINE static inline __attribute__((always_inline, unused))
 
+/* What few vectors need is a call, so that the registers of a loop do not serve it too: a tenth of a loop's time. */
+#define RARE static __attribute__((noinline, unused))
+#define RARELY(condition) __builtin_expect(condition, 0)
+
 /* Two-step quotation, so that FL_TARGET is replaced by its value first: avx2 -> "avx2.h". */
 #define FL_QUOTE(name) #name
 #define FL_HEADER(target) FL_QUOTE(target.h)
