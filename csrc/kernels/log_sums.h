@@ -163,20 +163,44 @@ INLINE dw log1mexp_of_difference(dw d, mask less) {
     return log;
 }
 
+/* log(1 + u) for u > -1/4, u = e^a - e^b - 1 by integers, in the lanes that are near 0; and y in the others. */
+RARE vec logsubexp_by_integers(vec a, vec b, vec y, mask near) {
+    real x1[LANES], x2[LANES], hi[LANES], lo[LANES], wanted[LANES];
+    v_store(x1, a);
+    v_store(x2, b);
+    v_store(wanted, v_select(near, v_set(1), v_set(0)));
+    for (int i = 0; i < LANES; i++) {
+        hi[i] = lo[i] = 0;
+        if (wanted[i] > 0) w_difference_less_1(x1[i], x2[i], hi + i, lo + i);
+    }
+    vec u = v_load(hi), u_lo = v_load(lo);
+    dw s = dw_two_sum(v_set(1), u);
+    ivec field = m_log2_field(s.hi, v_set(REAL(0.75)));
+    vec scale = m_inverse_power(field);
+    dw w = dw_two_sum(v_sub(v_mul(s.hi, scale), v_set(1)), v_mul(v_add(s.lo, u_lo), scale));
+    dw log = m_log1p_assemble(m_field_value(field), w);
+    mask tiny = v_lt(v_abs(u), v_real(i_set(POWER_OF_TWO(-MANTISSA_BITS - 2))));
+    return v_select(near, v_select(tiny, u, v_add(log.hi, log.lo)), y);
+}
+
 /* logsubexp(a, b) = log(e^a - e^b) = a + log(1 - e^(b-a)), with the rounding error of b - a kept.
    The result is -inf where a = b, even if both are infinite, and nan where a < b. Far below 0 the logarithm is
    -e^(b-a), which shows beside an a that is as small, and down to the subnormals; where it underflows, the result of
    a = +-0 is -0, but with b = -inf it is log(1) = +0.
-   Error: near e^a - e^b = 1 the terms cancel; what remains is the error of the logarithm, 2^-4 of its ulp. */
+   Error: 1/2 ulp from the sum, and 2^-4 of the logarithm's ulp, times how much the terms cancel: below 2 ulp, as nearer
+   to e^a - e^b = 1 integers take their place. Beside a tiny a, e^(b-a) is rounded, and they do so earlier. */
 INLINE vec k_logsubexp(vec a, vec b) {
     dw d = dw_two_sum(b, v_neg(a));
     mask less = v_lt(b, a), shows = mask_and(v_lt(d.hi, v_set(far_below_0)), v_lt(v_abs(a), v_set(1)));
-    vec y = dw_add_to(a, log1mexp_of_difference(d, less));
+    vec y = dw_add_to(a, log1mexp_of_difference(d, less)), bound = v_mul(v_set(REAL(0.0625)), a);
     if (RARELY(mask_any(shows))) {
-        vec difference = v_add(minus_exp_far_below(d.hi), a);
+        vec difference = v_neg(v_sub(v_neg(minus_exp_far_below(d.hi)), a));
         mask alone = v_eq(b, v_set(-REAL_INFINITY));
         y = v_select(shows, v_select(alone, v_add(a, v_set(0)), difference), y);
+        bound = v_select(shows, v_mul(v_set(REAL(0.5)), a), bound);
     }
+    mask near = mask_and(v_lt(v_abs(y), bound), v_lt(v_set(-REAL_INFINITY), b));
+    if (RARELY(mask_any(near))) y = logsubexp_by_integers(a, b, y, near);
     return v_select(less, y, v_select(v_eq(a, b), v_set(-REAL_INFINITY), v_set(REAL_NAN)));
 }
 INLINE mask pole_logsubexp(vec a, vec b) { return v_eq(a, b); }

@@ -203,6 +203,9 @@ INLINE vec m_log1pexp_word(vec x) {
     return v_mul(m_octave_polynomial(m_octave_s(o), softplus_octaves, m_octave_column(o), 0, 6), m_octave_power(o));
 }
 
+/* log(1 + e^x) as two words, as far as they are known. */
+INLINE dw m_log1pexp_words(vec x) { return (dw){m_log1pexp_word(x), v_set(0)}; }
+
 /* log(1 + e^(x + x_lo)) for x <= 0 as a double word: s and the constant c have low words, and Horner's last two sums,
    q = c' + s q' and c + s q, are taken exactly. s_lo counts with the slope, q + s q' up to the third order.
    Error: 2^-28.5 of the result, from the rounding of q' where |s| is largest: 2^-25 0.12/1.4 or 2^-26 0.12/0.7.
@@ -235,9 +238,10 @@ INLINE vec m_softplus_word(vec x) {
     return v_select(v_lt(x, v_set(END)), v_add(y.hi, y.lo), x);
 }
 
-/* log(1 + e^x) for x <= 0, rounded. */
+/* log(1 + e^x) for x <= 0, as two words and rounded. */
+INLINE dw m_log1pexp_words(vec x) { return m_softplus(m_expand(v_max(x, v_set(-END)))); }
 INLINE vec m_log1pexp_word(vec x) {
-    dw y = m_softplus(m_expand(v_max(x, v_set(-END))));
+    dw y = m_log1pexp_words(x);
     return v_add(y.hi, y.lo);
 }
 
