@@ -197,7 +197,7 @@ INLINE vec k_logsubexp(vec a, vec b) {
         vec difference = v_neg(v_sub(v_neg(minus_exp_far_below(d.hi)), a));
         mask alone = v_eq(b, v_set(-REAL_INFINITY));
         y = v_select(shows, v_select(alone, v_add(a, v_set(0)), difference), y);
-        bound = v_select(shows, v_mul(v_set(REAL(0.5)), a), bound);
+        bound = v_select(shows, v_mul(v_set(REAL(0.875)), a), bound);
     }
     mask near = mask_and(v_lt(v_abs(y), bound), v_lt(v_set(-REAL_INFINITY), b));
     if (RARELY(mask_any(near))) y = logsubexp_by_integers(a, b, y, near);
