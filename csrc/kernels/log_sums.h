@@ -183,6 +183,18 @@ RARE vec logsubexp_by_integers(vec a, vec b, vec y, mask near) {
     return v_select(near, v_select(tiny, u, v_add(log.hi, log.lo)), y);
 }
 
+/* y, but where it is below the bound, by integers. */
+INLINE vec logsubexp_near_zero(vec a, vec b, vec y, vec bound) {
+    mask near = mask_and(v_lt(v_abs(y), bound), v_lt(v_set(-REAL_INFINITY), b));
+    return RARELY(mask_any(near)) ? logsubexp_by_integers(a, b, y, near) : y;
+}
+
+/* a - e^d for d <= far_below_0, with the signs of zeros that logsubexp has. */
+RARE vec logsubexp_far(vec a, vec b, dw d) {
+    vec e = m_exp_rounded(v_min(d.hi, v_set(far_below_0)));
+    return v_select(v_eq(b, v_set(-REAL_INFINITY)), v_add(a, v_set(0)), v_neg(v_sub(e, a)));
+}
+
 /* logsubexp(a, b) = log(e^a - e^b) = a + log(1 - e^(b-a)), with the rounding error of b - a kept.
    The result is -inf where a = b, even if both are infinite, and nan where a < b. Far below 0 the logarithm is
    -e^(b-a), which shows beside an a that is as small, and down to the subnormals; where it underflows, the result of
@@ -194,13 +206,10 @@ INLINE vec k_logsubexp(vec a, vec b) {
     mask less = v_lt(b, a), shows = mask_and(v_lt(d.hi, v_set(far_below_0)), v_lt(v_abs(a), v_set(1)));
     vec y = dw_add_to(a, log1mexp_of_difference(d, less)), bound = v_mul(v_set(REAL(0.0625)), a);
     if (RARELY(mask_any(shows))) {
-        vec difference = v_neg(v_sub(v_neg(minus_exp_far_below(d.hi)), a));
-        mask alone = v_eq(b, v_set(-REAL_INFINITY));
-        y = v_select(shows, v_select(alone, v_add(a, v_set(0)), difference), y);
+        y = v_select(shows, logsubexp_far(a, b, d), y);
         bound = v_select(shows, v_mul(v_set(REAL(0.875)), a), bound);
     }
-    mask near = mask_and(v_lt(v_abs(y), bound), v_lt(v_set(-REAL_INFINITY), b));
-    if (RARELY(mask_any(near))) y = logsubexp_by_integers(a, b, y, near);
+    y = logsubexp_near_zero(a, b, y, bound);
     return v_select(less, y, v_select(v_eq(a, b), v_set(-REAL_INFINITY), v_set(REAL_NAN)));
 }
 INLINE mask pole_logsubexp(vec a, vec b) { return v_eq(a, b); }
