@@ -204,7 +204,7 @@ RARE vec logsubexp_far(vec a, vec b, dw d) {
 INLINE vec k_logsubexp(vec a, vec b) {
     dw d = dw_two_sum(b, v_neg(a));
     mask less = v_lt(b, a), shows = mask_and(v_lt(d.hi, v_set(far_below_0)), v_lt(v_abs(a), v_set(1)));
-    vec y = dw_add_to(a, log1mexp_of_difference(d, less)), bound = v_mul(v_set(REAL(0.0625)), a);
+    vec y = dw_add_to(a, log1mexp_of_difference(d, less)), bound = v_mul(v_set(REAL(0x1p-5)), a);
     if (RARELY(mask_any(shows))) {
         y = v_select(shows, logsubexp_far(a, b, d), y);
         bound = v_select(shows, v_mul(v_set(REAL(0.875)), a), bound);
