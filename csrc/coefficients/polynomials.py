@@ -46,6 +46,7 @@ mp.dps = 45
 HERE = Path(__file__).parent
 LN2 = log(2)
 STEPS = {32: 32, 64: 16}  # of a power of two, in a register's table
+ROWS = 256  # steps of a power of two, in a table in memory
 GRID = 700  # points on which the error curve is searched for its extrema
 
 Function = Callable[[mpf], mpf]
@@ -94,6 +95,17 @@ POLYNOMIALS = [
             {width: degree},
         )
         for name, width, degree in (("exp_step", 32, 2), ("exp_step", 64, 5))
+    ),
+    *(
+        Polynomial(
+            f"exp_minus_{steps}",
+            f"exp(-r) = 1 + r p(r) within half a step of ln2/{steps}",
+            series(lambda r: expm1(-r) / r, -mpf(1)),
+            lambda r: r,
+            (-LN2 / steps * mpf("0.502"), LN2 / steps * mpf("0.502")),
+            degrees,
+        )
+        for steps, degrees in ((8, {32: 3}), (16, {64: 5}), (32, {32: 2}), (ROWS, {32: 1, 64: 3}))
     ),
     Polynomial(
         "expm1_tail",
@@ -255,6 +267,7 @@ def constants(width: int) -> dict[str, mpf]:
         "log2_e": 1 / LN2,
         "ln2_word": LN2,
         "ln2_error": (LN2 - to_format(LN2, width)) / LN2,  # of the word before
+        "ln2_rest": LN2 - to_format(LN2, width),
         "ln2_hi": high,
         "ln2_lo": low,
         "ln2_third": low - to_format(low, width),
@@ -286,29 +299,47 @@ def header(width: int) -> str:
     return "\n".join(lines + powers_of_two(width)) + "\n"
 
 
-def powers_of_two(width: int) -> list[str]:
-    """2^(j/steps), j taken from the upper end of the mantissa: adding (j + steps n) there gives 2^(j/steps + n)."""
+def powers(width: int, steps: int) -> list[tuple[float, float]]:
+    """2^(j/steps), j taken from the upper end of the mantissa, and what it lost in rounding, relative to it.
+
+    Adding j + steps n at that end gives 2^(j/steps + n).
+    """
     code, bits, mantissa = ("f", "I", 23) if width == 32 else ("d", "Q", 52)
-    steps = STEPS[width]
-    table, lost = [], []
+    table = []
     for j in range(steps):
         power = 2 ** (mpf(j) / steps)
         (pattern,) = struct.unpack(bits, struct.pack(code, power))
-        table += struct.unpack(code, struct.pack(bits, pattern - j * 2**mantissa // steps))
-        lost.append(to_format(power / to_format(power, width) - 1, width))
+        (moved,) = struct.unpack(code, struct.pack(bits, pattern - j * 2**mantissa // steps))
+        table.append((moved, to_format(power / to_format(power, width) - 1, width)))
+    return table
+
+
+def powers_of_two(width: int) -> list[str]:
+    """Text of the tables of powers of two: a column for each word in registers, rows of both words in memory."""
     suffix = "f" if width == 32 else ""
+    lines = ["", f"#define STEPS {STEPS[width]}"]
+    for name, steps in (("exp_steps", STEPS[width]), *((("exp_eighths", 8),) if width == 32 else ())):
+        table = powers(width, steps)
+        lines += [
+            "",
+            f"/* 2^(j/{steps}), less j/{steps} of the exponent field's unit in its bit pattern. */",
+            f"static const real {name}[] = {{",
+            *(f"    {power.hex()}{suffix}," for power, _ in table),
+            "};",
+            "",
+            "/* What the powers lost in rounding, relative to them. */",
+            f"static const real {name}_lost[] = {{",
+            *(f"    {lost.hex()}{suffix}," for _, lost in table),
+            "};",
+        ]
     return [
+        *lines,
         "",
-        f"#define STEPS {steps}",
+        f"#define EXP_ROWS {ROWS}",
         "",
-        f"/* 2^(j/{steps}), less j/{steps} of the exponent field's unit in its bit pattern. */",
-        "static const real exp_steps[] = {",
-        *(f"    {x.hex()}{suffix}," for x in table),
-        "};",
-        "",
-        "/* What the powers lost in rounding, relative to them. */",
-        "static const real exp_steps_lost[] = {",
-        *(f"    {x.hex()}{suffix}," for x in lost),
+        f"/* Both words of 2^(j/{ROWS}), in rows. */",
+        "static const real exp_rows[][2] = {",
+        *(f"    {{{power.hex()}{suffix}, {lost.hex()}{suffix}}}," for power, lost in powers(width, ROWS)),
         "};",
     ]
 

@@ -7,10 +7,18 @@
 
 #include "math/log.h"
 
-/* xlogy(x, y) = x log(y), and 0 where x = 0, unless y is nan. */
-INLINE vec k_xlogy(vec x, vec y) {
+/* xlogy(x, y) = x log(y), and 0 where x = 0, unless y is nan. Most vectors have usual arguments alone, which take half
+   the operations; a call cares for the others, and gives usual arguments the same results. */
+RARE vec xlogy_of_all(vec x, vec y, vec usual, mask others) {
     vec product = m_product_lifted(x, m_log(y), m_is_tiny(x));
-    return v_select(mask_and(v_eq(x, v_set(0)), v_eq(y, y)), v_set(0), product);
+    product = v_select(mask_and(v_eq(x, v_set(0)), v_eq(y, y)), v_set(0), product);
+    return v_select(others, product, usual);
+}
+INLINE vec k_xlogy(vec x, vec y) {
+    mask unusual_y = v_ne(v_min(v_set(REAL_MAX), v_max(y, v_set(REAL_MIN))), y);
+    mask others = mask_or(m_is_unusual_factor(v_abs(x)), unusual_y);
+    vec usual = v_select(v_eq(x, v_set(0)), v_set(0), m_product_usual(x, m_log_usual(y)));
+    return RARELY(mask_any(others)) ? xlogy_of_all(x, y, usual, others) : usual;
 }
 INLINE mask pole_xlogy(vec x, vec y) { return mask_and(v_ne(x, v_set(0)), v_eq(y, v_set(0))); }
 
@@ -22,11 +30,15 @@ INLINE vec k_xlog1py(vec x, vec y) {
 }
 INLINE mask pole_xlog1py(vec x, vec y) { return mask_and(v_ne(x, v_set(0)), v_eq(y, v_set(-1))); }
 
-/* entr(x) = -x log(x), 0 at 0; concave with the value -inf below 0. */
-INLINE vec k_entr(vec x) {
+/* entr(x) = -x log(x), 0 at 0; concave with the value -inf below 0. Usual arguments are those of xlogy. */
+RARE vec entr_of_all(vec x, vec usual, mask others) {
     vec y = v_neg(m_product_lifted(x, m_log(x), m_is_tiny(x)));
-    y = v_select(v_eq(x, v_set(0)), v_set(0), y);
-    return v_select(v_lt(x, v_set(0)), v_set(-REAL_INFINITY), y);
+    return v_select(others, v_select(v_lt(x, v_set(0)), v_set(-REAL_INFINITY), y), usual);
+}
+INLINE vec k_entr(vec x) {
+    mask others = m_is_unusual_factor(x);
+    vec usual = v_select(v_eq(x, v_set(0)), v_set(0), v_neg(m_product_usual(x, m_log_usual(x))));
+    return RARELY(mask_any(others)) ? entr_of_all(x, usual, others) : usual;
 }
 
 /* rel_entr(x, y) = x log(x/y); 0 where x = 0 and y >= 0; convex with the value inf wherever else x or y is not

@@ -8,6 +8,12 @@
 #include "math/logistic.h"
 #include "math/near_zero.h"
 
+/* logaddexp where d = min - max is below WORD_MIN, or nan. */
+RARE vec logaddexp_far(vec max, vec min, dw d) {
+    vec infinite = v_add(max, v_select(v_eq(d.hi, d.hi), v_set(0), min));
+    return v_select(v_lt(v_neg(d.hi), v_set(REAL_INFINITY)), m_add_exp(max, d), infinite);
+}
+
 /* logaddexp(a, b) = log(e^a + e^b) = max(a, b) + log1p(e^-|a-b|), with the rounding error of a - b kept.
    Where an argument is infinite the result is the maximum, where one is nan it is nan; the difference tells. The result
    0 is +0, even of -0 and -inf, as it is log(1).
@@ -20,10 +26,8 @@ INLINE vec k_logaddexp(vec a, vec b) {
     vec y = v_add(sum.hi, v_add(sum.lo, tail.lo)), distance = v_neg(d.hi);
     vec bound = v_mul(v_set(-NEAR_ZERO), max);
     mask far = v_ne(v_min(v_set(-WORD_MIN), distance), distance); /* or nan */
-    if (mask_any(far)) {
-        vec infinite = v_add(max, v_select(v_eq(d.hi, d.hi), v_set(0), min));
-        vec sum_there = m_add_exp(max, d);
-        y = v_select(far, v_select(v_lt(distance, v_set(REAL_INFINITY)), sum_there, infinite), y);
+    if (RARELY(mask_any(far))) {
+        y = v_select(far, logaddexp_far(max, min, d), y);
         bound = v_select(far, v_neg(max), bound);
     }
     return m_logaddexp_near_zero(max, min, y, bound);
@@ -105,17 +109,22 @@ INLINE dw m_log1mexp(vec x, vec x_lo, expm1_function *expm1_of, log1p_function *
     return log1p_of(m_field_value(field), (dw){w.hi, v_fnma(factor, q.lo, w.lo)});
 }
 
+/* log(x), in two words and rounded, and -e^x for x <= far_below_0. */
+RARE dw log_of(vec x) { return m_log(x); }
+RARE vec log_rounded(vec x) {
+    dw log = m_log(x);
+    return v_add(log.hi, log.lo);
+}
+RARE vec minus_exp_far_below(vec x) { return v_neg(m_exp_rounded(v_min(x, v_set(far_below_0)))); }
+
 /* log1mexp(x) = log(1 - e^x), x <= 0. For x > -near_0 it is log(-x), which gives -inf at 0 and nan above.
    Error: 0.15 ulp from e^x - 1, as much from the logarithm; the sum of the words rounds once. */
 INLINE vec k_log1mexp(vec x) {
     dw log = m_log1mexp(v_min(v_set(-near_0), v_max(v_set(far_below_0), x)), v_set(0), m_expm1, m_log1p_assemble);
     vec y = v_add(log.hi, log.lo);
     mask is_near = v_lt(v_set(-near_0), x), is_far = v_lt(x, v_set(far_below_0));
-    if (mask_any(is_near)) {
-        dw log_x = m_log(v_neg(x));
-        y = v_select(is_near, v_add(log_x.hi, log_x.lo), y);
-    }
-    if (mask_any(is_far)) y = v_select(is_far, v_neg(m_exp_rounded(v_min(x, v_set(far_below_0)))), y);
+    if (RARELY(mask_any(is_near))) y = v_select(is_near, log_rounded(v_neg(x)), y);
+    if (RARELY(mask_any(is_far))) y = v_select(is_far, minus_exp_far_below(x), y);
     return y;
 }
 
@@ -138,10 +147,7 @@ INLINE vec k_logexpm1(vec x) {
     dw log = m_logexpm1(v_max(v_set(near_0), v_min(x, v_set(-far_below_0))));
     vec y = v_select(v_lt(x, v_set(-far_below_0)), v_add(log.hi, log.lo), x);
     mask is_near = v_lt(x, v_set(near_0));
-    if (mask_any(is_near)) {
-        dw log_x = m_log(x);
-        y = v_select(is_near, v_add(log_x.hi, log_x.lo), y);
-    }
+    if (RARELY(mask_any(is_near))) y = v_select(is_near, log_rounded(x), y);
     return y;
 }
 
@@ -150,27 +156,60 @@ INLINE dw log1mexp_of_difference(dw d, mask less) {
     mask is_near = v_lt(v_set(-near_0), d.hi);
     vec usual = v_min(v_set(-near_0), v_max(v_set(far_below_0), d.hi));
     dw log = m_log1mexp(usual, v_select(v_eq(usual, d.hi), d.lo, v_set(0)), m_expm1_precise, m_log_near_1);
-    if (mask_any(mask_and(less, is_near))) {
-        dw log_d = m_log(v_neg(d.hi));
+    if (RARELY(mask_any(mask_and(less, is_near)))) {
+        dw log_d = log_of(v_neg(d.hi));
         log = (dw){v_select(is_near, log_d.hi, log.hi), v_select(is_near, log_d.lo, log.lo)};
     }
     return log;
+}
+
+/* log(1 + u) for u > -1/4, u = e^a - e^b - 1 by integers, in the lanes that are near 0; and y in the others. */
+RARE vec logsubexp_by_integers(vec a, vec b, vec y, mask near) {
+    real x1[LANES], x2[LANES], hi[LANES], lo[LANES], wanted[LANES];
+    v_store(x1, a);
+    v_store(x2, b);
+    v_store(wanted, v_select(near, v_set(1), v_set(0)));
+    for (int i = 0; i < LANES; i++) {
+        hi[i] = lo[i] = 0;
+        if (wanted[i] > 0) w_difference_less_1(x1[i], x2[i], hi + i, lo + i);
+    }
+    vec u = v_load(hi), u_lo = v_load(lo);
+    dw s = dw_two_sum(v_set(1), u);
+    ivec field = m_log2_field(s.hi, v_set(REAL(0.75)));
+    vec scale = m_inverse_power(field);
+    dw w = dw_two_sum(v_sub(v_mul(s.hi, scale), v_set(1)), v_mul(v_add(s.lo, u_lo), scale));
+    dw log = m_log1p_assemble(m_field_value(field), w);
+    mask tiny = v_lt(v_abs(u), v_real(i_set(POWER_OF_TWO(-MANTISSA_BITS - 2))));
+    return v_select(near, v_select(tiny, u, v_add(log.hi, log.lo)), y);
+}
+
+/* y, but where it is below the bound, by integers. */
+INLINE vec logsubexp_near_zero(vec a, vec b, vec y, vec bound) {
+    mask near = mask_and(v_lt(v_abs(y), bound), v_lt(v_set(-REAL_INFINITY), b));
+    return RARELY(mask_any(near)) ? logsubexp_by_integers(a, b, y, near) : y;
+}
+
+/* a - e^d for d <= far_below_0, with the signs of zeros that logsubexp has. */
+RARE vec logsubexp_far(vec a, vec b, dw d) {
+    vec e = m_exp_rounded(v_min(d.hi, v_set(far_below_0)));
+    return v_select(v_eq(b, v_set(-REAL_INFINITY)), v_add(a, v_set(0)), v_neg(v_sub(e, a)));
 }
 
 /* logsubexp(a, b) = log(e^a - e^b) = a + log(1 - e^(b-a)), with the rounding error of b - a kept.
    The result is -inf where a = b, even if both are infinite, and nan where a < b. Far below 0 the logarithm is
    -e^(b-a), which shows beside an a that is as small, and down to the subnormals; where it underflows, the result of
    a = +-0 is -0, but with b = -inf it is log(1) = +0.
-   Error: near e^a - e^b = 1 the terms cancel; what remains is the error of the logarithm, 2^-4 of its ulp. */
+   Error: 1/2 ulp from the sum, and 2^-4 of the logarithm's ulp, times how much the terms cancel: below 2 ulp, as nearer
+   to e^a - e^b = 1 integers take their place. Beside a tiny a, e^(b-a) is rounded, and they do so earlier. */
 INLINE vec k_logsubexp(vec a, vec b) {
     dw d = dw_two_sum(b, v_neg(a));
     mask less = v_lt(b, a), shows = mask_and(v_lt(d.hi, v_set(far_below_0)), v_lt(v_abs(a), v_set(1)));
-    vec y = dw_add_to(a, log1mexp_of_difference(d, less));
-    if (mask_any(shows)) {
-        vec difference = v_neg(v_sub(m_exp_rounded(v_min(d.hi, v_set(far_below_0))), a));
-        mask alone = v_eq(b, v_set(-REAL_INFINITY));
-        y = v_select(shows, v_select(alone, v_add(a, v_set(0)), difference), y);
+    vec y = dw_add_to(a, log1mexp_of_difference(d, less)), bound = v_mul(v_set(REAL(0x1p-5)), a);
+    if (RARELY(mask_any(shows))) {
+        y = v_select(shows, logsubexp_far(a, b, d), y);
+        bound = v_select(shows, v_mul(v_set(REAL(0.875)), a), bound);
     }
+    y = logsubexp_near_zero(a, b, y, bound);
     return v_select(less, y, v_select(v_eq(a, b), v_set(-REAL_INFINITY), v_set(REAL_NAN)));
 }
 INLINE mask pole_logsubexp(vec a, vec b) { return v_eq(a, b); }

@@ -24,25 +24,32 @@ INLINE vec log1p_exp_minus(vec magnitude) {
 }
 
 /* log(1 + e^-m) as a term beside w m. Where it is subnormal, it shows only beside a tiny w. */
-INLINE vec tail_beside(vec magnitude, vec w) {
-    vec x = v_neg(magnitude), tail = m_log1pexp_word(x);
-    mask far = v_lt(x, v_set(WORD_MIN));
-    if (!mask_any(far)) return tail;
+RARE vec far_tail_beside(vec x, vec w) {
     vec e = m_exp_rounded(v_min(x, v_set(WORD_MIN)));
     mask beside_more = v_lt(v_set(REAL(0x1p-60)), w); /* any e as small will do; a subnormal one would be slow */
-    return v_select(far, v_select(beside_more, v_max(v_set(REAL_MIN), e), e), tail);
+    return v_select(beside_more, v_max(v_set(REAL_MIN), e), e);
+}
+INLINE dw tail_beside(vec magnitude, vec w) {
+    vec x = v_neg(magnitude);
+    dw tail = m_log1pexp_words(x);
+    mask far = v_lt(x, v_set(WORD_MIN));
+    if (RARELY(mask_any(far)))
+        tail = (dw){v_select(far, far_tail_beside(x, w), tail.hi), v_select(far, v_set(0), tail.lo)};
+    return tail;
 }
 
 /* With a target z, wrong is 1 - z for x >= 0 and z for x < 0, and right is the rest of 1. At x = +-inf with wrong = 0
    the limit 0 is meant, not inf * 0.
-   Error: that of the second term, and the rounding of the sum; 1 - z is kept in two words. */
+   Error: 1/2 ulp from the second term, to which what 1 - z lost is added, and 1/2 from the sum; with a table of octaves,
+   the second term has an ulp. */
 INLINE vec k_binary_cross_entropy_with_logits(vec x, vec z) {
     vec zero = v_set(0), magnitude = v_abs(x);
     mask negative = v_lt(x, zero);
     vec w = v_select(negative, z, v_sub(v_set(1), z));
     vec w_lo = v_select(negative, zero, v_sub(v_sub(v_set(1), w), z));
-    vec factor = v_select(v_eq(w, zero), zero, magnitude), tail = tail_beside(magnitude, w);
-    vec y = v_fma(factor, w, v_fma(v_min(factor, v_set(REAL_MAX)), w_lo, tail));
+    vec factor = v_select(v_eq(w, zero), zero, magnitude);
+    dw tail = tail_beside(magnitude, w);
+    vec y = v_fma(factor, w, v_add(tail.hi, v_fma(v_min(factor, v_set(REAL_MAX)), w_lo, tail.lo)));
     return v_select(v_eq(x, x), y, x);
 }
 

@@ -51,22 +51,40 @@ INLINE vec apply2(function2 f, vec x1, vec x2) {
     return y;
 }
 
+/* fetch and deliver, where one element by itself takes the shortest way: NumPy calls a loop once for each element of a
+   ufunc's `at`, and for arrays without an axis. */
+INLINE void fetch_in(enum number_type type, real *block, const char *p, intptr_t step, intptr_t n) {
+    real x;
+    if (type != OWN || n != 1) {
+        fetch(type, block, p, step, n);
+        return;
+    }
+    memcpy(&x, p, sizeof x);
+    v_store(block, v_set(x));
+}
+INLINE void deliver_out(enum number_type type, char *p, intptr_t step, const real *block, intptr_t n) {
+    if (type != OWN || n != 1) deliver(type, p, step, block, n);
+    else memcpy(p, block, sizeof *block);
+}
+
 INLINE unsigned loop_map1(kernel1 *k, int raises, enum number_type type, char **args, const intptr_t *dims,
                           const intptr_t *steps) {
     unsigned raised = 0;
     function1 f = {k, raises, &raised};
-    intptr_t n = dims[0], i = 0, chunk = feeds_back(args[0], steps[0], args[1], steps[1], n) ? 1 : STAGE, count;
-    if (type == OWN && steps[0] == WIDTH && steps[1] == WIDTH && chunk > 1) {
-        const real *x = (const real *)args[0];
-        real *y = (real *)args[1];
-        for (; i < whole_vectors(n); i += LANES) v_store(y + i, apply1(f, v_load(x + i)));
-    }
-    for (; i < n; i += count) {
-        real x[STAGE], y[STAGE];
-        count = smaller(n - i, chunk);
-        fetch(type, x, args[0] + i * steps[0], steps[0], count);
+    intptr_t n = dims[0], chunk = feeds_back(args[0], steps[0], args[1], steps[1], n) ? 1 : STAGE, count;
+    int in_place = type == OWN && steps[0] == WIDTH && steps[1] == WIDTH && chunk > 1;
+    for (intptr_t i = 0; i < n; i += count) {
+        real x_stage[STAGE], y_stage[STAGE], *y = (real *)args[1] + i;
+        const real *x = (const real *)args[0] + i;
+        count = whole_vectors(n - i);
+        int staged = !in_place || !count;
+        if (staged) {
+            count = smaller(n - i, chunk);
+            x = x_stage, y = y_stage;
+            fetch_in(type, x_stage, args[0] + i * steps[0], steps[0], count);
+        }
         for (intptr_t j = 0; j < count; j += LANES) v_store(y + j, apply1(f, v_load(x + j)));
-        deliver(type, args[1] + i * steps[1], steps[1], y, count);
+        if (staged) deliver_out(type, args[1] + i * steps[1], steps[1], y, count);
     }
     return raised;
 }
@@ -75,22 +93,23 @@ INLINE unsigned loop_map2(kernel2 *k, pole2 *pole, enum number_type type, char *
                           const intptr_t *steps) {
     unsigned raised = 0;
     function2 f = {k, pole, &raised};
-    intptr_t n = dims[0];
+    intptr_t n = dims[0], count;
     int fed_back =
         feeds_back(args[0], steps[0], args[2], steps[2], n) || feeds_back(args[1], steps[1], args[2], steps[2], n);
-    intptr_t i = 0, chunk = fed_back ? 1 : STAGE, count;
-    if (type == OWN && steps[0] == WIDTH && steps[1] == WIDTH && steps[2] == WIDTH && chunk > 1) {
-        const real *x1 = (const real *)args[0], *x2 = (const real *)args[1];
-        real *y = (real *)args[2];
-        for (; i < whole_vectors(n); i += LANES) v_store(y + i, apply2(f, v_load(x1 + i), v_load(x2 + i)));
-    }
-    for (; i < n; i += count) {
-        real x1[STAGE], x2[STAGE], y[STAGE];
-        count = smaller(n - i, chunk);
-        fetch(type, x1, args[0] + i * steps[0], steps[0], count);
-        fetch(type, x2, args[1] + i * steps[1], steps[1], count);
+    int in_place = type == OWN && steps[0] == WIDTH && steps[1] == WIDTH && steps[2] == WIDTH && !fed_back;
+    for (intptr_t i = 0; i < n; i += count) {
+        real x1_stage[STAGE], x2_stage[STAGE], y_stage[STAGE], *y = (real *)args[2] + i;
+        const real *x1 = (const real *)args[0] + i, *x2 = (const real *)args[1] + i;
+        count = whole_vectors(n - i);
+        int staged = !in_place || !count;
+        if (staged) {
+            count = smaller(n - i, fed_back ? 1 : STAGE);
+            x1 = x1_stage, x2 = x2_stage, y = y_stage;
+            fetch_in(type, x1_stage, args[0] + i * steps[0], steps[0], count);
+            fetch_in(type, x2_stage, args[1] + i * steps[1], steps[1], count);
+        }
         for (intptr_t j = 0; j < count; j += LANES) v_store(y + j, apply2(f, v_load(x1 + j), v_load(x2 + j)));
-        deliver(type, args[2] + i * steps[2], steps[2], y, count);
+        if (staged) deliver_out(type, args[2] + i * steps[2], steps[2], y, count);
     }
     return raised;
 }

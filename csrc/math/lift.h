@@ -37,6 +37,18 @@ INLINE vec m_product(vec x, dw l) {
     return v_select(ordinary, sum, v_select(v_eq(p.hi, p.hi), p.hi, v_set(REAL_NAN)));
 }
 
+/* True where x is neither 0 nor from UNLIFT to 1/UNLIFT; then m_product_usual does not hold. */
+INLINE mask m_is_unusual_factor(vec x) {
+    vec large = v_set(1 / UNLIFT);
+    return mask_or(v_lt(v_real(i_sub(v_bits(x), i_set(1))), v_set(UNLIFT)), v_ne(v_min(large, x), x));
+}
+
+/* m_product of usual factors x and finite l. The sum is a difference, so that 0 keeps its sign. */
+INLINE vec m_product_usual(vec x, dw l) {
+    dw p = dw_mul(x, l.hi);
+    return v_sub(p.hi, v_fnma(x, l.lo, v_neg(p.lo)));
+}
+
 /* m_product, but also for lanes in `tiny`, where a factor is so small that the product or its low words may be
    subnormal. That factor is lifted, to below 1, so that nothing overflows, and the product is lowered at the end. */
 INLINE vec m_product_lifted(vec x, dw l, mask tiny) {

@@ -65,6 +65,14 @@ INLINE dw m_log_limits(vec x, dw log) {
     return (dw){v_select(ordinary, log.hi, v_select(positive, x, limit)), v_select(ordinary, log.lo, v_set(0))};
 }
 
+/* log x of normal, positive, finite x; for others, it is some finite number. */
+INLINE dw m_log_usual(vec x) {
+    ivec field = m_log2_field(x, v_set(SQRT_HALF));
+    vec w = v_sub(v_real(i_sub(v_bits(x), field)), v_set(1)), reciprocal = v_div(v_set(1), v_add(v_set(2), w));
+    vec z = v_mul(w, reciprocal), remainder = dw_remainder(v_fnma(v_set(2), z, w), z, w);
+    return m_log_atanh(m_field_value(field), (dw){z, v_mul(remainder, reciprocal)});
+}
+
 /* log x for every x. */
 INLINE dw m_log(vec x) {
     not_subnormal a = m_not_subnormal(x);

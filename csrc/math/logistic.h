@@ -58,6 +58,90 @@ INLINE dw m_sigmoid(expansion e) {
     return (dw){w, v_add(e.sigmoid.lo, change)};
 }
 
+/* ---- sigmoid and silu as quotients: 1/(1 + e^-x) and x/(1 + e^-x), where FL_FUSED makes the remainder cheap ----
+
+   -x = (k/N) ln2 - r, so e^-x = power (1 + rest) with power = 2^(k/N), rest = e^-r - 1. The N powers of one octave come
+   from a table: in registers if there is one, else in memory. `lost` is what they lost in rounding, relative to them.
+   The larger one of 1 and the power, less the denominator's high word, is exact; so the denominator has a low word, and
+   the quotient's remainder is right to a few 2^-2p.
+   Error: 1/2 ulp from the last sum, and for x < 0 that of rest: less than 0.1 ulp from its rounding, and in float 0.1
+   from the low word of k ln2/N, which counts in rest to first order alone, so that it is not waited for. */
+#if FL_FUSED
+#if defined(VEC_LOOKUP32)
+#define STEP_BITS 5
+#define STEP_TAIL exp_minus_32
+INLINE dw m_steps(ivec k) { return (dw){v_lookup(exp_steps, k), v_lookup(exp_steps_lost, k)}; }
+#elif defined(VEC_LOOKUP16)
+#define STEP_BITS 4
+#define STEP_TAIL exp_minus_16
+INLINE dw m_steps(ivec k) { return (dw){v_lookup(exp_steps, k), v_lookup(exp_steps_lost, k)}; }
+#elif defined(VEC_LOOKUP8)
+#define STEP_BITS 3
+#define STEP_TAIL exp_minus_8
+INLINE dw m_steps(ivec k) { return (dw){v_lookup8(exp_eighths, k), v_lookup8(exp_eighths_lost, k)}; }
+#else
+#define STEP_BITS 8
+#define STEP_TAIL exp_minus_256
+_Static_assert(EXP_ROWS == 1 << STEP_BITS, "a row for each step");
+INLINE dw m_steps(ivec k) {
+    vec pair[2];
+    v_pairs(exp_rows, i_and(k, i_set(EXP_ROWS - 1)), pair);
+    return (dw){pair[0], pair[1]};
+}
+#endif
+
+/* Where |x| is not above SIGMOID_REACH, the functions below are right; nan stays nan. Above, sigmoid is 1. */
+#define SIGMOID_REACH (-NORMAL_MIN)
+
+/* 1 + e^-x. */
+INLINE dw m_one_plus_exp_minus(vec x) {
+    vec one = v_set(1);
+    vec shifted = v_fnma(x, v_set(log2_e * (1 << STEP_BITS)), v_set(ROUNDER)), k = v_sub(shifted, v_set(ROUNDER));
+    dw step = m_steps(v_bits(shifted));
+    vec power = v_real(i_add(v_bits(step.hi), i_shl(v_bits(shifted), MANTISSA_BITS - STEP_BITS)));
+    vec r = v_fma(k, v_set(ln2_word / (1 << STEP_BITS)), x), r_lo = v_set(ln2_rest / (1 << STEP_BITS));
+#if FL_WIDTH == 32
+    vec rest = v_fma(r, HORNER(r, STEP_TAIL), v_fnma(k, r_lo, step.lo));
+#else
+    r = v_fma(k, r_lo, r); /* |k| is up to 2^10 STEPS, so that its part of r is too large to be left out of r^2 */
+    vec rest = v_fma(r, HORNER(r, STEP_TAIL), step.lo);
+#endif
+    vec hi = v_fma(power, rest, v_add(one, power));
+    return (dw){hi, v_fma(power, rest, v_add(v_sub(v_max(one, power), hi), v_min(one, power)))};
+}
+
+#ifndef VEC_LOOKUP32 /* which has a way without a division, see below */
+INLINE vec m_sigmoid_word(vec x) {
+    dw d = m_one_plus_exp_minus(x);
+    vec y = v_div(v_set(1), d.hi);
+    return v_fma(y, v_fnma(y, d.lo, v_fnma(y, d.hi, v_set(1))), y);
+}
+#endif
+
+/* The remainder is taken with the sign that keeps -0. */
+INLINE vec m_silu_word(vec x) {
+    dw d = m_one_plus_exp_minus(x);
+    vec reciprocal = v_div(v_set(1), d.hi), y = v_mul(x, reciprocal);
+    return v_fnma(reciprocal, v_fma(y, d.lo, v_mul_error(y, d.hi, x)), y);
+}
+
+#else
+
+/* Error: the sum of two words rounds once; in silu it is a difference, which keeps -0. */
+#define SIGMOID_REACH END
+
+INLINE vec m_sigmoid_word(vec x) {
+    dw y = m_sigmoid(m_expand(m_inside(x)));
+    return v_select(v_eq(x, x), v_add(y.hi, y.lo), x);
+}
+
+INLINE vec m_silu_word(vec x) {
+    dw s = m_sigmoid(m_expand(m_inside(x))), y = dw_mul(x, s.hi);
+    return v_sub(y.hi, v_fnma(x, s.lo, v_neg(y.lo)));
+}
+
+#endif
+
 #ifdef VEC_LOOKUP32
 
 /* For x >= WORD_MIN: with |x| = n ln2 + s, |s| <= ln2/2, 2^n softplus(-|x|) and 2^n sigmoid(-|x|) are polynomials in s
@@ -113,18 +197,14 @@ INLINE vec m_sigmoid_word(vec x) {
     return v_fma(p, v_select(negative, power, v_neg(power)), v_select(negative, v_set(0), v_set(1)));
 }
 
-/* x sigmoid(x): for x > 0 it is x - x sigmoid(-x), rounded once, as the second term is below x/2. */
-INLINE vec m_silu_word(vec x) {
-    octave o = m_octave(v_abs(x));
-    vec p = m_octave_polynomial(m_octave_s(o), sigmoid_octaves, m_octave_column(o), 0, 6);
-    return v_fnma(o.inside, v_mul(p, m_octave_power(o)), v_select(v_lt(x, v_set(0)), v_set(0), x));
-}
-
 /* log(1 + e^x) for x <= 0, rounded. */
 INLINE vec m_log1pexp_word(vec x) {
     octave o = m_octave(v_neg(x));
     return v_mul(m_octave_polynomial(m_octave_s(o), softplus_octaves, m_octave_column(o), 0, 6), m_octave_power(o));
 }
+
+/* log(1 + e^x) as two words, as far as they are known. */
+INLINE dw m_log1pexp_words(vec x) { return (dw){m_log1pexp_word(x), v_set(0)}; }
 
 /* log(1 + e^(x + x_lo)) for x <= 0 as a double word: s and the constant c have low words, and Horner's last two sums,
    q = c' + s q' and c + s q, are taken exactly. s_lo counts with the slope, q + s q' up to the third order.
@@ -158,21 +238,10 @@ INLINE vec m_softplus_word(vec x) {
     return v_select(v_lt(x, v_set(END)), v_add(y.hi, y.lo), x);
 }
 
-INLINE vec m_sigmoid_word(vec x) {
-    dw y = m_sigmoid(m_expand(m_inside(x)));
-    return v_select(v_eq(x, x), v_add(y.hi, y.lo), x);
-}
-
-/* x sigmoid(x), rounded once where operations are fused. */
-INLINE vec m_silu_word(vec x) {
-    vec inside = m_inside(x);
-    dw s = m_sigmoid(m_expand(inside));
-    return v_fma(x, s.hi, v_mul(inside, s.lo));
-}
-
-/* log(1 + e^x) for x <= 0, rounded. */
+/* log(1 + e^x) for x <= 0, as two words and rounded. */
+INLINE dw m_log1pexp_words(vec x) { return m_softplus(m_expand(v_max(x, v_set(-END)))); }
 INLINE vec m_log1pexp_word(vec x) {
-    dw y = m_softplus(m_expand(v_max(x, v_set(-END))));
+    dw y = m_log1pexp_words(x);
     return v_add(y.hi, y.lo);
 }
 
@@ -190,10 +259,10 @@ INLINE dw m_log1pexp(vec x, vec x_lo) {
 #endif
 
 /* y where x >= WORD_MIN, and e^x below, rounded, down to the subnormals and 0. */
+RARE vec exp_below_words(vec x) { return m_exp_rounded(v_min(x, v_set(WORD_MIN))); }
 INLINE vec m_with_exp_tail(vec y, vec x) {
     mask far = v_lt(x, v_set(WORD_MIN));
-    if (mask_any(far)) y = v_select(far, m_exp_rounded(v_min(x, v_set(WORD_MIN))), y);
-    return y;
+    return RARELY(mask_any(far)) ? v_select(far, exp_below_words(x), y) : y;
 }
 
 /* m + e^x rounded, for lanes with x < WORD_MIN, where e^x may be subnormal or 0; m may be infinite. A subnormal term

@@ -80,6 +80,19 @@ INLINE void w_set(uint64_t *z, double x, int shift, int n) {
     }
 }
 
+/* A positive number in two words, and its sum as integers. */
+typedef struct {
+    double hi, lo;
+} two_doubles;
+INLINE void w_set_sum(uint64_t *z, two_doubles x, int shift, int n) {
+    uint64_t rest[MOST_WORDS];
+    w_set(z, x.hi, shift, n);
+    if (x.lo == 0) return;
+    w_set(rest, x.lo, shift, n);
+    if (x.lo < 0) w_sub(z, z, rest, n);
+    else w_add(z, z, rest, n);
+}
+
 /* The precision of D(x), x <= 0.8. Error: the first term left out, 0.8^terms / (terms + 1)!; 15 or 20 units of the last
    word, as constants and products are cut off; and 2^-83 from the terms of one word. */
 typedef struct {
@@ -134,10 +147,10 @@ INLINE void w_series(uint64_t d[2][FIXED_WORDS], uint64_t x[2][FIXED_WORDS], pre
 }
 
 /* r = z - n ln2, with an integral word above. Returns n. */
-INLINE int w_reduce(uint64_t r[MOST_WORDS], double z, int words) {
+INLINE int w_reduce(uint64_t r[MOST_WORDS], two_doubles z, int words) {
     uint64_t multiple[MOST_WORDS];
     const uint64_t *ln2 = ln2_words + FIXED_WORDS - words; /* with one word below the last */
-    int n = (int)(z * 0x1.71547652b82fep+0);
+    int n = (int)(z.hi * 0x1.71547652b82fep+0);
     for (int down = 0;; down = 1) {
         uint64_t carry = (uint64_t)((two_words)ln2[0] * (unsigned)n >> 64);
 #pragma GCC unroll 4
@@ -147,42 +160,55 @@ INLINE int w_reduce(uint64_t r[MOST_WORDS], double z, int words) {
             carry = (uint64_t)(product >> 64);
         }
         multiple[words] = carry;
-        w_set(r, z, 64 * words, words + 1);
+        w_set_sum(r, z, 64 * words, words + 1);
         if (!w_sub(r, r, multiple, words + 1) || down) return n;
         n--; /* z/ln2 was rounded up to an integer */
     }
 }
 
-/* |u| = m 2^exponent with 2^61 <= m < 2^62. Returns m, or 0 if p is not precise enough. */
-INLINE uint64_t w_cancel(double x, double z, precision p, int *exponent, int *negative) {
+/* u = +-m 2^exponent with 2^61 <= m < 2^62, or m = 0 if p is not precise enough; and 2^63 e^-x, 2^(63+n) e^-z.
+   The bracket above is to be below 2^room. */
+typedef struct {
+    uint64_t m, exp_x, exp_z;
+    int exponent, negative, n;
+} cancelled;
+INLINE cancelled w_cancel_to(two_doubles x, two_doubles z, int room, precision p) {
     const int words = p.words;
     uint64_t r[MOST_WORDS], arguments[2][FIXED_WORDS], d[2][FIXED_WORDS], factor[FIXED_WORDS];
     int n = w_reduce(r, z, words);
-    w_set(arguments[1], x, 64 * words, words);
-    w_set(factor, x, 64 * words + n - 1, words);
+    w_set_sum(arguments[1], x, 64 * words, words);
+    w_set_sum(factor, x, 64 * words + n - 1 - room, words);
     for (int k = 0; k < words; k++) arguments[0][k] = r[k];
     w_series(d, arguments, p);
     uint64_t power[FIXED_WORDS] = {0}, u[FIXED_WORDS];
     power[words - 1] = (uint64_t)1 << 63;
     w_mul(d[0], arguments[0], d[0], words);
     w_sub(power, power, d[0], words);
+    uint64_t minus_expm1_x = (uint64_t)((two_words)arguments[1][words - 1] * d[1][words - 1] >> 64);
+    cancelled c = {.exp_x = ((uint64_t)1 << 63) - minus_expm1_x, .exp_z = power[words - 1], .n = n};
+    for (int k = 0; room && k < words; k++)
+        power[k] = power[k] >> room | (k + 1 < words ? power[k + 1] << (64 - room) : 0);
     w_mul(d[1], factor, d[1], words);
     w_sub(u, power, d[1], words);
     w_sub(u, u, d[1], words);
-    *negative = (int)(u[words - 1] >> 63);
-    if (*negative) {
+    c.negative = (int)(u[words - 1] >> 63);
+    if (c.negative) {
         const uint64_t zero[FIXED_WORDS] = {0};
         w_sub(u, zero, u, words);
     }
     int top = words - 1, zeros = 0;
     while (top > 0 && u[top] == 0) top--, zeros += 64;
-    if (u[top] == 0) return 0;
+    if (u[top] == 0) return c;
     int up = __builtin_clzll(u[top]);
     zeros += up;
-    if (zeros > p.zeros) return 0;
-    uint64_t m = u[top] << up | (up && top ? u[top - 1] >> (64 - up) : 0);
-    *exponent = -61 - zeros - n;
-    return m >> 2;
+    if (zeros > p.zeros) return c;
+    c.m = (u[top] << up | (up && top ? u[top - 1] >> (64 - up) : 0)) >> 2;
+    c.exponent = -61 - zeros - n + room;
+    return c;
+}
+INLINE cancelled w_cancel(two_doubles x, two_doubles z, int room) {
+    cancelled c = w_cancel_to(x, z, room, COARSE);
+    return c.m ? c : w_cancel_to(x, z, room, FINE);
 }
 
 INLINE double w_power_of_two(int exponent) {
@@ -193,21 +219,23 @@ INLINE double w_power_of_two(int exponent) {
     return power.x;
 }
 
+/* x 2^exponent, in two steps, as the power may be no number. */
+INLINE double w_scaled(double x, int exponent) {
+    return x * w_power_of_two(exponent / 2) * w_power_of_two(exponent - exponent / 2);
+}
+
 /* log(e^a + e^b), a >= b, where it is below |a|/8; |a|/4 for -2^-20 < a < 0.
    Error: 1/2 ulp, and 2^-4 from the second word, which is below 2^-4 of the first; one ulp where subnormal. */
 INLINE real w_log_near_zero(real a, real b) {
-    double x = -(double)a, z = -(double)b;
-    int exponent = 0, negative = 0;
-    uint64_t m = w_cancel(x, z, COARSE, &exponent, &negative);
-    if (!m) m = w_cancel(x, z, FINE, &exponent, &negative);
-    double hi = (double)(int64_t)m;
-    if (negative) hi = -hi;
-    if (exponent < -61 - 60) return (real)(hi * w_power_of_two(exponent / 2) * w_power_of_two(exponent - exponent / 2));
-    double unit = w_power_of_two(exponent), u = hi * unit, s = u / (2 + u), q = s * s;
+    cancelled c = w_cancel((two_doubles){-(double)a, 0}, (two_doubles){-(double)b, 0}, 0);
+    double hi = (double)(int64_t)c.m;
+    if (c.negative) hi = -hi;
+    if (c.exponent < -61 - 60) return (real)w_scaled(hi, c.exponent);
+    double unit = w_power_of_two(c.exponent), u = hi * unit, s = u / (2 + u), q = s * s;
 #if FL_WIDTH == 32
     return (real)(u - s * (u - q * (2.0 / 3 + q * (2.0 / 5 + q * (2.0 / 7)))));
 #else
-    double u_lo = (double)((negative ? -(int64_t)m : (int64_t)m) - (int64_t)hi) * unit;
+    double u_lo = (double)((c.negative ? -(int64_t)c.m : (int64_t)c.m) - (int64_t)hi) * unit;
     double rest = 2.0 / 3 + q * (2.0 / 5 + q * (2.0 / 7)) + q * q * q * (2.0 / 9 + q * (2.0 / 11 + q * (2.0 / 13)));
     return u + (u_lo - s * (u - q * rest));
 #endif
@@ -215,7 +243,7 @@ INLINE real w_log_near_zero(real a, real b) {
 
 /* log(e^max + e^min), where the terms cancel, else y. Where min - max is below WORD_MIN, y is max + e^(min-max), and
    e^x has an error of 0.15 ulp: there from max/4 on. A call, so that loops keep their registers to themselves. */
-static __attribute__((noinline, unused)) vec logaddexp_by_integers(vec max, vec min, vec y) {
+RARE vec logaddexp_by_integers(vec max, vec min, vec y) {
     mask far = v_lt(v_sub(min, max), v_set(WORD_MIN));
     vec bound = v_mul(v_select(far, v_set(REAL(-0.25)), v_set(-NEAR_ZERO)), max);
     mask near_zero = mask_and(v_le(v_abs(y), bound), v_lt(v_abs(y), v_neg(max))); /* with the sign of a 0 */
@@ -230,5 +258,27 @@ static __attribute__((noinline, unused)) vec logaddexp_by_integers(vec max, vec 
 }
 
 INLINE vec m_logaddexp_near_zero(vec max, vec min, vec y, vec bound) {
-    return __builtin_expect(mask_any(v_lt(v_abs(y), bound)), 0) ? logaddexp_by_integers(max, min, y) : y;
+    return RARELY(mask_any(v_lt(v_abs(y), bound))) ? logaddexp_by_integers(max, min, y) : y;
+}
+
+/* e^a - e^b - 1 as two words, for a > b, a > 0, where it is below 8, and small beside e^a. With v = e^-a + e^(b-a) - 1, in which the
+   terms cancel as above, e^a - e^b = e^a (1 - e^(b-a)) = e^a (e^-a - v) = 1 - v/e^-a. b - a is taken in two words. */
+INLINE void w_difference_less_1(real a, real b, real *hi, real *lo) {
+    double difference = (double)a - b, part = difference - a;
+    two_doubles gap = {difference, (a - (difference - part)) - (b + part)}, whole = {a, 0};
+    int above = b > 0; /* then b - a is the smaller exponent */
+    cancelled c = w_cancel(above ? gap : whole, above ? whole : gap, 3);
+    int64_t quotient = (int64_t)(((two_words)c.m << 63) / (above ? c.exp_z : c.exp_x)); /* below 2^63 */
+    int exponent = c.exponent + (above ? c.n : 0);
+    if (!c.negative) quotient = -quotient;
+    double first = (double)quotient;
+#if FL_WIDTH == 32
+    double u = w_scaled(first, exponent);
+    *hi = (real)u;
+    *lo = (real)(u - *hi);
+#else
+    double rest = first < 0x1p63 && first > -0x1p63 ? (double)(quotient - (int64_t)first) : 0;
+    *hi = w_scaled(first, exponent);
+    *lo = w_scaled(rest, exponent);
+#endif
 }

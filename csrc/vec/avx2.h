@@ -61,6 +61,9 @@ INLINE ivec i_sub(ivec a, ivec b) { return _mm256_sub_epi32(a, b); }
 INLINE ivec i_shl(ivec a, int k) { return _mm256_slli_epi32(a, k); }
 INLINE ivec i_shr(ivec a, int k) { return _mm256_srli_epi32(a, k); }
 
+#define VEC_LOOKUP8
+INLINE vec v_lookup8(const real *table, ivec i) { return _mm256_permutevar8x32_ps(_mm256_loadu_ps(table), i); }
+
 INLINE vec v_swap(vec x, int k) {
     if (k == 4) return _mm256_permute2f128_ps(x, x, 1);
     return k == 2 ? _mm256_permute_ps(x, 0x4e) : _mm256_permute_ps(x, 0xb1);
@@ -198,6 +201,19 @@ INLINE void v_store_columns(real *p, intptr_t step, const vec column[4]) {
     vec rows[4] = {column[0], column[1], column[2], column[3]};
     v_transpose(rows);
     for (int k = 0; k < 4; k++) v_store(p + k * step, rows[k]);
+}
+
+#define VEC_PAIRS
+INLINE vec pairs_side_by_side(const real *p, const real *q) {
+    return _mm256_insertf128_pd(_mm256_castpd128_pd256(_mm_loadu_pd(p)), _mm_loadu_pd(q), 1);
+}
+INLINE void v_pairs(const real table[][2], ivec i, vec pair[2]) {
+    bits of[LANES];
+    _mm256_storeu_si256((__m256i *)of, i);
+    const volatile bits *at = of;
+    vec even = pairs_side_by_side(table[at[0]], table[at[2]]), odd = pairs_side_by_side(table[at[1]], table[at[3]]);
+    pair[0] = _mm256_unpacklo_pd(even, odd);
+    pair[1] = _mm256_unpackhi_pd(even, odd);
 }
 
 #endif

@@ -81,6 +81,16 @@ INLINE void v_store_columns(real *p, intptr_t step, const vec column[4]) {
     for (int k = 0; k < 4; k++) v_store(p + k * step, rows[k]);
 }
 
+#define VEC_PAIRS
+INLINE void v_pairs(const real table[][2], ivec i, vec pair[2]) {
+    bits of[LANES];
+    vst1q_u32(of, i);
+    vec low = vcombine_f32(vld1_f32(table[of[0]]), vld1_f32(table[of[1]]));
+    vec high = vcombine_f32(vld1_f32(table[of[2]]), vld1_f32(table[of[3]]));
+    pair[0] = vuzp1q_f32(low, high);
+    pair[1] = vuzp2q_f32(low, high);
+}
+
 #else
 
 #define LANES 2
@@ -146,6 +156,12 @@ INLINE void v_store_columns(real *p, intptr_t step, const vec column[4]) {
     vec rows[4] = {column[0], column[1], column[2], column[3]};
     v_transpose(rows), v_transpose(rows + 2);
     for (int k = 0; k < 2; k++) v_store(p + k * step, rows[k]), v_store(p + k * step + 2, rows[2 + k]);
+}
+
+#define VEC_PAIRS
+INLINE void v_pairs(const real table[][2], ivec i, vec pair[2]) {
+    pair[0] = v_load(table[vgetq_lane_u64(i, 0)]), pair[1] = v_load(table[vgetq_lane_u64(i, 1)]);
+    v_transpose(pair);
 }
 
 #endif

@@ -69,6 +69,13 @@ INLINE void v_store_columns(real *p, intptr_t step, const vec column[4]) {
     for (int k = 0; k < 4; k++) p[k] = column[k];
 }
 
+#define VEC_PAIRS
+INLINE void v_pairs(const real table[][2], ivec i, vec pair[2]) {
+    pair[0] = table[i][0];
+    pair[1] = table[i][1];
+}
+
+INLINE vec v_lookup8(const real *table, ivec i) { return table[i & 7]; }
 INLINE vec v_lookup(const real *table, ivec i) { return table[i & (FL_WIDTH == 32 ? 31 : 15)]; }
 
 INLINE vec v_swap(vec x, int k) { return (void)k, x; }

@@ -36,11 +36,13 @@
 
    Tables
      v_rows(table, i, row)         row[k] = table[i][k] lane by lane; rows of four, i below their number
+     v_pairs(table, i, pair)       pair[k] = table[i][k] lane by lane; rows of two, where VEC_PAIRS is defined
      v_columns(p, step, column)    column[k] = p[step times the lane + k], for k = 0 .. 3
      v_store_columns(p, step, c)   p[step times the lane + k] = c[k], for k = 0 .. 3; the first lane first, so that the
                                    next one overwrites what is too much where step is below 4
      v_lookup(table, i)            table[i mod 32] at width 32, table[i mod 16] at width 64: fast where VEC_LOOKUP32
                                    or VEC_LOOKUP16 is defined, else in portable.h alone
+     v_lookup8(table, i)           table[i mod 8] at width 32: where VEC_LOOKUP8 is defined, and in portable.h
      v_swap(x, k)                  lanes i and i xor k change places, for a constant power of two k < LANES
      v_transpose(x)                element k of vector i and element i of vector k change places, for LANES vectors
 
@@ -83,6 +85,10 @@ typedef uint64_t bits;
 
 /* Every function of the vocabulary and of math/ and kernels/ must dissolve into its loop. */
 #define INLINE static inline __attribute__((always_inline, unused))
+
+/* What few vectors need is a call, so that the registers of a loop do not serve it too: a tenth of a loop's time. */
+#define RARE static __attribute__((noinline, unused))
+#define RARELY(condition) __builtin_expect(condition, 0)
 
 /* Two-step quotation, so that FL_TARGET is replaced by its value first: avx2 -> "avx2.h". */
 #define FL_QUOTE(name) #name

@@ -172,6 +172,33 @@ static void probe_v_lookup(PARAMETERS) {
 }
 #endif
 
+#if defined(VEC_LOOKUP8) || LANES == 1
+static void probe_v_lookup8(PARAMETERS) {
+    real table[8];
+    (void)pb, (void)pc;
+    for (int k = 0; k < 8; k++) table[k] = (real)k;
+    store(out, v_lookup8(table, v_bits(load(pa))));
+}
+#endif
+
+/* The result is element b mod 2 of row a mod 64. */
+#ifdef VEC_PAIRS
+static void probe_v_pairs(PARAMETERS) {
+    real table[64][2];
+    vec pair[2];
+    (void)pc;
+    for (int r = 0; r < 64; r++)
+        for (int k = 0; k < 2; k++) table[r][k] = (real)(2 * r + k);
+    v_pairs((const real(*)[2])table, i_and(v_bits(load(pa)), i_set(63)), pair);
+    for (int k = 0; k < 2; k++) {
+        uint64_t lanes[LANES];
+        store(lanes, pair[k]);
+        for (int l = 0; l < LANES; l++)
+            if (pb[l] % 2 == (unsigned)k) out[l] = lanes[l];
+    }
+}
+#endif
+
 /* All lanes get the value of element k, and the result takes it from the lane opposite to k. */
 static void probe_v_set(PARAMETERS) {
     (void)pb, (void)pc;
@@ -248,6 +275,12 @@ static const vec_operation operations[] = {
     SELECTS(v_transpose, 2), SELECTS(v_swap, 1),       SELECTS(mask_load, 2),
 #if defined(VEC_LOOKUP32) || defined(VEC_LOOKUP16) || LANES == 1
     SELECTS(v_lookup, 1),
+#endif
+#if defined(VEC_LOOKUP8) || LANES == 1
+    SELECTS(v_lookup8, 1),
+#endif
+#ifdef VEC_PAIRS
+    SELECTS(v_pairs, 2),
 #endif
 #if FL_WIDTH == 32
     SELECTS(v_load_half, 1), SELECTS(v_store_half, 1),

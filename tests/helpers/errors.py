@@ -141,11 +141,11 @@ def errors(got: np.ndarray, expected: Expected) -> np.ndarray:
 def claimed(name: str, x: tuple[np.ndarray, ...], expected: np.ndarray, reference: Function) -> np.ndarray:
     """Tell where the claim holds and the reference has digits enough.
 
-    logsubexp and logaddexp2 claim ulp away from cancellation only. Where logaddexp cancels, long doubles lack the
+    logaddexp2 claims ulp away from cancellation only. Where logaddexp and logsubexp cancel, long doubles lack the
     digits.
     """
-    of_logaddexp = 2.0**-14 if reference is by_numpy else 0.0
-    nearest = {"logsubexp": 2.0**-4, "logaddexp2": 2.0**-4, "logaddexp": of_logaddexp}.get(name, 0.0)
+    of_sums = 2.0**-14 if reference is by_numpy else 0.0
+    nearest = {"logaddexp2": 2.0**-4, "logaddexp": of_sums, "logsubexp": of_sums}.get(name, 0.0)
     if not nearest:
         return np.ones(expected.shape, bool)
     return np.abs(expected) > np.maximum(np.abs(x[0]), np.abs(x[1])).astype(expected.dtype) * nearest
