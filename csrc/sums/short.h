@@ -37,7 +37,8 @@ INLINE dw short_rest(vectors v, vec max) {
         s.rests = v_fma(e.power, e.rest, s.rests);
     }
     dw others = dw_fast_two_sum(s.powers.hi, v_add(s.powers.lo, s.rests));
-    dw quotient = dw_div(others, m_exp_dw(max, v_set(0), v_set(ROUNDER)).mantissa), rest = dw_two_sum(v_sub(s.maxima, v_set(1)), quotient.hi);
+    dw quotient = dw_div(others, m_exp_dw(max, v_set(0), v_set(ROUNDER)).mantissa),
+       rest = dw_two_sum(v_sub(s.maxima, v_set(1)), quotient.hi);
     return (dw){rest.hi, v_add(rest.lo, quotient.lo)};
 }
 

@@ -8,6 +8,13 @@
 
 #define FL_FUSED 1
 
+/* Stores the numbers of rows by halves: one of them, read back, is forwarded from a store of 32 bytes, but not from one
+   of 64 bytes, which would first have to reach the cache. */
+static inline __attribute__((always_inline)) void store_numbers(void *of, __m512i i) {
+    _mm256_storeu_si256((__m256i *)of, _mm512_castsi512_si256(i));
+    _mm256_storeu_si256((__m256i *)of + 1, _mm512_extracti64x4_epi64(i, 1));
+}
+
 #if FL_WIDTH == 32
 
 #define LANES 16
@@ -114,7 +121,7 @@ INLINE vec every_fourth_row(const real table[][4], const volatile bits *i) {
 }
 INLINE void v_rows(const real table[][4], ivec i, vec row[4]) {
     bits of[LANES];
-    _mm512_storeu_si512(of, i);
+    store_numbers(of, i);
     columns_of(every_fourth_row(table, of), every_fourth_row(table, of + 1), every_fourth_row(table, of + 2),
                every_fourth_row(table, of + 3), row);
 }
@@ -225,7 +232,7 @@ INLINE vec side_by_side(const real *r0, const real *r2) {
 INLINE vec two_rows(const real table[][4], const volatile bits *i) { return side_by_side(table[i[0]], table[i[2]]); }
 INLINE void v_rows(const real table[][4], ivec i, vec row[4]) {
     bits of[LANES];
-    _mm512_storeu_si512(of, i);
+    store_numbers(of, i);
     columns_of(two_rows(table, of), two_rows(table, of + 1), two_rows(table, of + 4), two_rows(table, of + 5), row);
 }
 
