@@ -64,7 +64,8 @@ INLINE exp_parts load_parts(term_sum *t, vectors v, intptr_t i, vec max, window 
     vec x = v_load(v.x + i * v.step);
     exp_parts e = m_exp_parts(window_argument(x, w, how.far), w.rounder, how.rough);
     if (!how.has_max) return e;
-    return (exp_parts){v_unless(count_maxima(t, x, max), e.power), e.rest}; /* the maximum has a finite rest */
+    mask is_max = count_maxima(t, x, max);
+    return (exp_parts){v_unless(is_max, e.power), v_unless(is_max, e.rest)}; /* that of an infinite maximum is nan */
 }
 
 INLINE term_sum join_terms(term_sum t, vec sum) {
