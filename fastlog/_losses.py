@@ -30,6 +30,7 @@ __all__ = ["binary_cross_entropy_with_logits", "cross_entropy", "focal_loss", "k
 
 _Pair = tuple[np.ndarray | None, np.ndarray | None]
 
+_MANY_CLASSES = 128  # Of so many narrow numbers, all are converted in the time in which NumPy picks one.
 _LARGEST = {char: float(np.finfo(char).max) for char in "fd"}
 
 
@@ -442,7 +443,16 @@ def nll_loss(
     check_label_shape(name, z, x, k)
     z, ignored = ignored_label(name, z, ignore_index)
     class_weight = class_weight_array(name, weight, x.shape[k])
+    if is_narrow(x.dtype) and x.shape[k] >= _MANY_CLASSES:
+        x = _only_labels(x, z, k)
     return _row_loss(name, x, z, k, (None, None), dtype, reduction, class_weight=class_weight, ignored=ignored)
+
+
+def _only_labels(x: np.ndarray, labels: np.ndarray, axis: int) -> np.ndarray:
+    """Return an array of float32 whose rows have the number of their label for all classes, without memory for them."""
+    right = (labels >= 0) & (labels < x.shape[axis])
+    index = np.expand_dims(np.where(right, labels, 0).astype(np.intp), axis)
+    return np.broadcast_to(np.take_along_axis(x, index, axis).astype(np.float32), x.shape)
 
 
 def _derivatives(x: np.ndarray, return_grad: bool, return_hess: bool) -> _Pair:

@@ -93,6 +93,11 @@ cdef void cut_pieces(staging *s, const walk *w) noexcept:
     s.rows = rows if rows < FEWEST_ROWS else rows - rows % FEWEST_ROWS
 
 
+cdef intptr_t line_across(const staging *s, intptr_t rows) noexcept nogil:
+    """Return how far lines across the rows are apart: an odd number of cache lines, which do not evict each other."""
+    return ((rows * s.size + 63) // 64 | 1) * 64
+
+
 cdef int open_room(staging *s, const walk *w) except -1:
     """Find room for the pieces of a walk."""
     cdef intptr_t starts[MAX_ARGUMENTS]
@@ -105,7 +110,10 @@ cdef int open_room(staging *s, const walk *w) except -1:
         if i == 1 and s.in_place:
             starts[i] = 0
         elif w.args[i] and s.staged >> i & 1:
-            bytes += rows * (1 if s.without_core >> i & 1 else s.n) * s.size + APART
+            if s.across and not s.without_core >> i & 1:
+                bytes += s.n * line_across(s, rows) + APART
+            else:
+                bytes += rows * (1 if s.without_core >> i & 1 else s.n) * s.size + APART
             bytes -= bytes % 64
     if bytes + APART > <intptr_t>sizeof(s.small):
         s.memory = <char *>malloc(bytes + APART)
@@ -141,7 +149,7 @@ cdef void run_piece(staging *s, char **args, const intptr_t *dims, const intptr_
     cdef intptr_t shape[2]
     cdef int total = s.arguments + s.masked, i, k
     cdef bint out, of_rows
-    room[0], room[1] = (s.size, dims[0] * s.size) if s.across else (dims[1] * s.size, s.size)
+    room[0], room[1] = (s.size, line_across(s, dims[0])) if s.across else (dims[1] * s.size, s.size)
     of_row[0] = of_row[1] = s.size
     for k in range(2):
         out = k == 1

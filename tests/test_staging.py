@@ -259,3 +259,40 @@ def test_the_public_names_take_narrow_numbers_of_no_elements(narrow):
     assert np.isnan(binary_cross_entropy_with_logits(np.empty(0, narrow), np.empty(0, narrow)))
     assert fastlog.logsumexp(np.empty((2, 0), narrow), 1).tolist() == [-INF, -INF]
     assert np.isnan(cross_entropy(np.empty((0, 3), narrow), np.empty(0, int)))
+
+
+class Subclass(np.ndarray):
+    """Arrays that have no short way."""
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+def test_short_and_general_calls_agree(dtype):
+    rng = np.random.default_rng(2)
+    for shape in ((1, 10), (40, 7), (3, 4, 50)):
+        x, p = rng.normal(0, 3, shape).astype(dtype), rng.random(shape).astype(dtype)
+        labels = rng.integers(0, shape[-1], shape[:-1])
+        for targets in (labels, p, p.astype("f4")):
+            for smoothing in (0.0, 0.1, 1.0):
+                for reduction in ("none", "sum", "mean"):
+                    options = {"label_smoothing": smoothing, "reduction": reduction, "return_hess": True}
+                    pairs = zip(
+                        cross_entropy(x, targets, **options),
+                        cross_entropy(x.view(Subclass), targets, **options),
+                        strict=True,
+                    )
+                    for short, general in pairs:
+                        same(np.asarray(short), np.asarray(general))
+                    if targets is not labels:
+                        pairs = zip(
+                            binary_cross_entropy_with_logits(x, targets, **options),
+                            binary_cross_entropy_with_logits(x.view(Subclass), targets, **options),
+                            strict=True,
+                        )
+                        for short, general in pairs:
+                            same(np.asarray(short), np.asarray(general))
+        with pytest.raises(ValueError, match="probabilities"):
+            cross_entropy(x, p, ignore_index=1)
+        with pytest.raises(ValueError, match="label_smoothing"):
+            cross_entropy(x, p, label_smoothing=1.5)
+        with pytest.raises(TypeError, match="integer"):
+            nll_loss(x, p)

@@ -300,6 +300,7 @@ static NOINLINE dw gap_of_smoothed(row_losses *l, row_info *info, intptr_t r, in
 
 static NOINLINE dw gap_of_probabilities(row_losses *l, row_info *info, intptr_t r, intptr_t rows, spread f) {
     spread_sums s = f.smooth ? sums_of_rows(l, info, r, rows, 1, f) : sums_of_rows(l, info, r, rows, 1, (spread){0});
+    s.weight = dw_fast_two_sum(s.weight.hi, s.weight.lo); /* the upper word alone counts for the loss */
     v_store(info->a, s.weight.hi), v_store(info->a_lo, s.weight.lo);
     vec finite = v_add(v_sub(s.weight.hi, s.weight.hi), v_sub(s.weight.lo, s.weight.lo));
     return (dw){s.gap.hi, v_add(s.gap.lo, finite)}; /* nan shows where a sum of weights is not finite */

@@ -61,12 +61,28 @@ INLINE void exclude(real *x, const char *mask, intptr_t step, intptr_t n, real e
         for (intptr_t i = 0; i < n; i++) x[i] = mask[i * step] ? x[i] : excluded;
 }
 
+/* Copies neighbours, and does the same. */
+INLINE void copy_included(real *restrict to, const real *restrict from, const char *restrict mask, intptr_t step,
+                          intptr_t n, real excluded) {
+    if (step == 1)
+        for (intptr_t i = 0; i < n; i++) to[i] = mask[i] ? from[i] : excluded;
+    else
+        for (intptr_t i = 0; i < n; i++) to[i] = mask[i * step] ? from[i] : excluded;
+}
+
+INLINE int is_own(char type) { return type != 'e' && type != 'E'; }
+
 /* Stages numbers i to i+n-1 of a line, n <= STAGE, and fills up to a full vector. */
 INLINE void stage_block(const fl_staging *s, const lines *l, char **at, intptr_t i, intptr_t n, real *to) {
     intptr_t step = l->step[STAGED_FROM], mask_step = l->step[STAGED_MASK];
-    gather_as(s->type, to, at[STAGED_FROM] + i * step, step, n);
+    const char *from = at[STAGED_FROM] + i * step, *mask = at[STAGED_MASK] ? at[STAGED_MASK] + i * mask_step : 0;
+    if (mask && is_own(s->type) && step == WIDTH && s->divisor == 1) {
+        copy_included(to, (const real *)from, mask, mask_step, n, -REAL_INFINITY);
+        return;
+    }
+    gather_as(s->type, to, from, step, n);
     if (s->divisor != 1) divide(s, to, filled_up(n));
-    if (at[STAGED_MASK]) exclude(to, at[STAGED_MASK] + i * mask_step, mask_step, n, -REAL_INFINITY);
+    if (mask) exclude(to, mask, mask_step, n, -REAL_INFINITY);
 }
 
 static void stage_line(const fl_staging *s, const lines *l, char **at) {
@@ -85,15 +101,13 @@ static void unstage_line(const fl_staging *s, const lines *l, char **at) {
         real block[STAGE];
         intptr_t n = smaller(l->n - i, STAGE);
         const real *results = from + i;
-        if (at[STAGED_MASK]) {
-            int in_place = step == WIDTH && s->type != 'e' && s->type != 'E';
-            real *masked = in_place ? (real *)at[STAGED_TO] + i : block;
-            memcpy(masked, results, (size_t)(n * WIDTH));
-            exclude(masked, at[STAGED_MASK] + i * mask_step, mask_step, n, (real)s->excluded);
-            if (in_place) continue;
-            results = block;
+        const char *mask = at[STAGED_MASK] ? at[STAGED_MASK] + i * mask_step : 0;
+        if (mask && is_own(s->type) && step == WIDTH) {
+            copy_included((real *)at[STAGED_TO] + i, results, mask, mask_step, n, (real)s->excluded);
+            continue;
         }
-        scatter_as(s->type, at[STAGED_TO] + i * step, step, results, n);
+        if (mask) copy_included(block, results, mask, mask_step, n, (real)s->excluded);
+        scatter_as(s->type, at[STAGED_TO] + i * step, step, mask ? block : results, n);
     }
 }
 
