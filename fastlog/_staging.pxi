@@ -24,7 +24,8 @@ cdef struct staging:
     int arguments  # The loop has so many. The walk has one more if there is a mask.
     int inputs
     bint masked
-    bint in_place  # The second argument takes the room of the first.
+    bint in_place  # The second argument takes the room of the first,
+    bint in_results  # and there is no room but its own, which has the layout of the first.
     bint of_elements  # Rows may be cut, too.
     unsigned staged  # There is a bit for each argument that passes through the room,
     unsigned without_core  # and one for each that has a single number for every row.
@@ -94,8 +95,12 @@ cdef void cut_pieces(staging *s, const walk *w) noexcept:
 
 
 cdef intptr_t line_across(const staging *s, intptr_t rows) noexcept nogil:
-    """Return how far lines across the rows are apart: an odd number of cache lines, which do not evict each other."""
-    return ((rows * s.size + 63) // 64 | 1) * 64
+    """Return how far lines across the rows are apart in the room.
+
+    Short ones follow each other, to be moved at once; longer ones are an odd number of cache lines apart, so that they
+    do not evict each other.
+    """
+    return rows * s.size if rows < FEWEST_COLUMNS else ((rows * s.size + 63) // 64 | 1) * 64
 
 
 cdef int open_room(staging *s, const walk *w) except -1:
@@ -104,9 +109,13 @@ cdef int open_room(staging *s, const walk *w) except -1:
     cdef intptr_t bytes = 0, rows
     cdef int i
     cut_pieces(s, w)
+    s.in_results = (s.in_place and not is_narrow(s.first.type)
+                    and w.steps[1 if s.across else w.arguments + 1] == s.size)
     rows = min(w.dims[0], s.rows + FEWEST_ROWS)
     for i in range(s.arguments):
         starts[i] = bytes
+        if i < 2 and s.in_results:
+            continue
         if i == 1 and s.in_place:
             starts[i] = 0
         elif w.args[i] and s.staged >> i & 1:
@@ -125,12 +134,12 @@ cdef int open_room(staging *s, const walk *w) except -1:
 
 
 cdef void move(staging *s, int i, bint out, char *at, intptr_t outer, intptr_t core, char *mask, intptr_t mask_outer,
-               intptr_t mask_core, const intptr_t *dims, const intptr_t *room) noexcept nogil:
+               intptr_t mask_core, const intptr_t *dims, char *at_room, const intptr_t *room) noexcept nogil:
     """Bring a piece of an argument into its room, or deliver it from there. `room` has the room's two steps."""
     cdef char *args[3]
     cdef intptr_t steps[6]
     cdef int here = 2 * out, there = 2 - 2 * out  # These are the places of the caller's array and of the room.
-    args[here], args[1], args[there] = at, mask, s.rooms[i]
+    args[here], args[1], args[there] = at, mask, at_room
     steps[here], steps[1], steps[there] = outer, mask_outer, room[0]
     steps[3 + here], steps[4], steps[3 + there] = core, mask_core, room[1]
     if out:
@@ -143,6 +152,7 @@ cdef void run_piece(staging *s, char **args, const intptr_t *dims, const intptr_
     """Run the loop on a piece, which is small enough for the room."""
     cdef char *own[MAX_ARGUMENTS]
     cdef char *mask
+    cdef char *at_room
     cdef intptr_t own_steps[2 * MAX_ARGUMENTS]
     cdef intptr_t room[2]
     cdef intptr_t of_row[2]
@@ -151,6 +161,8 @@ cdef void run_piece(staging *s, char **args, const intptr_t *dims, const intptr_
     cdef bint out, of_rows
     room[0], room[1] = (s.size, line_across(s, dims[0])) if s.across else (dims[1] * s.size, s.size)
     of_row[0] = of_row[1] = s.size
+    if s.in_results:
+        room[0], room[1] = steps[1], steps[total + 1]
     for k in range(2):
         out = k == 1
         for i in range(s.arguments):
@@ -158,12 +170,13 @@ cdef void run_piece(staging *s, char **args, const intptr_t *dims, const intptr_
             if args[i] == NULL or not s.staged >> i & 1:
                 continue
             of_rows = s.without_core >> i & 1
+            at_room = args[1] if s.in_results and i < 2 else s.rooms[i]
             shape[0], shape[1] = dims[0], 1 if of_rows else dims[1]
             if out == (i >= s.inputs):
                 mask = args[s.arguments] if s.masked and i < 2 else NULL
                 move(s, i, out, args[i], steps[i], steps[i if of_rows else total + i], mask, steps[s.arguments],
-                     steps[total + s.arguments], shape, &of_row[0] if of_rows else &room[0])
-            own[i] = s.rooms[i]
+                     steps[total + s.arguments], shape, at_room, &of_row[0] if of_rows else &room[0])
+            own[i] = at_room
             own_steps[i], own_steps[s.arguments + i] = (s.size, s.size) if of_rows else (room[0], room[1])
         if not out:
             s.loop(own, dims, own_steps, s.data)

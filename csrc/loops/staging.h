@@ -4,6 +4,7 @@
                unstage, are the caller's room: numbers of the own type, neighbours along one of the two axes.
    Passes      A line is what has neighbours in the room. Lines that follow each other are joined; each is moved block
                by block: converted, divided, and masked.
+               An argument and its room may be the same memory, in the same order.
    Owners      All arrays belong to the caller. stage writes the numbers of a line and no more; unstage may read up to a
                vector beyond the end of the room. */
 
@@ -76,7 +77,7 @@ INLINE int is_own(char type) { return type != 'e' && type != 'E'; }
 INLINE void stage_block(const fl_staging *s, const lines *l, char **at, intptr_t i, intptr_t n, real *to) {
     intptr_t step = l->step[STAGED_FROM], mask_step = l->step[STAGED_MASK];
     const char *from = at[STAGED_FROM] + i * step, *mask = at[STAGED_MASK] ? at[STAGED_MASK] + i * mask_step : 0;
-    if (mask && is_own(s->type) && step == WIDTH && s->divisor == 1) {
+    if (mask && is_own(s->type) && step == WIDTH && s->divisor == 1 && from != (const char *)to) {
         copy_included(to, (const real *)from, mask, mask_step, n, -REAL_INFINITY);
         return;
     }
@@ -103,7 +104,9 @@ static void unstage_line(const fl_staging *s, const lines *l, char **at) {
         const real *results = from + i;
         const char *mask = at[STAGED_MASK] ? at[STAGED_MASK] + i * mask_step : 0;
         if (mask && is_own(s->type) && step == WIDTH) {
-            copy_included((real *)at[STAGED_TO] + i, results, mask, mask_step, n, (real)s->excluded);
+            real *to = (real *)at[STAGED_TO] + i;
+            if (to == results) exclude(to, mask, mask_step, n, (real)s->excluded);
+            else copy_included(to, results, mask, mask_step, n, (real)s->excluded);
             continue;
         }
         if (mask) copy_included(block, results, mask, mask_step, n, (real)s->excluded);
