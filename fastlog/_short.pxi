@@ -38,8 +38,8 @@ def run_rows(int function, a, axis, out=None, target=None):
     the arguments of the public function, and only a normalisation has `out`. The target is the active one by default.
 
     The result is an array or a scalar, or None where the short way does not apply: `a` is not exactly an ndarray of
-    native, aligned floats up to float64; or `axis` is neither None nor an int in range; or `a` cannot be seen as a matrix
-    whose rows are those along `axis`; or the loop cannot write straight into `out`.
+    native, aligned floats up to float64; or `axis` is neither None nor an int in range; or `a` cannot be seen as a
+    matrix whose rows are those along `axis`; or the loop cannot write straight into `out`.
     """
     if not runs_rows(function):
         raise ValueError(f"function {function} is neither a reduction nor a normalisation of rows")
@@ -205,8 +205,8 @@ cdef object loss_of(int function, walk *w, loss_call *call, cnp.ndarray x, cnp.n
 # ---- arguments ----
 
 cdef enum:
-    FIRST, SECOND, AXIS, OUT, REDUCTION, RETURN_GRAD, RETURN_HESS, IGNORE_INDEX, LOG_TARGET, WHERE, TEMPERATURE, SMOOTHING
-    SLOTS
+    FIRST, SECOND, AXIS, OUT, REDUCTION, RETURN_GRAD, RETURN_HESS, IGNORE_INDEX, LOG_TARGET, WHERE, TEMPERATURE
+    SMOOTHING, SLOTS
     MAX_PARAMETERS = 16
 
 cdef class ShortWay
@@ -285,7 +285,7 @@ cdef object way_of_elements(ShortWay self, PyObject **given):
 
 
 cdef object way_of_row_losses(ShortWay self, PyObject **given):
-    """Compute the loss of rows along the last axis, without weights. Probabilities have no short way to losses of rows."""
+    """Compute the loss of rows along the last axis, without weights; that of each row for labels alone."""
     cdef walk w
     cdef loss_call call
     cdef cnp.ndarray x, z

@@ -1,8 +1,9 @@
 """Staging: rows that no loop reads as they are, some at a time. A part of _core.pyx.
 
-float16 and bfloat16 are computed as float32; rows may be divided by a number, and have a mask. Such rows are brought into
-a room, a piece after the other, so that a piece stays in the cache from its coming until its results are delivered. Pieces
-are cut so that every row is summed as it would be if all of them were in memory as the loop reads them.
+float16 and bfloat16 are computed as float32; rows may be divided by a number, and have a mask. Such rows are brought
+into a room, a piece after the other, so that a piece stays in the cache from its coming until its results are
+delivered. Pieces are cut so that every row is summed as it would be if all of them were in memory as the loop reads
+them. Where results have the loop's type and the layout of the elements, their own place is the room.
 """
 
 cdef enum:

@@ -184,8 +184,8 @@ static dw gap_of_labels(row_losses *l, row_info *info, intptr_t r, intptr_t rows
     return (dw){v_select(none, zero, gap.hi), v_select(mask_or(none, v_ne(v_sub(gap.hi, gap.hi), zero)), zero, lo)};
 }
 
-/* The sums of rows in which every class may weigh something, one row per lane: of a_c (max - x_c), and of the a_c; where
-   labels are smoothed, which gives the same weight to all classes but one, of max - x_c alone. */
+/* The sums of rows in which every class may weigh something, one row per lane: of a_c (max - x_c), and of the a_c;
+   where labels are smoothed, which gives the same weight to all classes but one, of max - x_c alone. */
 typedef struct {
     dw gap, weight;
 } spread_sums;

@@ -96,7 +96,8 @@ static void bfloat16_gather(real *block, const char *p, intptr_t step, intptr_t 
     for (intptr_t i = n; i % LANES; i++) block[i] = block[n - 1];
 }
 
-/* To the nearest, ties to even: half a unit is added, less one when the upper half is even. A nan stays one, quietly. */
+/* Numbers are rounded to the nearest, ties to even: half a unit is added, less one when the upper half is even. A nan
+   stays one, and becomes quiet. */
 INLINE void bfloat16_rounded(char *p, intptr_t step, const real *block, intptr_t n) {
     for (intptr_t i = 0; i < n; i++) {
         uint32_t bits;
@@ -135,9 +136,9 @@ INLINE void deliver(enum number_type type, char *p, intptr_t step, const real *b
     else scatter(p, step, block, n);
 }
 
-/* gather_as and scatter_as are gather and scatter for numbers of a type that a character names: 'e' for binary16 and 'E'
-   for bfloat16 at width 32, else the own type. scatter_as reads whole vectors. round_as rounds n <= STAGE numbers, whole
-   vectors of them, to such a type. */
+/* gather_as and scatter_as are gather and scatter for numbers of a type that a character names: 'e' for binary16 and
+   'E' for bfloat16 at width 32, else the own type. scatter_as reads whole vectors. round_as rounds n <= STAGE numbers,
+   whole vectors of them, to such a type. */
 #if FL_WIDTH == 32
 INLINE void gather_as(char type, real *block, const char *p, intptr_t step, intptr_t n) {
     if (type == 'e') narrow_gather(block, p, step, n);
