@@ -97,3 +97,6 @@ fl_loop *fl_quiet_loop_of(const fl_target *target, int function, char type) {
     const fl_table *table = table_of(target, type);
     return table ? table->of[function].quiet : 0;
 }
+
+fl_loop *fl_stage_of(const fl_target *target, char type) { return table_of(target, type)->stage; }
+fl_loop *fl_unstage_of(const fl_target *target, char type) { return table_of(target, type)->unstage; }

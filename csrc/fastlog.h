@@ -71,6 +71,7 @@ typedef struct {
     struct {
         fl_loop *loop, *quiet;
     } of[FL_FUNCTIONS];
+    fl_loop *stage, *unstage; /* see fl_staging; NULL for binary16 */
 } fl_table;
 
 typedef struct {
@@ -89,6 +90,23 @@ extern const int fl_target_count;
 /* The loop of a function on arguments of NumPy's type 'e', 'f' or 'd'; NULL where there is none. */
 fl_loop *fl_loop_of(const fl_target *target, int function, char type);
 fl_loop *fl_quiet_loop_of(const fl_target *target, int function, char type);
+
+/* ---- staging ----
+
+   Rows that no loop reads as they are pass through memory of the caller, some at a time: those of narrower types, those
+   to be divided by a number, and those of which a mask excludes elements. Both loops get an fl_staging as their data,
+   and have the arguments `from`, a mask of bytes or NULL, and `to`.
+
+     stage      brings numbers to where numbers of the loop's type are neighbours along one of the two axes
+     unstage    brings such numbers from there to the caller's places; excluded ones become `excluded` */
+typedef struct {
+    char type;       /* of the caller's numbers: 'e' for binary16, 'E' for bfloat16, 'f', or 'd' */
+    double divisor;  /* numbers are divided by it on their way in, and the quotient is rounded to their type */
+    double excluded; /* the result for numbers that the mask excludes; on their way in they become -inf */
+} fl_staging;
+
+fl_loop *fl_stage_of(const fl_target *target, char type);
+fl_loop *fl_unstage_of(const fl_target *target, char type);
 
 /* ---- losses ----
 

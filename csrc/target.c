@@ -15,6 +15,7 @@
 #include "loops/scan.h"
 #include "loops/segments.h"
 #include "loops/softmax.h"
+#include "loops/staging.h"
 #include "loops/weighted.h"
 #include "memory/status.h"
 
@@ -64,18 +65,26 @@ INLINE void guarded(unsigned (*run)(ARGUMENTS), int raises, ARGUMENTS) {
     static UNUSED void quiet_narrow_##name(ARGUMENTS) { guarded(run_narrow_##name, 0, args, dims, steps, data); }
 #include "functions.def"
 
+/* Rows on their way to a loop of the own type and back, see fl_staging. */
+static unsigned run_stage(ARGUMENTS) { return loop_stage(args, dims, steps, data); }
+static unsigned run_unstage(ARGUMENTS) { return loop_unstage(args, dims, steps, data); }
+static void stage(ARGUMENTS) { guarded(run_stage, 0, args, dims, steps, data); }
+static void unstage(ARGUMENTS) { guarded(run_unstage, 0, args, dims, steps, data); }
+
 #define FL_FUNCTION(name, shape) [FL_##name] = {raising_##name, quiet_##name},
-const fl_table NAME(table, FL_TARGET, FL_WIDTH) = {{
+const fl_table NAME(table, FL_TARGET, FL_WIDTH) = {.stage = stage,
+                                                   .unstage = unstage,
+                                                   .of = {
 #include "functions.def"
-}};
+                                                   }};
 
 #if FL_WIDTH == 32
 /* Elementwise functions alone have loops on binary16. Their shapes come first. */
 #define FL_FUNCTION(name, shape) \
     [FL_##name] = {fl_##shape <= FL_LAST_MAP ? narrow_##name : 0, fl_##shape <= FL_LAST_MAP ? quiet_narrow_##name : 0},
-const fl_table NAME(table, FL_TARGET, 16) = {{
+const fl_table NAME(table, FL_TARGET, 16) = {.of = {
 #include "functions.def"
-}};
+                                             }};
 #else
 static unsigned run_logsumexp_of_floats(ARGUMENTS) { return (void)data, loop_logsumexp_narrow(args, dims, steps); }
 void NAME(logsumexp_of_floats, FL_TARGET, 64)(ARGUMENTS) {

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fastlog._arrays import as_array, as_axes, cast, fits, rectangular, working_dtype
+from fastlog._arrays import as_array, as_axes, cast, fits, is_narrow, rectangular, working_dtype
 
 REDUCTIONS = ("none", "sum", "mean")
 
@@ -41,46 +41,52 @@ def _behaved(x: np.ndarray) -> np.ndarray:
     return x if x.flags.aligned and x.dtype.isnative else x.astype(x.dtype.newbyteorder("="))
 
 
-def real_array(name: str, a: Any) -> tuple[np.ndarray, np.dtype]:
-    """Return `a` in the dtype of a kernel, and the dtype that a result should have."""
+def real_array(name: str, a: Any, narrow: np.dtype | None = None) -> tuple[np.ndarray, np.dtype]:
+    """Return `a` in the dtype of a kernel, or as it is in that of `narrow`; and the dtype that a result should have."""
     if isinstance(a, np.ma.MaskedArray) and np.ma.is_masked(a):
         raise TypeError(f"{name}: an argument has masked elements; leave them out, or let them weigh 0")
     x = as_array(name, a)
     working = working_dtype(x.dtype)
     if working is None:
         raise TypeError(f"{name}: computed for real numbers up to float64, not for {x.dtype}; convert the argument")
-    return _behaved(x.astype(working, copy=False)), x.dtype
+    return _behaved(x if x.dtype == narrow else x.astype(working, copy=False)), x.dtype
 
 
-def target_array(name: str, targets: Any) -> np.ndarray:
-    """Return labels as they are, and numbers in a dtype of a kernel."""
+def logit_array(name: str, a: Any) -> tuple[np.ndarray, np.dtype]:
+    """Return logits in a dtype that the walker takes, and the dtype that a result should have."""
+    x = as_array(name, a)
+    return real_array(name, a, x.dtype if is_narrow(x.dtype) else None)
+
+
+def target_array(name: str, targets: Any, dtype: np.dtype) -> np.ndarray:
+    """Return labels as they are, and numbers in a dtype of a kernel or in that of the logits."""
     if isinstance(targets, np.ma.MaskedArray) and np.ma.is_masked(targets):
         raise TypeError(f"{name}: targets have masked elements; use ignore_index or weights for what does not count")
     if isinstance(targets, (list, tuple)) and len(targets) == 0:
         return np.empty(0, np.int64)
     z = rectangular(name, targets)
-    return _behaved(z) if z.dtype.kind in "biu" else real_array(name, z)[0]
+    return _behaved(z) if z.dtype.kind in "biu" else real_array(name, z, dtype if is_narrow(dtype) else None)[0]
 
 
 def logits_and_targets(
     name: str, first: str, logits: Any, targets: Any, second: str = "targets"
 ) -> tuple[np.ndarray, np.ndarray, np.dtype]:
     """Return two arrays of one shape, and the dtype of the result."""
-    x, dtype = real_array(name, logits)
-    z = target_array(name, targets)
+    x, dtype = logit_array(name, logits)
+    z = target_array(name, targets, x.dtype)
     if x.shape != z.shape:
         raise ValueError(f"{name}: {first} and {second} must have the same shape, not {x.shape} and {z.shape}")
     return x, z, dtype
 
 
 def factor_array(name: str, argument: str, a: Any, x: np.ndarray) -> np.ndarray | None:
-    """Return the weights of elements, in the dtype of `x`, to whose shape they must broadcast."""
+    """Return the weights of elements, in the dtype in which `x` is computed, to whose shape they must broadcast."""
     if a is None:
         return None
     w, _ = real_array(name, a)
     if not fits(w.shape, x.shape):
         raise ValueError(f"{name}: {argument} has the shape {w.shape}, which does not fit {x.shape}")
-    return cast(w, x.dtype)
+    return cast(w, working_dtype(x.dtype) or x.dtype)
 
 
 def class_axis(name: str, argument: str, x: np.ndarray, axis: Any) -> int:

@@ -57,6 +57,11 @@ def working_dtype(dtype: np.dtype) -> np.dtype | None:
     return np.dtype(np.float64 if dtype.itemsize == 8 else np.float32)
 
 
+def is_narrow(dtype: np.dtype) -> bool:
+    """Tell whether loops of float32 compute with a dtype, piece by piece: float16 or bfloat16."""
+    return dtype.char == "e" or (dtype.kind == "V" and dtype.name == "bfloat16")
+
+
 def cast(y: np.ndarray, dtype: np.dtype) -> np.ndarray:
     """Return `y` in another dtype; numbers that become subnormal or 0 do so without a warning."""
     if y.dtype == dtype:
@@ -69,6 +74,11 @@ def rounded(y: np.ndarray, dtype: np.dtype) -> np.ndarray:
     """Return results in another dtype; numbers beyond its range become infinite without a warning."""
     with np.errstate(over="ignore"):
         return cast(y, dtype)
+
+
+def in_memory(x: np.ndarray, working: np.dtype) -> np.ndarray:
+    """Return an array for the walker: as it is, if that is aligned and has a dtype of loops or a narrow one."""
+    return x if is_narrow(x.dtype) and x.flags.aligned else aligned(x, working)
 
 
 def aligned(x: np.ndarray, dtype: np.dtype) -> np.ndarray:

@@ -12,9 +12,9 @@ from cpython.pycapsule cimport PyCapsule_GetPointer, PyCapsule_New, PyCapsule_Se
 from cpython.ref cimport Py_INCREF
 from cpython.tuple cimport PyTuple_GET_ITEM, PyTuple_GET_SIZE
 from libc.float cimport FLT_MAX, FLT_MIN
-from libc.math cimport NAN, fabs
+from libc.math cimport INFINITY, NAN, fabs
 from libc.stdint cimport INT64_MAX, int64_t, intptr_t
-from libc.stdlib cimport calloc, llabs
+from libc.stdlib cimport calloc, free, llabs, malloc
 from libc.string cimport memcpy, memset
 
 import os
@@ -38,6 +38,7 @@ cdef extern from "fastlog.h":
         fl_normalize
         fl_normalize_terms
         fl_reduce_weighted
+        fl_reduce_normalize
         fl_element_loss
         fl_row_loss
     ctypedef struct fl_row:
@@ -72,11 +73,17 @@ cdef extern from "fastlog.h":
         const fl_loss_options *options
         fl_loss_result *result
     double fl_sum(const double *sum) noexcept nogil
+    ctypedef struct fl_staging:
+        char type
+        double divisor
+        double excluded
     ctypedef struct fl_target:
         const char *name
         int (*supported)() noexcept
     fl_loop *fl_loop_of(const fl_target *target, int function, char type) noexcept nogil
     fl_loop *fl_quiet_loop_of(const fl_target *target, int function, char type) noexcept nogil
+    fl_loop *fl_stage_of(const fl_target *target, char type) noexcept nogil
+    fl_loop *fl_unstage_of(const fl_target *target, char type) noexcept nogil
     const int FL_FUNCTIONS
     const fl_row fl_rows[1]
     const char *fl_aliases[1]
@@ -219,8 +226,8 @@ cdef add_promoter(ufunc):
 
 
 cdef fl_loop *loop_for(const fl_target *target, int function, cnp.ndarray x) noexcept:
-    """Return the loop for arrays of the dtype of `x`, float32 or float64."""
-    return fl_loop_of(target, function, c"f" if cnp.PyArray_TYPE(x) == cnp.NPY_FLOAT else c"d")
+    """Return the loop for arrays of the dtype of `x`; that of float32 computes float16 and bfloat16, too."""
+    return fl_loop_of(target, function, c"d" if cnp.PyArray_TYPE(x) == cnp.NPY_DOUBLE else c"f")
 
 
 cdef object make_ufunc(const fl_target *target, int function):
@@ -350,6 +357,7 @@ def replace_loop(ufunc, str type, loop):
 
 
 include "_walk.pxi"
+include "_staging.pxi"
 include "_short.pxi"
 include "_cimport.pxi"
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from fastlog import _by_numpy
-from fastlog._arrays import aligned, as_axes, broadcast_shape, deliver, rounded, to_rows, working_dtype
+from fastlog._arrays import as_axes, broadcast_shape, deliver, in_memory, rounded, to_rows, working_dtype
 from fastlog._core import INDEX, claims, functions, short_way
 from fastlog._docs import filled
 from fastlog._libraries import of_any_array
@@ -96,10 +96,11 @@ def logsumexp(
     The masked elements of a masked array do not count, and the result is masked where all of them are. A masked `out`
     gets that mask, too. Masks of other arguments are refused.
 
-    Temporary arrays are needed, of the size of `a`, where its dtype is neither float32 nor float64, where `b` changes
-    the dtype or `axis` names several axes that are not neighbours in memory (of `a`, or of `b` or `where` as they are
-    broadcast), and for longdouble and complex numbers. Weighted sums and those with `where` have their signs beside
-    them. Nothing else is copied.
+    Temporary arrays are needed, of the size of `a`, where its dtype is none of float64, float32, float16 and bfloat16,
+    where it is one of the last two and sums are weighted or have `where`, where `b` changes the dtype or `axis` names
+    several axes that are not neighbours in memory (of `a`, or of `b` or `where` as they are broadcast), and for
+    longdouble and complex numbers. Weighted sums and those with `where` have their signs beside them. Nothing else is
+    copied.
 
     References
     ----------
@@ -239,7 +240,7 @@ def _plain_sum(function: int, x: np.ndarray, axes: tuple[int, ...], keepdims: bo
     """Return the logsumexp, or logmeanexp, of all elements, without weights."""
     working = working_dtype(x.dtype)
     if working is not None:
-        return rounded(run(function, (aligned(x, working),), x.shape, axes, keepdims)[0], x.dtype)
+        return rounded(run(function, (in_memory(x, working),), x.shape, axes, keepdims)[0], x.dtype)
     y = _by_numpy.logsumexp(to_rows(x, axes), None)[0]
     return np.expand_dims(y, axes) if keepdims else np.asarray(y)
 

@@ -16,13 +16,13 @@ from fastlog._arguments import (
     factor_array,
     ignored_label,
     in_unit_interval,
+    logit_array,
     logits_and_targets,
-    real_array,
     real_number,
     refuse_wrong_label,
     target_array,
 )
-from fastlog._arrays import as_axes, cast, deliver, to_rows
+from fastlog._arrays import as_axes, cast, deliver, is_narrow, to_rows, working_dtype
 from fastlog._core import INDEX, may_write, run_loss, short_way
 from fastlog._libraries import of_any_array
 
@@ -30,6 +30,7 @@ __all__ = ["binary_cross_entropy_with_logits", "cross_entropy", "focal_loss", "k
 
 _Pair = tuple[np.ndarray | None, np.ndarray | None]
 
+_MANY_CLASSES = 128  # Of so many narrow numbers, all are converted in the time in which NumPy picks one.
 _LARGEST = {char: float(np.finfo(char).max) for char in "fd"}
 
 
@@ -192,7 +193,7 @@ def focal_loss(
     check_reduction(name, reduction)
     share = 1.0 if alpha is None else in_unit_interval(name, "alpha", alpha)
     gamma = real_number(name, "gamma", gamma)
-    if not 0 <= gamma <= _LARGEST[x.dtype.char]:
+    if not 0 <= gamma <= _LARGEST["f" if is_narrow(x.dtype) else x.dtype.char]:
         raise ValueError(f"{name}: gamma must be a finite number of at least 0, not {gamma}")
     balance: dict[str, Any] = {"positive": share, "negative": 1.0 if alpha is None else 1 - share, "gamma": gamma}
     derivatives = _derivatives(x, return_grad, return_hess)
@@ -355,14 +356,14 @@ def cross_entropy(
     """
     name = "cross_entropy"
     check_reduction(name, reduction)
-    x, dtype = real_array(name, logits)
+    x, dtype = logit_array(name, logits)
     k = class_axis(name, "logits", x, axis)
-    z = target_array(name, targets)
+    z = target_array(name, targets, x.dtype)
     classes = x.shape[k]
     options: dict[str, Any] = {
         "smoothing": in_unit_interval(name, "label_smoothing", label_smoothing),
         "class_weight": class_weight_array(name, weight, classes),
-        "probabilities": z.dtype.kind == "f",
+        "probabilities": z.dtype.kind not in "biu",
     }
     labels, options["ignored"] = ignored_label(name, z, ignore_index)
     if not options["probabilities"]:
@@ -434,15 +435,24 @@ def nll_loss(
     """
     name = "nll_loss"
     check_reduction(name, reduction)
-    x, dtype = real_array(name, log_probs)
+    x, dtype = logit_array(name, log_probs)
     k = class_axis(name, "log_probs", x, axis)
-    z = target_array(name, targets)
-    if z.dtype.kind == "f":
+    z = target_array(name, targets, x.dtype)
+    if z.dtype.kind not in "biu":
         raise TypeError(f"{name}: targets must be integer class labels, not {z.dtype}")
     check_label_shape(name, z, x, k)
     z, ignored = ignored_label(name, z, ignore_index)
     class_weight = class_weight_array(name, weight, x.shape[k])
+    if is_narrow(x.dtype) and x.shape[k] >= _MANY_CLASSES:
+        x = _only_labels(x, z, k)
     return _row_loss(name, x, z, k, (None, None), dtype, reduction, class_weight=class_weight, ignored=ignored)
+
+
+def _only_labels(x: np.ndarray, labels: np.ndarray, axis: int) -> np.ndarray:
+    """Return an array of float32 whose rows have the number of their label for all classes, without memory for them."""
+    right = (labels >= 0) & (labels < x.shape[axis])
+    index = np.expand_dims(np.where(right, labels, 0).astype(np.intp), axis)
+    return np.broadcast_to(np.take_along_axis(x, index, axis).astype(np.float32), x.shape)
 
 
 def _derivatives(x: np.ndarray, return_grad: bool, return_hess: bool) -> _Pair:
@@ -471,9 +481,12 @@ def _element_loss(
 ) -> Any:
     """Run the loop of a loss of elements, and return its results as they are wanted."""
     each = None
-    if reduction == "none":
-        each = out if may_write(out, x, (z, *factors)) else np.empty_like(x)
+    if reduction == "none":  # Another output than one of the dtype of x gets all digits that are computed.
+        own = x.dtype if out is None else working_dtype(x.dtype)
+        each = out if may_write(out, x, (z, *factors)) else np.empty_like(x, own)
     value, _, _ = run_loss(function, (x, z, *factors, each, *derivatives, None), mean=reduction == "mean", **options)
+    if each is not None and out is not None and each is not out:
+        each = deliver(each, out)
     return _result(value if each is None else each, derivatives, dtype, out)
 
 

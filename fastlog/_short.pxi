@@ -38,22 +38,26 @@ def run_rows(int function, a, axis, out=None, target=None):
     the arguments of the public function, and only a normalisation has `out`. The target is the active one by default.
 
     The result is an array or a scalar, or None where the short way does not apply: `a` is not exactly an ndarray of
-    native, aligned float32 or float64; or `axis` is neither None nor an int in range; or `a` cannot be seen as a matrix
-    whose rows are those along `axis`; or the loop cannot write straight into `out`.
+    native, aligned floats up to float64; or `axis` is neither None nor an int in range; or `a` cannot be seen as a
+    matrix whose rows are those along `axis`; or the loop cannot write straight into `out`.
     """
     if not runs_rows(function):
         raise ValueError(f"function {function} is neither a reduction nor a normalisation of rows")
-    return rows_of(function, a, axis, out, active if target is None else find_target(target))
+    return rows_of(function, a, axis, out, active if target is None else find_target(target), 1, None)
 
 
-cdef object rows_of(int function, object a, object axis, object out, const fl_target *run_on):
-    """Do what run_rows does, for a function that it accepts."""
+cdef object rows_of(int function, object a, object axis, object out, const fl_target *run_on, double divisor,
+                    object where):
+    """Do what run_rows does, for a function that it accepts; a normalisation may have a divisor and a mask."""
     if type(a) is not cnp.ndarray:
         return None
     cdef cnp.ndarray x = <cnp.ndarray>a
     cdef int typenum = cnp.PyArray_TYPE(x), nd = cnp.PyArray_NDIM(x), k = 0, out_nd = 0, i
-    cdef bint normalizes = fl_rows[function].shape != fl_reduce
-    if (typenum != cnp.NPY_FLOAT and typenum != cnp.NPY_DOUBLE) or nd == 0 or not cnp.PyArray_ISBEHAVED_RO(x):
+    cdef char own = type_of(x)
+    cdef bint normalizes = fl_rows[function].shape != fl_reduce, masked = where is not None
+    if own == 0 or nd == 0 or not cnp.PyArray_ISBEHAVED_RO(x):
+        return None
+    if masked and not (is_plain(x) and is_mask_of(where, x)):
         return None
     cdef cnp.npy_intp *shape = cnp.PyArray_DIMS(x)
     cdef cnp.npy_intp *strides = cnp.PyArray_STRIDES(x)
@@ -82,7 +86,7 @@ cdef object rows_of(int function, object a, object axis, object out, const fl_ta
             rows, row_step, out_row_step = size // n, n * itemsize, n * itemsize
         else:
             return None
-    if out is not None and not (normalizes and is_plain(out) and is_plain(x) and may_write(out, x)):
+    if out is not None and not (normalizes and is_plain(out) and is_plain(x) and may_write(out, x, (where,))):
         return None
     if not normalizes:
         out_row_step = itemsize
@@ -92,20 +96,48 @@ cdef object rows_of(int function, object a, object axis, object out, const fl_ta
             out_shape[out_nd] = shape[i]
             out_nd += 1
     cdef walk w
+    cdef staging s
     cdef double scalar
-    w.arguments, w.outer.count = 2, 0
+    w.arguments, w.outer.count = 2 + masked, 0
     w.dims[0], w.dims[1] = rows, n
-    w.steps[0], w.steps[1], w.steps[2], w.steps[3] = row_step, out_row_step, step, out_step
-    w.args[0], w.args[1] = cnp.PyArray_BYTES(x), <char *>&scalar
+    w.args[0], w.args[1], w.args[2] = cnp.PyArray_BYTES(x), <char *>&scalar, NULL
+    w.steps[0], w.steps[1] = row_step, out_row_step
+    w.steps[w.arguments], w.steps[w.arguments + 1] = step, out_step
+    if masked:
+        w.args[2] = cnp.PyArray_BYTES(<cnp.ndarray>where)
+        w.steps[2], w.steps[5] = row_step // itemsize, step // itemsize
     if out is None and out_nd:
         out = cnp.PyArray_EMPTY(out_nd, out_shape, typenum, 0)
     if out is not None:
         w.args[1] = cnp.PyArray_BYTES(<cnp.ndarray>out)
-    run_walk(&w, loop_for(run_on, function, x), NULL)
+    if is_narrow(own) or masked or divisor != 1:
+        begin_staging(&s, function, run_on, own, 3 if is_narrow(own) else 0, 0 if normalizes else 2)
+        divide_and_mask(&s, divisor, masked)
+        run_staged(&w, &s)
+    else:
+        run_walk(&w, loop_for(run_on, function, x), NULL)
     return PyArray_Scalar(&scalar, cnp.PyArray_DESCR(x), None) if out is None else out
 
 
 cdef object ALL_INCLUDED = np.ones((), np.bool)
+cdef bint is_mask_of(object where, cnp.ndarray x) noexcept:
+    """Tell whether an object is a plain array of bools of the shape of `x`."""
+    return (is_plain(where) and cnp.PyArray_TYPE(<cnp.ndarray>where) == cnp.NPY_BOOL
+            and cnp.PyArray_NDIM(<cnp.ndarray>where) == cnp.PyArray_NDIM(x)
+            and starts_like(<cnp.ndarray>where, x, cnp.PyArray_NDIM(x)))
+
+
+cdef double divisor_for(object a, object temperature):
+    """Return the number by which a temperature has an array divided; nan where the general function has to decide."""
+    cdef double divisor
+    if type(temperature) is not float:
+        return NAN
+    divisor = <double>temperature
+    if type(a) is cnp.ndarray and cnp.PyArray_TYPE(<cnp.ndarray>a) == cnp.NPY_FLOAT:
+        divisor = <float>divisor
+    elif type(a) is not cnp.ndarray or cnp.PyArray_TYPE(<cnp.ndarray>a) != cnp.NPY_DOUBLE:
+        return 1 if divisor == 1 else NAN  # The quotient is rounded as the caller's own.
+    return divisor if 0 < divisor < INFINITY else NAN
 
 
 cdef object as_plain(object a):
@@ -141,7 +173,8 @@ cdef object loss_of(int function, walk *w, loss_call *call, cnp.ndarray x, cnp.n
     """
     cdef int each = fl_shapes[fl_rows[function].shape].nin, k
     cdef bint mean = reduction == "mean", separate = not mean and reduction == "none"
-    cdef double value
+    cdef double value, count
+    cdef staging s
     cdef list results = [None]
     if not mean and not separate and reduction != "sum":
         return None
@@ -158,7 +191,9 @@ cdef object loss_of(int function, walk *w, loss_call *call, cnp.ndarray x, cnp.n
         results.append(y)
         w.args[k] = cnp.PyArray_BYTES(<cnp.ndarray>y)
         w.steps[k], w.steps[w.arguments + k] = w.steps[0], w.steps[w.arguments]
-    value = value_of_loss(function, w, loop_for(active, function, x), call, mean, <double>cnp.PyArray_SIZE(x))
+    s.loop, s.staged = loop_for(active, function, x), 0
+    count = <double>w.dims[0] if call.options.are_probabilities else <double>cnp.PyArray_SIZE(x)
+    value = value_of_loss(function, w, &s, call, mean, count)
     if call.result.wrong:
         return None
     if not separate:
@@ -171,8 +206,8 @@ cdef object loss_of(int function, walk *w, loss_call *call, cnp.ndarray x, cnp.n
 # ---- arguments ----
 
 cdef enum:
-    FIRST, SECOND, AXIS, OUT, REDUCTION, RETURN_GRAD, RETURN_HESS, IGNORE_INDEX, LOG_TARGET
-    WEIGHTS, WHERE, KEEPDIMS, RETURN_SIGN, SLOTS
+    FIRST, SECOND, AXIS, OUT, REDUCTION, RETURN_GRAD, RETURN_HESS, IGNORE_INDEX, LOG_TARGET, WHERE, TEMPERATURE
+    SMOOTHING, WEIGHTS, KEEPDIMS, RETURN_SIGN, SLOTS
     MAX_PARAMETERS = 16
 
 cdef class ShortWay
@@ -180,13 +215,22 @@ cdef class ShortWay
 # A short way knows these arguments and the first two.
 cdef dict SLOT_OF = {
     "axis": AXIS, "out": OUT, "reduction": REDUCTION, "return_grad": RETURN_GRAD, "return_hess": RETURN_HESS,
-    "ignore_index": IGNORE_INDEX, "log_target": LOG_TARGET}
+    "ignore_index": IGNORE_INDEX, "log_target": LOG_TARGET, "where": WHERE, "temperature": TEMPERATURE,
+    "label_smoothing": SMOOTHING}
 # The short way of sums knows these, too.
-cdef dict SLOT_OF_SUMS = {**SLOT_OF, "b": WEIGHTS, "where": WHERE, "keepdims": KEEPDIMS, "return_sign": RETURN_SIGN}
+cdef dict SLOT_OF_SUMS = {**SLOT_OF, "b": WEIGHTS, "keepdims": KEEPDIMS, "return_sign": RETURN_SIGN}
 
 
 cdef object way_of_rows(ShortWay self, PyObject **given):
-    return rows_of(self.function, as_plain(<object>given[FIRST]), <object>given[AXIS], <object>given[OUT], active)
+    cdef object where = <object>given[WHERE], a = as_plain(<object>given[FIRST])
+    cdef double divisor = 1
+    if fl_rows[self.function].shape != fl_reduce:
+        divisor = divisor_for(a, <object>given[TEMPERATURE])
+    elif where is not None:
+        return None
+    if divisor != divisor:
+        return None
+    return rows_of(self.function, a, <object>given[AXIS], <object>given[OUT], active, divisor, where)
 
 
 cdef bint is_within(cnp.ndarray a, cnp.ndarray x) noexcept:
@@ -268,7 +312,7 @@ cdef object way_of_sums(ShortWay self, PyObject **given):
         b is None or b is True)
     cdef cnp.ndarray x
     if plain and keepdims is False and type(axis) is not tuple:
-        return rows_of(self.function, a, axis, <object>given[OUT], active)
+        return rows_of(self.function, a, axis, <object>given[OUT], active, 1, None)
     if type(a) is not cnp.ndarray or <object>given[OUT] is not None:
         return None
     x = <cnp.ndarray>a
@@ -279,7 +323,7 @@ cdef object way_of_sums(ShortWay self, PyObject **given):
     if axes is None:
         return None
     if plain:
-        made = run_arrays(self.function, (x,), axes, keepdims, active)
+        made = run_arrays(self.function, (x,), axes, keepdims, active, 1, None)
     else:
         weights = plain_weights(1.0 if b is None else b, x)
         if where is None:
@@ -289,7 +333,7 @@ cdef object way_of_sums(ShortWay self, PyObject **given):
             return None
         if weights is None:
             return None
-        made = run_arrays(self.second, (x, weights, where), axes, keepdims, active)
+        made = run_arrays(self.second, (x, weights, where), axes, keepdims, active, 1, None)
     if made is None:
         return None
     y = made[0]
@@ -301,12 +345,21 @@ cdef object way_of_sums(ShortWay self, PyObject **given):
     return made if return_sign else y
 
 
-cdef bint is_plain_loss(int function, PyObject **given) noexcept:
+cdef bint is_plain_loss(int function, PyObject **given, bint probabilities) noexcept:
     """Tell whether a loop reads the first two arguments in the order of their memory, and `reduction` is a str."""
     cdef object logits = <object>given[FIRST], targets = <object>given[SECOND]
     return (is_plain(logits) and is_plain(targets) and type(<object>given[REDUCTION]) is str
             and cnp.PyArray_TYPE(<cnp.ndarray>logits) in (cnp.NPY_FLOAT, cnp.NPY_DOUBLE)
-            and holds_targets(function, <cnp.ndarray>targets, False))
+            and holds_targets(function, <cnp.ndarray>targets, probabilities))
+
+
+cdef bint set_smoothing(loss_call *call, object smoothing) noexcept:
+    """Set the option, if the function has it; return False where the general function has to decide."""
+    if smoothing is not None:
+        if type(smoothing) is not float or not 0 <= <double>smoothing <= 1:
+            return False
+        call.options.smoothing = <double>smoothing
+    return True
 
 
 cdef bint is_last(object axis, int nd) noexcept:
@@ -323,7 +376,7 @@ cdef object way_of_elements(ShortWay self, PyObject **given):
     cdef cnp.ndarray x, z
     cdef str reduction
     cdef int function = self.function
-    if not is_plain_loss(function, given):
+    if not is_plain_loss(function, given, False):
         return None
     reduction, axis, out = <str>given[REDUCTION], <object>given[AXIS], <object>given[OUT]
     if self.second >= 0:
@@ -337,6 +390,8 @@ cdef object way_of_elements(ShortWay self, PyObject **given):
     if out is not None and not (reduction == "none" and is_plain(out) and may_write(out, x, (z,))):
         return None
     begin_loss(&call, z)
+    if not set_smoothing(&call, <object>given[SMOOTHING]):
+        return None
     begin_walk(&w, 8)
     w.args[0], w.args[1] = cnp.PyArray_BYTES(x), cnp.PyArray_BYTES(z)
     w.dims[0], w.dims[1] = 1, cnp.PyArray_SIZE(x)
@@ -345,28 +400,37 @@ cdef object way_of_elements(ShortWay self, PyObject **given):
 
 
 cdef object way_of_row_losses(ShortWay self, PyObject **given):
-    """Compute the loss of rows along the last axis, with labels and without weights."""
+    """Compute the loss of rows along the last axis, without weights; that of each row for labels alone."""
     cdef walk w
     cdef loss_call call
     cdef cnp.ndarray x, z
     cdef int nd, overflow = 0
-    axis, ignored = <object>given[AXIS], <object>given[IGNORE_INDEX]
-    if not is_plain_loss(self.function, given) or not PyLong_CheckExact(ignored):
+    cdef bint probabilities = False
+    axis, ignored, smoothing = <object>given[AXIS], <object>given[IGNORE_INDEX], <object>given[SMOOTHING]
+    if smoothing is not None and type(<object>given[SECOND]) is cnp.ndarray:
+        probabilities = cnp.PyArray_TYPE(<cnp.ndarray><object>given[SECOND]) in (cnp.NPY_FLOAT, cnp.NPY_DOUBLE)
+    if not is_plain_loss(self.function, given, probabilities) or not PyLong_CheckExact(ignored):
         return None
     x, z = <cnp.ndarray>given[FIRST], <cnp.ndarray>given[SECOND]
     nd = cnp.PyArray_NDIM(x)
-    if (not is_last(axis, nd) or cnp.PyArray_NDIM(z) != nd - 1 or not starts_like(x, z, nd - 1)
-            or not cnp.PyArray_SIZE(x)):
+    if (not is_last(axis, nd) or cnp.PyArray_NDIM(z) != nd - 1 + probabilities
+            or not starts_like(x, z, nd - 1 + probabilities) or not cnp.PyArray_SIZE(x)):
         return None
     begin_loss(&call, z)
+    call.options.are_probabilities = probabilities
+    if not set_smoothing(&call, smoothing) or (probabilities and <str>given[REDUCTION] == "none"):
+        return None
     call.options.ignored, call.options.ignores = PyLong_AsLongLongAndOverflow(ignored, &overflow), 1
-    if overflow or call.options.ignored == INT64_MAX:
+    if overflow or call.options.ignored == INT64_MAX or (probabilities and call.options.ignored >= 0):
         return None
     begin_walk(&w, 5)
     w.args[0], w.args[1] = cnp.PyArray_BYTES(x), cnp.PyArray_BYTES(z)
-    w.dims[0], w.dims[1] = cnp.PyArray_SIZE(z), cnp.PyArray_DIMS(x)[nd - 1]
-    w.steps[0] = w.dims[1] * cnp.PyArray_ITEMSIZE(x)
-    w.steps[1], w.steps[5] = cnp.PyArray_ITEMSIZE(z), cnp.PyArray_ITEMSIZE(x)
+    w.dims[1] = cnp.PyArray_DIMS(x)[nd - 1]
+    w.dims[0] = cnp.PyArray_SIZE(x) // w.dims[1]
+    w.steps[0], w.steps[5] = w.dims[1] * cnp.PyArray_ITEMSIZE(x), cnp.PyArray_ITEMSIZE(x)
+    w.steps[1] = cnp.PyArray_ITEMSIZE(z)
+    if probabilities:
+        w.steps[1], w.steps[6] = w.dims[1] * cnp.PyArray_ITEMSIZE(z), cnp.PyArray_ITEMSIZE(z)
     return loss_of(self.function, &w, &call, x, z, <str>given[REDUCTION], <object>given[RETURN_GRAD],
                    <object>given[RETURN_HESS], None)
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from fastlog import _by_numpy
-from fastlog._arrays import aligned, as_axes, deliver, from_rows, refuse_mask, rounded, to_rows, working_dtype
+from fastlog._arrays import as_axes, deliver, from_rows, in_memory, refuse_mask, to_rows, working_dtype
 from fastlog._core import INDEX, claims, may_write, run_over, short_way
 from fastlog._docs import filled
 from fastlog._libraries import of_any_array
@@ -20,7 +20,6 @@ __all__ = ["log_softmax", "softmax"]
 _SOFTMAX = INDEX["softmax"]
 _SOFTMAX_AND_LOGSUMEXP = INDEX["softmax_and_logsumexp"]
 _LOG_SOFTMAX = INDEX["log_softmax"]
-_CHUNK = 1 << 15  # So many elements stay in the cache between being divided by a temperature and normalised.
 
 
 @short_way(_SOFTMAX)
@@ -49,8 +48,7 @@ def softmax(
     {out and dtype}
     temperature : float, optional
         A positive number that `x` is divided by, as in ``softmax(x / temperature)`` and to the same bits, but without
-        another array where `x` is in C order; for rows of up to some ten thousand elements also without another pass
-        over memory.
+        another array, and without another pass over memory.
     return_lse : bool, optional
         Whether to return ``logsumexp(x / temperature)`` too, of which softmax is the gradient: both from one pass over
         memory to sum and one to divide.
@@ -75,8 +73,10 @@ def softmax(
     below the maximum are as accurate as the others, down to correct subnormals: the error is at most {ulp} ulp, in
     float32 and float64, on every target. No floating-point exception is raised.
 
-    Temporary arrays of the size of `x` are needed for dtypes other than float32 and float64, for several axes that are
-    not neighbours in memory, and where `out` overlaps `x` without being in the same place.
+    Temporary arrays of the size of `x` are needed for dtypes other than float64, float32, float16 and bfloat16, for
+    several axes that are not neighbours in memory, and where `out` overlaps `x` without being in the same place. With
+    float16 and bfloat16, a temperature or a mask, there is room for some rows at a time: for 16 or more of short ones,
+    one of long ones, and 256 where rows are neighbours in memory.
 
     Examples
     --------
@@ -114,8 +114,7 @@ def log_softmax(
     {out and dtype}
     temperature : float, optional
         A positive number that `x` is divided by, as in ``log_softmax(x / temperature)`` and to the same bits, but
-        without another array where `x` is in C order; for rows of up to some ten thousand elements also without another
-        pass over memory.
+        without another array, and without another pass over memory.
 
     Returns
     -------
@@ -135,8 +134,10 @@ def log_softmax(
     of nearly equal numbers, and -0.0 where that underflows; of the only element above -inf it is log(1) = 0.0. The
     error is at most {ulp} ulp, in float32 and float64, on every target. No floating-point exception is raised.
 
-    Temporary arrays of the size of `x` are needed for dtypes other than float32 and float64, for several axes that are
-    not neighbours in memory, and where `out` overlaps `x` without being in the same place.
+    Temporary arrays of the size of `x` are needed for dtypes other than float64, float32, float16 and bfloat16, for
+    several axes that are not neighbours in memory, and where `out` overlaps `x` without being in the same place. With
+    float16 and bfloat16, a temperature or a mask, there is room for some rows at a time: for 16 or more of short ones,
+    one of long ones, and 256 where rows are neighbours in memory.
 
     Examples
     --------
@@ -165,18 +166,15 @@ def _normalize(
     if not 0 < divisor < math.inf:
         raise ValueError(f"{name}: temperature must be a positive number of {x.real.dtype}, not {temperature!r}")
     working = working_dtype(x.dtype)
-    if divisor != 1 and working not in (None, x.dtype):  # The quotient is rounded as the caller's own.
-        with np.errstate(all="ignore"):
-            x, divisor = x / x.dtype.type(divisor), 1
     if working is None:
         y, lse = _by_numpy.normalized(x, include, axes, divisor, logs)
+        if include is not None:
+            np.copyto(y, -np.inf if logs else 0, where=~include)
     else:
         function = _LOG_SOFTMAX if logs else _SOFTMAX_AND_LOGSUMEXP if return_lse else _SOFTMAX
-        y = out if x.dtype == working and may_write(out, x) else np.empty(x.shape, working)
-        lse = _normalize_into(y, function, aligned(x, working), include, axes, divisor)
-        y, lse = rounded(y, x.dtype), rounded(lse, x.dtype) if return_lse else lse
-    if include is not None:
-        np.copyto(y, -np.inf if logs else 0, where=~include)
+        x = in_memory(x, working)
+        y = out if may_write(out, x, (include,)) else np.empty(x.shape, x.dtype)
+        lse = _normalize_into(y, function, x, include, axes, divisor)
     result: Any = y
     if isinstance(a, np.ma.MaskedArray):
         result = np.ma.array(y, mask=np.ma.getmaskarray(a))
@@ -189,25 +187,11 @@ def _normalize_into(
     y: np.ndarray, function: int, x: np.ndarray, include: np.ndarray | None, axes: tuple[int, ...], divisor: float
 ) -> Any:
     """Write the function of x / divisor over the axes into y; return the logsumexp if the function gives it."""
-    last_of_many = x.ndim > 1 and len(x) > 1 and axes == (x.ndim - 1,)
-    if divisor != 1 and include is None and last_of_many and x.size > _CHUNK:
-        step = max(1, _CHUNK * len(x) // x.size)  # So many rows stay in the cache.
-        parts = []
-        for k in range(0, len(x), step):
-            parts.append(_normalize_into(y[k : k + step], function, x[k : k + step], None, axes, divisor))
-        return None if parts[0] is None else np.concatenate(parts)
-    source = x
-    with np.errstate(all="ignore"):
-        if include is not None:
-            source = y
-            np.divide(x, x.dtype.type(divisor), out=y) if divisor != 1 else np.copyto(y, x)
-            np.copyto(y, -np.inf, where=~include)
-        elif divisor != 1:
-            # NumPy chooses the layout, as for the caller's own quotient: the last bits of sums depend on it.
-            source = np.divide(x, x.dtype.type(divisor), out=y if x.flags.c_contiguous else None)
-    made = run_over(function, (source, y), axes)
+    made = run_over(function, (x, y), axes, divisor=divisor, where=include)
     if made is None:  # No single stride leads through these axes, so a copy is normalised.
-        rows = np.array(to_rows(source, axes), order="C")
-        made = run_over(function, (rows, rows), (rows.ndim - 1,))
+        rows = np.array(to_rows(x, axes), order="C")
+        if include is not None:
+            include = np.array(to_rows(np.broadcast_to(include, x.shape), axes))
+        made = run_over(function, (rows, rows), (rows.ndim - 1,), divisor=divisor, where=include)
         np.copyto(y, from_rows(rows, y.shape, axes))
     return made[0] if made else None

@@ -255,43 +255,56 @@ cdef check_arguments(int function, tuple arrays, axes):
         one = <cnp.ndarray?>arrays[i]
         nd = max(nd, cnp.PyArray_NDIM(one))
         wanted = cnp.NPY_BOOL if signature.types[i] == c"?" else cnp.PyArray_TYPE(<cnp.ndarray>arrays[0])
-        if (cnp.PyArray_TYPE(<cnp.ndarray>arrays[0]) not in (cnp.NPY_FLOAT, cnp.NPY_DOUBLE)
-                or cnp.PyArray_TYPE(one) != wanted or not cnp.PyArray_ISBEHAVED_RO(one)
+        if (type_of(<cnp.ndarray>arrays[0]) == 0 or cnp.PyArray_TYPE(one) != wanted
+                or not cnp.PyArray_ISBEHAVED_RO(one)
                 or (i >= signature.nin and not cnp.PyArray_ISWRITEABLE(one))):
-            raise ValueError("arrays of float32 or float64, native and aligned, are needed, and outputs to write to")
+            raise ValueError("arrays of floats up to float64, native and aligned, are needed, and outputs to write to")
     for k in axes:
         if not 0 <= k < nd:
             raise ValueError(f"axis {k} of {nd}")
 
 
-cdef tuple run_arrays(int function, tuple arrays, tuple axes, bint keepdims, const fl_target *run_on):
+cdef tuple run_arrays(int function, tuple arrays, tuple axes, bint keepdims, const fl_target *run_on, double divisor,
+                      object where):
     """Do what run_over does, for arguments that it accepts."""
     cdef const fl_shape_info *signature = &fl_shapes[fl_rows[function].shape]
-    cdef int given = <int>PyTuple_GET_SIZE(arrays), results = signature.nin + signature.nout - given, out_nd = 0, i
+    cdef int given = <int>PyTuple_GET_SIZE(arrays), results = signature.nin + signature.nout - given, out_nd = 0, k
     cdef cnp.npy_intp shape[MAX_DIMENSIONS]
     cdef cnp.npy_intp out_shape[MAX_DIMENSIONS]
-    cdef bint is_core[MAX_DIMENSIONS]
     cdef int nd = broadcast(arrays, shape)
     cdef cnp.ndarray first = <cnp.ndarray>arrays[0]
+    cdef char type = type_of(first)
     cdef walk w
+    cdef staging s
+    for k in range(nd):
+        if keepdims or k not in axes:
+            out_shape[out_nd] = 1 if k in axes else shape[k]
+            out_nd += 1
     if nd < 0:
         return None
-    memset(is_core, 0, sizeof(is_core))
-    for i in axes:
-        is_core[i] = True
-    for i in range(nd):
-        if keepdims or not is_core[i]:
-            out_shape[out_nd] = 1 if is_core[i] else shape[i]
-            out_nd += 1
     made = tuple([cnp.PyArray_EMPTY(out_nd, out_shape, cnp.PyArray_TYPE(first), 0) for _ in range(results)])
-    cdef unsigned without_core = 0 if keepdims else (1 << given + results) - (1 << given)
-    if not lay_out(&w, arrays + made, nd, shape, axes, without_core, False):
+    cdef unsigned all_made = (1 << given + results) - (1 << given)
+    if where is not None and cnp.PyArray_TYPE(<cnp.ndarray?>where) != cnp.NPY_BOOL:
+        raise ValueError("where must have bools")
+    masks = () if where is None else (where,)
+    if not lay_out(&w, arrays + made + masks, nd, shape, axes, 0 if keepdims else all_made, False):
         return None
-    run_walk(&w, loop_for(run_on, function, first), NULL)
+    begin_staging(&s, function, run_on, type, 0, all_made)
+    if where is not None or divisor != 1:
+        if not s.in_place:
+            raise ValueError("only normalisations have a divisor or a mask")
+        divide_and_mask(&s, divisor, where is not None)
+    if is_narrow(type):
+        for k in range(given + results):
+            s.staged |= (k >= signature.nin or signature.types[k] == c"-") << k
+    if s.staged:
+        run_staged(&w, &s)
+    else:
+        run_walk(&w, s.loop, NULL)
     return made
 
 
-def run_over(int function, tuple arrays, axes, bint keepdims=False, target=None):
+def run_over(int function, tuple arrays, axes, bint keepdims=False, target=None, double divisor=1, where=None):
     """Run the loop of a row function over any axes of arrays that broadcast together, without a copy.
 
     Parameters
@@ -300,14 +313,19 @@ def run_over(int function, tuple arrays, axes, bint keepdims=False, target=None)
         A number from `INDEX`; a generalized ufunc whose arguments with a core dimension come first.
     arrays : tuple of ndarray
         The arguments with a core dimension: all inputs, and some outputs. They are native and aligned, and have the
-        loop's dtypes; the first one is float32 or float64. These outputs have the broadcast shape, and are either apart
-        from all inputs or the same memory in the same order.
+        loop's dtypes; the first one is float64, float32, float16 or bfloat16. These outputs have the broadcast shape,
+        and are either apart from all inputs or the same memory in the same order.
     axes : tuple of int
         The axes that become the core dimension, in range.
     keepdims : bool, optional
         Whether the outputs without a core dimension keep these axes with length 1.
     target : str, optional
         One of `supported_targets`; the active one by default.
+    divisor : float, optional
+        A number of the dtype, by which the input of a normalisation is divided.
+    where : ndarray of bool, optional
+        The elements of a normalisation that count, of a shape that broadcasts to that of the arrays; the results of
+        others are 0 or, where they are logarithms, -inf.
 
     Returns
     -------
@@ -318,7 +336,7 @@ def run_over(int function, tuple arrays, axes, bint keepdims=False, target=None)
     if not 0 <= function < FL_FUNCTIONS or fl_shapes[fl_rows[function].shape].signature == NULL:
         raise ValueError(f"function {function} is no generalized ufunc")
     check_arguments(function, arrays, axes)
-    return run_arrays(function, arrays, axes, keepdims, active if target is None else find_target(target))
+    return run_arrays(function, arrays, axes, keepdims, active if target is None else find_target(target), divisor, where)
 
 
 # ---- losses ----
@@ -343,17 +361,25 @@ cdef bint holds_targets(int function, cnp.ndarray z, bint probabilities) noexcep
 cdef check_loss_arguments(int function, tuple arrays, bint probabilities):
     """Refuse arguments that would make a loop read or write elsewhere."""
     cdef const fl_shape_info *shape = &fl_shapes[fl_rows[function].shape]
-    cdef int own = cnp.PyArray_TYPE(<cnp.ndarray?>arrays[0]), i, wanted
+    cdef char own = type_of(<cnp.ndarray?>arrays[0]), type
+    cdef bint narrow = is_narrow(own), suits
+    cdef int i
     cdef cnp.ndarray one
-    if len(arrays) != shape.nin + shape.nout or own not in (cnp.NPY_FLOAT, cnp.NPY_DOUBLE):
-        raise ValueError("logits of float32 or float64, and as many arrays as the loop has arguments, are needed")
+    if len(arrays) != shape.nin + shape.nout or own == 0:
+        raise ValueError("logits of floats up to float64, and as many arrays as the loop has arguments, are needed")
     for i in range(len(arrays)):
         if arrays[i] is None and i > 1:
             continue
-        one, wanted = <cnp.ndarray?>arrays[i], cnp.NPY_DOUBLE if i == ROW_SUMS else own
-        if not (holds_targets(function, one, probabilities) if i == 1 else
-                cnp.PyArray_TYPE(one) == wanted and cnp.PyArray_ISBEHAVED_RO(one)
-                and (i < shape.nin or cnp.PyArray_ISWRITEABLE(one))):
+        one = <cnp.ndarray?>arrays[i]
+        type = type_of(one)
+        if i == 1 and holds_targets(function, one, probabilities):
+            continue
+        suits = type == own or (narrow and type == c"f")
+        if i == 1:
+            suits = narrow and type == own and (probabilities or fl_rows[function].shape == fl_element_loss)
+        elif i == ROW_SUMS:
+            suits = type == c"d"
+        if not suits or not cnp.PyArray_ISBEHAVED_RO(one) or (i >= shape.nin and not cnp.PyArray_ISWRITEABLE(one)):
             raise ValueError(f"array {i} has no dtype or layout that loops of losses read or write")
 
 
@@ -365,33 +391,38 @@ cdef struct loss_call:
 cdef void begin_loss(loss_call *call, cnp.ndarray targets) noexcept:
     """Set the options of a loss to those of a plain one, and its sums to 0."""
     cdef const char *codes = b"?bBhHiIlLqQfd"  # NumPy's characters of types, by their numbers
+    cdef int typenum = cnp.PyArray_TYPE(targets)
     memset(call, 0, sizeof(call[0]))
-    call.options.target_type = codes[cnp.PyArray_TYPE(targets)]
+    call.options.target_type = codes[typenum] if typenum <= cnp.NPY_DOUBLE else c"f"  # Others are staged as float32.
     call.options.scale = call.options.positive = call.options.negative = 1
 
 
-cdef double value_of_loss(int function, walk *w, fl_loop *loop, loss_call *call, bint mean, double count) noexcept:
+cdef double value_of_loss(int function, walk *w, staging *s, loss_call *call, bint mean, double count) noexcept:
     """Run the loop of a loss, and return the sum of the losses or their mean.
 
     This is the only place that says what a mean divides by: the weights of the labels that count; where targets are
     probabilities, the number of rows; for a loss of elements, `count`. The mean of nothing is nan. Derivatives are
     those of the mean. Labels out of range are counted in ``call.result.wrong``; derivatives may be missing then.
+
+    If arguments are staged, the room is open.
     """
     cdef bint of_rows = fl_rows[function].shape == fl_row_loss
     cdef int gradient = fl_shapes[fl_rows[function].shape].nin + 1
     cdef fl_loss data
-    data.options, data.result = &call.options, &call.result
+    cdef fl_loop *loop = staged_loop if s.staged else s.loop
+    cdef void *context = s if s.staged else &data
+    data.options, data.result, s.data = &call.options, &call.result, &data
     if mean and w.args[gradient]:
         if of_rows and not call.options.are_probabilities:
-            call.options.only_weights = True
-            run_walk(w, loop, &data)
+            call.options.only_weights = True  # Labels are never staged.
+            run_walk(w, s.loop, &data)
             call.options.only_weights = False
             if call.result.wrong:
                 return NAN
             count = fl_sum(call.result.weight)
             call.result.weight[0] = call.result.weight[1] = 0
         call.options.scale = 1 / count if count != 0 else 0
-    run_walk(w, loop, &data)
+    run_walk(w, loop, context)
     if not mean:
         return fl_sum(call.result.total)
     if of_rows:
@@ -410,7 +441,8 @@ def run_loss(int function, tuple arrays, axis=None, *, bint mean=False, count=No
         A number from `INDEX`, of a loss.
     arrays : tuple of ndarray or None
         The loop's arguments, outputs included; None stands for a missing input, or an output that is not wanted. Arrays
-        are native and aligned; logits are float32 or float64. In a loss of elements, all arrays broadcast to the shape
+        are native and aligned; logits are float64, float32, float16 or bfloat16, and the others have the same dtype or,
+        with the last two, float32. In a loss of elements, all arrays broadcast to the shape
         of the logits, but the sums of rows, which lack `axis`. In a loss of rows, labels and losses lack `axis`.
     axis : int, optional
         The axis of the rows, not negative; None where elements are in no rows.
@@ -437,8 +469,11 @@ def run_loss(int function, tuple arrays, axis=None, *, bint mean=False, count=No
     cdef cnp.ndarray x = <cnp.ndarray>arrays[0], one
     cdef int core = -1 if axis is None else axis
     cdef double divisor = cnp.PyArray_SIZE(x) if count is None else count, value
+    cdef char type = type_of(x)
     cdef loss_call call
     cdef walk w
+    cdef staging s
+    cdef int i
     if not (0 if of_rows else -1) <= core < cnp.PyArray_NDIM(x):
         raise ValueError(f"axis {axis} of {cnp.PyArray_NDIM(x)}")
     begin_loss(&call, <cnp.ndarray>arrays[1])
@@ -457,6 +492,13 @@ def run_loss(int function, tuple arrays, axis=None, *, bint mean=False, count=No
         without_core = 1 << 2 if probabilities else 1 << 1 | 1 << 2  # Losses lack the core, and so do labels.
         divisor /= max(cnp.PyArray_DIMS(x)[core], 1)
     lay_out(&w, arrays, cnp.PyArray_NDIM(x), cnp.PyArray_DIMS(x), () if core < 0 else (core,), without_core, True)
-    cdef fl_loop *loop = loop_for(active if target is None else find_target(target), function, x)
-    value = value_of_loss(function, &w, loop, &call, mean, divisor)
+    begin_staging(&s, function, active if target is None else find_target(target), type, 0, without_core)
+    s.of_elements = not of_rows and arrays[ROW_SUMS] is None
+    if is_narrow(type):
+        for i in range(w.arguments):
+            s.staged |= (arrays[i] is not None and type_of(<cnp.ndarray>arrays[i]) == type) << i
+    if s.staged:
+        open_room(&s, &w)
+    value = value_of_loss(function, &w, &s, &call, mean, divisor)
+    free(s.memory)
     return value, fl_sum(call.result.weight), call.result.wrong

@@ -361,7 +361,9 @@ def test_loops_refuse_what_they_cannot_read():
         ((x, np.zeros(2, int), None, np.zeros((3, 3)), None), 1),
         ((x, np.zeros(2, int), None, None), 1),
         ((x, np.zeros(2, int), None, None, None), 2),
-        ((x.astype("f2"), np.zeros(2, int), None, None, None), 1),
+        ((x.astype("g"), np.zeros(2, int), None, None, None), 1),
+        ((x.astype("f2"), np.zeros(2, "f2"), None, None, None), 1),
+        ((x.astype("f2"), np.zeros(2, int), np.zeros(2), None, None), 1),
     ]:
         with pytest.raises(ValueError, match="."):
             run_loss(INDEX["cross_entropy"], arrays, axis)

@@ -142,7 +142,8 @@ static dw dw_of_total(total t) {
     return (dw){v_set(hi), v_set((real)lo)};
 }
 
-/* Sums a_c and a_c (max - x_c) over the classes of row r + k. A class that weighs nothing does not count.
+/* Sums a_c and a_c (max - x_c) over the classes of row r + k, whatever they are. A class that weighs nothing does not
+   count.
    *weighs becomes 0 if no class does. */
 static NOINLINE dw gap_of_row(row_losses *l, row_info *info, intptr_t r, intptr_t k, real *weighs) {
     const matrix *logits = l->argument + ROW_LOGITS;
@@ -183,6 +184,153 @@ static dw gap_of_labels(row_losses *l, row_info *info, intptr_t r, intptr_t rows
     return (dw){v_select(none, zero, gap.hi), v_select(mask_or(none, v_ne(v_sub(gap.hi, gap.hi), zero)), zero, lo)};
 }
 
+/* The sums of rows in which every class may weigh something, one row per lane: of a_c (max - x_c), and of the a_c;
+   where labels are smoothed, which gives the same weight to all classes but one, of max - x_c alone. */
+typedef struct {
+    dw gap, weight;
+} spread_sums;
+
+/* How targets of probabilities become a_c: smoothed or not. */
+typedef struct {
+    int smooth;
+    vec even, kept;
+} spread;
+
+INLINE dw join_one(dw sum, vec x) {
+    dw s = dw_two_sum(sum.hi, x);
+    return (dw){s.hi, v_add(sum.lo, s.lo)};
+}
+
+INLINE void add_classes(spread_sums *s, vec below, vec target, int has_target, spread f) {
+    if (!has_target) {
+        s->gap = join_one(s->gap, below);
+        return;
+    }
+    if (f.smooth) target = v_add(v_mul(target, f.kept), f.even);
+    s->gap = join_one(s->gap, v_mul(target, below));
+    s->weight = join_one(s->weight, target);
+}
+
+/* Sums n <= STAGE classes of one row along the lanes. The last vector is filled up with maxima of weight 0. */
+INLINE spread_sums sums_of_block(const real *x, const real *z, intptr_t n, real max, spread f) {
+    vec zero = v_set(0), top = v_set(max);
+    spread_sums s = {{zero, zero}, {zero, zero}};
+    intptr_t i = 0;
+    for (; i + LANES <= n; i += LANES) add_classes(&s, v_sub(top, v_load(x + i)), z ? v_load(z + i) : zero, z != 0, f);
+    if (i == n) return s;
+    vec target = z ? v_load_part(z + i, n - i, 0) : zero;
+    if (z && f.smooth) target = leading_lanes(v_add(v_mul(target, f.kept), f.even), n - i), f.smooth = 0;
+    add_classes(&s, v_sub(top, v_load_part(x + i, n - i, max)), target, z != 0, f);
+    return s;
+}
+
+INLINE spread_sums spread_add(spread_sums s, spread_sums more, int has_weight) {
+    s.gap = dw_add(s.gap, more.gap);
+    if (has_weight) s.weight = dw_add(s.weight, more.weight);
+    return s;
+}
+
+/* Row r + k, whose sums are still spread over the lanes. */
+INLINE spread_sums sums_of_row(row_losses *l, intptr_t r, intptr_t k, real max, int has_target, spread f) {
+    const matrix *logits = l->argument + ROW_LOGITS, *targets = l->argument + ROW_TARGETS;
+    spread_sums all;
+    for (intptr_t c = 0; c < l->n; c += STAGE) {
+        real x_stage[STAGE], z_stage[STAGE];
+        intptr_t n = smaller(l->n - c, STAGE);
+        const char *at = row_at(l, ROW_LOGITS, r + k) + c * logits->core;
+        const real *x = (const real *)at, *z = 0;
+        if (logits->core != WIDTH) x = numbers(x_stage, at, logits->core, n, REAL_TYPE);
+        if (has_target)
+            z = numbers(z_stage, row_at(l, ROW_TARGETS, r + k) + c * targets->core, targets->core, n,
+                        l->options->target_type);
+        spread_sums block = sums_of_block(x, z, n, max, f);
+        all = c == 0 ? block : spread_add(all, block, has_target);
+    }
+    return all;
+}
+
+/* Rows r to r+LANES-1 whose numbers are neighbours in memory: nothing is to be transposed. */
+INLINE spread_sums sums_of_columns(row_losses *l, intptr_t r, vec max, int has_target, spread f) {
+    const matrix *logits = l->argument + ROW_LOGITS, *targets = l->argument + ROW_TARGETS;
+    const char *x = row_at(l, ROW_LOGITS, r), *z = row_at(l, ROW_TARGETS, r);
+    vec zero = v_set(0);
+    spread_sums none = {{zero, zero}, {zero, zero}}, all = none;
+    for (intptr_t c = 0; c < l->n; c += STAGE) {
+        spread_sums block = none;
+        for (intptr_t i = c; i < smaller(l->n, c + STAGE); i++) {
+            vec target = has_target ? v_load((const real *)(z + i * targets->core)) : zero;
+            add_classes(&block, v_sub(max, v_load((const real *)(x + i * logits->core))), target, has_target, f);
+        }
+        all = spread_add(all, block, has_target);
+    }
+    return all;
+}
+
+/* Rows r to r+rows-1, one per lane. */
+INLINE spread_sums sums_of_rows(row_losses *l, const row_info *info, intptr_t r, intptr_t rows, int has_target,
+                                spread f) {
+    const matrix *logits = l->argument + ROW_LOGITS, *targets = l->argument + ROW_TARGETS;
+    int columns = rows == LANES && LANES > 1 && logits->outer == WIDTH;
+    if (has_target) columns = columns && targets->outer == WIDTH && l->options->target_type == REAL_TYPE;
+    if (columns) return sums_of_columns(l, r, v_load(info->max), has_target, f);
+    vec gap_hi[LANES], gap_lo[LANES], weight_hi[LANES], weight_lo[LANES], zero = v_set(0);
+    for (intptr_t k = 0; k < LANES; k++) {
+        spread_sums s = {{zero, zero}, {zero, zero}};
+        if (k < rows) s = sums_of_row(l, r, k, info->max[k], has_target, f);
+        gap_hi[k] = s.gap.hi, gap_lo[k] = s.gap.lo, weight_hi[k] = s.weight.hi, weight_lo[k] = s.weight.lo;
+    }
+    spread_sums s = {dw_sum_across(gap_hi, gap_lo), {zero, zero}};
+    if (has_target) s.weight = dw_sum_across(weight_hi, weight_lo);
+    return s;
+}
+
+/* The same weight `even` for all classes, and `kept` for the label besides: even times the sum of max - x_c, and kept
+   times that of the label. */
+static NOINLINE dw gap_of_smoothed(row_losses *l, row_info *info, intptr_t r, intptr_t rows, const real *weighs,
+                                   spread f) {
+    dw sum = sums_of_rows(l, info, r, rows, 0, f).gap;
+    vec counts = v_load(weighs), n = v_set((real)l->n), rest = v_set((real)(l->n - (intptr_t)(real)l->n));
+    dw label = gap_of_labels(l, info, r, rows, v_load(info->max), v_mul(counts, f.kept));
+    dw evenly = dw_mul(sum.hi, f.even), weight = dw_mul(f.even, n);
+    evenly.lo = v_fma(sum.lo, f.even, evenly.lo), weight.lo = v_fma(f.even, rest, weight.lo);
+    weight = dw_add(weight, (dw){f.kept, v_set(0)});
+    v_store(info->a, v_mul(weight.hi, counts)), v_store(info->a_lo, v_mul(weight.lo, counts));
+    return dw_add(evenly, label);
+}
+
+static NOINLINE dw gap_of_probabilities(row_losses *l, row_info *info, intptr_t r, intptr_t rows, spread f) {
+    spread_sums s = f.smooth ? sums_of_rows(l, info, r, rows, 1, f) : sums_of_rows(l, info, r, rows, 1, (spread){0});
+    s.weight = dw_fast_two_sum(s.weight.hi, s.weight.lo); /* the upper word alone counts for the loss */
+    v_store(info->a, s.weight.hi), v_store(info->a_lo, s.weight.lo);
+    vec finite = v_add(v_sub(s.weight.hi, s.weight.hi), v_sub(s.weight.lo, s.weight.lo));
+    return (dw){s.gap.hi, v_add(s.gap.lo, finite)}; /* nan shows where a sum of weights is not finite */
+}
+
+/* gap, A and `weighs` for rows with smoothed labels or probabilities. Infinite and nan logits, and weights of classes,
+   need the care of gap_of_row; a row whose sums are finite has none. */
+static NOINLINE dw gap_of_spread(row_losses *l, row_info *info, intptr_t r, intptr_t rows, real *weighs) {
+    const fl_loss_options *o = l->options;
+    spread f = {.smooth = o->smoothing != 0,
+                .even = v_set((real)(o->smoothing / (double)l->n)),
+                .kept = v_set((real)(1 - o->smoothing))};
+    dw gap = {v_set(REAL_NAN), v_set(0)};
+    real hi[LANES], lo[LANES];
+    if (!o->class_weight)
+        gap = o->are_probabilities ? gap_of_probabilities(l, info, r, rows, f)
+                                   : gap_of_smoothed(l, info, r, rows, weighs, f);
+    if (o->are_probabilities)
+        for (intptr_t k = 0; k < rows; k++) weighs[k] = 1;
+    for (intptr_t k = rows; k < LANES; k++) info->a[k] = 0;
+    if (!o->class_weight && all_finite(v_sub(gap.hi, gap.lo))) return gap;
+    v_store(hi, gap.hi), v_store(lo, gap.lo);
+    for (intptr_t k = 0; k < rows; k++) {
+        if (hi[k] - hi[k] + (lo[k] - lo[k]) == 0) continue;
+        dw of_row = gap_of_row(l, info, r, k, weighs + k);
+        hi[k] = first_lane(of_row.hi), lo[k] = first_lane(of_row.lo);
+    }
+    return (dw){v_load(hi), v_load(lo)};
+}
+
 #define LARGEST_FACTOR REAL(0x1p30) /* softmax's lifted terms times a larger factor could overflow */
 
 /* The divisor of softmax times a. */
@@ -209,25 +357,16 @@ INLINE void put_losses(row_losses *l, intptr_t r, intptr_t rows, dw y) {
 static NOINLINE void take_losses(void *context, partition p, divisor *z, intptr_t r, intptr_t rows) {
     row_losses *l = context;
     row_info *info = info_of(l, r);
-    int labels = !l->options->are_probabilities, spread = !labels || l->options->smoothing != 0;
+    int labels = !l->options->are_probabilities, spreads = !labels || l->options->smoothing != 0;
     vec zero = v_set(0);
-    dw gap = {zero, zero};
+    dw gap;
     real weighs[LANES] = {0}; /* not 0 if an a_c of the row is not 0 */
     if (labels) read_labels(l, info, r, rows, weighs);
     else l->weight.hi += (double)rows;
     if (l->n == 0) return;
     v_store(info->max, p.max);
-    if (spread) {
-        real hi[LANES] = {0}, lo[LANES] = {0};
-        for (intptr_t k = rows; k < LANES; k++) info->a[k] = 0;
-        for (intptr_t k = 0; k < rows; k++) {
-            dw of_row = gap_of_row(l, info, r, k, weighs + k);
-            hi[k] = first_lane(of_row.hi), lo[k] = first_lane(of_row.lo);
-        }
-        gap = (dw){v_load(hi), v_load(lo)};
-    } else {
-        gap = gap_of_labels(l, info, r, rows, p.max, v_load(weighs));
-    }
+    if (spreads) gap = gap_of_spread(l, info, r, rows, weighs);
+    else gap = gap_of_labels(l, info, r, rows, p.max, v_load(weighs));
     vec a = v_load(info->a);
     dw y = k_cross_entropy(gap, a, p);
     mask nothing = v_eq(v_load(weighs), zero);
@@ -355,21 +494,76 @@ static unsigned loop_cross_entropy(char **args, const intptr_t *dims, const intp
     return 0;
 }
 
+/* The labels of rows r to r+count-1 as int64, where they are or in `stage`. */
+static const int64_t *labels_of(row_losses *l, int64_t *stage, intptr_t r, intptr_t count) {
+    const matrix *labels = l->argument + ROW_TARGETS;
+    char type = l->options->target_type;
+    const char *p = row_at(l, ROW_TARGETS, r);
+    int is_int64 = type == (sizeof(long) == sizeof(int64_t) ? 'l' : 'q');
+    if (is_int64 && labels->outer == sizeof(int64_t)) return (const int64_t *)p;
+    fetch_labels(stage, p, labels->outer, count, type);
+    return stage;
+}
+
+/* True if each of `count` labels names a class, and is not ignored. Compilers vectorise this loop. */
+INLINE int all_count(const int64_t *labels, intptr_t count, uint64_t classes, int64_t ignores, int64_t ignored) {
+    int64_t others = 0;
+    for (intptr_t k = 0; k < count; k++)
+        others |= (int64_t)((uint64_t)labels[k] >= classes) | (ignores & (labels[k] == ignored));
+    return !others;
+}
+
+/* The numbers that the labels of `count` rows name. Where not all labels count, `weighs` is 0 for those that do not. */
+INLINE int64_t pick(row_losses *l, const int64_t *labels, intptr_t r, intptr_t count, real *picked, real *weighs) {
+    const matrix *x = l->argument + ROW_LOGITS;
+    const char *row = row_at(l, ROW_LOGITS, r);
+    intptr_t outer = x->outer, core = x->core;
+    uint64_t classes = (uint64_t)l->n;
+    int64_t ignores = l->options->ignores, ignored = l->options->ignored, counted = 0;
+    if (all_count(labels, count, classes, ignores, ignored)) {
+        for (intptr_t k = 0; k < count; k++) memcpy(picked + k, row + k * outer + (intptr_t)labels[k] * core, WIDTH);
+        for (intptr_t k = 0; k < filled_up(count); k++) weighs[k] = 1;
+        return count;
+    }
+    for (intptr_t k = 0; k < count; k++) {
+        int right = (uint64_t)labels[k] < classes, drops = ignores && labels[k] == ignored;
+        l->result->wrong += !right && !drops;
+        weighs[k] = right && !drops, counted += right && !drops;
+        memcpy(picked + k, row + k * outer + (right && !drops ? (intptr_t)labels[k] * core : 0), WIDTH);
+    }
+    return counted;
+}
+
+/* The weights of classes take the place of ones. */
+static void weigh_labels(row_losses *l, const int64_t *labels, intptr_t count, real *weighs) {
+    for (intptr_t k = 0; k < count; k++) {
+        double weight = weighs[k] != 0 ? l->options->class_weight[labels[k]] : 0;
+        weighs[k] = (real)weight;
+        l->weight = total_add(l->weight, weight);
+    }
+    l->weight = total_settled(l->weight);
+}
+
 /* Rows are log-probabilities. The loss is minus that of the label, times the label's weight. */
 static unsigned loop_nll_loss(char **args, const intptr_t *dims, const intptr_t *steps, const fl_loss *loss) {
     row_losses l;
     begin_rows(&l, args, dims, steps, loss);
-    const matrix *x = l.argument + ROW_LOGITS;
-    for (intptr_t r = 0; r < x->rows; r += LANES) {
-        intptr_t rows = smaller(x->rows - r, LANES);
-        row_info *info = info_of(&l, r);
-        real y[LANES] = {0}, weights[LANES];
-        read_labels(&l, info, r, rows, weights);
-        for (intptr_t k = 0; k < rows && l.n; k++) memcpy(y + k, label_at(&l, info, ROW_LOGITS, r, k), sizeof(real));
-        vec weight = v_load(weights), of_row = v_fnma(weight, v_load(y), v_set(0)); /* not -0 */
-        of_row = v_select(v_eq(weight, v_set(0)), v_set(0), of_row);
-        put_losses(&l, r, rows, (dw){of_row, v_set(0)});
+    for (intptr_t r = 0; r < dims[0] && l.n; r += STAGE) {
+        intptr_t count = smaller(dims[0] - r, STAGE);
+        int64_t stage[STAGE];
+        real picked[STAGE], weighs[STAGE];
+        const int64_t *labels = labels_of(&l, stage, r, count);
+        int64_t counted = pick(&l, labels, r, count, picked, weighs);
+        if (l.options->class_weight) weigh_labels(&l, labels, count, weighs);
+        else l.weight.hi += (double)counted;
+        for (intptr_t k = count; k < filled_up(count); k++) picked[k] = weighs[k] = 0;
+        for (intptr_t k = 0; k < count; k += LANES) {
+            vec zero = v_set(0), weight = v_load(weighs + k), y = v_fnma(weight, v_load(picked + k), zero);
+            y = v_select(v_eq(weight, zero), zero, y); /* not -0, and not nan times 0 */
+            put_losses(&l, r + k, smaller(count - k, LANES), (dw){y, zero});
+        }
     }
+    if (!l.n) only_labels(&l);
     give_results(&l);
     return 0;
 }

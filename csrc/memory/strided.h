@@ -59,20 +59,57 @@ INLINE void scatter(char *p, intptr_t step, const real *block, intptr_t n) {
 enum number_type { OWN, NARROW };
 
 #if FL_WIDTH == 32
+/* Neighbours are converted in place, others by way of a block of their own bits. */
 INLINE void narrow_gather(real *block, const char *p, intptr_t step, intptr_t n) {
     for (; n > 0; block += STAGE, p += STAGE * step, n -= STAGE) {
         uint16_t h[STAGE];
-        intptr_t count = smaller(n, STAGE);
-        for (intptr_t i = 0; i < count; i++) memcpy(h + i, p + i * step, sizeof *h);
+        intptr_t count = smaller(n, STAGE), whole = step == sizeof *h ? whole_vectors(count) : 0;
+        for (intptr_t i = 0; i < whole; i += LANES) v_store(block + i, v_load_half((const uint16_t *)p + i));
+        for (intptr_t i = whole; i < count; i++) memcpy(h + i, p + i * step, sizeof *h);
         for (intptr_t i = count; i % LANES; i++) h[i] = h[count - 1];
-        for (intptr_t i = 0; i < count; i += LANES) v_store(block + i, v_load_half(h + i));
+        for (intptr_t i = whole; i < count; i += LANES) v_store(block + i, v_load_half(h + i));
     }
 }
 
 INLINE void narrow_scatter(char *p, intptr_t step, const real *block, intptr_t n) {
-    uint16_t h[STAGE];
-    for (intptr_t i = 0; i < n; i += LANES) v_store_half(h + i, v_load(block + i));
-    for (intptr_t i = 0; i < n; i++) memcpy(p + i * step, h + i, sizeof *h);
+    for (; n > 0; block += STAGE, p += STAGE * step, n -= STAGE) {
+        uint16_t h[STAGE];
+        intptr_t count = smaller(n, STAGE), whole = step == sizeof *h ? whole_vectors(count) : 0;
+        for (intptr_t i = 0; i < whole; i += LANES) v_store_half((uint16_t *)p + i, v_load(block + i));
+        for (intptr_t i = whole; i < count; i += LANES) v_store_half(h + i, v_load(block + i));
+        for (intptr_t i = whole; i < count; i++) memcpy(p + i * step, h + i, sizeof *h);
+    }
+}
+
+/* bfloat16 is the upper half of a float. It has no vocabulary, as compilers vectorise these loops themselves. */
+INLINE void bfloat16_copied(real *block, const char *p, intptr_t step, intptr_t n) {
+    for (intptr_t i = 0; i < n; i++) {
+        uint16_t h;
+        memcpy(&h, p + i * step, sizeof h);
+        uint32_t upper = (uint32_t)h << 16;
+        memcpy(block + i, &upper, sizeof upper);
+    }
+}
+static void bfloat16_gather(real *block, const char *p, intptr_t step, intptr_t n) {
+    if (step == sizeof(uint16_t)) bfloat16_copied(block, p, sizeof(uint16_t), n);
+    else bfloat16_copied(block, p, step, n);
+    for (intptr_t i = n; i % LANES; i++) block[i] = block[n - 1];
+}
+
+/* Numbers are rounded to the nearest, ties to even: half a unit is added, less one when the upper half is even. A nan
+   stays one, and becomes quiet. */
+INLINE void bfloat16_rounded(char *p, intptr_t step, const real *block, intptr_t n) {
+    for (intptr_t i = 0; i < n; i++) {
+        uint32_t bits;
+        memcpy(&bits, block + i, sizeof bits);
+        uint32_t nearest = (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16, quiet = (bits >> 16) | 0x40u;
+        uint16_t h = (uint16_t)((bits & 0x7fffffffu) > 0x7f800000u ? quiet : nearest);
+        memcpy(p + i * step, &h, sizeof h);
+    }
+}
+static void bfloat16_scatter(char *p, intptr_t step, const real *block, intptr_t n) {
+    if (step == sizeof(uint16_t)) bfloat16_rounded(p, sizeof(uint16_t), block, n);
+    else bfloat16_rounded(p, step, block, n);
 }
 #else
 UNUSED static void narrow_gather(real *block, const char *p, intptr_t step, intptr_t n) {
@@ -98,6 +135,36 @@ INLINE void deliver(enum number_type type, char *p, intptr_t step, const real *b
     if (type == NARROW) narrow_scatter(p, step, block, n);
     else scatter(p, step, block, n);
 }
+
+/* gather_as and scatter_as are gather and scatter for numbers of a type that a character names: 'e' for binary16 and
+   'E' for bfloat16 at width 32, else the own type. scatter_as reads whole vectors. round_as rounds n <= STAGE numbers,
+   whole vectors of them, to such a type. */
+#if FL_WIDTH == 32
+INLINE void gather_as(char type, real *block, const char *p, intptr_t step, intptr_t n) {
+    if (type == 'e') narrow_gather(block, p, step, n);
+    else if (type == 'E') bfloat16_gather(block, p, step, n);
+    else gather(block, p, step, n);
+}
+INLINE void scatter_as(char type, char *p, intptr_t step, const real *block, intptr_t n) {
+    if (type == 'e') narrow_scatter(p, step, block, n);
+    else if (type == 'E') bfloat16_scatter(p, step, block, n);
+    else scatter(p, step, block, n);
+}
+INLINE void round_as(char type, real *x, intptr_t n) {
+    uint16_t h[STAGE];
+    if (type != 'e' && type != 'E') return;
+    scatter_as(type, (char *)h, sizeof *h, x, n);
+    gather_as(type, x, (const char *)h, sizeof *h, n);
+}
+#else
+INLINE void gather_as(char type, real *block, const char *p, intptr_t step, intptr_t n) {
+    (void)type, gather(block, p, step, n);
+}
+INLINE void scatter_as(char type, char *p, intptr_t step, const real *block, intptr_t n) {
+    (void)type, scatter(p, step, block, n);
+}
+INLINE void round_as(char type, real *x, intptr_t n) { (void)type, (void)x, (void)n; }
+#endif
 
 /* Vectors of n <= LANES elements. The lanes that are left repeat the first element, or are not stored. */
 INLINE vec load_some(const real *p, intptr_t n) { return n == LANES ? v_load(p) : v_load_part(p, n, p[0]); }
