@@ -133,12 +133,12 @@ typedef struct {
 } staged_lanes;
 
 /* Copies the elements of the block from number i on, and returns it. Unused lanes repeat the first row. */
-INLINE vectors stage_block(staged_lanes *s, intptr_t i) {
+INLINE vectors load_lanes(staged_lanes *s, intptr_t i) {
     intptr_t n = smaller(s->all.n - i, LANE_BLOCK);
     for (intptr_t k = 0; k < n; k++) v_store(s->x + k * LANES, load_some(s->all.x + (i + k) * s->all.step, s->count));
     return (vectors){.x = s->x, .step = LANES, .n = n, .kept = s->y, .kept_step = LANES};
 }
-INLINE void store_block(const staged_lanes *s, intptr_t i) {
+INLINE void store_lanes(const staged_lanes *s, intptr_t i) {
     intptr_t n = smaller(s->all.n - i, LANE_BLOCK);
     for (intptr_t k = 0; k < n; k++)
         store_some(s->all.kept + (i + k) * s->all.kept_step, s->count, v_load(s->y + k * LANES));
@@ -150,11 +150,11 @@ static NOINLINE void softmax_staged(vectors v, intptr_t count) {
     staged_lanes s = {.all = v, .count = count};
     plain_row p = plain_start(load_some(v.x, count));
     tally t = tally_empty();
-    for (intptr_t i = 0; i < v.n; i += LANE_BLOCK) plain_terms(&p, stage_block(&s, i));
+    for (intptr_t i = 0; i < v.n; i += LANE_BLOCK) plain_terms(&p, load_lanes(&s, i));
     mask rough = is_not_plain(p);
     dw inverse = inverse_sum(p);
     for (intptr_t i = 0; i < v.n && mask_any(rough); i += LANE_BLOCK) {
-        vectors block = stage_block(&s, i);
+        vectors block = load_lanes(&s, i);
         block.kept = NULL;
         tally_more(&t, block, NO_TERM, (summation){0});
         if (i % SPAN == 0) tally_settle(&t, NO_TERM);
@@ -162,13 +162,13 @@ static NOINLINE void softmax_staged(vectors v, intptr_t count) {
     divisor z = divisor_softmax(t);
     window w = make_window(z.max, NO_TERM);
     for (intptr_t i = 0; i < v.n; i += LANE_BLOCK) {
-        vectors block = stage_block(&s, i);
+        vectors block = load_lanes(&s, i);
         for (intptr_t k = 0; k < block.n; k++) {
             vec x = v_load(block.x + k * LANES), y = plain_quotient(m_exp_plain(x, p.rounder), inverse);
             if (mask_any(rough)) y = v_select(rough, k_softmax(term_of(x, w, 1), z), y);
             v_store(s.y + k * LANES, y);
         }
-        store_block(&s, i);
+        store_lanes(&s, i);
     }
 }
 

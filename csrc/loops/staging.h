@@ -63,7 +63,7 @@ INLINE void exclude(real *x, const char *mask, intptr_t step, intptr_t n, real e
 }
 
 /* Copies neighbours, and does the same. */
-INLINE void copy_included(real *restrict to, const real *restrict from, const char *restrict mask, intptr_t step,
+INLINE void copy_unmasked(real *restrict to, const real *restrict from, const char *restrict mask, intptr_t step,
                           intptr_t n, real excluded) {
     if (step == 1)
         for (intptr_t i = 0; i < n; i++) to[i] = mask[i] ? from[i] : excluded;
@@ -78,7 +78,7 @@ INLINE void stage_block(const fl_staging *s, const lines *l, char **at, intptr_t
     intptr_t step = l->step[STAGED_FROM], mask_step = l->step[STAGED_MASK];
     const char *from = at[STAGED_FROM] + i * step, *mask = at[STAGED_MASK] ? at[STAGED_MASK] + i * mask_step : 0;
     if (mask && is_own(s->type) && step == WIDTH && s->divisor == 1 && from != (const char *)to) {
-        copy_included(to, (const real *)from, mask, mask_step, n, -REAL_INFINITY);
+        copy_unmasked(to, (const real *)from, mask, mask_step, n, -REAL_INFINITY);
         return;
     }
     gather_as(s->type, to, from, step, n);
@@ -106,10 +106,10 @@ static void unstage_line(const fl_staging *s, const lines *l, char **at) {
         if (mask && is_own(s->type) && step == WIDTH) {
             real *to = (real *)at[STAGED_TO] + i;
             if (to == results) exclude(to, mask, mask_step, n, (real)s->excluded);
-            else copy_included(to, results, mask, mask_step, n, (real)s->excluded);
+            else copy_unmasked(to, results, mask, mask_step, n, (real)s->excluded);
             continue;
         }
-        if (mask) copy_included(block, results, mask, mask_step, n, (real)s->excluded);
+        if (mask) copy_unmasked(block, results, mask, mask_step, n, (real)s->excluded);
         scatter_as(s->type, at[STAGED_TO] + i * step, step, mask ? block : results, n);
     }
 }
