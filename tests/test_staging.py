@@ -47,6 +47,18 @@ def rounded(y, dtype):
         return np.asarray(y).astype(dtype)
 
 
+def near(y, z, narrow, least=0.0):
+    """Hold narrow results against those of float32, which may differ by their own error of 3 ulp.
+
+    A room has a layout of its own, and how a row is summed depends on the layout. `least` is the number whose ulp
+    bounds the error of smaller ones.
+    """
+    slack = np.where(np.isfinite(z), 3 * 2.0**-23 * np.maximum(np.abs(z), least), 0)
+    low, high = rounded(z - slack, narrow), rounded(z + slack, narrow)
+    y = np.asarray(y)
+    assert np.all(((low <= y) & (y <= high)) | (np.isnan(y) & np.isnan(z)))
+
+
 def layouts(x):
     """Yield arrays of the numbers of x, or some of them, in several layouts."""
     yield x
@@ -87,14 +99,14 @@ def test_rows_of_halves(narrow, shape):
                 continue
             for f in (softmax, log_softmax, logsumexp):
                 with np.errstate(all="raise"):
-                    same(np.asarray(f(x, axis)), rounded(f(wide, axis), narrow))
+                    near(f(x, axis), f(wide, axis), narrow, 1.0 if f is logsumexp else 0.0)
             for f, own in zip(softmax(x, axis, return_lse=True), softmax(wide, axis, return_lse=True), strict=True):
-                same(np.asarray(f), rounded(own, narrow))
+                near(f, own, narrow, 1.0)
             quotient = rounded(wide / np.float32(narrow.type(0.7)), narrow)
             same(softmax(x, axis, temperature=0.7), softmax(quotient, axis))
             out = np.empty(shape, narrow)
             assert log_softmax(x, axis, out=out) is out
-            same(out, rounded(log_softmax(wide, axis), narrow))
+            near(out, log_softmax(wide, axis), narrow)
 
 
 @pytest.mark.parametrize("dtype", ["f2", "f4", "f8"])

@@ -234,28 +234,3 @@ INLINE unsigned loop_log_softmax(char **args, const intptr_t *dims, const intptr
     else normalize_matrix((normalization){.divisor_of = divisor_log_softmax, .kernel = k_log_softmax}, a, out);
     return 0;
 }
-
-/* ---- (n)->(n),() ---- */
-
-typedef struct {
-    char *out;
-    intptr_t step;
-} logarithm_output;
-
-INLINE void store_logarithms(void *context, partition p, divisor *z, intptr_t r, intptr_t rows) {
-    const logarithm_output *to = context;
-    real y[LANES];
-    (void)z;
-    v_store(y, k_logsumexp(p));
-    scatter(to->out + r * to->step, to->step, y, rows);
-}
-
-INLINE unsigned loop_reduce_normalize(char **args, const intptr_t *dims, const intptr_t *steps) {
-    logarithm_output to = {args[2], steps[2]};
-    normalization f = {.divisor_of = divisor_softmax,
-                       .kernel = k_softmax,
-                       .of_terms = 1,
-                       .to = {.partitioned = store_logarithms, .context = &to}};
-    normalize_matrix(f, matrix_of(args[0], dims, steps[0], steps[3]), matrix_of(args[1], dims, steps[1], steps[4]));
-    return 0;
-}

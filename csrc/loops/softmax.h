@@ -56,20 +56,21 @@ INLINE int lanes_are_plain(plain_row p) {
     return !mask_any(not_plain(p.first, largest_lane(p.max), v_neg(largest_lane(v_neg(p.min)))));
 }
 
-/* Writes the terms of a row, whose sums are in the lanes of the result. */
+/* Writes the terms of a row where y is not NULL. The lanes of the result have parts of their sum. */
 INLINE plain_row plain_strip(const real *x, real *y, intptr_t n) {
     plain_row p = plain_start(v_set(x[0]));
     intptr_t whole = whole_vectors(n), part = n - whole;
-    for (intptr_t i = 0; i < whole; i += SPAN * LANES)
-        plain_terms(
-            &p,
-            (vectors){
-                .x = x + i, .step = LANES, .n = smaller(SPAN, (whole - i) / LANES), .kept = y + i, .kept_step = LANES});
+    real unused[LANES];
+    for (intptr_t i = 0; i < whole; i += SPAN * LANES) {
+        vectors v = {.x = x + i, .step = LANES, .n = smaller(SPAN, (whole - i) / LANES), .kept = unused};
+        if (y) v.kept = y + i, v.kept_step = LANES;
+        plain_terms(&p, v);
+    }
     if (part) {
         real rest[LANES], kept[LANES];
         v_store(rest, v_load_part(x + whole, part, x[0]));
-        vec sum = sum_plain_terms(&p, (vectors){.x = rest, .n = 1, .kept = kept}, 0, 1);
-        v_store_part(y + whole, part, v_load(kept));
+        vec sum = plain_term(&p, (vectors){.x = rest, .n = 1, .kept = kept}, 0);
+        if (y) v_store_part(y + whole, part, v_load(kept));
         p.sum = dw_add(p.sum, (dw){leading_lanes(sum, part), v_set(0)});
     }
     return p;
@@ -88,8 +89,21 @@ static int looks_rough(const real *x, intptr_t n) {
     return !lanes_are_plain(p);
 }
 
+/* Computes the results of a row once more from its elements, and stores them anywhere. */
+static NOINLINE void scatter_quotients(const real *x, intptr_t n, dw inverse, char *out, intptr_t step) {
+    vec rounder = plain_start(v_set(x[0])).rounder;
+    real y[STAGE];
+    for (intptr_t i = 0; i < n; i += STAGE) {
+        intptr_t count = smaller(n - i, STAGE);
+        gather(y, (const char *)(x + i), WIDTH, count);
+        for (intptr_t j = 0; j < count; j += LANES)
+            v_store(y + j, plain_quotient(m_exp_plain(v_load(y + j), rounder), inverse));
+        scatter(out + i * step, step, y, count);
+    }
+}
+
 static void softmax_strips(matrix a, matrix out) {
-    int in_place = share_memory(&a, &out);
+    int in_place = share_memory(&a, &out), contiguous = out.core == WIDTH;
     intptr_t at_once = strips_at_once(a.n), whole = whole_vectors(a.n), part = a.n - whole;
     for (intptr_t r = 0; r < a.rows; r += at_once) {
         intptr_t rows = smaller(a.rows - r, at_once);
@@ -101,7 +115,7 @@ static void softmax_strips(matrix a, matrix out) {
             const real *x = (const real *)(a.x + (r + k) * a.outer);
             plain[k] = !in_place || !looks_rough(x, a.n);
             if (!plain[k]) continue;
-            plain_row p = plain_strip(x, (real *)((char *)out.x + (r + k) * out.outer), a.n);
+            plain_row p = plain_strip(x, contiguous ? (real *)((char *)out.x + (r + k) * out.outer) : NULL, a.n);
             hi[k] = p.sum.hi, lo[k] = p.sum.lo, plain[k] = in_place || lanes_are_plain(p);
         }
         dw inverse = dw_div((dw){v_set(1), v_set(0)}, dw_sum_across(hi, lo));
@@ -112,6 +126,10 @@ static void softmax_strips(matrix a, matrix out) {
             }
             dw of_row = {spread_lane(inverse.hi, k), spread_lane(inverse.lo, k)};
             real *y = (real *)((char *)out.x + (r + k) * out.outer);
+            if (!contiguous) {
+                scatter_quotients((const real *)(a.x + (r + k) * a.outer), a.n, of_row, (char *)y, out.core);
+                continue;
+            }
             plain_quotients((vectors){.n = whole / LANES, .kept = y, .kept_step = LANES}, of_row);
             if (part) v_store_part(y + whole, part, plain_quotient(v_load_part(y + whole, part, 1), of_row));
         }
@@ -125,10 +143,10 @@ static void softmax_strips(matrix a, matrix out) {
 INLINE mask is_not_plain(plain_row p) { return not_plain(p.first, p.max, p.min); }
 INLINE dw inverse_sum(plain_row p) { return dw_div((dw){v_set(1), v_set(0)}, p.sum); }
 
-/* Vectors of `count` <= LANES neighbouring rows, as they pass through a block on the stack. */
+/* Vectors of `count` <= LANES neighbouring rows, as they pass through a block on the stack. Results may lie anywhere. */
 typedef struct {
     vectors all;
-    intptr_t count;
+    intptr_t count, kept_outer; /* bytes from a result to that of the next row */
     real x[LANE_BLOCK * LANES], y[LANE_BLOCK * LANES];
 } staged_lanes;
 
@@ -140,14 +158,18 @@ INLINE vectors load_lanes(staged_lanes *s, intptr_t i) {
 }
 INLINE void store_lanes(const staged_lanes *s, intptr_t i) {
     intptr_t n = smaller(s->all.n - i, LANE_BLOCK);
-    for (intptr_t k = 0; k < n; k++)
-        store_some(s->all.kept + (i + k) * s->all.kept_step, s->count, v_load(s->y + k * LANES));
+    for (intptr_t k = 0; k < n; k++) {
+        real *kept = s->all.kept + (i + k) * s->all.kept_step;
+        if (s->kept_outer == WIDTH) store_some(kept, s->count, v_load(s->y + k * LANES));
+        else scatter((char *)kept, s->kept_outer, s->y + k * LANES, s->count);
+    }
 }
 
 /* Computes rows every term of which is computed twice, so that no term has to be stored: those that are not plain by
    their tallies. Elements are read before they are overwritten. */
-static NOINLINE void softmax_staged(vectors v, intptr_t count) {
-    staged_lanes s = {.all = v, .count = count};
+static NOINLINE void softmax_staged(vectors v, intptr_t count, intptr_t kept_outer) {
+    staged_lanes s;
+    s.all = v, s.count = count, s.kept_outer = kept_outer;
     plain_row p = plain_start(load_some(v.x, count));
     tally t = tally_empty();
     for (intptr_t i = 0; i < v.n; i += LANE_BLOCK) plain_terms(&p, load_lanes(&s, i));
@@ -197,7 +219,7 @@ INLINE void softmax_panel(vectors v, intptr_t panel, int in_place) {
         }
     }
     for (intptr_t k = 0; k < panel; k++, v.x += LANES, v.kept += LANES) {
-        if (mixed || mask_any(is_not_plain(p[k]))) softmax_staged(v, LANES);
+        if (mixed || mask_any(is_not_plain(p[k]))) softmax_staged(v, LANES, WIDTH);
         else plain_quotients(v, inverse_sum(p[k]));
     }
 }
@@ -208,13 +230,14 @@ static void softmax_columns(matrix a, matrix out) {
     vectors v = {.step = a.core / WIDTH, .n = a.n, .kept_step = out.core / WIDTH};
     intptr_t whole = whole_vectors(a.rows), panel;
     for (intptr_t r = 0; r < whole; r += panel * LANES) {
-        v.x = (const real *)a.x + r, v.kept = (real *)out.x + r;
+        v.x = (const real *)a.x + r, v.kept = (real *)((char *)out.x + r * out.outer);
         panel = smaller(PLAIN_PANEL, (whole - r) / LANES);
-        if (a.n <= LANE_BLOCK) softmax_panel(v, panel = 1, in_place);
+        if (out.outer != WIDTH) softmax_staged(v, LANES, out.outer), panel = 1;
+        else if (a.n <= LANE_BLOCK) softmax_panel(v, panel = 1, in_place);
         else softmax_panel(v, panel, in_place);
     }
-    v.x = (const real *)a.x + whole, v.kept = (real *)out.x + whole;
-    if (a.rows > whole) softmax_staged(v, a.rows - whole);
+    v.x = (const real *)a.x + whole, v.kept = (real *)((char *)out.x + whole * out.outer);
+    if (a.rows > whole) softmax_staged(v, a.rows - whole, out.outer);
 }
 
 /* ---- a few columns without gaps: lanes run through memory, and every lane has a part of one row ---- */
@@ -262,50 +285,63 @@ static int flat_looks_mixed(const plain_row *start, vectors v, const real *rest,
     return mixed;
 }
 
-/* Rows that are not plain are left as they are, to be computed one by one. Where some of those in place are not plain,
-   no term is stored; then it is computed twice. */
+/* Stores the vector of results whose first one has the number i. */
+INLINE void store_flat(const matrix *out, intptr_t i, vec y) {
+    real lanes[LANES];
+    if (is_flat(out)) {
+        v_store((real *)out->x + i, y);
+        return;
+    }
+    v_store(lanes, y);
+    for (intptr_t k = 0; k < LANES; k++)
+        memcpy((char *)out->x + (i + k) % out->rows * out->outer + (i + k) / out->rows * out->core, lanes + k,
+               sizeof(real));
+}
+
+/* Rows that are not plain are left as they are, to be computed one by one. No term is stored, but every one is computed
+   twice, where some rows in place are not plain, and where the results are not flat. */
 static void softmax_flat(matrix a, matrix out) {
     plain_row p[FLAT_ROWS];
-    real first[FLAT_ROWS * LANES], x[FLAT_ROWS * LANES], y[FLAT_ROWS * LANES], unused[LANE_BLOCK * LANES];
+    real first[FLAT_ROWS * LANES], x[FLAT_ROWS * LANES], unused[LANES];
     intptr_t rows = a.rows, line = rows * LANES, lines = a.n / LANES, rest = a.n % LANES * rows;
     vectors v = {.x = (const real *)a.x, .step = line, .n = lines, .kept = (real *)out.x, .kept_step = line};
     for (intptr_t i = 0; i < line; i++) first[i] = x[i] = i < rows ? v.x[i] : first[i - rows];
     memcpy(x, v.x + lines * line, (size_t)(rest * WIDTH));
     for (intptr_t k = 0; k < rows; k++) p[k] = plain_start(v_load(first + k * LANES));
-    int stored = !share_memory(&a, &out) || !flat_looks_mixed(p, v, x, rows);
+    int stored = is_flat(&out) && (!share_memory(&a, &out) || !flat_looks_mixed(p, v, x, rows));
     for (intptr_t i = 0; i < lines; i += LANE_BLOCK) {
         vectors block = vectors_from(v, i);
         block.n = smaller(block.n, LANE_BLOCK);
-        if (!stored) block.kept_step = LANES;
         for (intptr_t k = 0; k < rows; k++, block.x += LANES, block.kept += LANES) {
-            if (!stored) block.kept = unused;
+            if (!stored) block.kept = unused, block.kept_step = 0;
             plain_terms(p + k, block);
         }
     }
     for (intptr_t k = 0; k < rows; k++) {
-        vec term = sum_plain_terms(p + k, (vectors){.x = x + k * LANES, .n = 1, .kept = y + k * LANES}, 0, 1);
         intptr_t count = smaller(LANES, rest - k * LANES);
+        vec term = plain_term(p + k, (vectors){.x = x + k * LANES, .n = 1, .kept = unused}, 0);
         if (count > 0) p[k].sum = dw_add(p[k].sum, (dw){leading_lanes(term, count), v_set(0)});
     }
     join_parts(p, rows);
     for (intptr_t k = 0; k < rows; k++) {
         dw inverse = inverse_sum(p[k]);
         mask rough = is_not_plain(p[k]);
-        vectors lane = {.x = v.x + k * LANES, .step = line, .n = lines, .kept = v.kept + k * LANES, .kept_step = line};
-        if (stored) plain_quotients(lane, inverse);
-        for (intptr_t i = 0; i < lines && !stored; i++) {
-            vec element = v_load(lane.x + i * line),
-                result = plain_quotient(m_exp_plain(element, p[k].rounder), inverse);
-            v_store(lane.kept + i * line, v_select(rough, element, result));
+        if (stored) plain_quotients((vectors){.n = lines, .kept = v.kept + k * LANES, .kept_step = line}, inverse);
+        for (intptr_t i = stored ? lines : 0; i <= lines; i++) {
+            vec element = v_load(i < lines ? v.x + i * line + k * LANES : x + k * LANES);
+            vec y = v_select(rough, element, plain_quotient(m_exp_plain(element, p[k].rounder), inverse));
+            if (i < lines) store_flat(&out, i * line + k * LANES, y);
+            else v_store(x + k * LANES, y);
         }
-        vec left = v_load(x + k * LANES), result = plain_quotient(v_load(y + k * LANES), inverse);
-        v_store(y + k * LANES, v_select(rough, left, result));
         v_store(first + k * LANES, v_select(rough, v_set(1), v_set(0)));
     }
-    memcpy(v.kept + lines * line, y, (size_t)(rest * WIDTH));
-    for (intptr_t r = 0; r < rows; r++)
-        if (first[r] != 0)
-            softmax_staged((vectors){v.x + r, .step = rows, .n = a.n, .kept = v.kept + r, .kept_step = rows}, 1);
+    for (intptr_t i = 0; i < rest; i++)
+        memcpy((char *)out.x + i % rows * out.outer + (lines * LANES + i / rows) * out.core, x + i, sizeof(real));
+    for (intptr_t r = 0; r < rows; r++) {
+        real *y = (real *)((char *)out.x + r * out.outer);
+        vectors row = {.x = v.x + r, .step = rows, .n = a.n, .kept = y, .kept_step = out.core / WIDTH};
+        if (first[r] != 0) softmax_staged(row, 1, WIDTH);
+    }
 }
 
 /* Short rows, which pass through a tile. */
@@ -323,11 +359,16 @@ INLINE unsigned loop_softmax(char **args, const intptr_t *dims, const intptr_t *
     matrix a = matrix_of(args[0], dims, steps[0], steps[2]), out = matrix_of(args[1], dims, steps[1], steps[3]);
     if (!a.n) return 0;
     enum way way = choose_way(a);
-    int flat = a.rows > 1 && a.rows <= FLAT_ROWS && a.n >= 2 * LANES && is_flat(&a) && is_flat(&out);
-    if (flat) softmax_flat(a, out);
-    else if (way == ALONG && a.core == WIDTH && out.core == WIDTH) softmax_strips(a, out);
-    else if (way == COLUMNS && out.outer == WIDTH) softmax_columns(a, out);
-    else if (way != ALONG && a.n <= LANE_BLOCK) softmax_tiles(a, out);
+    if (a.rows > 1 && a.rows <= FLAT_ROWS && a.n >= 2 * LANES && is_flat(&a)) softmax_flat(a, out);
+    else if (way == ALONG && a.core == WIDTH) softmax_strips(a, out);
+    else if (way == COLUMNS) softmax_columns(a, out);
+    else if (way == TILES && a.n <= LANE_BLOCK) softmax_tiles(a, out);
     else softmax_by_tallies(a, out);
     return 0;
+}
+
+/* softmax and logsumexp of the same rows, (n)->(n),(): results may take the place of elements, so these come last. */
+INLINE unsigned loop_reduce_normalize(fl_loop *by_double, char **args, const intptr_t *dims, const intptr_t *steps) {
+    loop_logsumexp(by_double, (char *[]){args[0], args[2]}, dims, (intptr_t[]){steps[0], steps[2], steps[3]});
+    return loop_softmax(args, dims, (intptr_t[]){steps[0], steps[1], steps[3], steps[4]});
 }

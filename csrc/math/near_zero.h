@@ -261,15 +261,16 @@ INLINE vec m_logaddexp_near_zero(vec max, vec min, vec y, vec bound) {
     return RARELY(mask_any(v_lt(v_abs(y), bound))) ? logaddexp_by_integers(max, min, y) : y;
 }
 
-/* e^a - e^b - 1 as two words, for a > b, a > 0, where it is below 8, and small beside e^a. With v = e^-a + e^(b-a) - 1, in which the
-   terms cancel as above, e^a - e^b = e^a (1 - e^(b-a)) = e^a (e^-a - v) = 1 - v/e^-a. b - a is taken in two words. */
+/* e^a - e^b - 1 as two words, for a > b, a > 0, where it is below 8, and small beside e^a. With v = e^-a + e^(b-a) - 1,
+   in which the terms cancel as above, e^a - e^b = e^a (1 - e^(b-a)) = e^a (e^-a - v) = 1 - v/e^-a. b - a is taken in two
+   words. */
 INLINE void w_difference_less_1(real a, real b, real *hi, real *lo) {
     double difference = (double)a - b, part = difference - a;
     two_doubles gap = {difference, (a - (difference - part)) - (b + part)}, whole = {a, 0};
     int above = b > 0; /* then b - a is the smaller exponent */
     cancelled c = w_cancel(above ? gap : whole, above ? whole : gap, 3);
-    int64_t quotient = (int64_t)(((two_words)c.m << 63) / (above ? c.exp_z : c.exp_x)); /* below 2^63 */
-    int exponent = c.exponent + (above ? c.n : 0);
+    int64_t quotient = (int64_t)(((two_words)c.m << 62) / (above ? c.exp_z : c.exp_x)); /* below 2^63, as e^-x > 1/4 */
+    int exponent = c.exponent + 1 + (above ? c.n : 0);
     if (!c.negative) quotient = -quotient;
     double first = (double)quotient;
 #if FL_WIDTH == 32

@@ -7,7 +7,7 @@
 
    The maximum is among the terms. Where all others vanish beside it, the sum is the maximum's term, and the quotient 1.
    Error: 0.5 ulp for the quotient, which is a product with a reciprocal in two words; that of the term; and that of the
-   sum, whose groups are summed in one word and joined in two. */
+   sum, which is taken in two words. */
 
 #pragma once
 
@@ -22,7 +22,7 @@
 
 typedef struct {
     vec first, max, min;
-    vec rounder; /* of m_exp_term: it multiplies by 2^-n */
+    vec rounder; /* of m_exp_plain: it multiplies by 2^-n */
     dw sum;
 } plain_row;
 
@@ -32,18 +32,12 @@ INLINE plain_row plain_start(vec first) {
     return (plain_row){first, first, first, m_word_rounder(v_neg(n)), {v_set(0), v_set(0)}};
 }
 
-/* Stores the terms of vectors i to i+n-1, for a constant n of 1 or 2, and returns their sum. A nan is no maximum, but its
-   term is nan, and so is the sum. */
-INLINE vec sum_plain_terms(plain_row *p, vectors v, intptr_t i, int n) {
-    vec sum[2];
-#pragma GCC unroll 2
-    for (int k = 0; k < n; k++) {
-        vec x = v_load(v.x + (i + k) * v.step);
-        p->max = v_max(x, p->max), p->min = v_min(x, p->min);
-        sum[k] = m_exp_plain(x, p->rounder);
-        v_store(v.kept + (i + k) * v.kept_step, sum[k]);
-    }
-    return n == 2 ? v_add(sum[0], sum[1]) : sum[0];
+/* Stores the term of vector i, and returns it. A nan is no maximum, but its term is nan, and so is the sum. */
+INLINE vec plain_term(plain_row *p, vectors v, intptr_t i) {
+    vec x = v_load(v.x + i * v.step), term = m_exp_plain(x, p->rounder);
+    p->max = v_max(x, p->max), p->min = v_min(x, p->min);
+    v_store(v.kept + i * v.kept_step, term);
+    return term;
 }
 
 INLINE dw join_word(dw sum, vec x) {
@@ -55,10 +49,9 @@ INLINE dw join_word(dw sum, vec x) {
 INLINE void plain_terms(plain_row *p, vectors v) {
     dw sum = {v_set(0), v_set(0)};
     for (; v.n >= GROUP; v = vectors_from(v, GROUP))
-#pragma GCC unroll 4
-        for (intptr_t i = 0; i < GROUP; i += 2) sum = join_word(sum, sum_plain_terms(p, v, i, 2));
-    for (; v.n >= 2; v = vectors_from(v, 2)) sum = join_word(sum, sum_plain_terms(p, v, 0, 2));
-    if (v.n) sum = join_word(sum, sum_plain_terms(p, v, 0, 1));
+#pragma GCC unroll 8
+        for (intptr_t i = 0; i < GROUP; i++) sum = join_word(sum, plain_term(p, v, i));
+    for (; v.n > 0; v = vectors_from(v, 1)) sum = join_word(sum, plain_term(p, v, 0));
     p->sum = dw_add(p->sum, sum);
 }
 

@@ -52,7 +52,6 @@ INLINE mask mask_and(mask a, mask b) { return _mm256_and_ps(a, b); }
 INLINE mask mask_or(mask a, mask b) { return _mm256_or_ps(a, b); }
 INLINE int mask_any(mask m) { return _mm256_movemask_ps(m) != 0; }
 
-INLINE ivec mask_bits(mask m) { return _mm256_castps_si256(m); }
 INLINE ivec v_bits(vec x) { return _mm256_castps_si256(x); }
 INLINE vec v_real(ivec i) { return _mm256_castsi256_ps(i); }
 INLINE ivec i_set(bits c) { return _mm256_set1_epi32((int)c); }
@@ -165,7 +164,6 @@ INLINE mask mask_and(mask a, mask b) { return _mm256_and_pd(a, b); }
 INLINE mask mask_or(mask a, mask b) { return _mm256_or_pd(a, b); }
 INLINE int mask_any(mask m) { return _mm256_movemask_pd(m) != 0; }
 
-INLINE ivec mask_bits(mask m) { return _mm256_castpd_si256(m); }
 INLINE ivec v_bits(vec x) { return _mm256_castpd_si256(x); }
 INLINE vec v_real(ivec i) { return _mm256_castsi256_pd(i); }
 INLINE ivec i_set(bits c) { return _mm256_set1_epi64x((long long)c); }
@@ -222,5 +220,5 @@ INLINE ivec i_and(ivec a, ivec b) { return _mm256_and_si256(a, b); }
 INLINE ivec i_or(ivec a, ivec b) { return _mm256_or_si256(a, b); }
 INLINE vec v_abs(vec x) { return v_real(_mm256_andnot_si256(i_set(SIGN_BIT), v_bits(x))); }
 INLINE vec v_neg(vec x) { return v_real(_mm256_xor_si256(i_set(SIGN_BIT), v_bits(x))); }
-INLINE vec v_unless(mask m, vec x) { return v_real(_mm256_andnot_si256(mask_bits(m), v_bits(x))); }
-INLINE vec v_add_where(vec x, mask m, vec y) { return v_add(x, v_real(i_and(mask_bits(m), v_bits(y)))); }
+INLINE vec v_unless(mask m, vec x) { return v_real(_mm256_andnot_si256(v_bits(m), v_bits(x))); }
+INLINE vec v_add_where(vec x, mask m, vec y) { return v_add(x, v_real(i_and(v_bits(m), v_bits(y)))); }
