@@ -14,6 +14,7 @@ INLINE int never(int found) {
 
 #include "kernels/logistic.h"
 #include "sums/partition.h"
+#include "sums/plain.h"
 
 #include "loops.h"
 
@@ -54,25 +55,23 @@ static void logsumexp_terms(const real *x, real *y, intptr_t n) {
     v_store(y, v_add(t.sum.hi, t.sum.lo));
 }
 
-/* The same, and every term is stored, to be multiplied later. */
+/* The terms of a plain row, which are stored, to be multiplied later. */
 static void softmax_terms(const real *x, real *y, intptr_t n) {
-    term_sum t = no_terms();
-    vec max = v_set(8);
-    window w = make_window(max, FLOOR);
+    plain_row p = plain_start(v_set(8));
     for (intptr_t i = 0; i < n; i += GROUP * LANES) {
         vectors v = {.x = x + i, .step = LANES, .n = GROUP, .kept = y + i, .kept_step = LANES};
         REGION("softmax terms", GROUP * LANES);
-        t = add_group(t, v, max, w, (summation){.keeps = 1});
+        plain_terms(&p, v);
         REGION_END("softmax terms", GROUP * LANES);
     }
-    v_store(y, v_add(t.sum.hi, t.sum.lo));
+    v_store(y, v_add(v_add(p.sum.hi, p.sum.lo), v_sub(p.max, p.min)));
 }
 
 static void softmax_products(const real *x, real *y, intptr_t n) {
-    divisor z = divisor_softmax(tally_of_max(v_set(8)));
+    dw inverse = dw_div((dw){v_set(1), v_set(0)}, (dw){v_set(8), v_set(0)});
     for (intptr_t i = 0; i < n; i += LANES) {
         REGION("softmax products", LANES);
-        v_store(y + i, k_softmax(v_load(x + i), z));
+        v_store(y + i, plain_quotient(v_load(x + i), inverse));
         REGION_END("softmax products", LANES);
     }
 }

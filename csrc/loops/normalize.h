@@ -1,7 +1,7 @@
-/* (n)->(n) and (n)->(n),(): every row is divided by its own sum, or its logarithm subtracted.
+/* (n)->(n): every row is divided by its own sum, or its logarithm subtracted. The rows of softmax that come here are those
+   that softmax.h leaves.
 
-   Arguments   args[0] has dims[0] rows of dims[1] elements, args[1] as many results, both with any strides. The third
-               argument of (n)->(n),() has a number for every row.
+   Arguments   args[0] has dims[0] rows of dims[1] elements, args[1] as many results, both with any strides.
    Passes      for some rows at a time:
                  1. they are summed in the way that sums/rows.h chooses; where the output has room, terms are kept there
                  2. divisor_of makes their divisors, and the callback `partitioned` may change them

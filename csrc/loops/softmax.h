@@ -1,4 +1,4 @@
-/* Softmax, (n)->(n): plain rows by sums/plain.h, and all others by normalize.h.
+/* Softmax, (n)->(n), and with its logarithm, (n)->(n),(): plain rows by sums/plain.h, and all others by normalize.h.
 
    Arguments   as those of normalize.h
    Passes      for some rows at a time:
