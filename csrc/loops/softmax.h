@@ -138,7 +138,7 @@ static void softmax_strips(matrix a, matrix out) {
 
 /* ---- one row per lane ---- */
 
-#define PLAIN_PANEL (4096 / (WIDTH * LANES)) /* vectors of neighbouring rows side by side: 4 KiB */
+#define PLAIN_PANEL (2048 / (WIDTH * LANES)) /* vectors of neighbouring rows side by side: 2 KiB */
 
 INLINE mask is_not_plain(plain_row p) { return not_plain(p.first, p.max, p.min); }
 INLINE dw inverse_sum(plain_row p) { return dw_div((dw){v_set(1), v_set(0)}, p.sum); }
@@ -244,7 +244,7 @@ static void softmax_columns(matrix a, matrix out) {
 
 /* LANES elements of each of R rows fill R vectors: number p of these R LANES elements is of row p mod R. So the matrix is
    one of R LANES rows that are n/LANES long; `rest` elements of each row are left. */
-#define FLAT_ROWS (PLAIN_PANEL / 4)
+#define FLAT_ROWS (PLAIN_PANEL / 2)
 
 INLINE int is_flat(const matrix *a) { return a->core == a->rows * WIDTH && a->outer == WIDTH; }
 

@@ -246,7 +246,7 @@ static NOINLINE void weighted_row_exactly(const weighted_rows *f, enum number_ty
 
 #else
 
-#define FEW_FLOATS 64 /* elements of a row that is copied, to be computed together with others */
+#define FEW_FLOATS 16 /* elements of a row that is copied, to be computed together with others */
 
 /* Rows of floats from row r on are computed by the loop of width 64. */
 static NOINLINE void floats_exactly(const weighted_rows *f, intptr_t r, intptr_t rows) {

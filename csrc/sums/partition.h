@@ -39,7 +39,7 @@ INLINE dw log_partition(partition p) {
 
 /* logsumexp = max + log1p(rest). */
 INLINE vec k_logsumexp(partition p) {
-    vec y = dw_add_to(p.max, m_log1p_quick(p.rest));
+    vec y = dw_add_to(p.max, m_log1p(p.rest));
     return v_select(v_eq(p.rest.hi, p.rest.hi), y, p.rest.hi);
 }
 
@@ -100,7 +100,7 @@ INLINE vec k_log_softmax(vec x, divisor z) { return v_sub(z.value.lo, v_sub(z.va
    a_c (max - x_c), and `weight`, that of the a_c, it is gap + weight log1p(rest), where no term is negative. With a
    single maximum of inf, rest is 0, and this is the limit; with several, or -inf, there is none. */
 INLINE dw k_cross_entropy(dw gap, vec weight, partition p) {
-    dw log = m_log1p_quick(p.rest), tail = dw_mul(weight, log.hi);
+    dw log = m_log1p(p.rest), tail = dw_mul(weight, log.hi);
     dw sum = dw_two_sum(gap.hi, tail.hi);
     sum.lo = v_add(v_add(sum.lo, gap.lo), v_fma(weight, log.lo, tail.lo));
     vec infinity = v_set(REAL_INFINITY);
