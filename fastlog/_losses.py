@@ -30,7 +30,7 @@ __all__ = ["binary_cross_entropy_with_logits", "cross_entropy", "focal_loss", "k
 
 _Pair = tuple[np.ndarray | None, np.ndarray | None]
 
-_MANY_CLASSES = 128  # Of so many narrow numbers, all are converted in the time in which NumPy picks one.
+_MANY_CLASSES = 128  # NumPy picks one narrow number of a row in the time in which so many are converted.
 _LARGEST = {char: float(np.finfo(char).max) for char in "fd"}
 
 

@@ -284,8 +284,8 @@ INLINE spread_sums sums_of_rows(row_losses *l, const row_info *info, intptr_t r,
     return s;
 }
 
-/* The same weight `even` for all classes, and `kept` for the label besides: even times the sum of max - x_c, and kept
-   times that of the label. */
+/* The gap where all classes have the weight `even`, and the label has `kept` besides: it is even times the sum of
+   max - x_c, and kept times max - x_label. */
 static NOINLINE dw gap_of_smoothed(row_losses *l, row_info *info, intptr_t r, intptr_t rows, const real *weighs,
                                    spread f) {
     dw sum = sums_of_rows(l, info, r, rows, 0, f).gap;

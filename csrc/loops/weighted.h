@@ -157,19 +157,10 @@ static void fetch_floats(double *to, const char *p, intptr_t step, intptr_t n) {
     for (intptr_t i = 0; i < n; i++) to[i] = *(const float *)(p + i * step);
 }
 
-/* Rows of floats, which are computed in double. */
-static NOINLINE void reduce_weighted_narrow(const weighted_rows *f) {
+/* Computes short rows of floats in copies, as rows of doubles. */
+static NOINLINE void reduce_copied_floats(const weighted_rows *f, weighted_rows of) {
     double x[NARROW_ROW], b[NARROW_ROW], y[NARROW_ROW / 4], sign[NARROW_ROW / 4];
     intptr_t n = f->x.n, most = n ? smaller(NARROW_ROW / n, NARROW_ROW / 4) : 0, some = f->b.core ? n : 1;
-    weighted_rows of = *f;
-    of.of_floats = 1, of.near_zero = NEAR_ZERO_OF_FLOATS;
-    if (n > NARROW_ROW || (n > 0 && f->b.core != 0)) {
-        of.type = NARROW, of.one_count = f->include.core == 0;
-        if (f->mean && of.one_count) of.log_count = minus_log_of_count(n);
-        reduce_products(&of);
-        compute_later(&of);
-        return;
-    }
     for (intptr_t r = 0; r < f->x.rows;) {
         if (n == 0) {
             weighted_row_exactly(f, NARROW, r++);
@@ -194,6 +185,22 @@ static NOINLINE void reduce_weighted_narrow(const weighted_rows *f) {
         if (f->sign) narrow_scatter(f->sign + r * f->sign_step, f->sign_step, sign, rows);
         r += rows;
     }
+}
+
+/* Rows of floats, which are computed in double. The copies are in a frame of their own, as a caller's loop of floats has
+   a frame already. */
+static void reduce_weighted_narrow(const weighted_rows *f) {
+    weighted_rows of = *f;
+    intptr_t n = f->x.n;
+    of.of_floats = 1, of.near_zero = NEAR_ZERO_OF_FLOATS;
+    if (n <= NARROW_ROW && (n == 0 || f->b.core == 0)) {
+        reduce_copied_floats(f, of);
+        return;
+    }
+    of.type = NARROW, of.one_count = f->include.core == 0;
+    if (f->mean && of.one_count) of.log_count = minus_log_of_count(n);
+    reduce_products(&of);
+    compute_later(&of);
 }
 #else
 static void reduce_weighted_narrow(const weighted_rows *f) { (void)f; } /* there are no loops on binary16 */
