@@ -222,6 +222,10 @@ def run_with_little_stack():
         for x in (whole, whole[::2, ::2]):
             fastlog.logsumexp(x, axis=axis)
             fastlog.logsumexp(x, axis=axis, b=x)
+            fastlog.logsumexp(x - fastlog.logsumexp(x, axis=axis, keepdims=True), axis=axis)
+            fastlog.logsumexp(x, axis=axis, b=-1, return_sign=True)
+            fastlog.logsumexp(x, axis=axis, where=x > 0)
+            fastlog.logmeanexp(x, axis=axis, b=np.abs(x))
             fastlog.logcumsumexp(x, axis=axis)
             fastlog.log_softmax(x, axis=axis)
             fastlog.softmax(x, axis=axis, return_lse=True)

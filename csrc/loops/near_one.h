@@ -94,8 +94,31 @@ INLINE void add_to_three(three_words *t, vec high, vec middle) {
     *t = (three_words){s.hi, v.hi, v_add(t->low, v_add(u.lo, v.lo))};
 }
 
-/* log(sum / count) of a row whose terms are all finite, x < 700, if the sum is within a quarter of the count; else
+/* Adds b e^x to a sum, where b is not 0. A term below e^-300 is less than the error of what is near 1. */
+INLINE void add_near_one(three_words *t, vec x, vec b) {
+    mask counts = mask_and(v_ne(b, v_set(0)), v_le(v_set(-300), x));
+    precise_exp e = m_exp_precise(v_select(counts, x, v_set(0)));
+    ivec half = v_bits(v_add(v_mul(e.k, v_set(0.5)), v_set(ROUNDER)));
+    vec first = m_power_of_two(half);
+    vec rest = m_power_of_two(v_bits(v_add(v_sub(e.k, v_sub(v_real(half), v_set(ROUNDER))), v_set(ROUNDER))));
+    vec m = v_mul(v_mul(v_select(counts, b, v_set(0)), first), rest), product = v_mul(m, e.e.hi);
+    add_to_three(t, m, v_set(0));
+    add_to_three(t, product, v_fma(m, e.e.lo, v_mul_error(m, e.e.hi, product)));
+}
+
+/* log(sum / count) if the sum is within 0.3 of the count, as it is where the logarithm is within a quarter of 0; else
    nan. */
+INLINE vec log_of_three(three_words sum, vec count) {
+    three_words t = {v_neg(count), v_set(0), v_set(0)};
+    add_to_three(&t, sum.high, sum.middle);
+    dw u = dw_two_sum(t.high, t.middle);
+    u = dw_two_sum(u.hi, v_add(u.lo, v_add(t.low, sum.low)));
+    u = dw_div(u, (dw){count, v_set(0)});
+    vec y = sum_of_logs(v_set(0), m_log_near_1(v_set(0), u), (dw){v_set(0), v_set(0)});
+    return v_select(v_lt(v_abs(u.hi), v_set(0.3)), y, v_set(REAL_NAN));
+}
+
+/* log(sum / count) of a row whose terms are all finite, x < 700, or nan likewise. */
 static NOINLINE double log_near_one(const weighted_row *row, intptr_t count) {
     three_words t = {v_set(0), v_set(0), v_set(0)};
     for (intptr_t i = 0; i < row->n; i += LANES) {
@@ -106,29 +129,17 @@ static NOINLINE double log_near_one(const weighted_row *row, intptr_t count) {
             x[k] = 0, b[k] = counts;
             if (counts && row->b) b[k] = number_at(row->type, row->b + j * row->b_step);
             if (b[k] != 0) x[k] = number_at(row->type, row->x + j * row->x_step);
-            if (x[k] < -300) x[k] = b[k] = 0; /* that is less than the error of what is near 1 */
         }
-        precise_exp e = m_exp_precise(v_load(x));
-        ivec half = v_bits(v_add(v_mul(e.k, v_set(0.5)), v_set(ROUNDER)));
-        vec first = m_power_of_two(half);
-        vec rest = m_power_of_two(v_bits(v_add(v_sub(e.k, v_sub(v_real(half), v_set(ROUNDER))), v_set(ROUNDER))));
-        vec m = v_mul(v_mul(v_load(b), first), rest), product = v_mul(m, e.e.hi);
-        vec error = v_fma(m, e.e.lo, v_mul_error(m, e.e.hi, product));
-        add_to_three(&t, m, v_set(0));
-        add_to_three(&t, product, error);
+        add_near_one(&t, v_load(x), v_load(b));
     }
     double high[LANES], middle[LANES], low[LANES];
     v_store(high, t.high), v_store(middle, t.middle), v_store(low, t.low);
-    three_words sum = {v_set(-(double)count), v_set(0), v_set(0)};
-    for (int k = 0; k < LANES; k++) {
+    three_words sum = {v_set(high[0]), v_set(middle[0]), v_set(low[0])};
+    for (int k = 1; k < LANES; k++) {
         add_to_three(&sum, v_set(high[k]), v_set(middle[k]));
         sum.low = v_add(sum.low, v_set(low[k]));
     }
-    dw u = dw_two_sum(sum.high, sum.middle);
-    u = dw_two_sum(u.hi, v_add(u.lo, sum.low));
-    u = dw_div(u, (dw){v_set((double)count), v_set(0)});
-    double y = first_lane(sum_of_logs(v_set(0), m_log_near_1(v_set(0), u), (dw){v_set(0), v_set(0)}));
-    return __builtin_fabs(first_lane(u.hi)) < 0.25 ? y : REAL_NAN;
+    return first_lane(log_of_three(sum, v_set((double)count)));
 }
 
 #endif

@@ -151,12 +151,13 @@ INLINE void normalize_columns(normalization f, const column_state *state, matrix
     }
 }
 
-/* Sums and normalises rows r to r+rows-1, rows <= LANES. The terms of short rows stay in the tile. */
+/* Sums and normalises rows r to r+rows-1, rows <= LANES. The terms of short rows stay in the tile, but those of columns
+   do not: terms that are kept have another sum, and normalize_panels, which leaves some columns, keeps none. */
 INLINE void normalize_tiles(normalization f, matrix a, matrix out, intptr_t r, intptr_t rows) {
     real tile[LANE_BLOCK * LANES];
-    summation how = {.keeps = f.of_terms && a.n <= LANE_BLOCK};
+    summation how = {.keeps = f.of_terms && a.n <= LANE_BLOCK && choose_way(a) != COLUMNS};
     divisor z = divisor_of_rows(f, tally_tiles(&a, r, rows, tile, floor_of(f), how), &a, r, rows);
-    if (a.n <= LANE_BLOCK) {
+    if (how.keeps) {
         for (intptr_t i = 0; i < a.n; i++) v_store(tile + i * LANES, f.kernel(v_load(tile + i * LANES), z));
         store_tile(tile, &out, r, rows, 0, a.n);
         return;

@@ -249,8 +249,8 @@ INLINE spread_sums sums_of_row(row_losses *l, intptr_t r, intptr_t k, real max, 
     return all;
 }
 
-/* Rows r to r+LANES-1 whose numbers are neighbours in memory: nothing is to be transposed. */
-INLINE spread_sums sums_of_columns(row_losses *l, intptr_t r, vec max, int has_target, spread f) {
+/* Rows r to r+rows-1 whose numbers are neighbours in memory: nothing is to be transposed. */
+INLINE spread_sums sums_of_columns(row_losses *l, intptr_t r, intptr_t rows, vec max, int has_target, spread f) {
     const matrix *logits = l->argument + ROW_LOGITS, *targets = l->argument + ROW_TARGETS;
     const char *x = row_at(l, ROW_LOGITS, r), *z = row_at(l, ROW_TARGETS, r);
     vec zero = v_set(0);
@@ -258,8 +258,9 @@ INLINE spread_sums sums_of_columns(row_losses *l, intptr_t r, vec max, int has_t
     for (intptr_t c = 0; c < l->n; c += STAGE) {
         spread_sums block = none;
         for (intptr_t i = c; i < smaller(l->n, c + STAGE); i++) {
-            vec target = has_target ? v_load((const real *)(z + i * targets->core)) : zero;
-            add_classes(&block, v_sub(max, v_load((const real *)(x + i * logits->core))), target, has_target, f);
+            vec target = has_target ? load_some((const real *)(z + i * targets->core), rows) : zero;
+            add_classes(&block, v_sub(max, load_some((const real *)(x + i * logits->core), rows)), target, has_target,
+                        f);
         }
         all = spread_add(all, block, has_target);
     }
@@ -270,9 +271,9 @@ INLINE spread_sums sums_of_columns(row_losses *l, intptr_t r, vec max, int has_t
 INLINE spread_sums sums_of_rows(row_losses *l, const row_info *info, intptr_t r, intptr_t rows, int has_target,
                                 spread f) {
     const matrix *logits = l->argument + ROW_LOGITS, *targets = l->argument + ROW_TARGETS;
-    int columns = rows == LANES && LANES > 1 && logits->outer == WIDTH;
+    int columns = LANES > 1 && logits->outer == WIDTH && logits->core != WIDTH;
     if (has_target) columns = columns && targets->outer == WIDTH && l->options->target_type == REAL_TYPE;
-    if (columns) return sums_of_columns(l, r, v_load(info->max), has_target, f);
+    if (columns) return sums_of_columns(l, r, rows, v_load(info->max), has_target, f);
     vec gap_hi[LANES], gap_lo[LANES], weight_hi[LANES], weight_lo[LANES], zero = v_set(0);
     for (intptr_t k = 0; k < LANES; k++) {
         spread_sums s = {{zero, zero}, {zero, zero}};
@@ -480,8 +481,12 @@ INLINE normalization gradient_of(row_losses *l) {
                            .to = {.partitioned = take_losses, .normalized = finish_gradients, .context = l}};
 }
 
+/* The ways of rows have frames of their own, of which only one is on the stack at a time. */
 static NOINLINE intptr_t gradients_of_panels(row_losses *l) {
     return normalize_panels(gradient_of(l), l->argument[ROW_LOGITS], l->argument[ROW_GRADIENT]);
+}
+static NOINLINE void gradients_of_rows(row_losses *l, intptr_t r) {
+    normalize_rows(gradient_of(l), l->argument[ROW_LOGITS], l->argument[ROW_GRADIENT], r);
 }
 
 static unsigned loop_cross_entropy(char **args, const intptr_t *dims, const intptr_t *steps, const fl_loss *loss) {
@@ -489,7 +494,7 @@ static unsigned loop_cross_entropy(char **args, const intptr_t *dims, const intp
     begin_rows(&l, args, dims, steps, loss);
     if (l.options->only_weights) only_labels(&l);
     else if (!args[ROW_GRADIENT]) sum_rows(&l);
-    else normalize_rows(gradient_of(&l), l.argument[ROW_LOGITS], l.argument[ROW_GRADIENT], gradients_of_panels(&l));
+    else gradients_of_rows(&l, gradients_of_panels(&l));
     give_results(&l);
     return 0;
 }

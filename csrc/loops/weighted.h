@@ -131,23 +131,23 @@ static void reduce_included(weighted_rows *f) {
 #define NEAR_ZERO_OF_SUMS 0.125f
 #else
 #define NEAR_ZERO_OF_SUMS 0.125
-#define NEAR_ZERO_OF_FLOATS 0x1p-28 /* for rows of floats that are computed in double */
 #endif
+
+static void reduce_one_weight(weighted_rows *f) {
+    reduce_matrix((row_callbacks){.partitioned = store_joined, .context = f}, f->x);
+}
 
 static void reduce_weighted(weighted_rows *f) {
     int is_constant = f->b.core == 0 && f->include.core == 0;
     if (f->x.n == 0) {
-        for (intptr_t r = 0; r < f->x.rows; r++) weighted_row_exactly(f, OWN, r);
+        for (intptr_t r = 0; r < f->x.rows; r++) weighted_row_exactly(f, f->type, r);
         return;
     }
     f->one_weight = f->b.core == 0 && f->b.outer == 0;
     f->one_count = f->include.core == 0;
     if (f->one_weight) f->log_weight = m_log(v_abs(weights_of_rows(f, 0, 1)));
     if (f->mean && f->one_count) f->log_count = minus_log_of_count(f->x.n);
-    if (is_constant) reduce_matrix((row_callbacks){.partitioned = store_joined, .context = f}, f->x);
-    else if (f->b.core == 0) reduce_included(f);
-    else reduce_products(f);
-    compute_later(f);
+    reduce_panels(*f, is_constant ? reduce_one_weight : f->b.core == 0 ? reduce_included : reduce_products);
 }
 
 #if FL_WIDTH == 64
@@ -157,33 +157,27 @@ static void fetch_floats(double *to, const char *p, intptr_t step, intptr_t n) {
     for (intptr_t i = 0; i < n; i++) to[i] = *(const float *)(p + i * step);
 }
 
-/* Computes short rows of floats in copies, as rows of doubles. */
+/* Computes short rows of floats, whose weights do not vary along a row, in copies. */
 static NOINLINE void reduce_copied_floats(const weighted_rows *f, weighted_rows of) {
-    double x[NARROW_ROW], b[NARROW_ROW], y[NARROW_ROW / 4], sign[NARROW_ROW / 4];
-    intptr_t n = f->x.n, most = n ? smaller(NARROW_ROW / n, NARROW_ROW / 4) : 0, some = f->b.core ? n : 1;
-    for (intptr_t r = 0; r < f->x.rows;) {
-        if (n == 0) {
-            weighted_row_exactly(f, NARROW, r++);
-            continue;
-        }
-        intptr_t rows = smaller(f->x.rows - r, most);
-        for (intptr_t k = 0; k < rows; k++) {
-            fetch_floats(x + k * n, f->x.x + (r + k) * f->x.outer, f->x.core, n);
-            fetch_floats(b + k * n, f->b.x + (r + k) * f->b.outer, f->b.core, some);
-        }
+    enum { MOST = NARROW_ROW / 4 };
+    double x[NARROW_ROW], b[MOST], y[MOST], sign[MOST];
+    intptr_t n = f->x.n, most = smaller(NARROW_ROW / n, MOST);
+    of.out = (char *)y, of.sign = (char *)sign, of.out_step = of.sign_step = WIDTH;
+    for (intptr_t r = 0, rows; r < f->x.rows; r += rows) {
+        rows = smaller(f->x.rows - r, most);
+        for (intptr_t k = 0; k < rows; k++) fetch_floats(x + k * n, f->x.x + (r + k) * f->x.outer, f->x.core, n);
+        fetch_floats(b, f->b.x + r * f->b.outer, f->b.outer, rows);
         of.x = (matrix){.x = (const char *)x, .rows = rows, .n = n, .outer = n * WIDTH, .core = WIDTH};
-        of.b = (matrix){.x = (const char *)b, .rows = rows, .n = n, .outer = n * WIDTH, .core = f->b.core ? WIDTH : 0};
+        of.b = (matrix){.x = (const char *)b, .rows = rows, .n = n, .outer = f->b.outer ? WIDTH : 0, .core = 0};
         of.include.x = f->include.x + r * f->include.outer;
         if (rows == 1 && n < LONG_ROW) { /* the row is summed as it would be among others */
             memcpy(x + n, x, (size_t)(n * WIDTH));
-            memcpy(b + n, b, (size_t)(some * WIDTH));
+            b[1] = b[0];
             of.x.rows = of.b.rows = 2, of.include.outer = 0;
         }
-        of.out = (char *)y, of.sign = (char *)sign, of.out_step = of.sign_step = WIDTH;
         reduce_weighted(&of);
         narrow_scatter(f->out + r * f->out_step, f->out_step, y, rows);
         if (f->sign) narrow_scatter(f->sign + r * f->sign_step, f->sign_step, sign, rows);
-        r += rows;
     }
 }
 
@@ -193,14 +187,18 @@ static void reduce_weighted_narrow(const weighted_rows *f) {
     weighted_rows of = *f;
     intptr_t n = f->x.n;
     of.of_floats = 1, of.near_zero = NEAR_ZERO_OF_FLOATS;
-    if (n <= NARROW_ROW && (n == 0 || f->b.core == 0)) {
+    if (n && n <= NARROW_ROW && f->b.core == 0) {
         reduce_copied_floats(f, of);
         return;
     }
-    of.type = NARROW, of.one_count = f->include.core == 0;
+    of.type = NARROW;
+    if (n == 0) {
+        reduce_weighted(&of);
+        return;
+    }
+    of.one_count = f->include.core == 0;
     if (f->mean && of.one_count) of.log_count = minus_log_of_count(n);
-    reduce_products(&of);
-    compute_later(&of);
+    reduce_panels(of, reduce_products);
 }
 #else
 static void reduce_weighted_narrow(const weighted_rows *f) { (void)f; } /* there are no loops on binary16 */

@@ -15,8 +15,8 @@
 
 #pragma once
 
+#include "loops/again.h"
 #include "loops/near_one.h"
-#include "sums/partition.h"
 
 /* -log n in two words. n is in two words, too, as a float has no room for the length of a long row. */
 static dw minus_log_of_count(intptr_t n) {
@@ -26,21 +26,19 @@ static dw minus_log_of_count(intptr_t n) {
     return (dw){v_neg(log.hi), v_neg(v_add(log.lo, rest))};
 }
 
-#define LATER 32 /* rows that wait */
-
 /* The arguments of the loop: dims[0] rows of elements x, of their weights b and of bytes that include them. */
 typedef struct {
     matrix x, b, include;
     char *out, *sign; /* sign is NULL where no sign is wanted */
     intptr_t out_step, sign_step;
-    int mean;                       /* sums are divided by the number of included elements */
-    fl_loop *by_double;             /* the same loop for floats, at width 64 */
-    int one_weight, one_count;      /* all elements have the weight of the first, all rows the count of the first */
-    enum number_type type;          /* of x and b */
-    int of_floats;                  /* they are floats, or copies of floats in double */
-    real near_zero;                 /* results below are computed once more */
-    intptr_t later[LATER], waiting; /* numbers of rows that are to be computed once more */
-    dw log_weight, log_count;       /* log|b| and -log(count) then */
+    int mean;                  /* sums are divided by the number of included elements */
+    fl_loop *by_double;        /* the same loop for floats, at width 64 */
+    int one_weight, one_count; /* all elements have the weight of the first, all rows the count of the first */
+    enum number_type type;     /* of x and b */
+    int of_floats;             /* they are floats, or copies of floats in double */
+    real near_zero;            /* results below are computed once more */
+    dw log_weight, log_count;  /* log|b| and -log(count) where they are the same for all rows */
+    waiting_rows later;        /* rows that are computed once more, by the exact way */
 } weighted_rows;
 
 INLINE int includes(const weighted_rows *f, intptr_t r, intptr_t i) {
@@ -262,24 +260,26 @@ static void weighted_row_exactly(const weighted_rows *f, enum number_type type, 
     floats_exactly(f, r, 1);
 }
 
-/* Computes the short rows that wait, in copies. */
-static NOINLINE void few_rows_exactly(const weighted_rows *f) {
-    float x[LATER * FEW_FLOATS], b[LATER * FEW_FLOATS], y[LATER], sign[LATER];
-    char include[LATER * FEW_FLOATS];
+#define ROWS_OF_FEW 32
+
+/* Computes some of the short rows that wait, in copies. */
+static NOINLINE void few_rows_exactly(const weighted_rows *f, const uint16_t *row, intptr_t rows) {
+    float x[ROWS_OF_FEW * FEW_FLOATS], b[ROWS_OF_FEW * FEW_FLOATS], y[ROWS_OF_FEW], sign[ROWS_OF_FEW];
+    char include[ROWS_OF_FEW * FEW_FLOATS];
     intptr_t n = f->x.n, some = f->b.core ? n : 1, bytes = f->include.core ? n : 1;
-    for (intptr_t k = 0; k < f->waiting; k++) {
-        intptr_t r = f->later[k];
+    for (intptr_t k = 0; k < rows; k++) {
+        intptr_t r = row[k];
         for (intptr_t i = 0; i < n; i++) x[k * n + i] = *(const float *)(f->x.x + r * f->x.outer + i * f->x.core);
         for (intptr_t i = 0; i < some; i++) b[k * n + i] = *(const float *)(f->b.x + r * f->b.outer + i * f->b.core);
         for (intptr_t i = 0; i < bytes; i++) include[k * n + i] = (char)includes(f, r, i);
     }
     char *args[] = {(char *)x, (char *)b, include, (char *)y, (char *)sign};
-    intptr_t outer = n * WIDTH, dims[] = {f->waiting, n};
+    intptr_t outer = n * WIDTH, dims[] = {rows, n};
     intptr_t steps[] = {outer, outer, n, WIDTH, WIDTH, WIDTH, f->b.core ? WIDTH : 0, f->include.core ? 1 : 0};
     f->by_double(args, dims, steps, NULL);
-    for (intptr_t k = 0; k < f->waiting; k++) {
-        memcpy(f->out + f->later[k] * f->out_step, y + k, sizeof *y);
-        if (f->sign) memcpy(f->sign + f->later[k] * f->sign_step, sign + k, sizeof *sign);
+    for (intptr_t k = 0; k < rows; k++) {
+        memcpy(f->out + row[k] * f->out_step, y + k, sizeof *y);
+        if (f->sign) memcpy(f->sign + row[k] * f->sign_step, sign + k, sizeof *sign);
     }
 }
 
@@ -287,17 +287,19 @@ static NOINLINE void few_rows_exactly(const weighted_rows *f) {
 
 /* Computes the rows that wait; neighbours among them together. */
 static void compute_later(weighted_rows *f) {
+    const uint16_t *row = f->later.row;
+    intptr_t count = f->later.count;
 #if FL_WIDTH == 32
     if (f->x.n <= FEW_FLOATS) {
-        if (f->waiting) few_rows_exactly(f);
+        for (intptr_t k = 0; k < count; k += ROWS_OF_FEW) few_rows_exactly(f, row + k, smaller(count - k, ROWS_OF_FEW));
     } else {
-        for (intptr_t k = 0, next; k < f->waiting; k = next) {
-            for (next = k + 1; next < f->waiting && f->later[next] == f->later[next - 1] + 1;) next++;
-            floats_exactly(f, f->later[k], next - k);
+        for (intptr_t k = 0, next; k < count; k = next) {
+            for (next = k + 1; next < count && row[next] == row[next - 1] + 1;) next++;
+            floats_exactly(f, row[k], next - k);
         }
     }
 #else
-    for (intptr_t k = 0; k < f->waiting; k++) weighted_row_exactly(f, f->type, f->later[k]);
+    for (intptr_t k = 0; k < count; k++) weighted_row_exactly(f, f->type, row[k]);
 #endif
-    f->waiting = 0;
+    f->later.count = 0;
 }

@@ -18,7 +18,6 @@
 #pragma once
 
 #include "loops/weighted_exact.h"
-#include "sums/rows.h"
 
 /* Elements that are copied at a time, where copies are needed; a strip can hold them all. */
 #define WEIGHTED_BLOCK (16384 / WIDTH < LONGEST_STRIP ? 16384 / WIDTH : LONGEST_STRIP)
@@ -151,13 +150,7 @@ static NOINLINE void store_sums(weighted_rows *f, vec y, vec b, mask again, intp
     v_store(signs, sign);
     deliver(f->type, f->out + r * f->out_step, f->out_step, values, rows);
     if (f->sign) deliver(f->type, f->sign + r * f->sign_step, f->sign_step, signs, rows);
-    if (!mask_any(again)) return;
-    v_store(values, v_select(again, v_set(1), v_set(0)));
-    for (intptr_t lane = 0; lane < rows; lane++) {
-        if (!(values[lane] > 0)) continue;
-        if (f->waiting == LATER) compute_later(f);
-        f->later[f->waiting++] = r + lane;
-    }
+    if (mask_any(again)) wait_where(&f->later, again, r, rows);
 }
 
 /* ---- sums of products ---- */
@@ -472,8 +465,7 @@ static NOINLINE void products_in_lanes(weighted_rows *f, enum way way) {
 
 static void reduce_products(weighted_rows *f) {
     enum way way = choose_way(f->x);
-    if (f->type ==
-        NARROW) { /* the number of rows, which is that of those that need double, must not show in the result */
+    if (f->type == NARROW) { /* how many rows of floats need double must not show in their results */
         const intptr_t size = sizeof(float);
         way = f->x.core == size && f->x.n >= LONG_ROW ? ALONG : f->x.outer == size ? COLUMNS : TILES;
     }
@@ -482,4 +474,18 @@ static void reduce_products(weighted_rows *f) {
         return;
     }
     for (intptr_t r = 0; r < f->x.rows; r += LANES) products_along(f, r, smaller(f->x.rows - r, LANES));
+}
+
+/* Calls `reduce` for panels of rows, and computes the rows that wait, when its frames are left. */
+static void reduce_panels(weighted_rows f, void (*reduce)(weighted_rows *)) {
+    uint16_t later[MOST_WAITING];
+    f.later = (waiting_rows){later, 0};
+    for (intptr_t left = f.x.rows; left > 0; left -= f.x.rows) {
+        f.x.rows = rows_of_panels(left);
+        reduce(&f);
+        compute_later(&f);
+        f.x.x += f.x.rows * f.x.outer, f.b.x += f.x.rows * f.b.outer, f.include.x += f.x.rows * f.include.outer;
+        f.out += f.x.rows * f.out_step;
+        if (f.sign) f.sign += f.x.rows * f.sign_step;
+    }
 }

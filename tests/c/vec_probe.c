@@ -64,7 +64,8 @@ PROBE_MASK(v_ne, v_ne(a, b))
 PROBE_MASK(v_lt, v_lt(a, b))
 PROBE_MASK(v_le, v_le(a, b))
 PROBE(v_select, v_select(v_lt(a, b), b, c))
-PROBE(v_add_where, v_add_where(a, v_lt(b, c), b))
+PROBE(v_unless, v_unless(v_lt(b, c), a))
+PROBE(v_add_where, v_add_where(v_add(a, v_set(0)), v_lt(b, c), b)) /* adding 0 makes 0 of -0, which is not allowed */
 PROBE_MASK(mask_and, mask_and(v_lt(a, b), v_le(b, c)))
 PROBE_MASK(mask_or, mask_or(v_lt(a, b), v_le(b, c)))
 PROBE(v_bits, v_real(v_bits(a)))
@@ -103,6 +104,26 @@ static void probe_v_columns(PARAMETERS) {
         store(lanes, column[k]);
         for (int l = 0; l < LANES; l++)
             if (pb[l] % 4 == (unsigned)k) out[l] = lanes[l];
+    }
+}
+
+/* The rows have the bit patterns a, a + 1, a + 2, a + 3, and the result is element b mod 4. Where rows are three elements
+   apart, the fourth column is lost to the next row; if any other is, the result is wrong. */
+static void probe_v_store_columns(PARAMETERS) {
+    real apart[5 * LANES], close[3 * LANES + 1];
+    vec column[4];
+    (void)pc;
+    for (int k = 0; k < 4; k++) {
+        uint64_t lanes[LANES];
+        for (int l = 0; l < LANES; l++) lanes[l] = pa[l] + (uint64_t)k;
+        column[k] = load(lanes);
+    }
+    v_store_columns(apart, 5, column);
+    v_store_columns(close, 3, column);
+    for (int l = 0; l < LANES; l++) {
+        bits pattern;
+        memcpy(&pattern, apart + 5 * l + pb[l] % 4, sizeof pattern);
+        out[l] = memcmp(apart + 5 * l, close + 3 * l, 3 * sizeof(real)) == 0 ? pattern : ~pattern;
     }
 }
 
@@ -263,16 +284,17 @@ static void probe_v_store_half(PARAMETERS) {
 #define COMPUTES(name, arguments) {#name, arguments, 1, probe_##name}
 
 static const vec_operation operations[] = {
-    SELECTS(v_load, 1),      SELECTS(v_store, 1),      SELECTS(v_set, 1),       COMPUTES(v_add, 2),
-    COMPUTES(v_sub, 2),      COMPUTES(v_mul, 2),       COMPUTES(v_div, 2),      COMPUTES(v_fma, 3),
-    COMPUTES(v_fnma, 3),     COMPUTES(v_mul_error, 2), SELECTS(v_abs, 1),       SELECTS(v_neg, 1),
-    SELECTS(v_max, 2),       SELECTS(v_min, 2),        SELECTS(v_eq, 2),        SELECTS(v_ne, 2),
-    SELECTS(v_lt, 2),        SELECTS(v_le, 2),         SELECTS(v_select, 3),    COMPUTES(v_add_where, 3),
-    SELECTS(mask_and, 3),    SELECTS(mask_or, 3),      SELECTS(mask_any, 2),    SELECTS(v_bits, 1),
-    SELECTS(v_real, 1),      SELECTS(i_set, 1),        SELECTS(i_add, 2),       SELECTS(i_sub, 2),
-    SELECTS(i_and, 2),       SELECTS(i_or, 2),         SELECTS(i_shl, 2),       SELECTS(i_shr, 2),
-    SELECTS(v_rows, 2),      SELECTS(v_columns, 2),    SELECTS(v_load_part, 3), SELECTS(v_store_part, 3),
-    SELECTS(v_transpose, 2), SELECTS(v_swap, 1),       SELECTS(mask_load, 2),
+    SELECTS(v_load, 1),       SELECTS(v_store, 1),      SELECTS(v_set, 1),       COMPUTES(v_add, 2),
+    COMPUTES(v_sub, 2),       COMPUTES(v_mul, 2),       COMPUTES(v_div, 2),      COMPUTES(v_fma, 3),
+    COMPUTES(v_fnma, 3),      COMPUTES(v_mul_error, 2), SELECTS(v_abs, 1),       SELECTS(v_neg, 1),
+    SELECTS(v_max, 2),        SELECTS(v_min, 2),        SELECTS(v_eq, 2),        SELECTS(v_ne, 2),
+    SELECTS(v_lt, 2),         SELECTS(v_le, 2),         SELECTS(v_select, 3),    SELECTS(v_unless, 3),
+    SELECTS(mask_and, 3),     SELECTS(mask_or, 3),      SELECTS(mask_any, 2),    SELECTS(v_bits, 1),
+    SELECTS(v_real, 1),       SELECTS(i_set, 1),        SELECTS(i_add, 2),       SELECTS(i_sub, 2),
+    SELECTS(i_and, 2),        SELECTS(i_or, 2),         SELECTS(i_shl, 2),       SELECTS(i_shr, 2),
+    SELECTS(v_rows, 2),       SELECTS(v_columns, 2),    SELECTS(v_load_part, 3), SELECTS(v_store_part, 3),
+    SELECTS(v_transpose, 2),  SELECTS(v_swap, 1),       SELECTS(mask_load, 2),   SELECTS(v_store_columns, 2),
+    COMPUTES(v_add_where, 3),
 #if defined(VEC_LOOKUP32) || defined(VEC_LOOKUP16) || LANES == 1
     SELECTS(v_lookup, 1),
 #endif
@@ -283,7 +305,7 @@ static const vec_operation operations[] = {
     SELECTS(v_pairs, 2),
 #endif
 #if FL_WIDTH == 32
-    SELECTS(v_load_half, 1), SELECTS(v_store_half, 1),
+    SELECTS(v_load_half, 1),  SELECTS(v_store_half, 1),
 #endif
 };
 
