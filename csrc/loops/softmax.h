@@ -3,7 +3,7 @@
    Arguments   as those of normalize.h
    Passes      for some rows at a time:
                  1. their terms are written where the results will be, and summed; a row that turns out not to be plain
-                    is left to normalize.h
+                    is computed again
                  2. their results take the place of the terms, while these are in cache
                Rows lie over the lanes in the ways of sums/rows.h.
    Owners      Sums are on the stack. Where results take the place of elements, these are looked at before the first
@@ -39,12 +39,8 @@ INLINE matrix rows_from(matrix a, intptr_t r, intptr_t rows) {
 
 /* ---- lanes along a row ---- */
 
-/* The largest and the least element of n vectors. */
-INLINE void look_at(plain_row *p, vectors v) {
-    for (intptr_t i = 0; i < v.n; i++) {
-        vec x = v_load(v.x + i * v.step);
-        p->max = v_max(x, p->max), p->min = v_min(x, p->min);
-    }
+INLINE void look_at_all(plain_row *p, vectors v, int holes) {
+    for (intptr_t i = 0; i < v.n; i++) look_at(p, v_load(v.x + i * v.step), holes);
 }
 
 /* True if a row whose lanes have parts of it is plain. If no element is further from the first one than half the range,
@@ -64,12 +60,12 @@ INLINE plain_row plain_strip(const real *x, real *y, intptr_t n) {
     for (intptr_t i = 0; i < whole; i += SPAN * LANES) {
         vectors v = {.x = x + i, .step = LANES, .n = smaller(SPAN, (whole - i) / LANES), .kept = unused};
         if (y) v.kept = y + i, v.kept_step = LANES;
-        plain_terms(&p, v);
+        plain_terms(&p, v, 0);
     }
     if (part) {
         real rest[LANES], kept[LANES];
         v_store(rest, v_load_part(x + whole, part, x[0]));
-        vec sum = plain_term(&p, (vectors){.x = rest, .n = 1, .kept = kept}, 0);
+        vec sum = plain_term(&p, (vectors){.x = rest, .n = 1, .kept = kept}, 0, 0);
         if (y) v_store_part(y + whole, part, v_load(kept));
         p.sum = dw_add(p.sum, (dw){leading_lanes(sum, part), v_set(0)});
     }
@@ -80,11 +76,11 @@ INLINE plain_row plain_strip(const real *x, real *y, intptr_t n) {
 static int looks_rough(const real *x, intptr_t n) {
     plain_row p = plain_start(v_set(x[0]));
     intptr_t whole = whole_vectors(n);
-    look_at(&p, (vectors){.x = x, .step = LANES, .n = whole / LANES});
+    look_at_all(&p, (vectors){.x = x, .step = LANES, .n = whole / LANES}, 0);
     if (n > whole) {
         real rest[LANES];
         v_store(rest, v_load_part(x + whole, n - whole, x[0]));
-        look_at(&p, (vectors){.x = rest, .step = LANES, .n = 1});
+        look_at(&p, v_load(rest), 0);
     }
     return !lanes_are_plain(p);
 }
@@ -140,7 +136,6 @@ static void softmax_strips(matrix a, matrix out) {
 
 #define PLAIN_PANEL (2048 / (WIDTH * LANES)) /* vectors of neighbouring rows side by side: 2 KiB */
 
-INLINE mask is_not_plain(plain_row p) { return not_plain(p.first, p.max, p.min); }
 INLINE dw inverse_sum(plain_row p) { return dw_div((dw){v_set(1), v_set(0)}, p.sum); }
 
 /* Vectors of `count` <= LANES neighbouring rows, as they pass through a block on the stack. Results may lie anywhere. */
@@ -165,15 +160,20 @@ INLINE void store_lanes(const staged_lanes *s, intptr_t i) {
     }
 }
 
-/* Computes rows every term of which is computed twice, so that no term has to be stored: those that are not plain by
-   their tallies. Elements are read before they are overwritten. */
+/* Computes rows every term of which is computed once for the sum and once for the result, so that no term has to be
+   stored. Elements are read before they are overwritten. */
 static NOINLINE void softmax_staged(vectors v, intptr_t count, intptr_t kept_outer) {
     staged_lanes s;
     s.all = v, s.count = count, s.kept_outer = kept_outer;
     plain_row p = plain_start(load_some(v.x, count));
     tally t = tally_empty();
-    for (intptr_t i = 0; i < v.n; i += LANE_BLOCK) plain_terms(&p, load_lanes(&s, i));
+    for (intptr_t i = 0; i < v.n; i += LANE_BLOCK) plain_terms(&p, load_lanes(&s, i), 0);
     mask rough = is_not_plain(p);
+    if (mask_any(rough)) {
+        p = with_holes(p);
+        for (intptr_t i = 0; i < v.n; i += LANE_BLOCK) plain_terms(&p, load_lanes(&s, i), 1);
+        rough = is_not_plain(p);
+    }
     dw inverse = inverse_sum(p);
     for (intptr_t i = 0; i < v.n && mask_any(rough); i += LANE_BLOCK) {
         vectors block = load_lanes(&s, i);
@@ -186,7 +186,7 @@ static NOINLINE void softmax_staged(vectors v, intptr_t count, intptr_t kept_out
     for (intptr_t i = 0; i < v.n; i += LANE_BLOCK) {
         vectors block = load_lanes(&s, i);
         for (intptr_t k = 0; k < block.n; k++) {
-            vec x = v_load(block.x + k * LANES), y = plain_quotient(m_exp_plain(x, p.rounder), inverse);
+            vec x = v_load(block.x + k * LANES), y = plain_quotient(plain_exp(x, p, 1), inverse);
             if (mask_any(rough)) y = v_select(rough, k_softmax(term_of(x, w, 1), z), y);
             v_store(s.y + k * LANES, y);
         }
@@ -194,34 +194,61 @@ static NOINLINE void softmax_staged(vectors v, intptr_t count, intptr_t kept_out
     }
 }
 
-/* Looks at the elements of `panel` vectors of rows; returns whether any row is not plain. */
-INLINE int looks_mixed(vectors v, intptr_t panel) {
-    int mixed = 0;
-    for (intptr_t k = 0; k < panel; k++, v.x += LANES) {
-        plain_row p = plain_start(v_load(v.x));
-        look_at(&p, v);
-        mixed |= mask_any(is_not_plain(p));
-    }
-    return mixed;
-}
+/* What a pass over the elements of a panel does with them. */
+enum panel_pass { LOOK, TERMS };
 
-/* Writes the results of `panel` times LANES neighbouring rows. */
-INLINE void softmax_panel(vectors v, intptr_t panel, int in_place) {
-    plain_row p[PLAIN_PANEL];
-    int mixed = in_place && looks_mixed(v, panel);
-    for (intptr_t k = 0; k < panel; k++) p[k] = plain_start(v_load(v.x + k * LANES));
-    for (intptr_t i = 0; i < v.n && !mixed; i += LANE_BLOCK) {
+/* Looks at all elements of `panel` vectors of rows, or writes their terms, block by block. */
+INLINE void pass_over_panel(plain_row *p, vectors v, intptr_t panel, enum panel_pass pass, int holes) {
+    for (intptr_t i = 0; i < v.n; i += LANE_BLOCK) {
         vectors block = vectors_from(v, i);
         block.n = smaller(block.n, LANE_BLOCK);
         for (intptr_t k = 0; k < panel; k++, block.x += LANES, block.kept += LANES) {
             if (panel > 1 && k * LANES * WIDTH % 64 == 0) prefetch_block(block);
-            plain_terms(p + k, block);
+            if (pass == TERMS) plain_terms(p + k, block, holes);
+            else look_at_all(p + k, block, holes);
         }
     }
-    for (intptr_t k = 0; k < panel; k++, v.x += LANES, v.kept += LANES) {
-        if (mixed || mask_any(is_not_plain(p[k]))) softmax_staged(v, LANES, WIDTH);
-        else plain_quotients(v, inverse_sum(p[k]));
+}
+
+INLINE int all_are_plain(const plain_row *p, intptr_t panel) {
+    int rough = 0;
+    for (intptr_t k = 0; k < panel; k++) rough |= mask_any(is_not_plain(p[k]));
+    return !rough;
+}
+
+/* Puts quotients in the place of terms, line by line, as lines are what memory is read by. */
+INLINE void quotients_of_panel(plain_row *p, vectors v, intptr_t panel) {
+    for (intptr_t k = 0; k < panel; k++) p[k].sum = inverse_sum(p[k]);
+    for (intptr_t i = 0; i < v.n; i++, v.kept += v.kept_step)
+        for (intptr_t k = 0; k < panel; k++)
+            v_store(v.kept + k * LANES, plain_quotient(v_load(v.kept + k * LANES), p[k].sum));
+}
+
+/* Computes the rows of a panel of which some are not plain. */
+static NOINLINE void softmax_of_rough(plain_row *p, vectors v, intptr_t panel) {
+    plain_row q[PLAIN_PANEL];
+    for (intptr_t k = 0; k < panel; k++) p[k] = q[k] = with_holes(p[k]);
+    pass_over_panel(q, v, panel, LOOK, 1);
+    if (all_are_plain(q, panel)) {
+        pass_over_panel(p, v, panel, TERMS, 1);
+        quotients_of_panel(p, v, panel);
+        return;
     }
+    for (intptr_t k = 0; k < panel; k++, v.x += LANES, v.kept += LANES) softmax_staged(v, LANES, WIDTH);
+}
+
+/* Writes the results of `panel` times LANES neighbouring rows. Rows in place are looked at first. */
+INLINE void softmax_panel(vectors v, intptr_t panel, int in_place) {
+    plain_row p[PLAIN_PANEL];
+    for (intptr_t k = 0; k < panel; k++) p[k] = plain_start(v_load(v.x + k * LANES));
+    if (in_place) pass_over_panel(p, v, panel, LOOK, 0);
+    else pass_over_panel(p, v, panel, TERMS, 0);
+    if (RARELY(!all_are_plain(p, panel))) {
+        softmax_of_rough(p, v, panel);
+        return;
+    }
+    if (in_place) pass_over_panel(p, v, panel, TERMS, 0);
+    quotients_of_panel(p, v, panel);
 }
 
 /* Rows that are neighbours in memory. */
@@ -277,8 +304,8 @@ static int flat_looks_mixed(const plain_row *start, vectors v, const real *rest,
     plain_row p[FLAT_ROWS];
     int mixed = 0;
     for (intptr_t k = 0; k < rows; k++, v.x += LANES) {
-        p[k] = start[k], look_at(p + k, v);
-        look_at(p + k, (vectors){.x = rest + k * LANES, .n = 1});
+        p[k] = start[k], look_at_all(p + k, v, 0);
+        look_at(p + k, v_load(rest + k * LANES), 0);
     }
     join_parts(p, rows);
     for (intptr_t k = 0; k < rows; k++) mixed |= mask_any(is_not_plain(p[k]));
@@ -314,12 +341,12 @@ static void softmax_flat(matrix a, matrix out) {
         block.n = smaller(block.n, LANE_BLOCK);
         for (intptr_t k = 0; k < rows; k++, block.x += LANES, block.kept += LANES) {
             if (!stored) block.kept = unused, block.kept_step = 0;
-            plain_terms(p + k, block);
+            plain_terms(p + k, block, 0);
         }
     }
     for (intptr_t k = 0; k < rows; k++) {
         intptr_t count = smaller(LANES, rest - k * LANES);
-        vec term = plain_term(p + k, (vectors){.x = x + k * LANES, .n = 1, .kept = unused}, 0);
+        vec term = plain_term(p + k, (vectors){.x = x + k * LANES, .n = 1, .kept = unused}, 0, 0);
         if (count > 0) p[k].sum = dw_add(p[k].sum, (dw){leading_lanes(term, count), v_set(0)});
     }
     join_parts(p, rows);

@@ -32,10 +32,23 @@ INLINE plain_row plain_start(vec first) {
     return (plain_row){first, first, first, m_word_rounder(v_neg(n)), {v_set(0), v_set(0)}};
 }
 
+/* True where the quotient of e^x and the sum is 0, given an element that is not above the maximum. */
+INLINE mask is_hole(vec x, vec first) { return v_lt(x, v_add(first, v_set(EXP_MIN))); }
+
+/* e^x 2^-n, and 0 for holes if there may be any. */
+INLINE vec plain_exp(vec x, plain_row p, int holes) {
+    vec term = m_exp_plain(x, p.rounder);
+    return holes ? v_unless(is_hole(x, p.first), term) : term;
+}
+
+INLINE void look_at(plain_row *p, vec x, int holes) {
+    p->max = v_max(x, p->max), p->min = v_min(holes ? v_select(is_hole(x, p->first), p->min, x) : x, p->min);
+}
+
 /* Stores the term of vector i, and returns it. A nan is no maximum, but its term is nan, and so is the sum. */
-INLINE vec plain_term(plain_row *p, vectors v, intptr_t i) {
-    vec x = v_load(v.x + i * v.step), term = m_exp_plain(x, p->rounder);
-    p->max = v_max(x, p->max), p->min = v_min(x, p->min);
+INLINE vec plain_term(plain_row *p, vectors v, intptr_t i, int holes) {
+    vec x = v_load(v.x + i * v.step), term = plain_exp(x, *p, holes);
+    look_at(p, x, holes);
     v_store(v.kept + i * v.kept_step, term);
     return term;
 }
@@ -46,12 +59,12 @@ INLINE dw join_word(dw sum, vec x) {
 }
 
 /* Stores the terms of at most SPAN vectors, and adds them to the row's sum. */
-INLINE void plain_terms(plain_row *p, vectors v) {
+INLINE void plain_terms(plain_row *p, vectors v, int holes) {
     dw sum = {v_set(0), v_set(0)};
     for (; v.n >= GROUP; v = vectors_from(v, GROUP))
 #pragma GCC unroll 8
-        for (intptr_t i = 0; i < GROUP; i++) sum = join_word(sum, plain_term(p, v, i));
-    for (; v.n > 0; v = vectors_from(v, 1)) sum = join_word(sum, plain_term(p, v, 0));
+        for (intptr_t i = 0; i < GROUP; i++) sum = join_word(sum, plain_term(p, v, i, holes));
+    for (; v.n > 0; v = vectors_from(v, 1)) sum = join_word(sum, plain_term(p, v, 0, holes));
     p->sum = dw_add(p->sum, sum);
 }
 
@@ -62,6 +75,11 @@ INLINE mask not_plain(vec first, vec max, vec min) {
     mask wide = mask_or(v_lt(v_set(PLAIN_RANGE), v_sub(max, min)), v_le(v_set(DIRECT), v_abs(first)));
     return mask_or(far, wide);
 }
+
+INLINE mask is_not_plain(plain_row p) { return not_plain(p.first, p.max, p.min); }
+
+/* The same rows without terms, where those that are not plain start with their maximum. */
+INLINE plain_row with_holes(plain_row p) { return plain_start(v_select(is_not_plain(p), p.max, p.first)); }
 
 /* The quotient of a term and the sum, given its reciprocal. Where operations are not fused, the product is kept in two
    words. */
