@@ -11,7 +11,7 @@
 #include "loops/map.h"
 #include "loops/normalize.h"
 #include "loops/reduce.h"
-#include "loops/row_loss.h"
+#include "loops/row_gradient.h"
 #include "loops/scan.h"
 #include "loops/segments.h"
 #include "loops/softmax.h"

@@ -97,6 +97,12 @@ INLINE void normalize_along(normalization f, divisor z, const char *x, intptr_t 
     }
 }
 
+/* The rows of a matrix from r on. */
+INLINE matrix rows_from(matrix a, intptr_t r, intptr_t rows) {
+    a.x += r * a.outer, a.rows = rows;
+    return a;
+}
+
 /* Lane k in every lane. */
 INLINE vec spread_lane(vec x, intptr_t k) {
     real lanes[LANES];

@@ -1,10 +1,8 @@
-/* Losses of rows of logits with labels or probabilities, their sums, gradients and the diagonals of their Hessians.
+/* Losses of rows of logits with labels or probabilities, and their sums; loops/row_gradient.h has the derivatives.
 
-   A row has logits x_c and weights a_c, one for each class c; A is the sum of the a_c, and p is the softmax of x. Then
-     loss            sum of a_c (log Z - x_c)
-     gradient        A p_c - a_c
-     Hessian         A p_c (1 - p_c), on the diagonal
-   With a label, a_c is 0 for all other classes; smoothed labels and probabilities make it a number for every class.
+   A row has logits x_c and weights a_c, one for each class c; A is the sum of the a_c. Its loss is the sum of
+   a_c (log Z - x_c). With a label, a_c is 0 for all other classes; smoothed labels and probabilities make it a number
+   for every class.
 
    Arguments   `args` are numbered by the enumeration below; dims are the numbers of rows and of classes. Logits,
                gradient and Hessian have a number for every class of a row, with any strides; EACH has one for every
@@ -13,14 +11,12 @@
    Passes      for some rows at a time, in the way that sums/rows.h chooses:
                  1. reduce.h or normalize.h sums the row
                  2. take_losses reads labels and weights, computes the losses, and puts them into EACH or adds them to a
-                    sum; where a gradient is wanted, it multiplies the divisor of softmax by A
-                 3. normalize.h writes A p_c where the gradient will be
-                 4. finish_gradients subtracts a_c there, and makes the Hessian
-               Without a gradient, only 1 and 2 run. nll_loss, whose rows are log p already, needs no sum of a row. If
-               only the weights of labels are wanted, labels alone are read.
+                    sum
+               nll_loss, whose rows are log p already, needs no sum of a row. If only the weights of labels are wanted,
+               labels alone are read.
    Owners      Arrays, options and result belong to the caller. The state of a call, row_losses, is on its stack. It
-               keeps a row_info from step 2 to step 4 for each LANES rows of a panel. Sums are added to the result when
-               all rows are done. */
+               keeps what has been found out about rows until their gradients are written: a row_info for each LANES
+               rows of a panel. Sums are added to the result when all rows are done. */
 
 #pragma once
 
@@ -29,7 +25,7 @@
 #include "memory/targets.h"
 #include "sums/totals.h"
 
-/* A row_info has what the two callbacks share about LANES rows. */
+/* A row_info has what gradients need to know about LANES rows. */
 typedef struct {
     int64_t label[LANES];       /* NO_LABEL if it does not count */
     real a[LANES], a_lo[LANES]; /* A in two words */
@@ -196,6 +192,11 @@ typedef struct {
     vec even, kept;
 } spread;
 
+INLINE spread spread_of(const row_losses *l) {
+    double smoothing = l->options->smoothing;
+    return (spread){smoothing != 0, v_set((real)(smoothing / (double)l->n)), v_set((real)(1 - smoothing))};
+}
+
 INLINE dw join_one(dw sum, vec x) {
     dw s = dw_two_sum(sum.hi, x);
     return (dw){s.hi, v_add(sum.lo, s.lo)};
@@ -311,9 +312,7 @@ static NOINLINE dw gap_of_probabilities(row_losses *l, row_info *info, intptr_t 
    need the care of gap_of_row; a row whose sums are finite has none. */
 static NOINLINE dw gap_of_spread(row_losses *l, row_info *info, intptr_t r, intptr_t rows, real *weighs) {
     const fl_loss_options *o = l->options;
-    spread f = {.smooth = o->smoothing != 0,
-                .even = v_set((real)(o->smoothing / (double)l->n)),
-                .kept = v_set((real)(1 - o->smoothing))};
+    spread f = spread_of(l);
     dw gap = {v_set(REAL_NAN), v_set(0)};
     real hi[LANES], lo[LANES];
     if (!o->class_weight)
@@ -333,6 +332,16 @@ static NOINLINE dw gap_of_spread(row_losses *l, row_info *info, intptr_t r, intp
 }
 
 #define LARGEST_FACTOR REAL(0x1p30) /* softmax's lifted terms times a larger factor could overflow */
+
+/* What finish_row needs besides the sums. Lanes without a row have the factor of the last one. */
+static void set_factors(const row_losses *l, row_info *info, partition p, intptr_t rows) {
+    v_store(info->other, other_probability(p));
+    for (intptr_t k = 0; k < LANES; k++) {
+        real factor = info->a[smaller(k, rows - 1)] * (real)l->options->scale;
+        factor = factor < 0 ? -factor : factor;
+        info->factor[k] = factor < LARGEST_FACTOR ? factor : 1;
+    }
+}
 
 /* The divisor of softmax times a. */
 INLINE divisor times(divisor z, vec a) {
@@ -374,79 +383,8 @@ static NOINLINE void take_losses(void *context, partition p, divisor *z, intptr_
     y = (dw){v_select(nothing, zero, y.hi), v_select(nothing, zero, y.lo)};
     put_losses(l, r, rows, y);
     if (!z) return;
-    v_store(info->other, other_probability(p));
-    for (intptr_t k = 0; k < LANES; k++) { /* lanes without a row are those of the last one */
-        real factor = info->a[smaller(k, rows - 1)] * (real)l->options->scale;
-        factor = factor < 0 ? -factor : factor;
-        info->factor[k] = factor < LARGEST_FACTOR ? factor : 1;
-    }
+    set_factors(l, info, p, rows);
     *z = times(*z, v_load(info->factor));
-}
-
-/* The probability p of a class, and q = 1 - p. */
-typedef struct {
-    vec p, q;
-} probability;
-
-/* `product` is p times the factor. With a single infinite logit, p is the limit. */
-INLINE probability probability_of(vec product, real factor, vec x, real max, real other) {
-    vec one = v_set(1), zero = v_set(0);
-    if (factor == 0) return (probability){zero, zero}; /* they will be multiplied by it */
-    if (max == REAL_INFINITY && other == 0) {
-        vec p = v_select(v_eq(x, v_set(max)), one, zero);
-        return (probability){p, v_sub(one, p)};
-    }
-    vec p = v_div(product, v_set(factor));
-    return (probability){p, v_select(v_lt(v_set(REAL(0.5)), p), v_set(other), v_sub(one, p))};
-}
-
-/* Makes the gradient of row r + k, and the Hessian, block by block. The gradient's place has p_c times the factor. */
-static NOINLINE void finish_row(row_losses *l, const row_info *info, intptr_t r, intptr_t k) {
-    const matrix *logits = l->argument + ROW_LOGITS, *gradient = l->argument + ROW_GRADIENT;
-    const matrix *hessian = l->argument + ROW_HESSIAN;
-    real scale = (real)l->options->scale;
-    vec a_hi = v_set(info->a[k]), a_lo = v_set(info->a_lo[k]), all = v_set(info->a[k] * scale);
-    for (intptr_t c = 0; c < l->n; c += STAGE) {
-        real x[STAGE], a[STAGE], g[STAGE], h[STAGE];
-        intptr_t n = smaller(l->n - c, STAGE);
-        char *at = row_at(l, ROW_GRADIENT, r + k) + c * gradient->core;
-        gather(x, row_at(l, ROW_LOGITS, r + k) + c * logits->core, logits->core, n);
-        gather(g, at, gradient->core, n);
-        class_weights(l, info, r, k, c, n, a);
-        for (intptr_t i = 0; i < n; i += LANES) {
-            vec of_class = v_load(a + i), dominant = v_set(REAL(0.5));
-            probability t = probability_of(v_load(g + i), info->factor[k], v_load(x + i), info->max[k], info->other[k]);
-            /* A p - a; where one class has more than half of p, (A - a) - A (1 - p), which has more digits. */
-            vec others = v_add(v_sub(a_hi, of_class), a_lo);
-            vec near = v_sub(v_mul(others, v_set(scale)), v_mul(all, t.q));
-            vec far = v_fnma(of_class, v_set(scale), v_mul(all, t.p));
-            v_store(g + i, v_select(v_lt(dominant, t.p), near, far));
-            v_store(h + i, v_mul(all, v_mul(t.p, t.q)));
-        }
-        scatter(at, gradient->core, g, n);
-        if (hessian->x) scatter(row_at(l, ROW_HESSIAN, r + k) + c * hessian->core, hessian->core, h, n);
-    }
-}
-
-/* The callback `normalized`, which is step 4 of the passes. With labels alone, only the label's element changes. */
-static NOINLINE void finish_gradients(void *context, intptr_t r, intptr_t rows) {
-    row_losses *l = context;
-    const row_info *info = info_of(l, r);
-    const fl_loss_options *f = l->options;
-    if (l->n == 0) return;
-    int spread = f->are_probabilities || f->smoothing != 0 || l->argument[ROW_HESSIAN].x;
-    for (intptr_t k = 0; k < rows; k++) {
-        real factor = info->a[k] * (real)f->scale, x, g;
-        if (spread || factor != info->factor[k] || factor == 0 || info->max[k] - info->max[k] != 0) {
-            finish_row(l, info, r, k);
-            continue;
-        }
-        char *at = label_at(l, info, ROW_GRADIENT, r, k);
-        memcpy(&x, label_at(l, info, ROW_LOGITS, r, k), sizeof x);
-        memcpy(&g, at, sizeof g);
-        g = x == info->max[k] ? -factor * info->other[k] : g - factor;
-        memcpy(at, &g, sizeof g);
-    }
 }
 
 /* Fills all but `info`, which is large, and is filled row by row. */
@@ -472,31 +410,6 @@ INLINE void only_labels(row_losses *l) {
 
 static NOINLINE void sum_rows(row_losses *l) {
     reduce_matrix((row_callbacks){.partitioned = take_losses, .context = l}, l->argument[ROW_LOGITS]);
-}
-
-INLINE normalization gradient_of(row_losses *l) {
-    return (normalization){.divisor_of = divisor_softmax,
-                           .kernel = k_softmax,
-                           .of_terms = 1,
-                           .to = {.partitioned = take_losses, .normalized = finish_gradients, .context = l}};
-}
-
-/* The ways of rows have frames of their own, of which only one is on the stack at a time. */
-static NOINLINE intptr_t gradients_of_panels(row_losses *l) {
-    return normalize_panels(gradient_of(l), l->argument[ROW_LOGITS], l->argument[ROW_GRADIENT]);
-}
-static NOINLINE void gradients_of_rows(row_losses *l, intptr_t r) {
-    normalize_rows(gradient_of(l), l->argument[ROW_LOGITS], l->argument[ROW_GRADIENT], r);
-}
-
-static unsigned loop_cross_entropy(char **args, const intptr_t *dims, const intptr_t *steps, const fl_loss *loss) {
-    row_losses l;
-    begin_rows(&l, args, dims, steps, loss);
-    if (l.options->only_weights) only_labels(&l);
-    else if (!args[ROW_GRADIENT]) sum_rows(&l);
-    else gradients_of_rows(&l, gradients_of_panels(&l));
-    give_results(&l);
-    return 0;
 }
 
 /* The labels of rows r to r+count-1 as int64, where they are or in `stage`. */

@@ -31,12 +31,6 @@ static int share_memory(const matrix *a, const matrix *b) {
     return first[0] < last[1] && first[1] < last[0];
 }
 
-/* The rows of a matrix from r on. */
-INLINE matrix rows_from(matrix a, intptr_t r, intptr_t rows) {
-    a.x += r * a.outer, a.rows = rows;
-    return a;
-}
-
 /* ---- lanes along a row ---- */
 
 INLINE void look_at_all(plain_row *p, vectors v, int holes) {

@@ -27,8 +27,22 @@ INLINE exp_parts short_term(sum_of_parts *s, vectors v, intptr_t i, vec max, vec
     return (exp_parts){v_unless(is_max, e.power), e.rest};
 }
 
+/* The partition of the rows of at most LANE_BLOCK vectors by their tallies. */
+static NOINLINE partition partition_by_tally(const vectors *v) {
+    tally t = tally_start(*v, FLOOR, (summation){0});
+    return partition_of(&t, 0);
+}
+
+/* What is known of short rows. */
+typedef struct {
+    partition all;
+    mask special; /* their sums are those of tallies, and the numbers below mean nothing */
+    vec rounder;  /* of m_exp_parts: it multiplies by 2^-n */
+    dw top;       /* e^max 2^-n */
+} short_sums;
+
 /* e^max = 2^n (1 + rest) of ordinary rows. */
-INLINE dw short_rest(vectors v, vec max) {
+INLINE dw short_rest(short_sums *all, vectors v, vec max) {
     vec n = v_sub(v_fma(max, v_set(log2_e), v_set(ROUNDER)), v_set(ROUNDER)), rounder = m_word_rounder(v_neg(n));
     sum_of_parts s = {{v_set(0), v_set(0)}, v_set(0), v_set(0)};
     for (intptr_t i = 0; i < v.n; i++) {
@@ -37,29 +51,27 @@ INLINE dw short_rest(vectors v, vec max) {
         s.rests = v_fma(e.power, e.rest, s.rests);
     }
     dw others = dw_fast_two_sum(s.powers.hi, v_add(s.powers.lo, s.rests));
-    dw quotient = dw_div(others, m_exp_dw(max, v_set(0), v_set(ROUNDER)).mantissa),
-       rest = dw_two_sum(v_sub(s.maxima, v_set(1)), quotient.hi);
+    all->rounder = rounder, all->top = m_exp_dw(max, v_set(0), v_set(ROUNDER)).mantissa;
+    dw quotient = dw_div(others, all->top), rest = dw_two_sum(v_sub(s.maxima, v_set(1)), quotient.hi);
     return (dw){rest.hi, v_add(rest.lo, quotient.lo)};
 }
 
-/* The partition of the rows of at most LANE_BLOCK vectors by their tallies. */
-static NOINLINE partition partition_by_tally(const vectors *v) {
-    tally t = tally_start(*v, FLOOR, (summation){0});
-    return partition_of(&t, 0);
-}
-
-/* The partition of the rows of at least one vector, and at most LANE_BLOCK. */
-INLINE partition short_partition(vectors v) {
+/* The sums of rows of at least one vector, and at most LANE_BLOCK. */
+INLINE short_sums sums_of_short(vectors v) {
+    short_sums s;
     vec max = v_load(v.x), min = max;
     for (intptr_t i = 1; i < v.n; i++) {
         vec x = v_load(v.x + i * v.step);
         max = v_max(x, max), min = v_min(x, min);
     }
-    partition p = {max, short_rest(v, max)};
+    s.all = (partition){max, short_rest(&s, v, max)};
     mask special = mask_or(v_lt(v_set(PLAIN_RANGE), v_sub(max, min)), v_le(v_set(DIRECT), v_abs(max)));
     special = mask_or(special, v_ne(max, max)); /* the first element may be nan, and others numbers */
-    if (!mask_any(special)) return p;
-    partition q = partition_by_tally(&v);
-    return (partition){v_select(special, q.max, p.max),
-                       {v_select(special, q.rest.hi, p.rest.hi), v_select(special, q.rest.lo, p.rest.lo)}};
+    s.special = special;
+    if (!mask_any(special)) return s;
+    partition p = s.all, q = partition_by_tally(&v);
+    s.all = (partition){v_select(special, q.max, p.max),
+                        {v_select(special, q.rest.hi, p.rest.hi), v_select(special, q.rest.lo, p.rest.lo)}};
+    return s;
 }
+INLINE partition short_partition(vectors v) { return sums_of_short(v).all; }
