@@ -11,7 +11,7 @@ import pytest
 
 import fastlog
 from fastlog import _core, log_softmax, logcumsumexp, logmeanexp, logsumexp, softmax
-from fastlog._core import INDEX, functions, run_over, supported_targets
+from fastlog._core import INDEX, functions, run_loss, run_over, supported_targets
 
 INF = np.inf
 
@@ -211,6 +211,62 @@ def test_weighted_sums_are_as_exact_as_plain_ones(target):
             exact = gmpy2.log(gmpy2.fsum(terms))
             error = float(gmpy2.mpfr(float(got)) - exact)
         assert abs(error) <= bound * np.spacing(max(1.0, abs(float(exact))))
+
+
+@pytest.mark.parametrize("target", supported_targets())
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+@pytest.mark.parametrize(("rows", "n"), [(70, 3), (70, 10), (9, 40), (600, 100), (3, 5000)])
+@pytest.mark.parametrize("far", [-INF, -1e30])
+def test_softmax_of_rows_with_holes(target, dtype, rows, n, far):
+    """Elements that a mask leaves out get 0, and the others what they get without those, in place, too."""
+    rng = np.random.default_rng(8)
+    x = rng.normal(0, 3, (rows, n)).astype(dtype)
+    holes = rng.random((rows, n)) < 0.5
+    holes[np.arange(rows), rng.integers(0, n, rows)] = False
+    x[holes] = far
+    x[0, :2] = np.nan, -INF
+    softmax_of = functions(target)["softmax"]
+    exact = np.exp(x.astype(np.longdouble) - x.max(-1, keepdims=True))
+    exact /= exact.sum(-1, keepdims=True)
+    for layout in (x, np.asfortranarray(x), np.repeat(x, 2, 0)[::2]):
+        y = softmax_of(layout)
+        assert np.isnan(y[0]).all()
+        assert (y[1:][holes[1:]] == 0).all()
+        error = abs(y[1:] - exact[1:]) / np.spacing(abs(exact[1:]).astype(dtype))
+        assert error.max() <= _core.claims()["softmax"]["float32" if dtype == "f4" else "float64"][0]
+        place = layout.copy(order="K")
+        np.testing.assert_array_equal(softmax_of(place, out=place), y)
+
+
+@pytest.mark.parametrize("target", supported_targets())
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+def test_neighbours_do_not_show(target, dtype):
+    """Every row of a call has the bits that it has in a call with fewer rows, and equal rows have equal bits."""
+    rng = np.random.default_rng(4)
+    for n in (2, 3, 10, 32, 40, 150):
+        few = rng.normal(0, 2, (7, n)).astype(dtype)
+        few[1] = np.where(np.arange(n) % 2, few[1], -INF)
+        few[2, 0], few[3] = INF, few[3] - logsumexp(few[3])
+        x = np.tile(few, (31, 1))  # No number of lanes divides the rows.
+        labels = np.arange(len(x)) % 7 % n
+        shares = rng.random((7, n)).astype(dtype)[np.arange(len(x)) % 7]
+        for layout in (np.ascontiguousarray, np.asfortranarray):
+            y = [functions(target)[f](layout(x)) for f in ("logsumexp", "softmax", "log_softmax")]
+            for targets, smoothing in ((labels, 0), (labels, 0.1), (layout(shares), 0), (layout(shares), 0.1)):
+                y += losses_of_rows(layout(x), targets, smoothing, target)
+            for result in y:
+                bits = np.ascontiguousarray(result).reshape(31, 7, -1).view("u1")
+                nan = np.isnan(result).reshape(31, 7, -1)
+                assert (nan == nan[0]).all()
+                assert ((bits == bits[0]) | np.repeat(nan, np.dtype(dtype).itemsize, -1)).all(), (n, layout)
+
+
+def losses_of_rows(x, targets, smoothing, target):
+    """Return the cross-entropies of rows, their gradients and the diagonals of their Hessians."""
+    each, gradient, hessian = np.empty(len(x), x.dtype), np.empty_like(x), np.empty_like(x)
+    arrays = x, targets, each, gradient, hessian
+    run_loss(INDEX["cross_entropy"], arrays, 1, smoothing=smoothing, probabilities=targets.ndim > 1, target=target)
+    return [each, gradient, hessian]
 
 
 def run_with_little_stack():
