@@ -143,15 +143,17 @@ typedef union {
 
 _Static_assert(sizeof(column_state) == sizeof(tally), "an array of tallies is one of states");
 
-/* Normalises `panel` groups of LANES neighbouring rows from row r on. */
+/* Normalises `panel` groups of LANES neighbouring rows from row r on: block by block, or where no terms are computed, line
+   by line, as memory is read. */
 INLINE void normalize_columns(normalization f, const column_state *state, matrix a, matrix out, intptr_t r,
                               intptr_t panel) {
-    for (intptr_t k = 0; k < a.n; k += LANE_BLOCK) {
+    intptr_t block = f.of_terms ? LANE_BLOCK : 1;
+    for (intptr_t k = 0; k < a.n; k += block) {
         const real *x = (const real *)(a.x + k * a.core) + r;
         real *y = (real *)((char *)out.x + k * out.core) + r;
-        intptr_t n = smaller(a.n - k, LANE_BLOCK);
+        intptr_t n = smaller(a.n - k, block);
         for (intptr_t v = 0; v < panel; v++) {
-            prefetch_block((vectors){.x = x + v * LANES, .step = a.core / WIDTH, .n = n});
+            if (f.of_terms) prefetch_block((vectors){.x = x + v * LANES, .step = a.core / WIDTH, .n = n});
             normalize_vectors(f, state[v].divisor, x + v * LANES, a.core / WIDTH, y + v * LANES, out.core / WIDTH, n);
         }
     }
