@@ -212,3 +212,56 @@ def test_derivatives_by_infinite_weights(dtype):
     loss, gradient = bce(x, z, np.full(5, INF), 0.0, reduction="none", return_grad=True)
     np.testing.assert_array_equal(loss, [INF, INF, 0, INF, INF])
     np.testing.assert_array_equal(gradient, [INF, INF, 0, INF, INF])
+
+
+@pytest.mark.parametrize("target", supported_targets())
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+def test_focal_loss_alone_has_the_limits_of_the_one_with_a_gradient(target, dtype):
+    """The loss alone is computed in another way where all targets of a vector are 0 or 1, and logits are not far."""
+    ends = {"f4": [43, 44, 52, 87, 104], "f8": [353, 355, 373, 708, 746]}[dtype]
+    x = np.array([0, 0.5, 3, 17, 38, *ends, INF, np.nan])
+    x = np.concatenate([x, -x, np.linspace(-20, 20, 99)])
+    cases = [a.ravel().astype(dtype) for a in np.meshgrid(x, [0, 1, 0.25, np.nan], [1, 0, -0.0, 2.5, INF, np.nan])]
+    hard = (cases[1] == 0) | (cases[1] == 1)
+    of_hard = {}
+    for kept in (hard, np.full(hard.shape, True)):
+        logits, z, weight = (a[kept] for a in cases)
+        alone, fused, gradient = (np.empty_like(logits) for _ in range(3))
+        for positive in (0.25, 0.0):
+            settings = {"positive": positive, "negative": 1 - positive, "gamma": 2.0, "target": target}
+            with np.errstate(all="raise"):
+                run_loss(INDEX["focal_loss"], (logits, z, weight, None, alone, *[None] * 3), **settings)
+                run_loss(INDEX["focal_loss"], (logits, z, weight, None, fused, gradient, None, None), **settings)
+            np.testing.assert_allclose(
+                alone, fused, rtol=8 * np.finfo(dtype).eps, atol=np.finfo(dtype).smallest_subnormal
+            )
+            np.testing.assert_array_equal(np.signbit(alone)[alone == 0], np.signbit(fused)[alone == 0])
+            among_all = alone[hard[kept]]  # no element depends on its neighbours
+            np.testing.assert_array_equal(of_hard.setdefault(positive, among_all), among_all)
+
+
+@pytest.mark.parametrize("target", supported_targets())
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+def test_kl_divergence_beside_its_limits(target, dtype):
+    """An element has the same loss whether its vector holds limits, which take another way, or usual numbers alone."""
+    rng = np.random.default_rng(0)
+    log_q, log_p = (np.log(rng.random(640)).astype(dtype) for _ in range(2))
+    for name, p, limits in (
+        ("kl_divergence", np.exp(log_p), [-1, np.finfo(dtype).smallest_subnormal, INF, np.nan]),
+        ("kl_divergence_of_logs", log_p, [1, -INF, -800, np.nan]),
+    ):
+        usual, mixed = np.empty_like(p), np.empty_like(p)
+        run_loss(INDEX[name], (log_q, p, None, None, usual, *[None] * 3), target=target)
+        at = np.arange(0, 640, 3)
+        with_limits = p.copy()
+        with_limits[at] = np.resize(limits, at.size)
+        run_loss(INDEX[name], (log_q, with_limits, None, None, mixed, *[None] * 3), target=target)
+        np.testing.assert_array_equal(np.delete(mixed, at), np.delete(usual, at))
+        expected = np.empty_like(p)
+        for i in at:  # one by one
+            run_loss(
+                INDEX[name],
+                (log_q[i : i + 1], with_limits[i : i + 1], None, None, expected[i : i + 1], *[None] * 3),
+                target=target,
+            )
+        np.testing.assert_array_equal(mixed[at], expected[at])

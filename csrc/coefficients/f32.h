@@ -100,6 +100,14 @@ static const real log_tail[] = {
     0x1.ee9f960000000p-3f,
 };
 
+/* 2 atanh(z) = 2 z + z^3 p(z^2) for quotients from 1/2 to 1: on [0, 0.111116]; relative error 2^-27.7. */
+static const real logit_tail[] = {
+    0x1.5555020000000p-1f,
+    0x1.99d1cc0000000p-2f,
+    0x1.1ec03e0000000p-2f,
+    0x1.1eca320000000p-2f,
+};
+
 #define STEPS 32
 
 /* 2^(j/32), less j/32 of the exponent field's unit in its bit pattern. */

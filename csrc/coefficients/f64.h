@@ -114,6 +114,20 @@ static const real log_tail[] = {
     0x1.1b9aae1a12fd8p-3,
 };
 
+/* 2 atanh(z) = 2 z + z^3 p(z^2) for quotients from 1/2 to 1: on [0, 0.111116]; relative error 2^-59.4. */
+static const real logit_tail[] = {
+    0x1.5555555555535p-1,
+    0x1.99999999a074fp-2,
+    0x1.249249208c680p-2,
+    0x1.c71c741c6ac8bp-3,
+    0x1.745cb40165677p-3,
+    0x1.3b1ddb549ce4ep-3,
+    0x1.1067c698c5c87p-3,
+    0x1.efd835c3941a0p-4,
+    0x1.55b15da8c8f79p-4,
+    0x1.5c78b2f297be6p-3,
+};
+
 #define STEPS 16
 
 /* 2^(j/16), less j/16 of the exponent field's unit in its bit pattern. */

@@ -148,6 +148,14 @@ POLYNOMIALS = [
         (mpf(0), mpf("0.2005") ** 2),
         {32: 3, 64: 7},
     ),
+    Polynomial(
+        "logit_tail",
+        "2 atanh(z) = 2 z + z^3 p(z^2) for quotients from 1/2 to 1:",
+        series(lambda u: (2 * atanh(sqrt(u)) - 2 * sqrt(u)) / sqrt(u) ** 3, mpf(2) / 3),
+        series(lambda u: sqrt(u) ** 3 / (2 * atanh(sqrt(u))), mpf(0)),
+        (mpf(0), mpf("0.33334") ** 2),
+        {32: 3, 64: 9},
+    ),
 ]
 
 

@@ -23,10 +23,18 @@ INLINE vec k_xlogy(vec x, vec y) {
 INLINE mask pole_xlogy(vec x, vec y) { return mask_and(v_ne(x, v_set(0)), v_eq(y, v_set(0))); }
 
 /* xlog1py(x, y) = x log(1 + y), and 0 where x = 0, unless y is nan. */
-INLINE vec k_xlog1py(vec x, vec y) {
+RARE vec xlog1py_of_all(vec x, vec y, vec usual, mask others) {
     dw log = m_log1p_any(y);
     vec product = m_product_lifted(x, log, mask_or(m_is_tiny(x), m_is_tiny(log.hi)));
-    return v_select(mask_and(v_eq(x, v_set(0)), v_eq(y, y)), v_set(0), product);
+    product = v_select(mask_and(v_eq(x, v_set(0)), v_eq(y, y)), v_set(0), product);
+    return v_select(others, product, usual);
+}
+INLINE vec k_xlog1py(vec x, vec y) {
+    vec least = v_set((real)1 / ((bits)2 << MANTISSA_BITS) - 1), large = v_set(1 / UNLIFT); /* next to -1 */
+    mask outside = v_ne(v_min(large, v_max(y, least)), y), tiny = v_lt(v_abs(y), v_set(UNLIFT));
+    mask others = mask_or(m_is_unusual_factor(v_abs(x)), mask_or(outside, tiny));
+    vec usual = v_select(v_eq(x, v_set(0)), v_set(0), m_product_usual(x, m_log1p_usual(y)));
+    return RARELY(mask_any(others)) ? xlog1py_of_all(x, y, usual, others) : usual;
 }
 INLINE mask pole_xlog1py(vec x, vec y) { return mask_and(v_ne(x, v_set(0)), v_eq(y, v_set(-1))); }
 

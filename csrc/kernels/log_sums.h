@@ -67,28 +67,41 @@ INLINE vec k_logaddexp2(vec a, vec b) {
     return v_add(y, v_set(0));
 }
 
-/* log(2^-lift n/d), rounded once, for positive n and a double word d of ordinary size. */
-INLINE vec log_of_ratio(vec n, dw d, vec lift) {
-    ivec field = m_ratio_field(n, d.hi);
-    vec near = v_real(i_sub(v_bits(n), field)), e = v_sub(m_field_value(field), lift);
-    dw sum = dw_two_sum(near, d.hi);
-    dw z = dw_div((dw){v_sub(near, d.hi), v_neg(d.lo)}, (dw){sum.hi, v_add(sum.lo, d.lo)});
-    dw log = m_log_atanh(e, z);
-    return v_add(log.hi, log.lo);
+/* logit(p) where p is subnormal, and outside of (0, 1). */
+RARE vec logit_of_all(vec p) {
+    dw log = m_log(p);
+    vec limit = v_select(v_eq(p, v_set(1)), v_set(REAL_INFINITY), v_set(REAL_NAN));
+    return v_select(v_lt(p, v_set(1)), v_add(log.hi, log.lo), limit);
 }
 
-/* logit(p) = log(p/(1 - p)) = -logit(1 - p): the quotient of the smaller one of p and 1 - p over the other. 1 - p is
-   exact from p = 1/2 up, where it is the smaller one, and below it is taken in two words.
-   Error: that of the logarithm, 2^-5 ulp; the sum of its words rounds once. */
+/* n = 2^k q, where k >= 0 is such that n/larger is in (1/2, 1]. */
+typedef struct {
+    vec n, k;
+} doubled;
+INLINE doubled doubled_up_to(vec q, vec larger) {
+    ivec field = i_and(i_sub(v_bits(larger), v_bits(q)), i_set(EXPONENT_FIELD));
+    vec shifted = v_real(i_or(i_shr(field, MANTISSA_BITS), v_bits(v_set(ROUNDER))));
+    return (doubled){v_real(i_add(v_bits(q), field)), v_sub(shifted, v_set(ROUNDER))};
+}
+
+/* log((1 - q)/q) >= 0 for normal q <= 1/2, where `rounded` is 1 - q. It is k ln2 + log((1 - q)/n) = k ln2 + 2 atanh(z)
+   with z = (1 - n - q)/(1 + n - q) <= 1/3. No term is negative. Near q = 1/2, k is 0, and z = 1 - 2q is exact.
+   Error: 1/2 ulp from the last sum. Where k > 0, the roundings of z and of the sum of small terms add up to less than
+   another ulp. */
+INLINE vec log_odds_against(vec q, vec rounded) {
+    doubled d = doubled_up_to(q, rounded);
+    vec one = v_set(1), half = v_set(REAL(0.5)), n = d.n;
+    vec z = v_div(v_add(v_sub(half, n), v_sub(half, q)), v_add(v_sub(n, q), one)), square = v_mul(z, z);
+    vec tail = v_fma(v_mul(z, square), POLYNOMIAL(square, logit_tail), v_mul(d.k, v_set(ln2_lo)));
+    return v_fma(d.k, v_set(ln2_hi), v_add(v_add(z, z), tail));
+}
+
+/* logit(p) = log(p/(1 - p)) = -logit(1 - p), from the smaller one of p and 1 - p, which is exact. */
 INLINE vec k_logit(vec p) {
-    mask upper = v_lt(v_set(REAL(0.5)), p);
-    not_subnormal a = m_not_subnormal(p);
-    dw rest = dw_fast_two_sum(v_set(1), v_neg(v_max(v_set(UNLIFT), p))); /* less does not show, and may be subnormal */
-    dw large = {v_select(upper, p, rest.hi), v_select(upper, v_set(0), rest.lo)};
-    vec y = log_of_ratio(v_select(upper, rest.hi, a.x), large, a.lift);
-    mask inside = mask_and(v_lt(v_set(0), p), v_lt(p, v_set(1)));
-    vec limit = v_select(v_eq(p, v_set(0)), v_set(-REAL_INFINITY), v_set(REAL_NAN));
-    return v_select(inside, v_select(upper, v_neg(y), y), v_select(v_eq(p, v_set(1)), v_set(REAL_INFINITY), limit));
+    vec rest = v_sub(v_set(1), p), q = v_min(p, rest), y = log_odds_against(q, v_max(p, rest));
+    y = v_real(i_or(v_bits(y), i_and(v_bits(v_sub(p, v_set(REAL(0.5)))), i_set(SIGN_BIT))));
+    mask others = v_ne(v_max(v_set(REAL_MIN), q), q); /* q is below, or nan */
+    return RARELY(mask_any(others)) ? v_select(others, logit_of_all(p), y) : y;
 }
 
 /* e^r - 1 and e ln2 + log(1 + w) are computed by one of two functions each: a quick or a precise one. */

@@ -2,6 +2,7 @@
 
 #pragma once
 
+#include "kernels/logistic.h"
 #include "math/log.h"
 #include "math/logistic.h"
 
@@ -214,6 +215,21 @@ INLINE element k_focal(element_input in, settings c) {
     return unless_weightless(e, v_eq(in.weight, zero));
 }
 
+/* The loss alone, for gamma = 2: the power is a square. Where the target is 0 or 1, b = softplus(u) and m = sigmoid(u),
+   u being x for the target 0 and -x for 1. All else goes the general way: other targets, and logits whose m^2 might be
+   subnormal. No lane depends on another one. */
+RARE vec focal_loss_of_all(element_input in, settings c) { return k_focal(in, c).loss; }
+INLINE element k_focal_square(element_input in, settings c) {
+    mask is_one = v_eq(in.z, v_set(1)), is_near = v_le(v_abs(in.x), v_set(REAL(-0.5) * NORMAL_MIN));
+    vec hard = v_select(is_one, v_set(1), v_set(0)), checked = v_select(is_near, in.z, v_set(REAL_NAN));
+    vec u = v_select(is_one, v_neg(in.x), in.x), m = k_sigmoid(u);
+    vec weight = v_mul(in.weight, v_select(is_one, c.positive, c.negative));
+    vec loss = v_add(v_mul(v_mul(weight, v_mul(m, m)), k_softplus(u)), v_set(0)); /* 0 is +0 */
+    mask others = v_ne(checked, hard);
+    if (RARELY(mask_any(others))) loss = v_select(others, focal_loss_of_all(in, c), loss);
+    return (element){.loss = loss};
+}
+
 /* ---- Kullback-Leibler divergence: p (log p - log q), 0 where p is 0 ---- */
 
 INLINE element kl_divergence_of(vec p, dw log_p, vec log_q) {
@@ -225,17 +241,36 @@ INLINE element kl_divergence_of(vec p, dw log_p, vec log_q) {
     return (element){.loss = v_select(nothing, v_set(0), loss)};
 }
 
+/* Elements whose p is neither 0 nor a normal number, or whose log q is not finite. */
+RARE vec kl_divergence_of_all(vec p, vec log_q) { return kl_divergence_of(p, m_log(p), log_q).loss; }
+
+/* The bits of 0, less one, are a nan, which is not below. */
 INLINE element k_kl_divergence(element_input in, settings c) {
     (void)c;
-    return kl_divergence_of(in.z, m_log(in.z), in.x);
+    vec p = in.z, log_q = in.x, largest = v_set(REAL_MAX);
+    mask low = v_lt(v_real(i_sub(v_bits(p), i_set(1))), v_set(REAL_MIN)), high = v_ne(v_min(largest, p), p);
+    mask others = mask_or(mask_or(low, high), v_ne(v_min(largest, v_abs(log_q)), v_abs(log_q)));
+    dw log_p = m_log_usual(p), difference = dw_two_sum(log_p.hi, v_neg(log_q));
+    vec loss = v_mul(p, v_add(difference.hi, v_add(difference.lo, log_p.lo)));
+    loss = v_select(v_eq(p, v_set(0)), v_set(0), loss);
+    if (RARELY(mask_any(others))) loss = v_select(others, kl_divergence_of_all(p, log_q), loss);
+    return (element){.loss = loss};
 }
 
-/* The target is log p. Above 0, where it is no probability's, p is the square of e^(log p / 2), which does not overflow
-   before p does. */
-INLINE element k_kl_divergence_of_logs(element_input in, settings c) {
-    (void)c;
-    vec log_p = in.z, zero = v_set(0), half = v_mul(v_max(log_p, zero), v_set(REAL(0.5)));
+/* Above 0, where log p is no probability's, p is the square of e^(log p / 2), which does not overflow before p does. */
+RARE vec kl_divergence_of_all_logs(vec log_p, vec log_q) {
+    vec zero = v_set(0), half = v_mul(v_max(log_p, zero), v_set(REAL(0.5)));
     vec root = m_exp_word(v_min(half, v_set(-NORMAL_MIN)), m_word_rounder(zero));
     vec p = v_select(v_lt(zero, log_p), v_mul(root, root), exp_minus(v_max(v_neg(log_p), zero)));
-    return kl_divergence_of(v_select(v_eq(log_p, log_p), p, log_p), (dw){log_p, zero}, in.x);
+    return kl_divergence_of(v_select(v_eq(log_p, log_p), p, log_p), (dw){log_p, zero}, log_q).loss;
+}
+
+/* The target is log p. Where p is normal and at most 1, the limits of the difference are those of the loss. */
+INLINE element k_kl_divergence_of_logs(element_input in, settings c) {
+    (void)c;
+    vec log_p = in.z, usual = v_min(v_set(0), v_max(v_set(NORMAL_MIN), log_p));
+    vec zero = v_set(0), loss = v_fma(m_exp_word(usual, m_word_rounder(zero)), v_sub(log_p, in.x), zero); /* 0 is +0 */
+    mask others = v_ne(usual, log_p);
+    if (RARELY(mask_any(others))) loss = v_select(others, kl_divergence_of_all_logs(log_p, in.x), loss);
+    return (element){.loss = loss};
 }

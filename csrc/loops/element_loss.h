@@ -210,7 +210,9 @@ static unsigned loop_binary_cross_entropy_with_logits(char **args, const intptr_
     return 0;
 }
 static unsigned loop_focal_loss(char **args, const intptr_t *dims, const intptr_t *steps, const fl_loss *loss) {
-    choose_derivatives((element_function){.kernel = k_focal, .weighted = 1}, args, dims, steps, loss);
+    element_function any = {.kernel = k_focal, .weighted = 1}, square = {.kernel = k_focal_square, .weighted = 1};
+    if (loss->options->gamma == 2 && !args[GRADIENT]) run_elements(square, args, dims, steps, loss);
+    else choose_derivatives(any, args, dims, steps, loss);
     return 0;
 }
 static unsigned loop_kl_divergence(char **args, const intptr_t *dims, const intptr_t *steps, const fl_loss *loss) {

@@ -94,6 +94,15 @@ INLINE dw m_log_quotient(vec x, vec y) {
     return dw_fast_two_sum(log.hi, log.lo);
 }
 
+/* log(1 + y) for y > -1 from 2^-LIFT to 2^LIFT in magnitude; for others, it is some number. With s + s_lo = 1 + y, the
+   bits of s give e; then 2^-e (1 + y) = m + m_lo, and w = (m - 1) + m_lo, which is y where e is 0. */
+INLINE dw m_log1p_usual(vec y) {
+    dw s = dw_two_sum(v_set(1), y);
+    ivec field = m_log2_field(s.hi, v_set(SQRT_HALF));
+    vec m = v_real(i_sub(v_bits(s.hi), field)), m_lo = v_mul(s.lo, m_inverse_power(field));
+    return m_log_near_1(m_field_value(field), dw_fast_two_sum(v_sub(m, v_set(1)), m_lo));
+}
+
 /* log(1 + y) for every y. With s + s_lo = 1 + y, the bits of s give e; where that is 0, y itself is the numerator.
    2^-e is 0 where it would be subnormal, as s_lo does not count there. Below 2^-(p+5), y is the answer to 2^-5 ulp. */
 INLINE dw m_log1p_any(vec y) {
