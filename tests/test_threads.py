@@ -1,0 +1,599 @@
+"""Threads: the same bits for every number of them, and nobody waits or hangs. docs/threads.md says more."""
+
+import concurrent.futures
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import fastlog
+from fastlog import _core, _threads
+
+NUMBERS = (2, 3, 8)
+POSIX = pytest.mark.skipif(sys.platform == "win32", reason="there are no threads yet")
+
+
+def run(code, **environment):
+    """Run code in a process of its own, and return what it prints."""
+    env = {k: v for k, v in os.environ.items() if not k.startswith(("FASTLOG_NUM", "OMP_"))} | environment
+    command = [sys.executable, "-c", textwrap.dedent(code)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=env, timeout=120)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done.stdout.strip()
+
+
+@pytest.fixture(autouse=True)
+def own_number():
+    """Every test begins with the number of the process, and leaves it so."""
+    before = _core.set_threads(0)
+    yield
+    _core.set_threads(before)
+
+
+# ---- the same bits ----
+
+rng = np.random.default_rng(7)
+FLAT = rng.normal(0, 9, 300_003)
+FLAT[::1001] = np.inf
+FLAT[5::2003] = -np.inf
+FLAT[7::50_021] = np.nan
+MATRICES = {
+    "one row": rng.normal(0, 9, (1, 400_003)),
+    "two rows": rng.normal(-500, 9, (2, 70_001)),
+    "long rows": rng.normal(0, 9, (5, 40_001)),
+    "few rows": rng.normal(0, 400, (37, 4000)),
+    "rows": rng.normal(0, 9, (301, 350)),
+    "rows near zero": rng.normal(-6.9, 0.01, (151, 1000)),
+    "many rows": rng.normal(0, 9, (2501, 70)),
+    "short rows": rng.normal(0, 9, (20_007, 7)),
+    "pairs": rng.normal(0, 9, (70_001, 2)),
+}
+
+
+def layouts(a):
+    """Return views of the same numbers, or copies of them, whose memory differs."""
+    wide = np.full((a.shape[0], a.shape[1] * 2), np.nan, a.dtype)
+    wide[:, ::2] = a
+    return {"C": a, "F": np.asfortranarray(a), "strided": wide[:, ::2], "reversed": a[::-1, ::-1]}
+
+
+def same_for_all_numbers(call):
+    """Check that a call returns the same bits for every number of threads, and return its results."""
+    found = {}
+    for n in (1, *NUMBERS):
+        with fastlog.num_threads(n), np.errstate(all="ignore"):
+            y = call()
+        found[n] = [np.asarray(one) for one in (y if isinstance(y, tuple) else (y,))]
+    for n in NUMBERS:
+        for one, other in zip(found[1], found[n], strict=True):
+            assert one.dtype == other.dtype
+            assert one.tobytes() == other.tobytes(), f"{n} threads change {np.sum(one != other)} results"
+    return found[1]
+
+
+DTYPES = ["float16", "float32", "float64"]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", [name for name in _core.NAMES if _core.functions()[name].signature is None])
+def test_elementwise_functions_have_the_same_bits(name, dtype, target):
+    f = _core.functions(target)[name]
+    x = FLAT.astype(dtype)
+    views = {"contiguous": x, "strided": x[::3], "reversed": x[::-1], "unaligned": x[1:]}
+    for view in views.values():
+        arguments = (view, (0.7 * view[::-1]).astype(dtype)) if f.nin == 2 else (view,)
+
+        def in_place(arguments=arguments):
+            copy = arguments[0].copy()
+            return f(copy, *arguments[1:], out=copy)
+
+        assert (
+            same_for_all_numbers(lambda a=arguments: f(*a))[0].tobytes() == same_for_all_numbers(in_place)[0].tobytes()
+        )
+    if f.nin == 2:
+        same_for_all_numbers(lambda: f(x, x.dtype.type(0.5)))
+        same_for_all_numbers(lambda: f.reduce(x[:200_000]))
+        same_for_all_numbers(lambda: f.accumulate(x[:200_000]))
+
+
+@pytest.mark.parametrize("kind", MATRICES)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_functions_of_rows_have_the_same_bits(kind, dtype):
+    a = MATRICES[kind].astype(dtype)
+    b = np.abs(a[:, ::-1]) + a.dtype.type(0.1)
+    some = a > -6
+    signs = np.where(a > 0, b, -b)
+    for view in layouts(a).values():
+        for axis in (0, 1, None):
+            same_for_all_numbers(lambda v=view, k=axis: fastlog.logsumexp(v, axis=k))
+            same_for_all_numbers(lambda v=view, k=axis: fastlog.logsumexp(v, axis=k, b=b))
+            same_for_all_numbers(lambda v=view, k=axis: fastlog.logmeanexp(v, axis=k, where=some))
+            same_for_all_numbers(lambda v=view, k=axis: fastlog.logsumexp(v, axis=k, b=signs, return_sign=True))
+            same_for_all_numbers(lambda v=view, k=axis: fastlog.softmax(v, axis=k))
+            same_for_all_numbers(lambda v=view, k=axis: fastlog.log_softmax(v, axis=k))
+        same_for_all_numbers(lambda v=view: fastlog.logcumsumexp(v, axis=1))
+        same_for_all_numbers(lambda v=view: fastlog.softmax(v, axis=1, temperature=0.7))
+
+    def in_place(f, axis):
+        copy = a.copy()
+        return f(copy, axis=axis, out=copy)
+
+    for f in (fastlog.softmax, fastlog.log_softmax):
+        for axis in (0, 1):
+            alone = same_for_all_numbers(lambda f=f, axis=axis: in_place(f, axis))
+            assert alone[0].tobytes() == f(a, axis=axis).tobytes()
+
+
+@pytest.mark.parametrize("kind", MATRICES)
+@pytest.mark.parametrize("name", ["softmax_and_logsumexp", "partition"])
+def test_ufuncs_of_rows_have_the_same_bits(kind, name, target):
+    f = _core.functions(target)[name]
+    for view in layouts(MATRICES[kind].astype(np.float32)).values():
+        same_for_all_numbers(lambda v=view: f(v))
+        same_for_all_numbers(lambda v=view: f(v.T))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_every_target_has_the_same_bits(target, dtype):
+    functions = _core.functions(target)
+    for a in MATRICES.values():
+        for view in layouts(a.astype(dtype)).values():
+            for name in ("logsumexp", "logmeanexp", "softmax", "log_softmax"):
+                same_for_all_numbers(lambda n=name, v=view: functions[n](v))
+                same_for_all_numbers(lambda n=name, v=view: functions[n](v.T))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("count", [40, 5_000, 100_000])
+def test_segments_have_the_same_bits(dtype, count):
+    x = FLAT.astype(dtype)
+    at = np.sort(rng.integers(0, len(x), count))
+    same_for_all_numbers(lambda: fastlog.logaddexp.reduceat(x, at))
+    many = x[:300_000].reshape(150, 2000)
+    same_for_all_numbers(lambda: fastlog.logaddexp.reduceat(many, at[:40] % 2000, axis=1))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+def test_losses_of_elements_have_the_same_bits(dtype, reduction):
+    for n in (20_000, 70_000, 250_000):
+        x = np.nan_to_num(FLAT[:n], posinf=30, neginf=-30).astype(dtype)
+        z = (rng.random(n) < 0.5).astype(dtype)
+        weight = rng.random(n).astype(dtype)
+        for shape in ((n,), (4, n // 4)):
+            for options in ({}, {"return_grad": True}, {"return_hess": True}, {"weight": weight.reshape(shape)}):
+                a, b = x.reshape(shape), z.reshape(shape)
+                for f in (fastlog.binary_cross_entropy_with_logits, fastlog.focal_loss):
+                    same_for_all_numbers(lambda f=f, a=a, b=b, o=options: f(a, b, reduction=reduction, **o))
+                    same_for_all_numbers(lambda f=f, a=a, b=b: f(a.T, b.T, reduction=reduction))
+        p = fastlog.softmax(x.reshape(4, -1), axis=1)
+        q = fastlog.log_softmax(x[::-1].reshape(4, -1), axis=1)
+        same_for_all_numbers(lambda p=p, q=q: fastlog.kl_divergence(q, p, reduction=reduction))
+
+
+@pytest.mark.parametrize("kind", MATRICES)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_losses_of_rows_have_the_same_bits(kind, dtype):
+    a = MATRICES[kind].astype(dtype)
+    rows, n = a.shape
+    labels = rng.integers(0, n, rows)
+    labels[::7] = -100
+    p = fastlog.softmax(a[:, ::-1].astype(np.float64), axis=1).astype(dtype)
+    weight = rng.random(n)
+    for view in layouts(a).values():
+        for options in (
+            {},
+            {"return_grad": True},
+            {"return_hess": True, "reduction": "sum"},
+            {"weight": weight, "return_grad": True},
+            {"label_smoothing": 0.1, "reduction": "none", "return_grad": True},
+        ):
+            same_for_all_numbers(lambda v=view, o=options: fastlog.cross_entropy(v, labels, **o))
+            same_for_all_numbers(lambda v=view, o=options: fastlog.cross_entropy(v.T, labels, axis=0, **o))
+            same_for_all_numbers(lambda v=view, o=options: fastlog.cross_entropy(v, p, **{**o, "reduction": "mean"}))
+        same_for_all_numbers(lambda v=view: fastlog.nll_loss(v, labels, weight))
+
+
+def test_wrong_labels_are_found_by_every_thread():
+    a = MATRICES["many rows"]
+    labels = np.zeros(len(a), np.int64)
+    labels[-1] = a.shape[1]
+    with fastlog.num_threads(3), pytest.raises(ValueError, match="70"):
+        fastlog.cross_entropy(a, labels)
+
+
+# ---- the number of threads ----
+
+
+def test_the_number_belongs_to_a_thread():
+    assert fastlog.get_num_threads() == 1
+    fastlog.set_num_threads(3)
+    assert fastlog.get_num_threads() == 3
+    with fastlog.num_threads(2):
+        assert fastlog.get_num_threads() == 2
+        with concurrent.futures.ThreadPoolExecutor(1) as other:
+            assert other.submit(fastlog.get_num_threads).result() == 1
+    assert fastlog.get_num_threads() == 3
+    with pytest.raises(RuntimeError), fastlog.num_threads(5):
+        raise RuntimeError
+    assert fastlog.get_num_threads() == 3
+    for auto in ("auto", -1, np.int8(-1)):
+        fastlog.set_num_threads(auto)
+        assert fastlog.get_num_threads() == fastlog.usable_cpus()
+
+
+def test_a_decorator_has_the_number():
+    @fastlog.num_threads(4)
+    def called():
+        return fastlog.get_num_threads()
+
+    assert [called(), called(), fastlog.get_num_threads()] == [4, 4, 1]
+
+
+@pytest.mark.parametrize(
+    ("n", "error"), [(0, ValueError), (-2, ValueError), (257, ValueError), (1.5, TypeError), ("many", TypeError)]
+)
+def test_other_numbers_are_refused(n, error):
+    with pytest.raises(error):
+        fastlog.set_num_threads(n)
+    with pytest.raises(error), fastlog.num_threads(n):
+        pass
+    assert fastlog.get_num_threads() == 1
+
+
+@pytest.mark.parametrize(("value", "number"), [("", 1), ("1", 1), ("5", 5), ("auto", None)])
+def test_the_environment_sets_the_number_of_all_threads(value, number):
+    code = """
+        import fastlog, threading
+        print(fastlog.get_num_threads(), fastlog.usable_cpus())
+        t = threading.Thread(target=lambda: print(fastlog.get_num_threads()))
+        t.start(); t.join()
+    """
+    own, cpus, other = run(code, FASTLOG_NUM_THREADS=value).split()
+    assert own == other == (cpus if number is None else str(number))
+
+
+@pytest.mark.parametrize("value", ["0", "-3", "two", "1.5", "100000"])
+def test_nonsense_in_the_environment_is_an_import_error(value):
+    done = subprocess.run(
+        [sys.executable, "-c", "import fastlog"],
+        env=os.environ | {"FASTLOG_NUM_THREADS": value},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert f"ImportError: FASTLOG_NUM_THREADS={value}" in done.stderr
+
+
+def test_the_configuration_shows_the_numbers():
+    with fastlog.num_threads(3):
+        config = fastlog.show_config(mode="dicts")
+    assert (config["threads"], config["usable CPUs"]) == (3, fastlog.usable_cpus())
+
+
+# ---- what auto means ----
+
+
+@pytest.mark.parametrize(
+    ("files", "quota"),
+    [
+        ({}, None),
+        ({"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/cpu.max": "100000 100000\n"}, 1),
+        ({"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/cpu.max": "max 100000\n"}, None),
+        ({"proc/self/cgroup": "0::/a/b\n", "sys/fs/cgroup/a/cpu.max": "150000 100000\n"}, 1.5),
+        (
+            {
+                "proc/self/cgroup": "0::/a/b\n",
+                "sys/fs/cgroup/a/cpu.max": "300000 100000\n",
+                "sys/fs/cgroup/a/b/cpu.max": "max 100000\n",
+            },
+            3,
+        ),
+        ({"proc/self/cgroup": "0::/../../other\n", "sys/fs/cgroup/cpu.max": "200000 100000\n"}, 2),
+        (
+            {
+                "proc/self/cgroup": "5:cpu,cpuacct:/docker/1\n1:name=systemd:/x\n",
+                "sys/fs/cgroup/cpu,cpuacct/cpu.cfs_quota_us": "250000\n",
+                "sys/fs/cgroup/cpu,cpuacct/cpu.cfs_period_us": "100000\n",
+            },
+            2.5,
+        ),
+        (
+            {
+                "proc/self/cgroup": "5:cpu,cpuacct:/docker/1\n",
+                "sys/fs/cgroup/cpu/docker/1/cpu.cfs_quota_us": "-1\n",
+                "sys/fs/cgroup/cpu/docker/1/cpu.cfs_period_us": "100000\n",
+            },
+            None,
+        ),
+        ({"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/cpu.max": "nonsense\n"}, None),
+        ({"proc/self/cgroup": "nonsense\n\n::\n"}, None),
+    ],
+)
+def test_control_groups(files, quota, tmp_path):
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    assert _threads._quota_of_groups(tmp_path) == quota
+
+
+def test_auto_is_the_smallest_limit(monkeypatch):
+    for name in ("OMP_NUM_THREADS", "OMP_THREAD_LIMIT"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(_threads, "_cpus_of_process", lambda: 16)
+    monkeypatch.setattr(_threads, "_quota_of_groups", lambda root: None)
+    assert fastlog.usable_cpus() == 16
+    monkeypatch.setattr(_threads, "_quota_of_groups", lambda root: 4.2)
+    assert fastlog.usable_cpus() == 5
+    monkeypatch.setattr(_threads, "_quota_of_groups", lambda root: 0.5)
+    assert fastlog.usable_cpus() == 1
+    monkeypatch.setattr(_threads, "_quota_of_groups", lambda root: None)
+    monkeypatch.setenv("OMP_THREAD_LIMIT", "6")
+    assert fastlog.usable_cpus() == 6
+    monkeypatch.setenv("OMP_NUM_THREADS", "3,2")
+    assert fastlog.usable_cpus() == 3
+    monkeypatch.setenv("OMP_NUM_THREADS", "nonsense")
+    assert fastlog.usable_cpus() == 6
+    monkeypatch.setattr(_threads, "_cpus_of_process", lambda: 1000)
+    monkeypatch.delenv("OMP_THREAD_LIMIT")
+    assert fastlog.usable_cpus() == _core.MOST_THREADS
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system has no affinity")
+def test_auto_knows_the_affinity():
+    code = "import os, fastlog; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))}); print(fastlog.usable_cpus())"
+    assert run(code) == "1"
+
+
+# ---- when threads start ----
+
+
+@POSIX
+def test_no_thread_starts_before_a_large_call():
+    code = """
+        import os, threading
+        import numpy as np, fastlog
+        from fastlog._core import pool_size
+
+        def threads():
+            return len(os.listdir("/proc/self/task")) if os.path.isdir("/proc/self/task") else None
+
+        large, small = np.ones(300_000), np.ones(3000)
+        before = threads()
+        fastlog.softplus(large)
+        fastlog.set_num_threads(3)
+        for f in fastlog.softplus, fastlog.logsumexp, fastlog.softmax:
+            f(small)
+        print(pool_size(), threads() == before)
+        fastlog.softplus(large)
+        print(pool_size(), before is None or threads() == before + 2)
+        with fastlog.num_threads(2):
+            fastlog.softplus(large)
+        print(pool_size(), threading.active_count())
+    """
+    assert run(code).split("\n") == ["0 True", "2 True", "2 1"]
+
+
+@POSIX
+def test_a_call_gets_no_more_threads_than_it_has_work_for():
+    code = """
+        import numpy as np, fastlog
+        from fastlog._core import pool_size
+        fastlog.set_num_threads(200)
+        fastlog.softplus(np.ones(70_000, np.float32))
+        print(pool_size())
+    """
+    assert run(code) == "1"
+
+
+# ---- who else is there ----
+
+X = np.linspace(-30, 30, 500_000)
+SOFTPLUS = fastlog.softplus(X)
+A = np.linspace(-30, 30, 400_000).reshape(1000, 400)
+LSE = fastlog.logsumexp(A, axis=1)
+
+
+def is_right(n=3):
+    with fastlog.num_threads(n):
+        return np.array_equal(fastlog.softplus(X), SOFTPLUS) and np.array_equal(fastlog.logsumexp(A, axis=1), LSE)
+
+
+def test_calls_from_many_threads():
+    with concurrent.futures.ThreadPoolExecutor(6) as others:
+        assert all(others.map(lambda _: is_right(), range(60)))
+
+
+def computing(stop):
+    """Keep the pool busy until told to stop."""
+    with fastlog.num_threads(2):
+        while not stop.is_set():
+            fastlog.softplus(X)
+
+
+def fork_once():
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if is_right() and is_right(2) and _core.pool_size() == 2 else 1)
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        done, status = os.waitpid(child, os.WNOHANG)
+        if done:
+            return status
+        time.sleep(0.001)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    return "the child hangs"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
+@pytest.mark.parametrize("rounds", [5, pytest.param(300, marks=pytest.mark.slow)])
+def test_fork_in_the_middle_of_work(rounds):
+    assert is_right()
+    stop = threading.Event()
+    others = [threading.Thread(target=computing, args=(stop,)) for _ in range(2)]
+    for other in others:
+        other.start()
+    try:
+        for _ in range(rounds):
+            assert fork_once() == 0
+            assert is_right()
+    finally:
+        stop.set()
+        for other in others:
+            other.join()
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
+@pytest.mark.parametrize("method", multiprocessing.get_all_start_methods())
+def test_multiprocessing(method):
+    assert is_right()
+    with multiprocessing.get_context(method).Pool(2) as children:
+        assert all(children.map_async(is_right, [1, 2, 3, 8] * 4).get(100))
+    assert is_right()
+
+
+@pytest.mark.slow
+def test_processes_of_concurrent_futures():
+    assert is_right()
+    context = multiprocessing.get_context("spawn")
+    with concurrent.futures.ProcessPoolExecutor(2, mp_context=context) as children:
+        assert all(children.map(is_right, [1, 2, 3, 8] * 4, timeout=100))
+
+
+@pytest.mark.slow
+def test_workers_of_loky_and_dask_keep_to_their_share():
+    code = "import fastlog; print(fastlog.usable_cpus(), fastlog.get_num_threads())"
+    assert run(code, FASTLOG_NUM_THREADS="auto", OMP_NUM_THREADS="1") == "1 1"
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system has no timers")
+@pytest.mark.parametrize("seconds", [0.3, pytest.param(10, marks=pytest.mark.slow)])
+def test_a_signal_handler_may_call(seconds):
+    results = []
+    before = signal.signal(signal.SIGALRM, lambda *_: results.append(is_right()))
+    signal.setitimer(signal.ITIMER_REAL, 0.002, 0.002)
+    try:
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            assert is_right()
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert results
+    assert all(results)
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/task"), reason="this system does not show its threads")
+def test_threads_of_the_pool_take_no_signals():
+    assert is_right()
+    for task in os.listdir("/proc/self/task"):
+        text = Path(f"/proc/self/task/{task}/status").read_text()
+        status = dict(line.split(":\t") for line in text.splitlines() if ":\t" in line)
+        if status["Name"].strip() == "fastlog":
+            blocked = int(status["SigBlk"], 16)
+            assert blocked >> (signal.SIGINT - 1) & 1
+            assert blocked >> (signal.SIGALRM - 1) & 1
+
+
+def test_the_process_ends_in_the_middle_of_work():
+    code = """
+        import threading, time
+        import numpy as np, fastlog
+        x = np.linspace(-30, 30, 300_000)
+
+        def forever():
+            fastlog.set_num_threads(3)
+            while True:
+                fastlog.softplus(x)
+
+        for _ in range(2):
+            threading.Thread(target=forever, daemon=True).start()
+        time.sleep(0.2)
+    """
+    run(code)
+
+
+# ---- the floating-point environment ----
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_exceptions_of_all_pieces_are_raised(dtype):
+    x = np.full(400_000, 0.25, dtype)
+    with fastlog.num_threads(3), np.errstate(all="raise"):
+        fastlog.logit(x)
+        fastlog.softplus(np.linspace(-1000, 1000, 400_000).astype(dtype))  # It underflows, which is no exception.
+        for at in (0, 200_000, -1):
+            x[at] = 1
+            with pytest.raises(FloatingPointError, match="divide by zero"):
+                fastlog.logit(x)
+            x[at] = 2
+            with pytest.raises(FloatingPointError, match="invalid"):
+                fastlog.logit(x)
+            x[at] = 0.25
+        fastlog.logit(x)
+
+
+@pytest.mark.slow
+def test_subnormal_numbers_are_those_of_the_caller():
+    torch = pytest.importorskip("torch")
+    x = np.linspace(-745, -690, 400_000)
+    with fastlog.num_threads(3):
+        kept = fastlog.softplus(x)
+        if not torch.set_flush_denormal(True):
+            pytest.skip("this CPU cannot do without subnormal numbers")
+        try:
+            flushed = fastlog.softplus(x)
+            with fastlog.num_threads(1):
+                alone = fastlog.softplus(x)
+        finally:
+            torch.set_flush_denormal(False)
+        again = fastlog.softplus(x)
+    assert flushed.tobytes() == alone.tobytes()
+    assert flushed.tobytes() != kept.tobytes()
+    assert again.tobytes() == kept.tobytes()
+
+
+# ---- who sets the number for others ----
+
+
+def test_threadpoolctl():
+    pytest.importorskip("threadpoolctl")
+    code = """
+        import numpy, fastlog
+        fastlog.set_num_threads(4)
+        import threadpoolctl
+        found = [one for one in threadpoolctl.threadpool_info() if one["user_api"] == "fastlog"]
+        print(len(found), found[0]["num_threads"], found[0]["version"] == fastlog.__version__)
+        with threadpoolctl.threadpool_limits(1):
+            print(fastlog.get_num_threads())
+        with threadpoolctl.threadpool_limits({"fastlog": 2}):
+            print(fastlog.get_num_threads())
+        print(fastlog.get_num_threads())
+    """
+    assert run(code).split() == ["1", "4", "True", "1", "2", "4"]
+
+
+@pytest.mark.slow
+def test_the_command_line_sets_the_number():
+    def command(*words):
+        return subprocess.run([sys.executable, "-m", "fastlog", *words], capture_output=True, text=True, check=False)
+
+    code = "import fastlog; print(fastlog.get_num_threads(), fastlog.usable_cpus())"
+    assert command("--threads", "3", "-c", code).stdout.split()[0] == "3"
+    assert len(set(command("--threads=auto", "-c", code).stdout.split())) == 1
+    assert command("-c", code).stdout.split()[0] == "1"
+    for wrong in ("none", "0", "2.5"):
+        refused = command("--threads", wrong, "-c", code)
+        assert refused.returncode == 2
+        assert f"--threads must be an integer or auto, not {wrong}" in refused.stderr
