@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import operator
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -219,9 +220,7 @@ def _tell_threadpoolctl() -> None:
         check_symbols = ("fl_set_threads_of_process",)  # Files of other packages have the same name.
 
         def get_version(self) -> str:
-            from fastlog._config import __version__
-
-            return __version__
+            return str(sys.modules["fastlog"].__version__)
 
         def get_num_threads(self) -> int:
             return get_threads()
