@@ -13,7 +13,7 @@ cdef enum:
     FEWEST_COLUMNS = 256  # Where rows are neighbours, so many fill the panels that loops sum side by side.
     OF_ELEMENTS = 6144  # Losses of elements are cut here; it is a multiple of the blocks of their loops.
     SMALL_ROOM = 256  # A room of so many doubles needs no memory of its own.
-    SHARED_PIECES = 16  # Threads take so many pieces at a time, as each needs a room of its own.
+    SHARED_PIECES = 4  # Threads take so many pieces at a time, as each needs a room of its own.
     MOST_SHARES = 64
     APART = 128  # The bytes between the rooms of two arguments; loops may read a vector beyond the end.
 

@@ -47,6 +47,10 @@ def set_num_threads(n: int | str) -> None:
     n : int or "auto"
         A number from 1 to 256; "auto" and -1 stand for `usable_cpus`.
 
+    Returns
+    -------
+    None
+
     Raises
     ------
     ValueError
@@ -81,6 +85,17 @@ def num_threads(n: int | str) -> Iterator[None]:
     ----------
     n : int or "auto"
         As in `set_num_threads`.
+
+    Returns
+    -------
+    context manager
+
+    Raises
+    ------
+    ValueError
+        If the number is out of range.
+    TypeError
+        If `n` is neither an integer nor "auto".
 
     Examples
     --------
