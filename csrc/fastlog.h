@@ -33,7 +33,7 @@ enum fl_shape {
     fl_row_loss          /* logits, labels or probabilities -> losses of rows (EACH), gradients, Hessians */
 };
 
-/* How a call may be split into pieces along dims[0] so that no bit of its arrays changes. */
+/* How a call may be split into pieces along dims[0] so that no bit of its arrays changes. pool.c splits large calls. */
 enum fl_split {
     fl_split_anywhere, /* pieces are any, unless results feed back into operands, as in NumPy's reduce and accumulate */
     fl_split_rows,     /* pieces have 16 rows or more: how rows are summed depends on whether they fill the lanes */
@@ -141,3 +141,23 @@ typedef struct {
 
 /* A sum in two words as one; an infinite sum has no rounding error to add. */
 static inline double fl_sum(const double sum[2]) { return sum[0] - sum[0] == 0 ? sum[0] + sum[1] : sum[0]; }
+
+/* Adds a sum in two words to another one. */
+static inline void fl_add_sum(double sum[2], const double more[2]) {
+    double s = sum[0] + more[0], part = s - sum[0], rest = s - part;
+    double low = sum[1] + ((sum[0] - rest) + (more[0] - part)) + more[1], all = s + low;
+    int is_finite = all - all == 0;
+    sum[0] = is_finite ? all : s;
+    sum[1] = is_finite ? low - (all - s) : low;
+}
+
+/* ---- threads ----
+
+   A thread has its own number of threads; until it sets one, that of the process, which is 1 at first. Large calls use
+   so many, if there is enough for each to do. */
+#define FL_MOST_THREADS 256
+
+int fl_threads(void);
+int fl_set_threads(int n);             /* for this thread; 0: that of the process. Returns what was set before */
+void fl_set_threads_of_process(int n); /* for all threads that set none themselves */
+int fl_pool_size(void);                /* the number of threads that this process has started so far */

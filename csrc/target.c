@@ -18,6 +18,7 @@
 #include "loops/staging.h"
 #include "loops/weighted.h"
 #include "memory/status.h"
+#include "pool.h"
 
 /* Names that leave this file: fl_table_avx2_32 for NAME(table, avx2, 32). Two steps replace FL_TARGET by its value. */
 #define NAME(what, target, width) NAME_OF(what, target, width)
@@ -47,30 +48,47 @@ fl_loop NAME(logsumexp_weighted_of_floats, FL_TARGET, 64), NAME(logmeanexp_weigh
 #define RUN_element_loss(name, type) loop_##name(args, dims, steps, data)
 #define RUN_row_loss(name, type) loop_##name(args, dims, steps, data)
 
+static NOINLINE unsigned run_large(int function, enum fl_shape shape, intptr_t size, fl_run *run, ARGUMENTS) {
+    intptr_t at_once = shape <= FL_LAST_MAP ? 1 : strips_at_once(dims[1]);
+    return fl_run_pieces(function, size, at_once, run, args, dims, steps, data);
+}
+
 /* NumPy reads the floating-point status after a call. Kernels raise exceptions that the mathematics does not. So this
-   guard restores the status that it found, and raises what a loop returns. */
-INLINE void guarded(unsigned (*run)(ARGUMENTS), int raises, ARGUMENTS) {
+   guard restores the status that it found, and raises what a loop returns. Large calls are cut into pieces here. */
+INLINE void guarded(int function, enum fl_shape shape, intptr_t size, fl_run *run, int raises, ARGUMENTS) {
     fl_status status = status_save();
-    unsigned raised = run(args, dims, steps, data);
+    unsigned raised;
+    if (RARELY(fl_is_large(shape, size, dims))) raised = run_large(function, shape, size, run, args, dims, steps, data);
+    else raised = run(args, dims, steps, data);
     status_restore(status);
     if (raises) status_raise(raised);
 }
 
+/* Calls that stay whole, and raise nothing. */
+INLINE void guarded_whole(fl_run *run, ARGUMENTS) {
+    fl_status status = status_save();
+    run(args, dims, steps, data);
+    status_restore(status);
+}
+
+#define GUARDED(name, shape, size, run, raises) \
+    guarded(FL_##name, fl_##shape, size, run, raises, args, dims, steps, data)
+
 /* Every function has a loop and a quiet loop on the target's own type, and a pair of them on the narrower one. */
 #define FL_FUNCTION(name, shape) \
     static unsigned run_##name(ARGUMENTS) { return (void)data, RUN_##shape(name, OWN); } \
-    static void raising_##name(ARGUMENTS) { guarded(run_##name, 1, args, dims, steps, data); } \
-    static void quiet_##name(ARGUMENTS) { guarded(run_##name, 0, args, dims, steps, data); } \
+    static void raising_##name(ARGUMENTS) { GUARDED(name, shape, WIDTH, run_##name, 1); } \
+    static void quiet_##name(ARGUMENTS) { GUARDED(name, shape, WIDTH, run_##name, 0); } \
     static UNUSED unsigned run_narrow_##name(ARGUMENTS) { return (void)data, RUN_##shape(name, NARROW); } \
-    static UNUSED void narrow_##name(ARGUMENTS) { guarded(run_narrow_##name, 1, args, dims, steps, data); } \
-    static UNUSED void quiet_narrow_##name(ARGUMENTS) { guarded(run_narrow_##name, 0, args, dims, steps, data); }
+    static UNUSED void narrow_##name(ARGUMENTS) { GUARDED(name, shape, WIDTH / 2, run_narrow_##name, 1); } \
+    static UNUSED void quiet_narrow_##name(ARGUMENTS) { GUARDED(name, shape, WIDTH / 2, run_narrow_##name, 0); }
 #include "functions.def"
 
 /* Rows on their way to a loop of the own type and back, see fl_staging. */
 static unsigned run_stage(ARGUMENTS) { return loop_stage(args, dims, steps, data); }
 static unsigned run_unstage(ARGUMENTS) { return loop_unstage(args, dims, steps, data); }
-static void stage(ARGUMENTS) { guarded(run_stage, 0, args, dims, steps, data); }
-static void unstage(ARGUMENTS) { guarded(run_unstage, 0, args, dims, steps, data); }
+static void stage(ARGUMENTS) { guarded_whole(run_stage, args, dims, steps, data); }
+static void unstage(ARGUMENTS) { guarded_whole(run_unstage, args, dims, steps, data); }
 
 #define FL_FUNCTION(name, shape) [FL_##name] = {raising_##name, quiet_##name},
 const fl_table NAME(table, FL_TARGET, FL_WIDTH) = {.stage = stage,
@@ -89,7 +107,7 @@ const fl_table NAME(table, FL_TARGET, 16) = {.of = {
 #else
 static unsigned run_logsumexp_of_floats(ARGUMENTS) { return (void)data, loop_logsumexp_narrow(args, dims, steps); }
 void NAME(logsumexp_of_floats, FL_TARGET, 64)(ARGUMENTS) {
-    guarded(run_logsumexp_of_floats, 0, args, dims, steps, data);
+    guarded_whole(run_logsumexp_of_floats, args, dims, steps, data);
 }
 void NAME(logmeanexp_of_floats, FL_TARGET, 64)(ARGUMENTS) { narrow_logmeanexp_weighted(args, dims, steps, data); }
 void NAME(logsumexp_weighted_of_floats, FL_TARGET, 64)(ARGUMENTS) {

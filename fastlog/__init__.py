@@ -11,6 +11,7 @@ from fastlog._losses import *
 from fastlog._patch import *
 from fastlog._running import *
 from fastlog._softmax import *
+from fastlog._threads import *
 
 __all__ = sorted(["__version__", *[name for name in globals() if not name.startswith("_")]])
 

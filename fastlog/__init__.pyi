@@ -1,4 +1,5 @@
 from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Any, Literal, Protocol, Self, SupportsIndex, TypeAlias, overload, type_check_only
 
@@ -19,6 +20,7 @@ __all__ = [
     "entr",
     "expit",
     "focal_loss",
+    "get_num_threads",
     "is_patched",
     "kl_divergence",
     "log1mexp",
@@ -36,8 +38,10 @@ __all__ = [
     "logsumexp",
     "mish",
     "nll_loss",
+    "num_threads",
     "patch",
     "rel_entr",
+    "set_num_threads",
     "show_config",
     "sigmoid",
     "silu",
@@ -45,6 +49,7 @@ __all__ = [
     "softplus",
     "softplus_inverse",
     "unpatch",
+    "usable_cpus",
     "xlog1py",
     "xlogy",
 ]
@@ -364,3 +369,10 @@ def is_patched(target: _Target | None = None) -> bool: ...
 def show_config(mode: Literal["stdout"] = "stdout") -> None: ...
 @overload
 def show_config(mode: Literal["dicts"]) -> dict[str, Any]: ...
+
+# ---- threads ----
+
+def get_num_threads() -> int: ...
+def set_num_threads(n: SupportsIndex | Literal["auto"]) -> None: ...
+def num_threads(n: SupportsIndex | Literal["auto"]) -> AbstractContextManager[None]: ...
+def usable_cpus() -> int: ...

@@ -13,6 +13,7 @@ from typing import Any
 
 from fastlog._config import __version__
 from fastlog._patch import patch
+from fastlog._threads import set_default
 
 
 def main(arguments: list[str]) -> None:
@@ -27,10 +28,11 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("-v", "--verbose", action="store_true", help="print what is replaced, and what is not")
     parser.add_argument("--strict", action="store_true", help="run nothing unless all that is known can be replaced")
     parser.add_argument("--targets", metavar="NAME,...", help="the packages to patch (default: those installed)")
+    parser.add_argument("--threads", metavar="N", help="the number of threads of large calls, or auto (default: 1)")
     theirs = list(arguments)
     while theirs and (theirs[0] in ("-v", "--verbose", "--strict", "--version", "-h", "--help")
-                      or theirs[0].partition("=")[0] == "--targets"):  # fmt: skip
-        del theirs[: 2 if theirs[0] == "--targets" else 1]
+                      or theirs[0].partition("=")[0] in ("--targets", "--threads")):  # fmt: skip
+        del theirs[: 2 if theirs[0] in ("--targets", "--threads") else 1]
     given = parser.parse_args(arguments[: len(arguments) - len(theirs)])
     kind = theirs[0][:2] if theirs else ""
     if kind in ("-m", "-c") and len(theirs[0]) > 2:  # The option and its value are one word.
@@ -44,6 +46,11 @@ def main(arguments: list[str]) -> None:
     options = {"verbose": given.verbose, "strict": given.strict}
     if given.targets is not None:
         options["targets"] = [target.strip() for target in given.targets.split(",")]
+    try:
+        if given.threads is not None:
+            set_default(given.threads)
+    except ValueError:
+        parser.error(f"--threads must be an integer or auto, not {given.threads}")
     try:
         patch(**options)
     except ValueError as error:

@@ -27,6 +27,14 @@ cdef fl_loop *loop(const char *name, char type, int arguments) noexcept nogil:
     return NULL
 
 
+cdef void run_alone(int function, char **args, Py_ssize_t rows, Py_ssize_t n, const intptr_t *steps,
+                    bint single) noexcept nogil:
+    """Run a loop on this thread: the caller may have threads of its own, of which this is one."""
+    cdef int before = fl_set_threads(1)
+    run(function, args, rows, n, steps, single)
+    fl_set_threads(before)
+
+
 cdef void run(int function, char **args, Py_ssize_t rows, Py_ssize_t n, const intptr_t *steps,
               bint single) noexcept nogil:
     cdef intptr_t dims[2]
@@ -129,7 +137,7 @@ cdef floating logsumexp(const floating *x, Py_ssize_t n) noexcept nogil:
     cdef intptr_t steps[3]
     args[0], args[1] = <char *>x, <char *>&y
     steps[0], steps[1], steps[2] = 0, 0, sizeof(floating)
-    run(FL_logsumexp, args, 1, n, steps, floating is float)
+    run_alone(FL_logsumexp, args, 1, n, steps, floating is float)
     return y
 
 
@@ -139,7 +147,7 @@ cdef void normalize_rows(int function, const floating *x, floating *y, Py_ssize_
     args[0], args[1] = <char *>x, <char *>y
     steps[0] = steps[1] = n * sizeof(floating)
     steps[2] = steps[3] = sizeof(floating)
-    run(function, args, rows, n, steps, floating is float)
+    run_alone(function, args, rows, n, steps, floating is float)
 
 
 cdef void softmax(const floating *x, floating *y, Py_ssize_t rows, Py_ssize_t n) noexcept nogil:

@@ -1,10 +1,11 @@
-"""The version, and the instruction sets that this build holds and uses."""
+"""The version, the instruction sets that this build holds and uses, and the number of threads."""
 
 import os
 import platform
 from typing import Any
 
 from fastlog._core import active_target, compiled_targets, supported_targets
+from fastlog._threads import get_num_threads, usable_cpus
 
 __all__ = ["__version__", "show_config"]
 
@@ -13,7 +14,7 @@ _requested = os.environ.get("FASTLOG_TARGET")  # This was its value when the tar
 
 
 def show_config(mode: str = "stdout") -> dict[str, Any] | None:
-    """Print, or return, the version and the instruction sets.
+    """Print, or return, the version, the instruction sets and the number of threads.
 
     Parameters
     ----------
@@ -33,7 +34,7 @@ def show_config(mode: str = "stdout") -> dict[str, Any] | None:
     --------
     >>> import fastlog
     >>> sorted(fastlog.show_config(mode="dicts"))
-    ['active target', 'compiled targets', 'machine', 'reason', 'supported targets', 'version']
+    ['active target', 'compiled targets', 'machine', 'reason', 'supported targets', 'threads', 'usable CPUs', 'version']
     """
     if mode not in ("stdout", "dicts"):
         raise ValueError(f"mode must be 'stdout' or 'dicts', not {mode!r}")
@@ -44,6 +45,8 @@ def show_config(mode: str = "stdout") -> dict[str, Any] | None:
         "supported targets": supported_targets(),
         "active target": active_target(),
         "reason": "FASTLOG_TARGET names it" if _requested else "the best that this CPU supports",
+        "threads": get_num_threads(),
+        "usable CPUs": usable_cpus(),
     }
     if mode == "dicts":
         return config

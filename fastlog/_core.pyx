@@ -73,6 +73,7 @@ cdef extern from "fastlog.h":
         const fl_loss_options *options
         fl_loss_result *result
     double fl_sum(const double *sum) noexcept nogil
+    void fl_add_sum(double *sum, const double *more) noexcept nogil
     ctypedef struct fl_staging:
         char type
         double divisor
@@ -91,6 +92,16 @@ cdef extern from "fastlog.h":
     const fl_shape_info fl_shapes[1]
     const fl_target fl_targets[1]
     const int fl_target_count
+    const int FL_MOST_THREADS
+    int fl_threads() noexcept nogil
+    int fl_set_threads(int n) noexcept nogil
+    void fl_set_threads_of_process(int n) noexcept nogil
+    int fl_pool_size() noexcept nogil
+
+cdef extern from "pool.h":
+    const intptr_t FL_BYTES_OF_THREAD
+    void fl_share(void (*run)(void *context, int piece) noexcept nogil, void *context, int pieces,
+                  intptr_t bytes) noexcept nogil
 
 cdef extern from "Python.h":
     ctypedef struct PyTypeObject:
@@ -354,6 +365,33 @@ def replace_loop(ufunc, str type, loop):
         raise ValueError(f"{ufunc.__name__} has no loop on {type!r}")
     PyCapsule_SetPointer(former, <void *>old)
     return former
+
+
+MOST_THREADS = FL_MOST_THREADS
+
+
+def get_threads():
+    """Return the number of threads that large calls from this thread use."""
+    return fl_threads()
+
+
+def set_threads(int n):
+    """Set that number, from 1 to MOST_THREADS; 0 stands for that of the process. Return what was set before."""
+    if not 0 <= n <= FL_MOST_THREADS:
+        raise ValueError(f"{n} threads")
+    return fl_set_threads(n)
+
+
+def set_threads_of_process(int n):
+    """Set the number of threads that have set none themselves, from 1 to MOST_THREADS."""
+    if not 1 <= n <= FL_MOST_THREADS:
+        raise ValueError(f"{n} threads")
+    fl_set_threads_of_process(n)
+
+
+def pool_size():
+    """Return the number of threads that this process has started so far for large calls."""
+    return fl_pool_size()
 
 
 include "_walk.pxi"

@@ -13,6 +13,8 @@ cdef enum:
     FEWEST_COLUMNS = 256  # Where rows are neighbours, so many fill the panels that loops sum side by side.
     OF_ELEMENTS = 6144  # Losses of elements are cut here; it is a multiple of the blocks of their loops.
     SMALL_ROOM = 256  # A room of so many doubles needs no memory of its own.
+    SHARED_PIECES = 4  # Threads take so many pieces at a time, as each needs a room of its own.
+    MOST_SHARES = 64
     APART = 128  # The bytes between the rooms of two arguments; loops may read a vector beyond the end.
 
 cdef struct staging:
@@ -36,6 +38,7 @@ cdef struct staging:
     intptr_t n  # and so many elements of each.
     char *rooms[MAX_ARGUMENTS]
     char *memory
+    intptr_t bytes  # The memory of a room that is not small has so many bytes.
     double small[SMALL_ROOM]
 
 
@@ -104,6 +107,12 @@ cdef intptr_t line_across(const staging *s, intptr_t rows) noexcept nogil:
     return rows * s.size if rows < FEWEST_COLUMNS else ((rows * s.size + 63) // 64 | 1) * 64
 
 
+cdef char *start_of_room(staging *s) noexcept nogil:
+    """Return its first cache line, as vectors that cross cache lines take twice the time."""
+    cdef char *start = s.memory if s.memory else <char *>s.small
+    return start + 63 - (<size_t>start + 63) % 64
+
+
 cdef int open_room(staging *s, const walk *w) except -1:
     """Find room for the pieces of a walk."""
     cdef intptr_t starts[MAX_ARGUMENTS]
@@ -126,12 +135,12 @@ cdef int open_room(staging *s, const walk *w) except -1:
             else:
                 bytes += rows * (1 if s.without_core >> i & 1 else s.n) * s.size + APART
             bytes -= bytes % 64
-    if bytes + APART > <intptr_t>sizeof(s.small):
-        s.memory = <char *>malloc(bytes + APART)
+    s.bytes = bytes + APART
+    if s.bytes > <intptr_t>sizeof(s.small):
+        s.memory = <char *>malloc(s.bytes)
         if s.memory == NULL:
             raise MemoryError
-    start = s.memory if s.memory else <char *>s.small
-    start += 63 - (<size_t>start + 63) % 64  # Vectors that cross cache lines take twice the time.
+    start = start_of_room(s)
     for i in range(s.arguments):
         s.rooms[i] = start + starts[i]
     return 0
@@ -186,9 +195,8 @@ cdef void run_piece(staging *s, char **args, const intptr_t *dims, const intptr_
             s.loop(own, dims, own_steps, s.data)
 
 
-cdef void staged_loop(char **args, const intptr_t *dims, const intptr_t *steps, void *data) noexcept nogil:
-    """Run a loop piece by piece. This is a loop itself, whose data is the staging."""
-    cdef staging *s = <staging *>data
+cdef void run_pieces(staging *s, char **args, const intptr_t *dims, const intptr_t *steps) noexcept nogil:
+    """Run a loop piece by piece."""
     cdef char *at[MAX_ARGUMENTS]
     cdef intptr_t piece[2]
     cdef intptr_t r = 0, c
@@ -207,6 +215,84 @@ cdef void staged_loop(char **args, const intptr_t *dims, const intptr_t *steps, 
             if c >= dims[1]:
                 break
         r += piece[0]
+
+
+cdef struct shares:
+    # A call that threads share: each share has a room of its own, and the sums of a loss. All but the last one have the
+    # same length along an axis, which is a multiple of that of the pieces.
+    staging *s
+    char **args
+    const intptr_t *dims
+    const intptr_t *steps
+    int axis
+    intptr_t length
+    int count
+    fl_loss_result results[MOST_SHARES]
+    bint failed[MOST_SHARES]
+
+
+cdef void run_share_in(const shares *all, int number, staging *s) noexcept nogil:
+    """Run a share, whose room is open."""
+    cdef char *at[MAX_ARGUMENTS]
+    cdef intptr_t dims[2]
+    cdef intptr_t first = number * all.length
+    cdef fl_loss data
+    cdef void *former = s.data
+    cdef int total = s.arguments + s.masked, i
+    if s.data:
+        data = (<fl_loss *>s.data)[0]
+        data.result = <fl_loss_result *>&all.results[number]
+        s.data = &data
+    dims[0], dims[1] = all.dims[0], all.dims[1]
+    dims[all.axis] = all.length if number < all.count - 1 else dims[all.axis] - first
+    for i in range(total):
+        at[i] = all.args[i] + first * all.steps[i + total * all.axis] if all.args[i] else NULL
+    run_pieces(s, at, dims, all.steps)
+    s.data = former
+
+
+cdef void run_share(void *context, int number) noexcept nogil:
+    """Run a share in a room of its own, if there is memory for it."""
+    cdef shares *all = <shares *>context
+    cdef staging s = all.s[0]
+    cdef int i
+    if s.memory:
+        s.memory = <char *>malloc(s.bytes)
+        if s.memory == NULL:
+            all.failed[number] = True
+            return
+    for i in range(s.arguments):
+        s.rooms[i] = start_of_room(&s) + (all.s.rooms[i] - start_of_room(all.s))
+    run_share_in(all, number, &s)
+    free(s.memory)
+
+
+cdef void staged_loop(char **args, const intptr_t *dims, const intptr_t *steps, void *data) noexcept nogil:
+    """Run a loop piece by piece. This is a loop itself, whose data is the staging."""
+    cdef staging *s = <staging *>data
+    cdef shares all
+    cdef fl_loss_result *result
+    cdef intptr_t piece, n
+    cdef int k
+    all.s, all.args, all.dims, all.steps = s, args, dims, steps
+    all.axis = 1 if s.of_elements and dims[1] > s.n else 0
+    piece, n = s.n if all.axis else s.rows, dims[all.axis]
+    all.length = max((n // MOST_SHARES + piece) // piece, SHARED_PIECES) * piece
+    all.count = <int>(n // all.length)
+    if dims[0] * dims[1] * s.size < 2 * FL_BYTES_OF_THREAD or all.count < 2 or (fl_threads() < 2 and not s.data):
+        run_pieces(s, args, dims, steps)
+        return
+    memset(all.results, 0, sizeof(all.results))
+    memset(all.failed, 0, sizeof(all.failed))
+    fl_share(run_share, &all, all.count, dims[0] * dims[1] * s.size)
+    for k in range(all.count):
+        if all.failed[k]:  # There was no memory for the room of a share; the first room is free now.
+            run_share_in(&all, k, s)
+        if s.data:
+            result = (<fl_loss *>s.data).result
+            fl_add_sum(result.total, all.results[k].total)
+            fl_add_sum(result.weight, all.results[k].weight)
+            result.wrong += all.results[k].wrong
 
 
 cdef int run_staged(walk *w, staging *s) except -1:

@@ -26,6 +26,7 @@ typedef struct {
     normalize_kernel *kernel;   /* applies it to the row's elements or to their terms */
     int of_terms;               /* the kernel takes terms */
     row_callbacks to;           /* either may be NULL */
+    void (*piece)(void *, int); /* normalises a piece of a row that is so long that threads share it, or NULL */
 } normalization;
 
 /* True if an element of row r is neither its maximum nor -inf. */
@@ -101,6 +102,26 @@ INLINE void normalize_along(normalization f, divisor z, const char *x, intptr_t 
 INLINE matrix rows_from(matrix a, intptr_t r, intptr_t rows) {
     a.x += r * a.outer, a.rows = rows;
     return a;
+}
+
+/* A row that threads share, once its divisor is known. */
+typedef struct {
+    divisor z;
+    const char *x;
+    char *out;
+    intptr_t step, out_step, n;
+} normalized_row;
+
+#define NORMALIZED_PIECE (32 << 10) /* elements: whole blocks on every target */
+
+INLINE void normalize_piece(normalization f, const normalized_row *row, intptr_t first) {
+    intptr_t n = smaller(row->n - first, NORMALIZED_PIECE);
+    const char *x = row->x + first * row->step;
+    normalize_along(f, row->z, x, row->step, row->out + first * row->out_step, row->out_step, n);
+}
+
+static NOINLINE void share_row(void (*piece)(void *, int), normalized_row row) {
+    fl_share(piece, &row, (int)((row.n + NORMALIZED_PIECE - 1) / NORMALIZED_PIECE), row.n * WIDTH);
 }
 
 /* Lane k in every lane. */
@@ -224,7 +245,9 @@ INLINE void normalize_rows(normalization f, matrix a, matrix out, intptr_t r) {
     for (; along && r < a.rows; r++) {
         const char *x = a.x + r * a.outer;
         divisor z = divisor_of_rows(f, tally_along(x, a.core, a.n, floor_of(f), (summation){0}), &a, r, 1);
-        normalize_along(f, z, x, a.core, (char *)out.x + r * out.outer, out.core, a.n);
+        char *y = (char *)out.x + r * out.outer;
+        if (f.piece && a.n > NORMALIZED_PIECE) share_row(f.piece, (normalized_row){z, x, y, a.core, out.core, a.n});
+        else normalize_along(f, z, x, a.core, y, out.core, a.n);
         after_rows(f, r, 1);
     }
     for (; r < a.rows; r += LANES) {
@@ -237,9 +260,13 @@ INLINE void normalize_matrix(normalization f, matrix a, matrix out) {
     normalize_rows(f, a, out, normalize_panels(f, a, out));
 }
 
+static void log_softmax_piece(void *context, int piece) {
+    normalize_piece((normalization){.kernel = k_log_softmax}, context, (intptr_t)piece * NORMALIZED_PIECE);
+}
+
 INLINE unsigned loop_log_softmax(char **args, const intptr_t *dims, const intptr_t *steps) {
     matrix a = matrix_of(args[0], dims, steps[0], steps[2]), out = matrix_of(args[1], dims, steps[1], steps[3]);
     if (a.n && a.n <= LANE_BLOCK && choose_way(a) != ALONG) normalize_short(a, out);
-    else normalize_matrix((normalization){.divisor_of = divisor_log_softmax, .kernel = k_log_softmax}, a, out);
+    else normalize_matrix((normalization){divisor_log_softmax, k_log_softmax, .piece = log_softmax_piece}, a, out);
     return 0;
 }

@@ -46,19 +46,76 @@ INLINE int lanes_are_plain(plain_row p) {
     return !mask_any(not_plain(p.first, largest_lane(p.max), v_neg(largest_lane(v_neg(p.min)))));
 }
 
+/* A row that is so long that threads share it, some spans at a time. */
+#define SHARED_SPANS ((12 << 10) / (intptr_t)sizeof(plain_row))
+
+typedef struct {
+    const real *x;
+    real *y;
+    intptr_t first, whole; /* the number of the span that comes first, and that of the elements of whole vectors */
+    vec start;             /* the row's first element, whose place may have its term already */
+    dw inverse;
+    plain_row of[SHARED_SPANS];
+} shared_row;
+
+INLINE vectors span_of(const shared_row *s, intptr_t number) {
+    intptr_t i = number * SPAN * LANES, n = smaller(SPAN, (s->whole - i) / LANES);
+    return (vectors){.x = s->x + i, .step = LANES, .n = n, .kept = s->y + i, .kept_step = LANES};
+}
+
+static void terms_of_span(void *context, int piece) {
+    shared_row *s = context;
+    plain_row p = plain_start(s->start);
+    p.sum = sum_of_terms(&p, span_of(s, s->first + piece), 0);
+    s->of[piece] = p;
+}
+
+static void quotients_of_span(void *context, int piece) {
+    const shared_row *s = context;
+    plain_quotients(span_of(s, piece), s->inverse);
+}
+
+/* Writes the terms of whole vectors, and adds them to the row in the order of its spans. */
+static NOINLINE void plain_terms_shared(plain_row *p, const real *x, real *y, intptr_t whole) {
+    const intptr_t span = SPAN * LANES;
+    shared_row s;
+    s.x = x, s.y = y, s.whole = whole, s.start = p->first, s.first = 0;
+    for (; s.first * span < whole; s.first += SHARED_SPANS) {
+        intptr_t left = whole - s.first * span, pieces = smaller((left + span - 1) / span, SHARED_SPANS);
+        fl_share(terms_of_span, &s, (int)pieces, smaller(left, pieces * span) * WIDTH);
+        for (intptr_t k = 0; k < pieces; k++) {
+            p->max = v_max(s.of[k].max, p->max), p->min = v_min(s.of[k].min, p->min);
+            p->sum = dw_add(p->sum, s.of[k].sum);
+        }
+    }
+}
+
+static NOINLINE void plain_quotients_shared(real *y, intptr_t whole, dw inverse) {
+    const intptr_t span = SPAN * LANES;
+    shared_row s;
+    s.x = s.y = y, s.whole = whole, s.inverse = inverse;
+    fl_share(quotients_of_span, &s, (int)((whole + span - 1) / span), whole * WIDTH);
+}
+
+INLINE int is_shared(intptr_t whole) { return whole > SPAN * LANES && whole * WIDTH >= 2 * FL_BYTES_OF_THREAD; }
+
 /* Writes the terms of a row where y is not NULL. The lanes of the result have parts of their sum. */
 INLINE plain_row plain_strip(const real *x, real *y, intptr_t n) {
     plain_row p = plain_start(v_set(x[0]));
     intptr_t whole = whole_vectors(n), part = n - whole;
-    real unused[LANES];
-    for (intptr_t i = 0; i < whole; i += SPAN * LANES) {
-        vectors v = {.x = x + i, .step = LANES, .n = smaller(SPAN, (whole - i) / LANES), .kept = unused};
-        if (y) v.kept = y + i, v.kept_step = LANES;
-        plain_terms(&p, v, 0);
+    real unused[LANES], start = x[0];
+    if (y && is_shared(whole)) {
+        plain_terms_shared(&p, x, y, whole);
+    } else {
+        for (intptr_t i = 0; i < whole; i += SPAN * LANES) {
+            vectors v = {.x = x + i, .step = LANES, .n = smaller(SPAN, (whole - i) / LANES), .kept = unused};
+            if (y) v.kept = y + i, v.kept_step = LANES;
+            plain_terms(&p, v, 0);
+        }
     }
     if (part) {
         real rest[LANES], kept[LANES];
-        v_store(rest, v_load_part(x + whole, part, x[0]));
+        v_store(rest, v_load_part(x + whole, part, start));
         vec sum = plain_term(&p, (vectors){.x = rest, .n = 1, .kept = kept}, 0, 0);
         if (y) v_store_part(y + whole, part, v_load(kept));
         p.sum = dw_add(p.sum, (dw){leading_lanes(sum, part), v_set(0)});
@@ -120,7 +177,8 @@ static void softmax_strips(matrix a, matrix out) {
                 scatter_quotients((const real *)(a.x + (r + k) * a.outer), a.n, of_row, (char *)y, out.core);
                 continue;
             }
-            plain_quotients((vectors){.n = whole / LANES, .kept = y, .kept_step = LANES}, of_row);
+            if (is_shared(whole)) plain_quotients_shared(y, whole, of_row);
+            else plain_quotients((vectors){.n = whole / LANES, .kept = y, .kept_step = LANES}, of_row);
             if (part) v_store_part(y + whole, part, plain_quotient(v_load_part(y + whole, part, 1), of_row));
         }
     }

@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "memory/overlap.h"
 #include "vec/vec.h"
 
 #define STAGE 256 /* elements of a staging block: a few KiB of stack, and a multiple of every LANES */
@@ -171,15 +172,4 @@ INLINE vec load_some(const real *p, intptr_t n) { return n == LANES ? v_load(p) 
 INLINE void store_some(real *p, intptr_t n, vec x) {
     if (n == LANES) v_store(p, x);
     else v_store_part(p, n, x);
-}
-
-/* True if writing out[i] may change an in[j] that is still to be read. It cannot where both run in step through the
-   same elements. NumPy copies operands that overlap in other ways, but not in reduce and accumulate, which feed each
-   result back. */
-static inline int feeds_back(const char *in, intptr_t in_step, const char *out, intptr_t out_step, intptr_t n) {
-    if (n < 2 || (in == out && in_step == out_step && out_step != 0)) return 0;
-    intptr_t in_span = in_step * (n - 1), out_span = out_step * (n - 1);
-    const char *in_first = in_span < 0 ? in + in_span : in, *in_last = in_span < 0 ? in : in + in_span;
-    const char *out_first = out_span < 0 ? out + out_span : out, *out_last = out_span < 0 ? out : out + out_span;
-    return in_first <= out_last && out_first <= in_last;
 }

@@ -9,6 +9,7 @@
 
 #pragma once
 
+#include "pool.h"
 #include "sums/partition.h"
 #include "sums/short.h"
 #include "sums/strips.h"
@@ -28,27 +29,75 @@ static inline enum way choose_way(matrix a) {
     return a.outer == WIDTH ? COLUMNS : TILES;
 }
 
+/* A whole row, of any type and stride. */
+typedef struct {
+    enum number_type type;
+    const char *x;
+    intptr_t step, n;
+    real floor;
+    summation how;
+} fetched_row;
+
+/* Sums LANES strips of a row, or what is left of it from element i on; every lane holds the result. Elements that are
+   not neighbours, or not of the own type, are copied to a block first. */
+static NOINLINE tally tally_some_strips(const fetched_row *row, intptr_t i, intptr_t length) {
+    real block[GATHERED];
+    int in_place = row->type == OWN && row->step == WIDTH;
+    strip s[LANES] = {{0, 0, 0}};
+    intptr_t count = 0;
+    for (; count < LANES && i < row->n; count++, i += length) {
+        s[count] = (strip){.x = (const real *)row->x + i, .kept = NULL, .n = smaller(row->n - i, length)};
+        if (in_place) continue;
+        s[count].x = block + count * length;
+        fetch(row->type, block + count * length, row->x + i * row->step, row->step, s[count].n);
+    }
+    tally t = tally_strips(s, count, row->floor, row->how);
+    if (count > 1) tally_lanes(&t, count, row->floor);
+    return t;
+}
+
+/* Threads share very long rows, so many times LANES strips at a time. Their sums are joined in order. */
+#define SHARED_STRIPS ((12 << 10) / (intptr_t)sizeof(tally))
+
+typedef struct {
+    const fetched_row *row;
+    intptr_t first, length;
+    tally t[SHARED_STRIPS];
+} shared_strips;
+
+static void tally_piece(void *context, int piece) {
+    shared_strips *s = context;
+    s->t[piece] = tally_some_strips(s->row, s->first + piece * LANES * s->length, s->length);
+}
+
+static NOINLINE tally tally_shared(const fetched_row *row, intptr_t length) {
+    shared_strips s;
+    tally all = tally_empty();
+    s.row = row, s.length = length, s.first = 0;
+    for (intptr_t once = LANES * length; s.first < row->n; s.first += SHARED_STRIPS * once) {
+        intptr_t left = row->n - s.first, pieces = smaller((left + once - 1) / once, SHARED_STRIPS);
+        fl_share(tally_piece, &s, (int)pieces, smaller(left, pieces * once) * WIDTH);
+        for (intptr_t k = 0; k < pieces; k++) {
+            if (s.first == 0 && k == 0) all = s.t[0];
+            else tally_join(&all, s.t + k, row->floor);
+        }
+    }
+    return all;
+}
+
 /* Sums a whole row; every lane holds the result. The row is a single strip if it can be one, otherwise LANES strips at
-   a time. Elements that are not neighbours, or not of the own type, are copied to a block first. */
+   a time. */
 static NOINLINE tally tally_fetched(enum number_type type, const char *x, intptr_t step, intptr_t n, real floor,
                                     summation how) {
-    real block[GATHERED];
+    fetched_row row = {type, x, step, n, floor, how};
     int in_place = type == OWN && step == WIDTH;
     intptr_t longest = in_place ? LONGEST_STRIP : GATHERED;
     intptr_t length = n <= longest ? longest : in_place ? STRIP : GATHERED / LANES;
     tally all = tally_empty();
-    for (intptr_t i = 0; i < n;) {
-        strip s[LANES] = {{0, 0, 0}};
-        intptr_t count = 0, first = i;
-        for (; count < LANES && i < n; count++, i += length) {
-            s[count] = (strip){.x = (const real *)x + i, .kept = NULL, .n = smaller(n - i, length)};
-            if (in_place) continue;
-            s[count].x = block + count * length;
-            fetch(type, block + count * length, x + i * step, step, s[count].n);
-        }
-        tally t = tally_strips(s, count, floor, how);
-        if (count > 1) tally_lanes(&t, count, floor);
-        if (first == 0) all = t;
+    if (n * WIDTH >= 2 * FL_BYTES_OF_THREAD && n > longest) return tally_shared(&row, length);
+    for (intptr_t i = 0; i < n; i += LANES * length) {
+        tally t = tally_some_strips(&row, i, length);
+        if (i == 0) all = t;
         else tally_join(&all, &t, floor);
     }
     return all;

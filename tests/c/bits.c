@@ -3,6 +3,7 @@
      bits                  prints the hashes
      bits FILE             compares them with those of a file, and names the rows that differ
      bits FILE --pieces    likewise, while every call is split into pieces as its shape allows, which changes no bit
+     bits FILE --threads   likewise, while large calls use three threads, which changes no bit either
 
    Inputs are made by integer arithmetic, products and sums alone, so that every machine has the same ones. All nan
    count as one. The exceptions that a loop raises are hashed with its results. Sums of losses have a hash of their own,
@@ -373,7 +374,8 @@ static int report(const char *path, const char *suffix, char type, int target, u
 int main(int count, char **words) {
     const char *path = count > 1 ? words[1] : NULL;
     int differ = 0;
-    in_pieces = count > 2;
+    in_pieces = count > 2 && strcmp(words[2], "--pieces") == 0;
+    if (count > 2 && strcmp(words[2], "--threads") == 0) fl_set_threads(3);
     if (!path) printf("function,type,target,hash\n");
     for (function = 0; function < FL_FUNCTIONS; function++)
         for (const char *type = "dfe"; *type; type++)
