@@ -325,11 +325,24 @@ void fl_share(void (*run)(void *context, int piece), void *context, int pieces, 
 
 /* ---- calls ---- */
 
+/* The pieces of a loss have results of their own, which are joined in order. They fill a frame that other calls do not
+   pay for. */
+static __attribute__((noinline)) void share_loss(call *c, fl_loss_result *result) {
+    fl_loss_result results[MOST_PIECES];
+    memset(results, 0, (size_t)c->pieces * sizeof *results);
+    c->results = results;
+    fl_share(run_piece, c, c->pieces, c->bytes);
+    for (int k = 0; k < c->pieces; k++) {
+        fl_add_sum(result->total, results[k].total);
+        fl_add_sum(result->weight, results[k].weight);
+        result->wrong += results[k].wrong;
+    }
+}
+
 unsigned fl_run_pieces(int function, intptr_t size, intptr_t at_once, fl_run *run, char **args, const intptr_t *dims,
                        const intptr_t *steps, void *data) {
     const fl_shape_info *shape = &fl_shapes[fl_rows[function].shape];
     fl_loss *loss = shape->split == fl_split_sums ? data : 0;
-    fl_loss_result results[MOST_PIECES];
     intptr_t of_segments[8] = {0};
     call c = {.run = run, .args = args, .dims = dims, .steps = steps, .data = data};
     c.arguments = shape->nin + shape->nout;
@@ -337,15 +350,7 @@ unsigned fl_run_pieces(int function, intptr_t size, intptr_t at_once, fl_run *ru
     if (loss) c.options = loss->options;
     if (!cut_call(&c, function, size, at_once, of_segments) || c.pieces < 2) return run(args, dims, steps, data);
     if ((fl_threads() < 2 || c.bytes < 2 * FL_BYTES_OF_THREAD) && !c.in_order) return run(args, dims, steps, data);
-    if (loss) {
-        memset(results, 0, (size_t)c.pieces * sizeof *results);
-        c.results = results;
-    }
-    fl_share(run_piece, &c, c.pieces, c.bytes);
-    for (int k = 0; loss && k < c.pieces; k++) {
-        fl_add_sum(loss->result->total, results[k].total);
-        fl_add_sum(loss->result->weight, results[k].weight);
-        loss->result->wrong += results[k].wrong;
-    }
+    if (loss) share_loss(&c, loss->result);
+    else fl_share(run_piece, &c, c.pieces, c.bytes);
     return atomic_load_explicit(&c.raised, memory_order_relaxed);
 }

@@ -301,6 +301,7 @@ def fork_once():
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 @pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:os.fork:RuntimeWarning")  # JAX warns, if other tests have imported it.
 @pytest.mark.parametrize("rounds", [5, pytest.param(300, marks=pytest.mark.slow)])
 def test_fork_in_the_middle_of_work(rounds):
     assert is_right()
@@ -320,6 +321,7 @@ def test_fork_in_the_middle_of_work(rounds):
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:os.fork:RuntimeWarning")  # JAX warns, if other tests have imported it.
 @pytest.mark.parametrize("method", multiprocessing.get_all_start_methods())
 def test_multiprocessing(method):
     assert is_right()

@@ -221,15 +221,22 @@ static NOINLINE void short_gradients(row_losses *l) {
     }
 }
 
+static NOINLINE void long_gradients(row_losses *l) {
+    row_info info[CALLBACK_PANEL];
+    l->info = info, l->infos = CALLBACK_PANEL;
+    intptr_t done = gradients_of_panels(l);
+    gradients_of_rows((row_callbacks){take_losses, finish_gradients, l}, l->argument[ROW_LOGITS],
+                      l->argument[ROW_GRADIENT], done);
+}
+
 static unsigned loop_cross_entropy(char **args, const intptr_t *dims, const intptr_t *steps, const fl_loss *loss) {
     row_losses l;
-    begin_rows(&l, args, dims, steps, loss);
+    row_info info;
+    begin_rows(&l, &info, args, dims, steps, loss);
     if (l.options->only_weights) only_labels(&l);
     else if (!args[ROW_GRADIENT]) sum_rows(&l);
     else if (are_short(&l)) short_gradients(&l);
-    else
-        gradients_of_rows((row_callbacks){take_losses, finish_gradients, &l}, l.argument[ROW_LOGITS],
-                          l.argument[ROW_GRADIENT], gradients_of_panels(&l));
+    else long_gradients(&l);
     give_results(&l);
     return 0;
 }

@@ -42,14 +42,15 @@ typedef struct {
     const fl_loss_options *options;
     fl_loss_result *result;
     matrix argument[ROW_ARGUMENTS];
-    intptr_t n;                    /* the number of classes */
-    loss_sum sum;                  /* the losses that have no place in EACH */
-    total weight;                  /* the weights of the labels that count */
-    row_info info[CALLBACK_PANEL]; /* for the rows of a panel; the next panel takes their place */
+    intptr_t n;     /* the number of classes */
+    loss_sum sum;   /* the losses that have no place in EACH */
+    total weight;   /* the weights of the labels that count */
+    row_info *info; /* of the LANES rows that are at hand, or of all rows of a panel */
+    intptr_t infos; /* their number, a power of two */
 } row_losses;
 
 /* The place for what is known of rows r to r+LANES-1. */
-static row_info *info_of(row_losses *l, intptr_t r) { return l->info + r / LANES % CALLBACK_PANEL; }
+static row_info *info_of(row_losses *l, intptr_t r) { return l->info + (r / LANES & (l->infos - 1)); }
 
 /* The address of row r of an argument. */
 static char *row_at(row_losses *l, int argument, intptr_t r) {
@@ -387,9 +388,11 @@ static NOINLINE void take_losses(void *context, partition p, divisor *z, intptr_
     *z = times(*z, v_load(info->factor));
 }
 
-/* Fills all but `info`, which is large, and is filled row by row. */
-static void begin_rows(row_losses *l, char **args, const intptr_t *dims, const intptr_t *steps, const fl_loss *loss) {
+/* Fills all but what `info` points to, which is filled row by row. */
+static void begin_rows(row_losses *l, row_info *info, char **args, const intptr_t *dims, const intptr_t *steps,
+                       const fl_loss *loss) {
     l->options = loss->options, l->result = loss->result, l->n = dims[1];
+    l->info = info, l->infos = 1;
     l->sum = no_losses(), l->weight = (total){0, 0};
     for (int k = 0; k < ROW_ARGUMENTS; k++)
         l->argument[k] = matrix_of(args[k], dims, steps[k], steps[ROW_ARGUMENTS + k]);
@@ -465,7 +468,8 @@ static void weigh_labels(row_losses *l, const int64_t *labels, intptr_t count, r
 /* Rows are log-probabilities. The loss is minus that of the label, times the label's weight. */
 static unsigned loop_nll_loss(char **args, const intptr_t *dims, const intptr_t *steps, const fl_loss *loss) {
     row_losses l;
-    begin_rows(&l, args, dims, steps, loss);
+    row_info info;
+    begin_rows(&l, &info, args, dims, steps, loss);
     for (intptr_t r = 0; r < dims[0] && l.n; r += STAGE) {
         intptr_t count = smaller(dims[0] - r, STAGE);
         int64_t stage[STAGE];

@@ -47,7 +47,7 @@ INLINE int lanes_are_plain(plain_row p) {
 }
 
 /* A row that is so long that threads share it, some spans at a time. */
-#define SHARED_SPANS ((12 << 10) / (intptr_t)sizeof(plain_row))
+#define SHARED_SPANS ((4 << 10) / (intptr_t)sizeof(plain_row))
 
 typedef struct {
     const real *x;

@@ -39,15 +39,13 @@ typedef struct {
 } fetched_row;
 
 /* Sums LANES strips of a row, or what is left of it from element i on; every lane holds the result. Elements that are
-   not neighbours, or not of the own type, are copied to a block first. */
-static NOINLINE tally tally_some_strips(const fetched_row *row, intptr_t i, intptr_t length) {
-    real block[GATHERED];
-    int in_place = row->type == OWN && row->step == WIDTH;
+   not neighbours, or not of the own type, are copied to `block` first, which is NULL for others. */
+INLINE tally tally_strips_of(const fetched_row *row, intptr_t i, intptr_t length, real *block) {
     strip s[LANES] = {{0, 0, 0}};
     intptr_t count = 0;
     for (; count < LANES && i < row->n; count++, i += length) {
         s[count] = (strip){.x = (const real *)row->x + i, .kept = NULL, .n = smaller(row->n - i, length)};
-        if (in_place) continue;
+        if (!block) continue;
         s[count].x = block + count * length;
         fetch(row->type, block + count * length, row->x + i * row->step, row->step, s[count].n);
     }
@@ -55,9 +53,17 @@ static NOINLINE tally tally_some_strips(const fetched_row *row, intptr_t i, intp
     if (count > 1) tally_lanes(&t, count, row->floor);
     return t;
 }
+static NOINLINE tally tally_copied_strips(const fetched_row *row, intptr_t i, intptr_t length) {
+    real block[GATHERED];
+    return tally_strips_of(row, i, length, block);
+}
+static NOINLINE tally tally_some_strips(const fetched_row *row, intptr_t i, intptr_t length) {
+    int in_place = row->type == OWN && row->step == WIDTH;
+    return in_place ? tally_strips_of(row, i, length, NULL) : tally_copied_strips(row, i, length);
+}
 
 /* Threads share very long rows, so many times LANES strips at a time. Their sums are joined in order. */
-#define SHARED_STRIPS ((12 << 10) / (intptr_t)sizeof(tally))
+#define SHARED_STRIPS ((4 << 10) / (intptr_t)sizeof(tally))
 
 typedef struct {
     const fetched_row *row;
