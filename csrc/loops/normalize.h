@@ -256,17 +256,20 @@ INLINE void normalize_rows(normalization f, matrix a, matrix out, intptr_t r) {
     }
 }
 
-INLINE void normalize_matrix(normalization f, matrix a, matrix out) {
-    normalize_rows(f, a, out, normalize_panels(f, a, out));
-}
-
 static void log_softmax_piece(void *context, int piece) {
     normalize_piece((normalization){.kernel = k_log_softmax}, context, (intptr_t)piece * NORMALIZED_PIECE);
 }
 
+INLINE normalization of_log_softmax(void) {
+    return (normalization){divisor_log_softmax, k_log_softmax, .piece = log_softmax_piece};
+}
+
+/* Panels have a frame of their own, for which long rows do not pay. */
+static NOINLINE intptr_t log_softmax_panels(matrix a, matrix out) { return normalize_panels(of_log_softmax(), a, out); }
+
 INLINE unsigned loop_log_softmax(char **args, const intptr_t *dims, const intptr_t *steps) {
     matrix a = matrix_of(args[0], dims, steps[0], steps[2]), out = matrix_of(args[1], dims, steps[1], steps[3]);
     if (a.n && a.n <= LANE_BLOCK && choose_way(a) != ALONG) normalize_short(a, out);
-    else normalize_matrix((normalization){divisor_log_softmax, k_log_softmax, .piece = log_softmax_piece}, a, out);
+    else normalize_rows(of_log_softmax(), a, out, log_softmax_panels(a, out));
     return 0;
 }

@@ -14,9 +14,16 @@
 #include "loops/normalize.h"
 #include "sums/plain.h"
 
+INLINE normalization of_softmax(void) { return (normalization){divisor_softmax, k_softmax, .of_terms = 1}; }
+
+/* Panels have a frame of their own, for which long rows do not pay. */
+static NOINLINE intptr_t softmax_panels_by_tallies(matrix a, matrix out) {
+    return normalize_panels(of_softmax(), a, out);
+}
+
 /* Computes rows that are not plain, or of strides that sums/plain.h has no way for. */
 static NOINLINE void softmax_by_tallies(matrix a, matrix out) {
-    normalize_matrix((normalization){.divisor_of = divisor_softmax, .kernel = k_softmax, .of_terms = 1}, a, out);
+    normalize_rows(of_softmax(), a, out, softmax_panels_by_tallies(a, out));
 }
 
 /* True if an element and a result may share memory. */
@@ -47,7 +54,7 @@ INLINE int lanes_are_plain(plain_row p) {
 }
 
 /* A row that is so long that threads share it, some spans at a time. */
-#define SHARED_SPANS ((4 << 10) / (intptr_t)sizeof(plain_row))
+#define SHARED_SPANS ((8 << 10) / (intptr_t)sizeof(plain_row))
 
 typedef struct {
     const real *x;
