@@ -71,10 +71,7 @@ def set_num_threads(n: int | str) -> None:
     True
     >>> fastlog.set_num_threads(before)
     """
-    number = _as_number(n)
-    set_threads(number)
-    if number > 1:
-        _tell_threadpoolctl()
+    _set_of_thread(n)
 
 
 @contextmanager
@@ -107,8 +104,7 @@ def num_threads(n: int | str) -> Iterator[None]:
     >>> np.array_equal(y, fastlog.softplus(x))
     True
     """
-    before = set_threads(_as_number(n))
-    _tell_threadpoolctl()
+    before = _set_of_thread(n)
     try:
         yield
     finally:
@@ -197,6 +193,15 @@ def _as_number(n: int | str) -> int:
     if not 1 <= number <= MOST_THREADS:
         raise ValueError(f"the number of threads must be from 1 to {MOST_THREADS}, not {number}")
     return number
+
+
+def _set_of_thread(n: int | str) -> int:
+    """Set the number of this thread, and return what was set before."""
+    number = _as_number(n)
+    before = set_threads(number)
+    if number > 1:
+        _tell_threadpoolctl()
+    return before
 
 
 def set_default(text: str) -> None:
