@@ -127,11 +127,7 @@ static void reduce_included(weighted_rows *f) {
 /* ---- the loops ---- */
 
 /* Results below that are computed exactly. In units of their own size, their errors may be larger. */
-#if FL_WIDTH == 32
-#define NEAR_ZERO_OF_SUMS 0.125f
-#else
-#define NEAR_ZERO_OF_SUMS 0.125
-#endif
+#define NEAR_ZERO_OF_SUMS REAL(0.125)
 
 static void reduce_one_weight(weighted_rows *f) {
     reduce_matrix((row_callbacks){.partitioned = store_joined, .context = f}, f->x);

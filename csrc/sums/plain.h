@@ -79,7 +79,7 @@ INLINE mask not_plain(vec first, vec max, vec min) {
 
 INLINE mask is_not_plain(plain_row p) { return not_plain(p.first, p.max, p.min); }
 
-/* The same rows without terms, where those that are not plain start with their maximum. */
+/* Returns the same rows without terms. Those that are not plain start with their maximum. */
 INLINE plain_row with_holes(plain_row p) { return plain_start(v_select(is_not_plain(p), p.max, p.first)); }
 
 /* The quotient of a term and the sum, given its reciprocal. Where operations are not fused, the product is kept in two
