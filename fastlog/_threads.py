@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 import operator
 import os
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from importlib import import_module
 from pathlib import Path
 
 from fastlog._core import MOST_THREADS, get_threads, set_threads, set_threads_of_process
@@ -226,32 +226,10 @@ def _read_environment() -> None:
 def _tell_threadpoolctl() -> None:
     """Register fastlog with threadpoolctl, where that is installed: its limits hold for fastlog's threads, too."""
     global _is_known
-    if _is_known:
-        return
-    _is_known = True
-    try:
-        import threadpoolctl
-    except ImportError:
-        return
-
-    class FastlogController(threadpoolctl.LibController):  # type: ignore[misc]
-        user_api = internal_api = "fastlog"
-        filename_prefixes = ("_core.",)
-        check_symbols = ("fl_set_threads_of_process",)  # Files of other packages have the same name.
-
-        def get_version(self) -> str:
-            return str(sys.modules["fastlog"].__version__)
-
-        def get_num_threads(self) -> int:
-            return get_threads()
-
-        def set_num_threads(self, num_threads: int) -> None:
-            set_threads(min(max(num_threads, 1), MOST_THREADS))
-
-        def set_additional_attributes(self) -> None:
-            pass
-
-    threadpoolctl.register(FastlogController)
+    if not _is_known:
+        _is_known = True
+        with suppress(ImportError):
+            import_module("fastlog._threadpoolctl")
 
 
 _is_known = False
