@@ -151,6 +151,13 @@ static inline void fl_add_sum(double sum[2], const double more[2]) {
     sum[1] = is_finite ? low - (all - s) : low;
 }
 
+/* Adds what a part of a call has found. */
+static inline void fl_add_result(fl_loss_result *result, const fl_loss_result *part) {
+    fl_add_sum(result->total, part->total);
+    fl_add_sum(result->weight, part->weight);
+    result->wrong += part->wrong;
+}
+
 /* ---- threads ----
 
    A thread has its own number of threads; until it sets one, that of the process, which is 1 at first. Large calls use

@@ -332,11 +332,7 @@ static __attribute__((noinline)) void share_loss(call *c, fl_loss_result *result
     memset(results, 0, (size_t)c->pieces * sizeof *results);
     c->results = results;
     fl_share(run_piece, c, c->pieces, c->bytes);
-    for (int k = 0; k < c->pieces; k++) {
-        fl_add_sum(result->total, results[k].total);
-        fl_add_sum(result->weight, results[k].weight);
-        result->wrong += results[k].wrong;
-    }
+    for (int k = 0; k < c->pieces; k++) fl_add_result(result, results + k);
 }
 
 unsigned fl_run_pieces(int function, intptr_t size, intptr_t at_once, fl_run *run, char **args, const intptr_t *dims,

@@ -73,7 +73,7 @@ cdef extern from "fastlog.h":
         const fl_loss_options *options
         fl_loss_result *result
     double fl_sum(const double *sum) noexcept nogil
-    void fl_add_sum(double *sum, const double *more) noexcept nogil
+    void fl_add_result(fl_loss_result *result, const fl_loss_result *part) noexcept nogil
     ctypedef struct fl_staging:
         char type
         double divisor

@@ -271,7 +271,6 @@ cdef void staged_loop(char **args, const intptr_t *dims, const intptr_t *steps, 
     """Run a loop piece by piece. This is a loop itself, whose data is the staging."""
     cdef staging *s = <staging *>data
     cdef shares all
-    cdef fl_loss_result *result
     cdef intptr_t piece, n
     cdef int k
     all.s, all.args, all.dims, all.steps = s, args, dims, steps
@@ -289,10 +288,7 @@ cdef void staged_loop(char **args, const intptr_t *dims, const intptr_t *steps, 
         if all.failed[k]:  # There was no memory for the room of a share; the first room is free now.
             run_share_in(&all, k, s)
         if s.data:
-            result = (<fl_loss *>s.data).result
-            fl_add_sum(result.total, all.results[k].total)
-            fl_add_sum(result.weight, all.results[k].weight)
-            result.wrong += all.results[k].wrong
+            fl_add_result((<fl_loss *>s.data).result, &all.results[k])
 
 
 cdef int run_staged(walk *w, staging *s) except -1:

@@ -339,9 +339,38 @@ def test_processes_of_concurrent_futures():
 
 
 @pytest.mark.slow
-def test_workers_of_loky_and_dask_keep_to_their_share():
+def test_auto_keeps_to_the_share_that_others_give():
     code = "import fastlog; print(fastlog.usable_cpus(), fastlog.get_num_threads())"
     assert run(code, FASTLOG_NUM_THREADS="auto", OMP_NUM_THREADS="1") == "1 1"
+
+
+@pytest.mark.slow
+def test_workers_of_loky():
+    pytest.importorskip("joblib")
+    code = """
+        import joblib, numpy, fastlog
+        with joblib.parallel_config(backend="loky", inner_max_num_threads=1):
+            print(set(joblib.Parallel(n_jobs=2)(joblib.delayed(fastlog.get_num_threads)() for k in range(4))))
+        x = numpy.linspace(-9, 9, 2**20)
+        found = joblib.Parallel(n_jobs=2)(joblib.delayed(fastlog.logsumexp)(x) for k in range(4))
+        print(set(found) == {fastlog.logsumexp(x)})
+    """
+    assert run(code, FASTLOG_NUM_THREADS="auto").split() == ["{1}", "True"]
+
+
+@pytest.mark.slow
+def test_workers_of_dask():
+    pytest.importorskip("distributed")
+    code = """
+        import distributed, numpy, fastlog
+        if __name__ == "__main__":
+            with distributed.Client(n_workers=2, threads_per_worker=1, dashboard_address=None) as client:
+                print(set(client.run(fastlog.get_num_threads).values()))
+                x = numpy.linspace(-9, 9, 2**20)
+                found = client.gather([client.submit(fastlog.logsumexp, x, pure=False) for k in range(4)])
+                print(set(found) == {fastlog.logsumexp(x)})
+    """
+    assert run(code, FASTLOG_NUM_THREADS="auto").split() == ["{1}", "True"]
 
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system has no timers")

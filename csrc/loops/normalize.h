@@ -244,7 +244,7 @@ INLINE void normalize_rows(normalization f, matrix a, matrix out, intptr_t r) {
     }
     for (; along && r < a.rows; r++) {
         const char *x = a.x + r * a.outer;
-        divisor z = divisor_of_rows(f, tally_along(x, a.core, a.n, floor_of(f), (summation){0}), &a, r, 1);
+        divisor z = divisor_of_rows(f, tally_fetched(OWN, x, a.core, a.n, floor_of(f), (summation){0}), &a, r, 1);
         char *y = (char *)out.x + r * out.outer;
         if (f.piece && a.n > NORMALIZED_PIECE) share_row(f.piece, (normalized_row){z, x, y, a.core, out.core, a.n});
         else normalize_along(f, z, x, a.core, y, out.core, a.n);

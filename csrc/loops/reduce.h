@@ -75,7 +75,7 @@ INLINE void reduce_matrix(row_callbacks to, matrix a) {
     for (intptr_t r = 0; r < a.rows; r += at_once) {
         intptr_t rows = smaller(a.rows - r, at_once);
         tally t = one_strip ? tally_rows(&a, r, rows, NULL, FLOOR, how)
-                            : tally_along(a.x + r * a.outer, a.core, a.n, FLOOR, how);
+                            : tally_fetched(OWN, a.x + r * a.outer, a.core, a.n, FLOOR, how);
         to.partitioned(to.context, partition_of(&t, how.rough), NULL, r, rows);
     }
 }

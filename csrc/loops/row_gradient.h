@@ -22,6 +22,11 @@ typedef struct {
     vec p, q;
 } probability;
 
+/* q is `other`, the probability of all classes but the most probable one, if p is that one's. */
+INLINE probability with_complement(vec p, vec other) {
+    return (probability){p, v_select(v_lt(v_set(REAL(0.5)), p), other, v_sub(v_set(1), p))};
+}
+
 /* The gradient and the Hessian of one class, times the scale, given its a_c and the row's A in two words. The gradient is
    A p - a; where one class has more than half of p, it is (A - a) - A (1 - p), which has more digits. */
 typedef struct {
@@ -42,8 +47,7 @@ INLINE probability probability_of(vec product, real factor, vec x, real max, rea
         vec p = v_select(v_eq(x, v_set(max)), one, zero);
         return (probability){p, v_sub(one, p)};
     }
-    vec p = v_div(product, v_set(factor));
-    return (probability){p, v_select(v_lt(v_set(REAL(0.5)), p), v_set(other), v_sub(one, p))};
+    return with_complement(v_div(product, v_set(factor)), v_set(other));
 }
 
 /* Makes the gradient of row r + k, and the Hessian, block by block. The gradient's place has p_c times the factor. */
@@ -138,11 +142,10 @@ INLINE dw inverse_of_sum(short_sums s) {
 INLINE void write_derivatives(const row_losses *l, const row_info *info, short_sums s, lane_targets t, vectors v,
                               vectors hessian) {
     dw inverse = inverse_of_sum(s), a = {v_load(info->a), v_load(info->a_lo)};
-    vec scale = v_set((real)l->options->scale), other = other_probability(s.all), one = v_set(1);
+    vec scale = v_set((real)l->options->scale), other = other_probability(s.all);
     for (intptr_t c = 0; c < v.n; c++) {
         vec p = plain_quotient(m_exp_plain(v_load(v.x + c * v.step), s.rounder), inverse);
-        probability both = {p, v_select(v_lt(v_set(REAL(0.5)), p), other, v_sub(one, p))};
-        derivatives d = derivatives_of(both, a, weight_of_class(t, c), scale);
+        derivatives d = derivatives_of(with_complement(p, other), a, weight_of_class(t, c), scale);
         v_store(v.kept + c * v.kept_step, d.gradient);
         if (hessian.kept) v_store(hessian.kept + c * hessian.kept_step, d.hessian);
     }
@@ -178,9 +181,6 @@ static int are_short(const row_losses *l) {
     return !(of_classes && f->class_weight) && (!f->are_probabilities || f->target_type == REAL_TYPE);
 }
 
-/* Whether vectors of LANES rows can be read or written where they are. */
-INLINE int in_columns(const matrix *m) { return m->outer == WIDTH && m->core % WIDTH == 0; }
-
 /* The place of rows r to r+LANES-1 in a matrix, or a tile if they are not to be read or written there. */
 INLINE vectors place_of(const matrix *m, real *tile, intptr_t r, int direct) {
     if (!direct) return (vectors){.x = tile, .step = LANES, .n = m->n, .kept = tile, .kept_step = LANES};
@@ -195,8 +195,8 @@ static NOINLINE void short_gradients(row_losses *l) {
     real x[LANE_BLOCK * LANES], z[LANE_BLOCK * LANES], g[LANE_BLOCK * LANES], h[LANE_BLOCK * LANES];
     for (intptr_t r = 0; r < logits->rows; r += LANES) {
         intptr_t rows = smaller(logits->rows - r, LANES);
-        int direct = LANES > 1 && rows == LANES && in_columns(logits) && in_columns(gradient);
-        direct = direct && (!hessian->x || in_columns(hessian));
+        int direct = LANES > 1 && rows == LANES && is_in_columns(logits) && is_in_columns(gradient);
+        direct = direct && (!hessian->x || is_in_columns(hessian));
         row_info *info = info_of(l, r);
         vectors v = place_of(logits, x, r, direct), of_hessian = {0};
         if (!direct) load_tile(x, logits, r, rows, 0, l->n);

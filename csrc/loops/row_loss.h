@@ -401,7 +401,7 @@ static void begin_rows(row_losses *l, row_info *info, char **args, const intptr_
 /* Adds what has been summed to the caller's result. */
 static void give_results(row_losses *l) {
     give_total(&l->sum, l->result->total);
-    add_total(l->result->weight, l->weight);
+    fl_add_sum(l->result->weight, (double[]){l->weight.hi, l->weight.lo});
 }
 
 /* Reads the labels alone, for their weights. */

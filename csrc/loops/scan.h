@@ -176,7 +176,7 @@ INLINE vec join_row(enum number_type type, const real *so_far, const char *x, in
         real row[STRIP];
         row[0] = so_far[0];
         gather(row + 1, x, step, n);
-        t = tally_along((const char *)row, WIDTH, n + 1, FLOOR, how);
+        t = tally_fetched(OWN, (const char *)row, WIDTH, n + 1, FLOOR, how);
     } else {
         t = tally_fetched(type, x, step, n, FLOOR, how);
         tally_more(&t, (vectors){.x = so_far, .n = 1}, FLOOR, how);

@@ -35,7 +35,7 @@ INLINE void reduce_some_segments(segments s, intptr_t i, intptr_t count) {
         intptr_t n = index_at(s.last, s.last_step, i + lane) - first;
         const char *x = s.x + first * s.step;
         if (n > LANE_BLOCK) {
-            tally t = tally_along(x, s.step, n, FLOOR, how);
+            tally t = tally_fetched(OWN, x, s.step, n, FLOOR, how);
             real of_long = first_lane(k_logsumexp(partition_of(&t, how.rough)));
             memcpy(s.out + (i + lane) * s.out_step, &of_long, sizeof(real));
             continue;

@@ -403,9 +403,9 @@ static NOINLINE void products_along(weighted_rows *f, intptr_t r, intptr_t rows)
     store_products(f, p, r, rows);
 }
 
-/* Whether a matrix's vectors of LANES rows can be read where they are. */
-INLINE int is_in_columns(const weighted_rows *f, const matrix *a) {
-    return f->type == OWN && a->outer == WIDTH && a->core % WIDTH == 0 && f->include.core == 0;
+/* Whether a matrix's vectors of LANES rows are read where they are. */
+INLINE int needs_no_tile(const weighted_rows *f, const matrix *a) {
+    return f->type == OWN && f->include.core == 0 && is_in_columns(a);
 }
 
 /* Loads elements k to k+n-1 of b, which all rows have in common, into every lane. */
@@ -440,12 +440,12 @@ static NOINLINE void products_in_lanes(weighted_rows *f, enum way way) {
             for (intptr_t r = 0; r < rows; r += LANES) {
                 intptr_t some = smaller(rows - r, LANES);
                 weighted_vectors v = {.x = x_tile, .b = b_tile, .x_step = LANES, .b_step = LANES, .n = n};
-                if (some == LANES && is_in_columns(f, &f->x)) {
+                if (some == LANES && needs_no_tile(f, &f->x)) {
                     v.x = (const real *)(f->x.x + k * f->x.core) + first + r, v.x_step = f->x.core / WIDTH;
                 } else {
                     tile_included(f, &f->x, x_tile, first + r, some, k, n, -REAL_INFINITY);
                 }
-                if (!shared && some == LANES && is_in_columns(f, &f->b)) {
+                if (!shared && some == LANES && needs_no_tile(f, &f->b)) {
                     v.b = (const real *)(f->b.x + k * f->b.core) + first + r, v.b_step = f->b.core / WIDTH;
                 } else if (!shared) {
                     tile_included(f, &f->b, b_tile, first + r, some, k, n, 1);

@@ -30,6 +30,9 @@ static inline matrix matrix_of(const char *x, const intptr_t *dims, intptr_t out
     return (matrix){.x = x, .rows = dims[0], .n = dims[1], .outer = outer, .core = core};
 }
 
+/* Whether vectors of LANES rows can be read, or written, where they are. */
+INLINE int is_in_columns(const matrix *m) { return m->outer == WIDTH && m->core % WIDTH == 0; }
+
 INLINE intptr_t smaller(intptr_t a, intptr_t b) { return a < b ? a : b; }
 INLINE intptr_t whole_vectors(intptr_t n) { return n - n % LANES; }
 INLINE intptr_t filled_up(intptr_t n) { return whole_vectors(n + LANES - 1); }

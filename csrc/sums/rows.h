@@ -109,11 +109,6 @@ static NOINLINE tally tally_fetched(enum number_type type, const char *x, intptr
     return all;
 }
 
-/* A row of reals, whose block stays out of the caller's frame. */
-static NOINLINE tally tally_along(const char *x, intptr_t step, intptr_t n, real floor, summation how) {
-    return tally_fetched(OWN, x, step, n, floor, how);
-}
-
 /* The number of rows that are summed at once, as strips. */
 static inline intptr_t strips_at_once(intptr_t n) {
     return n < ROWS_AT_ONCE ? smaller(LANES, ROWS_AT_ONCE / (n + 1)) : 1;

@@ -41,17 +41,9 @@ INLINE void add_losses(loss_sum *s, dw y) {
     for (intptr_t k = 0; k < LANES; k++) s->all = total_add(s->all, lanes[k]);
 }
 
-/* Adds a total to a sum in two words. */
-static void add_total(double sum[2], total t) {
-    total all = total_add((total){sum[0], sum[1]}, t.hi);
-    all.lo += t.lo;
-    all = total_settled(all);
-    sum[0] = all.hi, sum[1] = all.lo;
-}
-
 /* Adds the sum to a result, and empties it. */
 static void give_total(loss_sum *s, double result[2]) {
     empty_lanes(s);
-    add_total(result, s->all);
+    fl_add_sum(result, (double[]){s->all.hi, s->all.lo});
     s->all = (total){0, 0};
 }
