@@ -18,11 +18,14 @@ settings.load_profile("fixed")
 
 
 def pytest_collection_modifyitems(items):
-    """Mark what `make quick` can spare: JAX compiles every call; targets between the best and the portable one."""
+    """Mark what `make quick` spares: JAX compiles every call; targets between the best and the portable one."""
     between = _core.supported_targets()[1:-1]
     for item in items:
         parameters = item.callspec.params if hasattr(item, "callspec") else {}
-        if "jax" in item.name or parameters.get("target") in between:
+        is_between = parameters.get("target") in between
+        if is_between:
+            item.add_marker("between")
+        if is_between or "jax" in item.name:
             item.add_marker("slow")
 
 
