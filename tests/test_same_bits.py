@@ -118,6 +118,26 @@ def test_every_target_has_the_same_bits(target, dtype):
                 same_for_all_numbers(lambda n=name, v=view: functions[n](v.T))
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("special", [0, np.inf, -np.inf, np.nan])
+def test_running_sums_do_not_show_what_follows(target, dtype, special):
+    f = _core.functions(target)["logaddexp"]
+    x = rng.normal(0, 3, 600_000).astype(dtype)
+    x[170_000] = special
+    with np.errstate(invalid="ignore"):
+        y = same_for_all_numbers(lambda: f.accumulate(x))[0]
+        for stop in (16_384, 16_386, 70_001, 170_000, 170_001, 400_000):
+            assert f.accumulate(x[:stop]).tobytes() == y[:stop].tobytes()
+    if special in (0, -np.inf):
+        expected = np.logaddexp.accumulate(x.astype(np.longdouble))
+        np.testing.assert_allclose(y[::9999], expected[::9999].astype(float), rtol=2 * np.finfo(dtype).eps)
+    else:
+        assert np.all(np.isfinite(y[:170_000]))
+        np.testing.assert_array_equal(y[170_000:], special)
+    same = x.copy()
+    assert f.accumulate(same, out=same).tobytes() == y.tobytes()
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("count", [40, 5_000, 100_000])
 def test_segments_have_the_same_bits(dtype, count):

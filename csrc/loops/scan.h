@@ -15,6 +15,9 @@
    base follows only when max is SCAN_RANGE above it. What was summed before is rescaled then, with an error of an ulp,
    and has lost e^-SCAN_RANGE of its weight: these errors do not accumulate either, however the elements ascend.
 
+   Threads share long rows, SCAN_PIECE elements for each. A piece begins with the partition of all elements before it,
+   which is summed as in reduce.h. One thread does the same, so that the number of threads changes no bit.
+
    y_i depends on x_0 .. x_i alone, and not on where the blocks begin but for the last bits of the sum's low word.
 
    Error: 0.2 ulp from the terms (their differences are exact, the sum is two doubles), 0.2 from e^(base - max) where it
@@ -25,6 +28,7 @@
 #include "loops/map.h"
 #include "sums/rows.h"
 
+#define SCAN_PIECE (1 << 14)
 #define SCAN_BLOCK 128 /* elements at a time: a dozen arrays of them stay in the innermost cache */
 
 /* Terms are scaled by 2^LIFT. Terms below e^SCAN_FLOOR are dropped, as their low words would be subnormal: 1024 of them
@@ -154,6 +158,74 @@ INLINE scan scan_along(scan s, enum number_type type, const char *x, intptr_t st
     return s;
 }
 
+/* ---- long rows ---- */
+
+#define SCAN_PIECES 16 /* of a row are in hand at a time; they fit into the second cache */
+
+typedef struct {
+    enum number_type type;
+    const char *x;
+    char *out;
+    intptr_t step, out_step;
+    intptr_t n; /* the number of elements from the first piece in hand to the end of the row */
+    int pieces; /* so many run; the last one goes to the end of the row if `ends` */
+    int ends;
+    tally sums[SCAN_PIECES];
+    scan states[SCAN_PIECES]; /* each is the one with which a piece begins */
+} shared_scan;
+
+static void sum_scan_piece(void *context, int piece) {
+    shared_scan *s = context;
+    const char *x = s->x + piece * SCAN_PIECE * s->step;
+    s->sums[piece] = tally_fetched(s->type, x, s->step, SCAN_PIECE, FLOOR, (summation){.rough = 1});
+}
+
+static void run_scan_piece(void *context, int piece) {
+    shared_scan *s = context;
+    intptr_t first = piece * SCAN_PIECE, n = s->ends && piece == s->pieces - 1 ? s->n - first : SCAN_PIECE;
+    scan_along(s->states[piece], s->type, s->x + first * s->step, s->step, s->out + first * s->out_step, s->out_step,
+               n);
+}
+
+/* Finds the state after the elements of a tally. Returns 0 where there is none, as infinities or nan are among them. */
+static int find_state(const tally *t, scan *state) {
+    partition p = partition_of(t, 1);
+    real max = first_lane(p.max), hi = first_lane(p.rest.hi), lo = first_lane(p.rest.lo);
+    *state = (scan){max, max, {hi / UNLIFT, lo / UNLIFT}};
+    return max - max == 0 && hi - hi == 0;
+}
+
+/* Finds the states of the pieces in hand. A piece after which there is no state takes in the rest of the row. `all` is
+   the tally of the elements before, and `next` the state after them. */
+static void find_states(shared_scan *s, tally *all, scan *next) {
+    int sums = (int)smaller((s->n - 1) / SCAN_PIECE, SCAN_PIECES); /* so many pieces have others after them */
+    fl_share(sum_scan_piece, s, sums, sums * SCAN_PIECE * WIDTH);
+    for (int k = 0; k < sums; k++) {
+        s->states[k] = *next;
+        tally_join(all, s->sums + k, FLOOR);
+        s->pieces = k + 1, s->ends = !find_state(all, next);
+        if (s->ends) return;
+    }
+    if (sums == SCAN_PIECES) return;
+    s->states[sums] = *next;
+    s->pieces = sums + 1, s->ends = 1;
+}
+
+/* Runs along a row after its first element, which all lanes of `so_far` have. */
+static NOINLINE void scan_row(const real *so_far, enum number_type type, const char *x, intptr_t step, char *out,
+                              intptr_t out_step, intptr_t n) {
+    shared_scan s = {.type = type, .x = x, .out = out, .step = step, .out_step = out_step, .n = n};
+    scan next = scan_start(so_far[0]);
+    tally all = tally_empty();
+    tally_more(&all, (vectors){.x = so_far, .n = 1}, FLOOR, (summation){.rough = 1});
+    while (!s.ends) {
+        find_states(&s, &all, &next);
+        fl_share(run_scan_piece, &s, s.pieces, s.pieces * SCAN_PIECE * WIDTH);
+        s.x += SCAN_PIECES * SCAN_PIECE * step, s.out += SCAN_PIECES * SCAN_PIECE * out_step;
+        s.n -= SCAN_PIECES * SCAN_PIECE;
+    }
+}
+
 /* ---- the methods of logaddexp ---- */
 
 /* reduce, reduceat: a call whose result is its first operand, in place, takes in a whole row. */
@@ -190,7 +262,9 @@ INLINE unsigned loop_map2_logaddexp(kernel2 *k, enum number_type type, char **ar
     if (!reduces && !accumulates) return loop_map2(k, NULL, type, args, dims, steps);
     real so_far[LANES];
     fetch(type, so_far, args[0], 0, 1); /* fills up all lanes */
-    if (accumulates) {
+    if (accumulates && dims[0] > SCAN_PIECE) {
+        scan_row(so_far, type, args[1], steps[1], args[2], steps[2], dims[0]);
+    } else if (accumulates) {
         scan_along(scan_start(so_far[0]), type, args[1], steps[1], args[2], steps[2], dims[0]);
     } else {
         v_store(so_far, join_row(type, so_far, args[1], steps[1], dims[0]));
