@@ -16,7 +16,7 @@ SITE := $(BIN)/sphinx-build --quiet --fail-on-warning --keep-going docs build/do
 
 .NOTPARALLEL:
 
-.PHONY: bench test quick fuzz test-ends test-end check docs exhaustive long accuracy vec-neon vec-s390x bits compilers peers mca upstream clean help
+.PHONY: bench test quick fuzz test-ends test-end check docs exhaustive big accuracy vec-neon vec-s390x bits compilers peers mca upstream clean help
 help:
 	@sed -n 's/^# make/make/p' Makefile
 
@@ -83,8 +83,8 @@ check: $(VENV)/dev.stamp $(VENV)/test.stamp
 exhaustive: $(VENV)/test.stamp
 	$(BIN)/python tests/tools/accuracy.py --exhaustive
 
-# make long         tests that need 10 GiB of memory: rows of 2^31 elements
-long: $(VENV)/test.stamp
+# make big          tests that need 10 GiB of memory: more than 2^31 elements or rows
+big: $(VENV)/test.stamp
 	$(BIN)/pytest -m huge
 
 # make docs         the pages of docs/ as a site, in build/docs; warnings are errors

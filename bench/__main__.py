@@ -182,6 +182,28 @@ def run_patterns() -> None:
         patterns.show(status.update)
 
 
+def run_threads(quick: bool) -> None:
+    """Measure calls on one thread and on all, and write the table and the picture into docs/."""
+    from rich.console import Console
+
+    from bench import libraries, picture, report, threads
+    from fastlog import usable_cpus
+
+    results = about(libraries.installed()) | {"threads": usable_cpus()}
+    if results["threads"] < 2:
+        sys.exit("bench: threads need a second core, and this process may use one only")
+    console = Console()
+    with console.status("") as status:
+        results["points"] = threads.measure_all(quick, results["threads"], status.update)
+    content = threads.markdown(results)
+    if quick:
+        console.print(content, highlight=False, soft_wrap=True)
+        return
+    picture.draw_threads(results, report.DOCS / "threads.png")
+    report.write_page(report.THREADS, content)
+    print("docs/threads.md holds the numbers")
+
+
 def run_cluster(quick: bool) -> None:
     """Measure and show sums on a cluster of processes."""
     from rich.console import Console
@@ -227,10 +249,18 @@ def main() -> None:
     parser.add_argument("--against", type=Path, metavar="OLD", help="compare with the fastlog of a checkout or folder")
     parser.add_argument("--mca", action="store_true", help="predict the cycles of the inner loops on other processors")
     parser.add_argument("--patterns", action="store_true", help="measure how much the time depends on the data")
+    parser.add_argument(
+        "--threads", action="store_true", help="measure calls on one thread and on all cores, for docs/"
+    )
     parser.add_argument("--cluster", action="store_true", help="measure a Dask cluster, of which a process is killed")
     arguments = parser.parse_args()
     quick = arguments.quick or os.environ.get("QUICK", "0") not in ("", "0")
-    if arguments.cluster:  # the only run on all cores
+    if arguments.threads:
+        limit_libraries()
+        require_packages("bench", "matplotlib", "rich")
+        run_threads(quick)
+        return
+    if arguments.cluster:
         require_packages("bench,test", "distributed", "rich")
         run_cluster(quick)
         return

@@ -15,6 +15,7 @@ import numpy as np  # noqa: E402
 from bench.cases import HEADLINE  # noqa: E402
 from bench.libraries import LIBRARIES  # noqa: E402
 from bench.report import DTYPES, digits, peers, ratios, rounded_up  # noqa: E402
+from bench.threads import speed_up  # noqa: E402
 
 # These are Okabe and Ito's colours, which colour-blind people can distinguish.
 COLOURS = {
@@ -170,3 +171,48 @@ def draw_accuracy(results: dict[str, Any], dtype: str, path: Path) -> None:
     )
     layout = {"rect": (0.016, 0.42 / height, 1, 1 - 0.28 / height), "h_pad": 1.0}
     finish(figure, path, f"Largest errors, {dtype}", footer, layout, handles=handles)
+
+
+def draw_threads(results: dict[str, Any], path: Path) -> None:
+    """Draw how many times faster calls of float32 are on all threads, and their time per element, as a PNG."""
+    threads = results["threads"]
+    points = [one for one in results["points"] if one["dtype"] == "float32"]
+    kinds = list(dict.fromkeys(one["kind"] for one in points))
+    columns, height = 4, 6.4
+    rows = -(-len(kinds) // columns)
+    figure, panels = plt.subplots(2 * rows, columns, figsize=(11, 2 * height - 3), sharex=True, squeeze=False)
+    for k, kind in enumerate(kinds):
+        faster, cost = panels[2 * (k // columns), k % columns], panels[2 * (k // columns) + 1, k % columns]
+        measured = [one for one in points if one["kind"] == kind]
+        for library in ("PyTorch", "fastlog"):
+            found = [one for one in measured if f"{library} 1" in one["seconds"]]
+            n = [one["elements"] for one in found]
+            style = {"color": COLOURS[library], "linewidth": 2 if library == "fastlog" else 1.4}
+            faster.plot(n, [speed_up(one, library, threads) for one in found], **style)
+            for number, dashes in ((1, (0, (2, 1.5))), (threads, "-")):
+                seconds = [one["seconds"][f"{library} {number}"] for one in found]
+                cost.plot(n, 1e9 * np.array(seconds) / n, linestyle=dashes, **style)
+        found = [one for one in measured if f"JAX {threads}" in one["seconds"]]
+        seconds = np.array([one["seconds"][f"JAX {threads}"] for one in found])
+        n = np.array([one["elements"] for one in found])
+        cost.plot(n, 1e9 * seconds / n, color=COLOURS["JAX"], linewidth=1.4)
+        faster.axhline(1, color="0.4", linewidth=0.8, linestyle=(0, (1, 2)))
+        faster.set_ylim(0.4, threads + 0.2)
+        faster.set_title(kind, fontsize=10, fontweight="bold", pad=4)
+        cost.set_yscale("log")
+        cost.set_ylim(0.1, 1e3)
+        for panel in (faster, cost):
+            panel.set_xscale("log")
+            panel.grid(axis="both", color="0.92", zorder=0)
+            panel.tick_params(axis="both", labelsize=8.5)
+            panel.minorticks_off()
+            plain(panel)
+    for line in range(2 * rows):
+        what = f"{threads} threads:\ntimes faster than 1" if line % 2 == 0 else "ns per element"
+        panels[line, 0].set_ylabel(what, fontsize=9)
+    names = ("fastlog", "PyTorch", "JAX")
+    handles = [plt.Line2D([], [], color=COLOURS[name], linewidth=2.5, label=name) for name in names]
+    handles.append(plt.Line2D([], [], color="0.3", linestyle=(0, (2, 1.5)), label="one thread"))
+    footer = f"Horizontally: number of elements, float32. {origin(results)}"
+    layout = {"rect": (0, 0.02, 1, 1 - 0.5 / figure.get_figheight())}
+    finish(figure, path, "What threads bring", footer, layout, handles=handles)

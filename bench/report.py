@@ -21,7 +21,7 @@ DOCS = ROOT / "docs"
 ACCURACY = DOCS / "accuracy.json"
 # `write_page` writes the parts of pages that stand between marker comments of these names. The page on speed has a part
 # for each instruction set; the README shows the one that most machines have.
-SUMMARY, ERRORS, PREDICTED = "bench", "accuracy", "speed predicted"
+SUMMARY, ERRORS, PREDICTED, THREADS = "bench", "accuracy", "speed predicted", "threads"
 README_TARGET = "avx2"
 ACCURACY_PICTURES = {dtype: DOCS / f"accuracy-{dtype}.png" for dtype in DTYPES}
 LOOSE = "≠"
@@ -39,7 +39,8 @@ def speed_part(target: str) -> str:
 
 def page_of(part: str) -> Path:
     """Return the page that has a part."""
-    return {SUMMARY: ROOT / "README.md", ERRORS: DOCS / "accuracy.md"}.get(part, DOCS / "speed.md")
+    pages = {SUMMARY: ROOT / "README.md", ERRORS: DOCS / "accuracy.md", THREADS: DOCS / "threads.md"}
+    return pages.get(part, DOCS / "speed.md")
 
 
 def picture_of(part: str) -> Path:

@@ -192,3 +192,31 @@ def test_two_to_the_thirty_first_elements():
     total = (n // 2 - 1) * np.exp(np.float64(np.float32(-1.1)))
     assert ulps(columns[1, 1], 1 / ((n // 2) * 1.0)) <= claim("softmax")
     assert ulps(columns[0, 0], 1 / (1 + total)) <= claim("softmax")
+
+
+@pytest.mark.huge
+def test_more_elements_and_wider_strides_than_32_bits_hold():
+    """Indices, strides and pieces of threads have 64 bits. This takes 4 GiB of memory."""
+    n = 2**31 + 77
+    x = np.zeros(n, np.float16)
+    x[[2**31 - 1, 2**31, n - 1]] = 1, 2, 3
+    wide = x[:: 2**30]
+    assert wide.strides == (2**31,)
+    np.testing.assert_array_equal(fastlog.softplus(wide), fastlog.softplus(wide.copy()))
+    with fastlog.num_threads(2):
+        fastlog.softplus(x, out=x)
+    np.testing.assert_array_equal(x[[2**31 - 1, 2**31, n - 1]], fastlog.softplus(np.float16([1, 2, 3])))
+    x[[2**31 - 1, 2**31, n - 1]] = x[0]
+    for part in np.array_split(x, 64):
+        assert np.all(part == fastlog.softplus(np.float16(0)))
+
+
+@pytest.mark.huge
+def test_more_rows_than_32_bits_hold():
+    """This takes 8 GiB of memory."""
+    rows = np.broadcast_to(np.float32([1, 2]), (2**31 + 3, 2))
+    with fastlog.num_threads(2):
+        y = fastlog.logsumexp(rows, axis=1)
+    assert y.shape == (2**31 + 3,)
+    for part in np.array_split(y, 64):
+        assert np.all(part == fastlog.logsumexp(rows[0]))

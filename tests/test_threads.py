@@ -407,6 +407,24 @@ def test_threads_of_the_pool_take_no_signals():
             assert blocked >> (signal.SIGALRM - 1) & 1
 
 
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system has no timers")
+def test_an_interrupt_is_honoured_when_the_call_returns():
+    """The call is not cut: its result is whole, and KeyboardInterrupt follows it."""
+    x = np.linspace(-30, 30, 20_000_000)
+    out = np.zeros_like(x)
+    former = signal.signal(signal.SIGALRM, signal.default_int_handler)
+    fastlog.set_num_threads(2)
+    try:
+        with pytest.raises(KeyboardInterrupt):  # noqa: PT012  the signal comes in the middle of the first call
+            signal.setitimer(signal.ITIMER_REAL, 0.005)
+            fastlog.softplus(x, out=out)
+            time.sleep(10)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, former)
+    assert out.tobytes() == fastlog.softplus(x).tobytes()
+
+
 def test_the_process_ends_in_the_middle_of_work():
     code = """
         import threading, time
