@@ -1,3 +1,4 @@
+# cython: freethreading_compatible=True
 """The core: the functions of the C table as NumPy ufuncs, and as loops for any arrays.
 
 C decides the values; this module only makes objects of them. It knows functions by their names only where _cimport.pxi
@@ -286,9 +287,10 @@ def functions(target=None):
     name = active_target() if target is None else target
     cdef const fl_target *found = find_target(name)
     if name not in built:
-        built[name] = {row: make_ufunc(found, INDEX[row]) for row in NAMES}
+        made = {row: make_ufunc(found, INDEX[row]) for row in NAMES}
         run_here = run_rows if found == active else partial(run_rows, target=name)
-        attach_row_methods(built[name], run_here, INDEX["logsumexp"])
+        attach_row_methods(made, run_here, INDEX["logsumexp"])
+        built.setdefault(name, made)  # Another thread may have made them meanwhile.
     return built[name]
 
 
