@@ -7,7 +7,6 @@ import math
 import platform
 import re
 from collections.abc import Callable
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import numpy as np
@@ -161,10 +160,7 @@ def versions(libraries: list[str]) -> dict[str, str]:
     """Return the versions of Python and the libraries."""
     found = {"Python": platform.python_version()}
     for name in libraries:
-        try:
-            found[name] = version(LIBRARIES[name][0][0])
-        except PackageNotFoundError:
-            found[name] = "unknown"
+        found[name] = str(importlib.import_module(LIBRARIES[name][0][0]).__version__)
     if "oneDNN" in found:  # it is a part of torch
         import torch
 

@@ -234,7 +234,7 @@ def shown(case: dict[str, Any]) -> str:
 
 
 def summary_markdown(results: dict[str, Any]) -> str:
-    """Return the README's part about speed: the picture and a table of the main functions, a row for both dtypes."""
+    """Return the README's part about speed: a table of the main functions, a row for both dtypes."""
     cases = {(c["function"], c["dtype"]): c for c in results["cases"] if c["size"] in HEADLINE}
     columns = [(dtype, name) for dtype in DTYPES for name in ("ns", *MAIN_LIBRARIES)]
     rows = [
@@ -246,8 +246,6 @@ def summary_markdown(results: dict[str, Any]) -> str:
         for function in MAIN
     ]
     lines = [
-        picture(SUMMARY),
-        "",
         f"The table shows {PER_ELEMENT} (`make bench`). Arrays have {' elements, or '.join(HEADLINE)} along the last "
         "axis.",
         "",
@@ -302,7 +300,7 @@ def speed_markdown(results: dict[str, Any]) -> str:
         "",
         f"### Arrays of {' elements, or '.join(HEADLINE)}",
         "",
-        f"Functions of rows work along the last axis. The table shows {PER_ELEMENT}.",
+        f"Reductions work along the last axis. The table shows {PER_ELEMENT}.",
         "",
         picture(part),
         "",
