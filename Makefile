@@ -16,7 +16,7 @@ SITE := $(BIN)/sphinx-build --quiet --fail-on-warning --keep-going docs build/do
 
 .NOTPARALLEL:
 
-.PHONY: bench test quick fuzz test-ends test-end check docs exhaustive big accuracy vec-neon vec-s390x bits compilers peers mca upstream clean help
+.PHONY: bench programs test quick fuzz test-ends test-end check docs exhaustive big accuracy vec-neon vec-s390x bits compilers peers mca upstream clean help
 help:
 	@sed -n 's/^# make/make/p' Makefile
 
@@ -86,6 +86,10 @@ exhaustive: $(VENV)/test.stamp
 # make big          tests that need 10 GiB of memory: more than 2^31 elements or rows
 big: $(VENV)/test.stamp
 	$(BIN)/pytest -m huge
+
+# make programs     programs that know nothing of fastlog, with its patch and without
+programs: $(VENV)/programs.stamp
+	$(BIN)/python -m bench --programs
 
 # make docs         the pages of docs/ as a site, in build/docs; warnings are errors
 docs: $(VENV)/docs.stamp

@@ -220,6 +220,18 @@ def run_cluster(quick: bool) -> None:
     console.print(table)
 
 
+def run_programs(only: str) -> None:
+    """Measure and show programs with the patch and without it."""
+    from rich.console import Console
+
+    from bench import programs
+
+    console = Console()
+    with console.status("") as status:
+        table = programs.show(only, status.update)
+    console.print(table)
+
+
 def write_results() -> None:
     """Put the last results of each target into docs/, and those of one into README.md."""
     from bench import cases, picture, report
@@ -249,9 +261,8 @@ def main() -> None:
     parser.add_argument("--against", type=Path, metavar="OLD", help="compare with the fastlog of a checkout or folder")
     parser.add_argument("--mca", action="store_true", help="predict the cycles of the inner loops on other processors")
     parser.add_argument("--patterns", action="store_true", help="measure how much the time depends on the data")
-    parser.add_argument(
-        "--threads", action="store_true", help="measure calls on one thread and on all cores, for docs/"
-    )
+    parser.add_argument("--programs", action="store_true", help="measure programs with the patch and without it")
+    parser.add_argument("--threads", action="store_true", help="measure one thread and all cores, for docs/")
     parser.add_argument("--cluster", action="store_true", help="measure a Dask cluster, of which a process is killed")
     arguments = parser.parse_args()
     quick = arguments.quick or os.environ.get("QUICK", "0") not in ("", "0")
@@ -271,6 +282,9 @@ def main() -> None:
         from bench import against
 
         against.show(arguments.against, quick, arguments.only)
+    elif arguments.programs:
+        require_packages("programs", "rich")
+        run_programs(arguments.only)
     elif arguments.mca:
         require_packages("bench,test", "cmake", "rich")
         run_mca()

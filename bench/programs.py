@@ -1,0 +1,175 @@
+"""Programs that know nothing of fastlog, with its patch and without: ``python -m bench --programs``.
+
+Each program is what its users would write. It runs in turn without and with the patch, and its answers are compared.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import time
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+import fastlog
+
+ROUNDS = 3  # with and without the patch in turn; the shortest time counts
+REPEATS = 3  # runs in a row
+TOLERANCE = 1e-5  # the most by which answers may differ, relative to the largest one; optimisers stop at some 1e-4
+
+
+def sinkhorn() -> Callable[[], Any]:
+    """POT: entropic optimal transport in log space."""
+    import ot
+
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(0, 1, (500, 2)), rng.normal(1, 1, (500, 2))
+    cost = ot.dist(a, b)
+    weights = np.full(500, 1 / 500)
+    return lambda: ot.sinkhorn(weights, weights, cost, 0.1, method="sinkhorn_log", numItermax=100, warn=False)
+
+
+def mbar() -> Callable[[], Any]:
+    """Free energies of ten harmonic oscillators with pymbar."""
+    import pymbar
+
+    rng = np.random.default_rng(0)
+    states, samples = 10, 2000
+    centres, stiffness = np.linspace(0, 4, states), np.linspace(1, 3, states)
+    x = np.concatenate([rng.normal(c, k**-0.5, samples) for c, k in zip(centres, stiffness, strict=True)])
+    energies = 0.5 * stiffness[:, np.newaxis] * (x - centres[:, np.newaxis]) ** 2
+    return lambda: pymbar.MBAR(energies, np.full(states, samples), solver_protocol="robust").f_k
+
+
+def leave_one_out() -> Callable[[], Any]:
+    """arviz-stats: the leave-one-out predictive density of 500 observations."""
+    import arviz_base
+    import arviz_stats
+
+    rng = np.random.default_rng(0)
+    draws = {
+        "posterior": {"mu": rng.normal(size=(4, 1000))},
+        "log_likelihood": {"y": rng.normal(-1, 0.5, (4, 1000, 500))},
+    }
+    data = arviz_base.from_dict(draws)
+    return lambda: float(arviz_stats.loo(data).elpd)
+
+
+def hidden_markov(states: int) -> Callable[[], Any]:
+    """hmmlearn: five steps of a Gaussian hidden Markov model in log space."""
+    from hmmlearn import hmm
+
+    x = np.random.default_rng(0).normal(size=(3000, 3))
+
+    def fit() -> Any:
+        model = hmm.GaussianHMM(states, n_iter=5, tol=-np.inf, implementation="log", random_state=0)
+        return model.fit(x).score(x)
+
+    return fit
+
+
+def logistic_regression(classes: int, dtype: str) -> Callable[[], Any]:
+    """scikit-learn: logistic regression of 20 features."""
+    from sklearn.linear_model import LogisticRegression
+
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(50_000, 20))
+    labels = np.argmax(x @ rng.normal(size=(20, classes)) + rng.gumbel(size=(50_000, classes)), axis=1)
+    x = x.astype(dtype)
+    return lambda: LogisticRegression(max_iter=100, tol=1e-6).fit(x, labels).coef_
+
+
+def gaussian_mixture() -> Callable[[], Any]:
+    """scikit-learn: ten steps of a Gaussian mixture with diagonal covariances."""
+    from sklearn.mixture import GaussianMixture
+
+    x = np.random.default_rng(0).normal(size=(20_000, 4))
+    model = GaussianMixture(20, covariance_type="diag", max_iter=10, tol=0, init_params="random", random_state=0)
+    return lambda: model.fit(x).means_
+
+
+def discriminant() -> Callable[[], Any]:
+    """scikit-learn: probabilities of a linear discriminant analysis."""
+    from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+
+    rng = np.random.default_rng(0)
+    x, labels = rng.normal(size=(50_000, 10)), rng.integers(0, 10, 50_000)
+    model = LinearDiscriminantAnalysis().fit(x, labels)
+    return lambda: model.predict_proba(x)
+
+
+# A title -> the module that it needs, and what prepares it.
+PROGRAMS: dict[str, tuple[str, Callable[[], Callable[[], Any]]]] = {
+    "POT, sinkhorn_log, 500 × 500": ("ot", sinkhorn),
+    "pymbar, MBAR, 10 × 20 000": ("pymbar", mbar),
+    "arviz-stats, loo, 4 × 1000 × 500": ("arviz_stats", leave_one_out),
+    "hmmlearn, GaussianHMM.fit, 5 states": ("hmmlearn", lambda: hidden_markov(5)),
+    "hmmlearn, GaussianHMM.fit, 50 states": ("hmmlearn", lambda: hidden_markov(50)),
+    "scikit-learn, LogisticRegression.fit, 2 classes, float64": ("sklearn", lambda: logistic_regression(2, "float64")),
+    "scikit-learn, LogisticRegression.fit, 2 classes, float32": ("sklearn", lambda: logistic_regression(2, "float32")),
+    "scikit-learn, LogisticRegression.fit, 20 classes, float64": (
+        "sklearn",
+        lambda: logistic_regression(20, "float64"),
+    ),
+    "scikit-learn, LogisticRegression.fit, 20 classes, float32": (
+        "sklearn",
+        lambda: logistic_regression(20, "float32"),
+    ),
+    "scikit-learn, GaussianMixture.fit, 20 components": ("sklearn", gaussian_mixture),
+    "scikit-learn, LDA.predict_proba, 10 classes": ("sklearn", discriminant),
+}
+
+
+def shortest(program: Callable[[], Any]) -> tuple[float, np.ndarray]:
+    """Return the shortest time of a few runs, and the last answer."""
+    best = np.inf
+    for _ in range(REPEATS):
+        begin = time.perf_counter()
+        answer = program()
+        best = min(best, time.perf_counter() - begin)
+    return best, np.asarray(answer, float)
+
+
+def compare(program: Callable[[], Any]) -> tuple[float, float, float]:
+    """Return the seconds without and with the patch, and by how much the answers differ, relative to the largest."""
+    without, patched = np.inf, np.inf
+    for _ in range(ROUNDS):
+        seconds, expected = shortest(program)
+        without = min(without, seconds)
+        with fastlog.patch():
+            seconds, answer = shortest(program)
+        patched = min(patched, seconds)
+    return without, patched, float(np.max(np.abs(answer - expected)) / np.max(np.abs(expected)))
+
+
+def show(only: str, tell: Callable[[str], None]) -> Any:
+    """Return a table of all programs whose packages are installed.
+
+    Parameters
+    ----------
+    only : str
+        A part of the titles that are measured.
+    tell : callable
+        It gets the title of each program before it runs.
+    """
+    from rich.table import Table
+
+    warnings.simplefilter("ignore")
+    logging.disable(logging.WARNING)
+    table = Table("program", "s without", "s with", "times faster", "answers differ by")
+    for title, (module, prepare) in PROGRAMS.items():
+        if only not in title:
+            continue
+        tell(title)
+        try:
+            importlib.import_module(module)
+        except ImportError:
+            table.add_row(title, "", "", "not installed", "")
+            continue
+        without, patched, difference = compare(prepare())
+        mark = "" if difference <= TOLERANCE else " (!)"
+        table.add_row(title, f"{without:.3f}", f"{patched:.3f}", f"{without / patched:.2f}", f"{difference:.1e}{mark}")
+    return table
