@@ -108,18 +108,18 @@ PROGRAMS: dict[str, tuple[str, Callable[[], Callable[[], Any]]]] = {
     "arviz-stats, loo, 4 × 1000 × 500": ("arviz_stats", leave_one_out),
     "hmmlearn, GaussianHMM.fit, 5 states": ("hmmlearn", lambda: hidden_markov(5)),
     "hmmlearn, GaussianHMM.fit, 50 states": ("hmmlearn", lambda: hidden_markov(50)),
-    "scikit-learn, LogisticRegression.fit, 2 classes, float64": ("sklearn", lambda: logistic_regression(2, "float64")),
-    "scikit-learn, LogisticRegression.fit, 2 classes, float32": ("sklearn", lambda: logistic_regression(2, "float32")),
-    "scikit-learn, LogisticRegression.fit, 20 classes, float64": (
+    "LogisticRegression.fit, 2 classes, float64": ("sklearn", lambda: logistic_regression(2, "float64")),
+    "LogisticRegression.fit, 2 classes, float32": ("sklearn", lambda: logistic_regression(2, "float32")),
+    "LogisticRegression.fit, 20 classes, float64": (
         "sklearn",
         lambda: logistic_regression(20, "float64"),
     ),
-    "scikit-learn, LogisticRegression.fit, 20 classes, float32": (
+    "LogisticRegression.fit, 20 classes, float32": (
         "sklearn",
         lambda: logistic_regression(20, "float32"),
     ),
-    "scikit-learn, GaussianMixture.fit, 20 components": ("sklearn", gaussian_mixture),
-    "scikit-learn, LDA.predict_proba, 10 classes": ("sklearn", discriminant),
+    "GaussianMixture.fit, 20 components": ("sklearn", gaussian_mixture),
+    "LDA.predict_proba, 10 classes": ("sklearn", discriminant),
 }
 
 
@@ -155,11 +155,11 @@ def show(only: str, tell: Callable[[str], None]) -> Any:
     tell : callable
         It gets the title of each program before it runs.
     """
-    from rich.table import Table
+    from rich.table import Column, Table
 
     warnings.simplefilter("ignore")
     logging.disable(logging.WARNING)
-    table = Table("program", "s without", "s with", "times faster", "answers differ by")
+    table = Table(Column("program", no_wrap=True), "s without", "with", "times faster", "differ by")
     for title, (module, prepare) in PROGRAMS.items():
         if only not in title:
             continue
