@@ -17,7 +17,7 @@ from fastlog._threads import set_default
 
 
 def main(arguments: list[str]) -> None:
-    """Patch NumPy, SciPy and scikit-learn, and run the command line (without the program's name) as Python would."""
+    """Patch NumPy, SciPy, scikit-learn and others, and run the command line (without the program's name) as Python would."""
     parser = argparse.ArgumentParser(
         prog="python -m fastlog",
         usage="python -m fastlog [option ...] (script.py | folder | app.pyz | -m module | -c command) [argument ...]",
@@ -28,9 +28,10 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("-v", "--verbose", action="store_true", help="print what is replaced, and what is not")
     parser.add_argument("--strict", action="store_true", help="run nothing unless all that is known can be replaced")
     parser.add_argument("--targets", metavar="NAME,...", help="the packages to patch (default: those installed)")
+    parser.add_argument("--processes", action="store_true", help="patch the Python processes that it starts, too")
     parser.add_argument("--threads", metavar="N", help="the number of threads of large calls, or auto (default: 1)")
     theirs = list(arguments)
-    while theirs and (theirs[0] in ("-v", "--verbose", "--strict", "--version", "-h", "--help")
+    while theirs and (theirs[0] in ("-v", "--verbose", "--strict", "--processes", "--version", "-h", "--help")
                       or theirs[0].partition("=")[0] in ("--targets", "--threads")):  # fmt: skip
         del theirs[: 2 if theirs[0] in ("--targets", "--threads") else 1]
     given = parser.parse_args(arguments[: len(arguments) - len(theirs)])
@@ -57,6 +58,8 @@ def main(arguments: list[str]) -> None:
         parser.error(str(error))
     except (ImportError, RuntimeError) as error:
         sys.exit(f"fastlog: {error}")
+    if given.processes:
+        _patch_children(given.targets, given.threads)
     if kind == "-m":  # Here, sys.path[0] is right already.
         _run_module(theirs[1:])
     elif kind == "-c":
@@ -65,6 +68,15 @@ def main(arguments: list[str]) -> None:
         _run_text(sys.stdin.read(), "<stdin>", theirs)
     else:
         _run_script(theirs)
+
+
+def _patch_children(targets: str | None, threads: str | None) -> None:
+    """Let Python processes that inherit the environment find a module that they run as they start, and that patches."""
+    folder = os.path.join(os.path.dirname(os.path.abspath(__file__)), "_children")
+    os.environ["FASTLOG_PATCH"] = targets or "all"
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (folder, os.environ.get("PYTHONPATH"))))
+    if threads is not None:
+        os.environ["FASTLOG_NUM_THREADS"] = threads
 
 
 def _run(code: CodeType, arguments: list[str], **attributes: Any) -> None:

@@ -26,7 +26,7 @@ from sklearn.mixture import GaussianMixture
 from sklearn.naive_bayes import MultinomialNB
 
 import fastlog
-from fastlog import _core, _patch
+from fastlog import _core, _patch, _plans, _replace
 
 special, extmath, array_api = scipy.special, sklearn.utils.extmath, sklearn.utils._array_api
 HELD = [(special, "logsumexp"), (special, "softmax"), (special, "log_softmax"), (special, "softplus"),
@@ -366,7 +366,7 @@ REFUSED = {
     "other loops": (lambda patch: patch.setattr(special, "expit", np.isnan), ["expit"], "no ufunc with the loops f->f"),
     "two results": (lambda patch: patch.setattr(special, "expit", np.frexp), ["expit"], "no ufunc with the loops f->f"),
     "no import": (lambda patch: patch.setitem(sys.modules, "scipy.special", None),
-                  [name.split(".")[-1] for name in _patch._PLANS["scipy"]], "scipy.special cannot be imported"),
+                  [*_plans.PLANS["scipy"]["scipy.special"]], "scipy.special cannot be imported"),
 }  # fmt: skip
 
 
@@ -380,7 +380,7 @@ def test_what_is_unknown_is_left_alone(case, monkeypatch, capsys):
     assert warned[0].filename == __file__
     with handle:
         assert list(handle.refused) == [f"scipy.special.{name}" for name in names]
-        everything_refused = len(names) == len(_patch._PLANS["scipy"])
+        everything_refused = len(names) == len(_plans.PLANS["scipy"]["scipy.special"])
         assert handle.targets == (("numpy", "sklearn") if everything_refused else ("numpy", "scipy", "sklearn"))
         printed = capsys.readouterr().err
         for name in names:
@@ -438,8 +438,8 @@ def test_a_failure_midway(monkeypatch):
     def fail():
         raise OSError("midway")
 
-    broken = {"something": lambda name: _patch._Change(name, "its life", [(fail,)], list)}
-    monkeypatch.setitem(_patch._PLANS, "sklearn", {**_patch._PLANS["sklearn"], **broken})
+    broken = {"numpy": {"something": lambda _, name: _replace.Change(name, "its life", fail, [(fail,)], list)}}
+    monkeypatch.setitem(_plans.PLANS, "sklearn", {**_plans.PLANS["sklearn"], **broken})
     with pytest.raises(OSError, match="midway"):
         fastlog.patch()
     assert not fastlog.is_patched()
@@ -451,11 +451,11 @@ class Interruption(Exception):
 
 
 def interrupt(function, at, opcodes):
-    """Run the function, and raise before its event number `at` in _patch.py; return whether it has come so far."""
+    """Run the function, and raise before its event number `at` in these modules; return whether it has come so far."""
     events = itertools.count()
 
     def trace(frame, event, argument):
-        if frame.f_code.co_filename != _patch.__file__:
+        if frame.f_code.co_filename not in (_patch.__file__, _plans.__file__, _replace.__file__):
             return None
         frame.f_trace_opcodes = opcodes
         if event == ("opcode" if opcodes else "line") and next(events) == at:
@@ -609,13 +609,13 @@ def test_many_threads_patch():
 FORK = """
     import os, threading
     import fastlog
-    from fastlog import _patch
+    from fastlog import _plans
     inside, go_on = threading.Event(), threading.Event()
-    def wait(name):
+    def wait(module, name):
         inside.set()
         go_on.wait()
     fastlog.patch(["numpy"])
-    _patch._PLANS["scipy"] = {"something": wait}
+    _plans.PLANS["scipy"] = {"numpy": {"something": wait}}
     thread = threading.Thread(target=fastlog.patch)
     thread.start()
     inside.wait()

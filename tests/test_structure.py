@@ -120,9 +120,10 @@ PYTHON = {
     "_elementwise": 3, "_rows": 3, "_libraries.__init__": 3, "_running": 4, "_libraries.elementwise": 4,
     "_libraries.labelled": 4, "_libraries.library": 4, "_logsumexp": 4, "_softmax": 4, "_losses": 4,
     "_libraries.dask": 5, "_libraries.formulas": 5, "_libraries.torch": 5, "_libraries.jax": 5, "_libraries.cupy": 5,
-    "_patch": 5, "_libraries.loss_formulas": 6, "__init__": 6, "_libraries.array_api": 7, "__main__": 7, "special": 7,
-    "nn.functional": 7, "tf.math": 7, "nn.__init__": 8, "tf.nn": 8, "tf.compat.v1.nn": 9, "tf.compat.v1.__init__": 10,
-    "tf.compat.__init__": 11, "tf.__init__": 12,
+    "_replace": 3, "_sklearn_losses": 4, "_plans": 5, "_patch": 6, "_libraries.loss_formulas": 6, "__init__": 7,
+    "_libraries.array_api": 8, "__main__": 8, "_children.sitecustomize": 8, "special": 8, "nn.functional": 8,
+    "tf.math": 8, "nn.__init__": 9, "tf.nn": 9, "tf.compat.v1.nn": 10, "tf.compat.v1.__init__": 11,
+    "tf.compat.__init__": 12, "tf.__init__": 13,
 }  # fmt: skip
 
 
