@@ -375,7 +375,7 @@ def _release(handle: Patch | None) -> None:
     while not done:
         before = _state[0]
         after = {}
-        calls: list[_Call] = []
+        calls: list[Call] = []
         for target, record in before.items():
             holders = record.holders - _holds(handle, target, record) if handle else 0
             if holders:
