@@ -155,8 +155,8 @@ def patch(
 
     Blocks may overlap, in several threads, too: the last one that ends puts the functions back. Whatever interrupts
     `patch` or `unpatch`, either all is replaced, and `is_patched` says so, or nothing is. NumPy does not synchronise
-    the replacement of a loop with the execution of its ufunc: call `patch` and `unpatch` while no other thread runs one of
-    these ufuncs, best of all at the start of the program.
+    the replacement of a loop with the execution of its ufunc: call `patch` and `unpatch` while no other thread runs one
+    of these ufuncs, best of all at the start of the program.
 
     Out of reach are compiled copies (SciPy's ``cython_special``), and other processes, until they call `patch`
     themselves.
