@@ -1,4 +1,4 @@
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Any, Literal, Protocol, Self, SupportsIndex, TypeAlias, overload, type_check_only
@@ -348,23 +348,28 @@ class LogSumExp:
 
 # ---- drop-in, configuration ----
 
-_Target: TypeAlias = Literal["numpy", "scipy", "sklearn"]
+_Target: TypeAlias = Literal["numpy", "scipy", "sklearn", "arviz", "arviz_stats", "pymbar"]
 
 @type_check_only
 class _Patch(Protocol):
     targets: tuple[str, ...]
-    refused: dict[str, str]
 
+    @property
+    def refused(self) -> dict[str, str]: ...
     def __enter__(self) -> Self: ...
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
 
 def patch(
-    targets: _Target | Iterable[_Target] | None = None, *, verbose: bool = False, strict: bool = False
+    targets: _Target | Iterable[_Target] | None = None,
+    *,
+    functions: Mapping[str, str] | None = None,
+    verbose: bool = False,
+    strict: bool = False,
 ) -> _Patch: ...
 def unpatch() -> None: ...
-def is_patched(target: _Target | None = None) -> bool: ...
+def is_patched(target: str | None = None) -> bool: ...
 @overload
 def show_config(mode: Literal["stdout"] = "stdout") -> None: ...
 @overload

@@ -17,7 +17,7 @@ from fastlog._threads import set_default
 
 
 def main(arguments: list[str]) -> None:
-    """Patch NumPy, SciPy, scikit-learn and others, and run the command line (without the program's name) as Python would."""
+    """Patch what `fastlog.patch` patches, and run the command line (without the program's name) as Python would."""
     parser = argparse.ArgumentParser(
         prog="python -m fastlog",
         usage="python -m fastlog [option ...] (script.py | folder | app.pyz | -m module | -c command) [argument ...]",

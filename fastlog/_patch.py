@@ -154,9 +154,9 @@ def patch(
     SciPy's ufuncs stay silent at poles and invalid points; fastlog's loops do not ask `scipy.special.errstate`.
 
     Blocks may overlap, in several threads, too: the last one that ends puts the functions back. Whatever interrupts
-    `patch` or `unpatch`, either all is replaced, and `is_patched` says so, or nothing is. NumPy does not synchronise the
-    replacement of a loop with the execution of its ufunc: call `patch` and `unpatch` while no other thread runs one of
-    these ufuncs, best of all at the start of the program.
+    `patch` or `unpatch`, either all is replaced, and `is_patched` says so, or nothing is. NumPy does not synchronise
+    the replacement of a loop with the execution of its ufunc: call `patch` and `unpatch` while no other thread runs one
+    of these ufuncs, best of all at the start of the program.
 
     Out of reach are compiled copies (SciPy's ``cython_special``), and other processes, until they call `patch`
     themselves.
@@ -375,7 +375,7 @@ def _release(handle: Patch | None) -> None:
     while not done:
         before = _state[0]
         after = {}
-        calls: list[_Call] = []
+        calls: list[Call] = []
         for target, record in before.items():
             holders = record.holders - _holds(handle, target, record) if handle else 0
             if holders:

@@ -126,7 +126,9 @@ def _pymbar_logsumexp(a, axis=None, b=None, use_numexpr=True):  # type: ignore[n
     from fastlog._logsumexp import logsumexp
     from fastlog._replace import is_real_array, theirs
 
-    if is_real_array(a) and (b is None or (type(b) is np.ndarray and b.dtype.kind in "iuf" and b.itemsize <= 8)):
+    # With weights of another dtype, float32 has a dtype of its own there.
+    wide = is_real_array(a) and a.dtype.char == "d" and type(b) is np.ndarray
+    if is_real_array(a) and (b is None or (wide and b.dtype.kind in "iuf" and b.itemsize <= 8)):
         return logsumexp(a, axis, b)
     return theirs["pymbar.utils.logsumexp"](a, axis, b, use_numexpr)
 

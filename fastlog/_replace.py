@@ -39,7 +39,7 @@ class UnknownError(Exception):
 def attribute(module: str, name: str, optional: bool = False) -> Any:
     """Return the object of this name, such as ``Class.method``, in a module; or None if it is missing and optional."""
     try:
-        found = importlib.import_module(module)
+        found: Any = importlib.import_module(module)
         for part in name.split("."):
             found = getattr(found, part, None)
     except (ImportError, AttributeError, TypeError, ValueError) as error:  # Broken installations raise these.
@@ -136,4 +136,3 @@ def is_plain(a: Any) -> bool:
 def is_real_array(a: Any) -> bool:
     """Tell whether `a` is exactly an ndarray of float32 or float64."""
     return type(a) is np.ndarray and a.dtype.char in "fd"
-

@@ -19,6 +19,7 @@ _SOFTMAX = INDEX["softmax"]
 
 _LEAST = 256  # Arrays below this size are left to scikit-learn, which needs less time to begin.
 _BLOCK = 16384  # So many elements of a few arrays fit in the caches next to a core.
+_VERY_FEW = 3  # With so few classes side by side in float64, scikit-learn is faster at Hessians.
 _FEW_CLASSES = 16  # With so few, a factor for each sample is multiplied class by class.
 
 _Arrays = tuple[np.ndarray, ...]
@@ -183,6 +184,8 @@ def _kind(self: Any, y: Any, x: Any, weight: Any, n_threads: Any) -> str | None:
 def _run(kind: str, y: np.ndarray, x: np.ndarray, weight: np.ndarray | None, n_threads: int, **results: Any) -> bool:
     """Write the results, and return whether they mean anything: scikit-learn's method computes them if not."""
     x = _squeezed(x) if kind == _BINOMIAL else x
+    if "hess" in results and x.ndim == 2 and x.shape[1] <= _VERY_FEW and x.dtype.char == "d" and x.flags.c_contiguous:
+        return False
     inputs = [a for a in (y, x, weight) if a is not None]
     taken: list[np.ndarray] = []
     for name, a in results.items():

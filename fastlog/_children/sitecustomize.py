@@ -5,12 +5,14 @@ It patches what the environment variable FASTLOG_PATCH names, and runs the modul
 
 import os
 import sys
+from importlib import import_module
+from typing import Any
 
 _folder = os.path.dirname(os.path.abspath(__file__))
 sys.path[:] = [path for path in sys.path if os.path.abspath(path) != _folder]
 _this = sys.modules.pop("sitecustomize")
 try:
-    import sitecustomize  # noqa: F401
+    import_module("sitecustomize")
 except ModuleNotFoundError as error:
     sys.modules["sitecustomize"] = _this  # Python looks for it when this module ends.
     if error.name != "sitecustomize":
@@ -23,4 +25,5 @@ if _targets:
     except ModuleNotFoundError:  # Another Python has been started, which has no fastlog.
         pass
     else:
-        fastlog.patch(None if _targets == "all" else [target.strip() for target in _targets.split(",")])
+        _names: Any = None if _targets == "all" else [target.strip() for target in _targets.split(",")]
+        fastlog.patch(_names)
