@@ -16,8 +16,16 @@ from fastlog._threads import *
 __all__ = sorted(["__version__", *[name for name in globals() if not name.startswith("_")]])
 
 
+_DOORS = ("special", "nn", "tf")
+
+
 def __getattr__(name: str) -> _ModuleType:
     """Import a door when it is first asked for: ``fastlog.special``, ``fastlog.nn``, ``fastlog.tf``."""
-    if name in ("special", "nn", "tf"):
+    if name in _DOORS:
         return _import_module(f"fastlog.{name}")
     raise AttributeError(f"module 'fastlog' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """Return the public names and the doors, whether these have been imported or not."""
+    return sorted([*__all__, *_DOORS])

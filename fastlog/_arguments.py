@@ -127,7 +127,14 @@ def check_label_shape(name: str, labels: np.ndarray, x: np.ndarray, axis: int) -
     if labels.shape != expected:
         raise ValueError(
             f"{name}: for rows of {x.shape[axis]} classes, labels must have the shape {expected}, not {labels.shape}"
+            f"{one_hot_hint(name, labels.shape, x.shape)}"
         )
+
+
+def one_hot_hint(name: str, targets: Any, logits: Any) -> str:
+    """Return what a message adds on integers or booleans of the shape of the logits; other losses take labels alone."""
+    one_hot = name == "cross_entropy" and tuple(targets) == tuple(logits)
+    return "; one-hot targets are probabilities: convert them to floats" if one_hot else ""
 
 
 def refuse_wrong_label(name: str, labels: np.ndarray, classes: int, ignored: int | None) -> None:

@@ -55,7 +55,8 @@ def binary_cross_entropy_with_logits(
     logits : array_like
         Real numbers of any shape.
     targets : array_like
-        Labels 0 and 1 (of any dtype), or probabilities, in the same shape.
+        Labels 0 and 1 (of any dtype), or probabilities, in the same shape. As in torch, their range is not checked,
+        and the formula holds outside [0, 1], too; labels -1 and +1 need ``(targets + 1) / 2``.
     weight : array_like, optional
         Weight of each element, of a shape that broadcasts to that of `logits`.
     pos_weight : array_like, optional
@@ -142,7 +143,8 @@ def focal_loss(
     logits : array_like
         Real numbers of any shape.
     targets : array_like
-        Labels 0 and 1 (of any dtype), or probabilities z; of the same shape.
+        Labels 0 and 1 (of any dtype), or probabilities z; of the same shape. Their range is not checked; labels -1
+        and +1 need ``(targets + 1) / 2``.
     alpha : float, optional
         Weight of the target 1, that of 0 being 1 - alpha; z alpha + (1 - z) (1 - alpha) in general. By default both
         weigh 1.
@@ -294,7 +296,8 @@ def cross_entropy(
         Real numbers; `axis` runs over the classes.
     targets : array_like
         Labels: integers (or booleans) of the shape of `logits` without `axis`, from 0 to the number of classes less 1.
-        Or probabilities: floats of the shape of `logits`.
+        Or probabilities: floats of the shape of `logits`, also for one-hot targets. The range of probabilities is not
+        checked.
     weight : array_like, optional
         One weight per class.
     ignore_index : int or None, optional

@@ -413,6 +413,10 @@ class LogSumExp:
         # The state is the sums, and the dtype of results. It is exchanged for a new one, never changed.
         self._state: tuple[Sums, np.dtype[Any]] | None = None
 
+    def __repr__(self) -> str:
+        keepdims = ", keepdims=True" if self._keepdims else ""
+        return f"<LogSumExp(axis={self._axis!r}{keepdims}), value {self.value!r}>"
+
     def update(self, a: AnyArray, b: AnyArray | None = None, *, where: Mask | None = None) -> LogSumExp:
         """Add a chunk.
 

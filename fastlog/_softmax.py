@@ -164,6 +164,11 @@ def _normalize(
     except (TypeError, ValueError, OverflowError):
         divisor = math.nan
     if not 0 < divisor < math.inf:
+        if np.ndim(temperature) > 0:
+            raise ValueError(
+                f"{name}: temperature must be one number, not an array of the shape {np.shape(temperature)}; if "
+                "each row has its own, pass x / temperature, for example x / temperature[:, np.newaxis]"
+            )
         raise ValueError(f"{name}: temperature must be a positive number of {x.real.dtype}, not {temperature!r}")
     working = working_dtype(x.dtype)
     if working is None:

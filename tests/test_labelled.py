@@ -149,3 +149,17 @@ def test_wrong_calls_name_the_function():
         for x in (FRAME, ARRAY):
             with pytest.raises(TypeError, match=rf"^{f.__name__}\(\) .*'dim'"):
                 f(x, x, dim=1) if f.__module__.endswith("_losses") else f(x, dim=1)
+
+
+def test_arguments_are_bound_as_python_does():
+    targets = (SERIES > 0).astype(float)
+    expected = fastlog.binary_cross_entropy_with_logits(SERIES, targets, reduction="sum")
+    assert fastlog.binary_cross_entropy_with_logits(reduction="sum", targets=targets, logits=SERIES) == expected
+    with pytest.raises(TypeError, match=r"binary_cross_entropy_with_logits\(\) missing a required .*targets"):
+        fastlog.binary_cross_entropy_with_logits(SERIES)
+    with pytest.raises(TypeError, match=r"logsumexp\(\) got an unexpected keyword argument 'zzz'"):
+        fastlog.logsumexp(SERIES, zzz=1)
+    with pytest.raises(TypeError, match=r"logsumexp\(\) multiple values for argument 'axis'"):
+        fastlog.logsumexp(SERIES, 0, axis=0)
+    with pytest.raises(TypeError, match=r"softmax\(\) too many positional"):
+        fastlog.softmax(SERIES, 0, None)

@@ -411,3 +411,21 @@ def test_arguments_that_are_no_numbers():
         with pytest.raises(TypeError, match="mask"):
             call()
     assert fastlog.tf.nn.sparse_softmax_cross_entropy_with_logits([], np.zeros((0, 3))).shape == (0,)
+
+
+def test_one_hot_targets_that_are_no_floats_are_told_to_be_floats():
+    logits = np.zeros((2, 3))
+    for one_hot in (np.eye(2, 3, dtype=int), np.eye(2, 3, dtype=bool)):
+        with pytest.raises(ValueError, match="one-hot .* floats"):
+            cross_entropy(logits, one_hot)
+        with pytest.raises(ValueError, match="must have the shape") as caught:  # It takes no probabilities.
+            fastlog.nll_loss(logits, one_hot)
+        assert "one-hot" not in str(caught.value)
+        assert cross_entropy(logits, one_hot.astype(float)) == np.log(3)
+
+
+def test_labels_of_minus_one_and_one_are_converted_by_the_caller():
+    x, signs = np.array([2.0, -3.0]), np.array([-1, 1])
+    formula = np.log1p(np.exp(x)) - signs * x
+    np.testing.assert_allclose(bce(x, signs, reduction="none"), formula, rtol=1e-14)
+    np.testing.assert_allclose(bce(x, (signs + 1) / 2, reduction="none"), np.log1p(np.exp(-signs * x)), rtol=1e-14)

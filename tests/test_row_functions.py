@@ -481,3 +481,11 @@ def test_sums_over_no_axis_are_new_arrays(dtype):
                 assert y.shape == x.shape
                 assert not np.may_share_memory(np.ma.getdata(y), np.ma.getdata(x))
                 np.testing.assert_allclose(np.abs(y).astype("f8"), np.abs(f(x[0, 0])).astype("f8"), atol=1e-7)
+
+
+@pytest.mark.parametrize("f", [fastlog.softmax, fastlog.log_softmax])
+def test_temperatures_of_rows_are_refused_by_their_shape(f):
+    x, temperature = np.array([[0.0, 1.0], [0.0, 1.0]]), np.array([1.0, 2.0])
+    with pytest.raises(ValueError, match=r"temperature must be one number, not an array of the shape \(2,\).*newaxis"):
+        f(x, 1, temperature=temperature)
+    np.testing.assert_array_equal(f(x / temperature[:, np.newaxis], 1)[1], f(x[1], temperature=2.0))

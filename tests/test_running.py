@@ -354,3 +354,9 @@ def test_partitions_on_every_target(target, dtype):
     np.testing.assert_array_equal(rest, -1)
     _, rest = functions(target)["partition"](np.array([[1, np.nan], [np.nan, INF]], dtype))
     assert np.isnan(rest).all()
+
+
+def test_repr_shows_the_axes_and_the_value():
+    assert repr(LogSumExp()) == "<LogSumExp(axis=None), value np.float64(-inf)>"
+    running = LogSumExp(axis=0, keepdims=True).update(np.zeros((1, 2)))
+    assert repr(running) == "<LogSumExp(axis=0, keepdims=True), value array([[0., 0.]])>"

@@ -89,6 +89,7 @@ def test_public_names():
     assert sorted(fastlog.__all__) == list(fastlog.__all__)
     for name in fastlog.__all__:
         assert getattr(fastlog, name) is not None
+    assert dir(fastlog) == sorted([*fastlog.__all__, "nn", "special", "tf"])
     assert fastlog.softplus is fastlog.log1pexp
     assert fastlog.log_sigmoid is fastlog.log_expit
     assert fastlog.sigmoid is fastlog.expit

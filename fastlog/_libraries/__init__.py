@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+from collections import OrderedDict
 from collections.abc import Callable
 from importlib import import_module
 from typing import Any, TypeVar
@@ -53,14 +54,35 @@ def computed(a: Any) -> Any:
     return a.compute() if hasattr(a, "__dask_graph__") else a
 
 
+def _binder(function: Callable[..., Any]) -> Callable[[tuple[Any, ...], dict[str, Any]], inspect.BoundArguments]:
+    """Return what binds arguments as ``signature.bind`` does, which alone takes longer than a short call."""
+    signature = inspect.signature(function)
+    parameters = signature.parameters.values()
+    by_position = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
+    required = {p.name for p in parameters if p.default is p.empty}
+
+    def bind(args: tuple[Any, ...], kwargs: dict[str, Any]) -> inspect.BoundArguments:
+        arguments = OrderedDict(zip(by_position, args, strict=False))
+        twice = not arguments.keys().isdisjoint(kwargs)
+        arguments.update(kwargs)
+        names = arguments.keys()
+        if twice or len(args) > len(by_position) or not required <= names <= signature.parameters.keys():
+            return signature.bind(*args, **kwargs)  # This raises.
+        if next(iter(names)) != by_position[0]:
+            arguments.move_to_end(by_position[0], last=False)
+        return inspect.BoundArguments(signature, arguments)
+
+    return bind
+
+
 def of_any_array(function: _F) -> _F:
     """Decorate a public function: arrays of other libraries are computed by the module for their library.
 
     That module gets the public function and the arguments of the call, bound to the function's parameters. So names,
     order and defaults of the parameters stand in the definition of the function alone.
     """
-    signature = inspect.signature(function)
-    first = next(iter(signature.parameters))
+    first = next(iter(inspect.signature(function).parameters))
+    bind = _binder(function)
 
     @functools.wraps(function)
     def route(*args: Any, **kwargs: Any) -> Any:
@@ -69,7 +91,7 @@ def of_any_array(function: _F) -> _F:
             module = library_of(a)
             if module is not None:
                 try:
-                    bound = signature.bind(*args, **kwargs)
+                    bound = bind(args, kwargs)
                 except TypeError as error:
                     raise TypeError(f"{function.__name__}() {error}") from None
                 # The module of the function holds it with all its decorators.

@@ -25,7 +25,7 @@ def call(function: Callable[..., Any], bound: BoundArguments) -> Any:
     for other in arguments:
         if other != key:
             arguments[other] = labels.values_of(other, arguments[other], by_position)
-    result = function(*bound.args, **bound.kwargs)
+    result = function(**arguments)  # The parameters all have names, and bound.args takes longer than a short row.
     keepdims = bool(arguments.get("keepdims", False))
     gone: tuple[int, ...] = ()
     if "axis" in parameters:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from fastlog._arguments import check_reduction, label_error
+from fastlog._arguments import check_reduction, label_error, one_hot_hint
 from fastlog._arrays import as_axes
 from fastlog._libraries.formulas import in_unit_interval, is_number, number_option
 from fastlog._libraries.library import Library
@@ -248,7 +248,8 @@ def _class_parts(
         return _joint(lib, w, (1 - smoothing) * z + even if smooth else z), math.prod(x.shape) // max(classes, 1)
     expected = tuple(x.shape[:k]) + tuple(x.shape[k + 1 :])
     if tuple(z.shape) != expected:
-        raise ValueError(f"{name}: labels must have the shape {expected}, not {tuple(z.shape)}")
+        hint = one_hot_hint(name, z.shape, x.shape)
+        raise ValueError(f"{name}: labels must have the shape {expected}, not {tuple(z.shape)}{hint}")
     unsigned = xp.isdtype(z.dtype, "unsigned integer")
     z = xp.astype(z, xp.asarray(0).dtype)  # Bool and unsigned labels could not be compared with -100.
     counts = xp.ones_like(z, dtype=xp.bool) if ignore_index is None else z != ignore_index
