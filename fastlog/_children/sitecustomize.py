@@ -8,22 +8,29 @@ import sys
 from importlib import import_module
 from typing import Any
 
-_folder = os.path.dirname(os.path.abspath(__file__))
-sys.path[:] = [path for path in sys.path if os.path.abspath(path) != _folder]
-_this = sys.modules.pop("sitecustomize")
-try:
-    import_module("sitecustomize")
-except ModuleNotFoundError as error:
-    sys.modules["sitecustomize"] = _this  # Python looks for it when this module ends.
-    if error.name != "sitecustomize":
-        raise
 
-_targets = os.environ.get("FASTLOG_PATCH", "")
-if _targets:
+def _start() -> None:
+    """Run the hidden module, and patch."""
+    folder = os.path.dirname(os.path.abspath(__file__))
+    sys.path[:] = [path for path in sys.path if os.path.abspath(path) != folder]
+    this = sys.modules.pop("sitecustomize")
     try:
-        import fastlog
-    except ModuleNotFoundError:  # Another Python has been started, which has no fastlog.
-        pass
-    else:
-        _names: Any = None if _targets == "all" else [target.strip() for target in _targets.split(",")]
-        fastlog.patch(_names)
+        import_module("sitecustomize")
+    except ModuleNotFoundError as error:
+        sys.modules["sitecustomize"] = this  # Python looks for it when this module ends.
+        if error.name != "sitecustomize":
+            raise
+
+    targets = os.environ.get("FASTLOG_PATCH", "")
+    if targets:
+        try:
+            import fastlog
+        except ModuleNotFoundError:  # Another Python has been started, which has no fastlog.
+            pass
+        else:
+            names: Any = None if targets == "all" else [target.strip() for target in targets.split(",")]
+            fastlog.patch(names)
+
+
+if __name__ == "sitecustomize":  # It is not when a tool imports this file as a part of the package.
+    _start()
