@@ -83,21 +83,9 @@ def _arviz_logsumexp(ary, *, b=None, b_inv=None, axis=None, keepdims=False, out=
     from fastlog._plans import scaled_logsumexp
     from fastlog._replace import theirs
 
-    # It gives nan where all is infinite, so those rows are left to it.
     result = scaled_logsumexp(ary, b, b_inv, axis, keepdims, out)
     if result is None:
-        original = theirs["arviz.stats.stats_utils.logsumexp"]
-        return original(ary, b=b, b_inv=b_inv, axis=axis, keepdims=keepdims, out=out, copy=copy)
-    return result
-
-
-def _arviz_stats_logsumexp(ary, *, b=None, b_inv=None, axis=None, keepdims=False, out=None, copy=True):  # type: ignore[no-untyped-def]
-    from fastlog._plans import scaled_logsumexp
-    from fastlog._replace import theirs
-
-    result = scaled_logsumexp(ary, b, b_inv, axis, keepdims, out)
-    if result is None:
-        original = theirs["arviz_stats.base.stats_utils.logsumexp"]
+        original = theirs[f"{__name__}.logsumexp"]  # ArviZ has copies of the function in two modules.
         return original(ary, b=b, b_inv=b_inv, axis=axis, keepdims=keepdims, out=out, copy=copy)
     return result
 
@@ -218,6 +206,6 @@ PLANS: dict[str, Plan] = {
         "sklearn._loss.loss": {name: partial(code, shim) for name, shim in _sklearn_losses.METHODS.items()},
     },
     "arviz": {"arviz.stats.stats_utils": {"logsumexp": partial(code, _arviz_logsumexp)}},
-    "arviz_stats": {"arviz_stats.base.stats_utils": {"logsumexp": partial(code, _arviz_stats_logsumexp)}},
+    "arviz_stats": {"arviz_stats.base.stats_utils": {"logsumexp": partial(code, _arviz_logsumexp)}},
     "pymbar": {"pymbar.utils": {"logsumexp": partial(code, _pymbar_logsumexp)}},
 }
