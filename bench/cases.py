@@ -379,6 +379,32 @@ FUNCTIONS = (
         "PyTorch": "torch.logcumsumexp(x, axis, out=out)",
         "JAX": "jax.lax.cumlogsumexp(x, axis % 2)",  # it takes no negative axis
     }),
+    Function("segment_logsumexp", "segment_logsumexp", ("x", "groups"), SOME[1:], {
+        "fastlog": "fastlog.segment_logsumexp(x, groups, 100)",
+        "NumPy": "((m := np.full(100, -np.inf, x.dtype)), np.maximum.at(m, groups, x), (s := np.zeros(100, x.dtype)), "
+        "np.add.at(s, groups, np.exp(x - m[groups])), m + np.log(s))[-1]",
+        "PyTorch": "(m := torch.full((100,), -torch.inf, dtype=x.dtype).scatter_reduce(0, groups, x, 'amax')) + "
+        "torch.zeros(100, dtype=x.dtype).index_add(0, groups, torch.exp(x - m[groups])).log()",
+        "JAX": "(m := jax.ops.segment_max(x, groups, 100)) + "
+        "jax.numpy.log(jax.ops.segment_sum(jax.numpy.exp(x - m[groups]), groups, 100))",
+    }),
+    Function("segment_softmax", "segment_softmax", ("x", "groups"), SOME[1:], {
+        "fastlog": "fastlog.segment_softmax(x, groups, 100)",
+        "NumPy": "((m := np.full(100, -np.inf, x.dtype)), np.maximum.at(m, groups, x), (s := np.zeros(100, x.dtype)), "
+        "(e := np.exp(x - m[groups])), np.add.at(s, groups, e), e / s[groups])[-1]",
+        "PyTorch": "((m := torch.full((100,), -torch.inf, dtype=x.dtype).scatter_reduce(0, groups, x, 'amax')), "
+        "(e := torch.exp(x - m[groups])), "
+        "e / torch.zeros(100, dtype=x.dtype).index_add(0, groups, e)[groups])[-1]",
+        "JAX": "((m := jax.ops.segment_max(x, groups, 100)), (e := jax.numpy.exp(x - m[groups])), "
+        "e / jax.ops.segment_sum(e, groups, 100)[groups])[-1]",
+    }),
+    Function("segment_log_softmax", "segment_log_softmax", ("x", "groups"), SOME[1:], {
+        "fastlog": "fastlog.segment_log_softmax(x, groups, 100)",
+        "NumPy": "((m := np.full(100, -np.inf, x.dtype)), np.maximum.at(m, groups, x), (s := np.zeros(100, x.dtype)), "
+        "(d := x - m[groups]), np.add.at(s, groups, np.exp(d)), d - np.log(s)[groups])[-1]",
+        "JAX": "((m := jax.ops.segment_max(x, groups, 100)), (d := x - m[groups]), "
+        "d - jax.numpy.log(jax.ops.segment_sum(jax.numpy.exp(d), groups, 100))[groups])[-1]",
+    }),
     Function("logaddexp.at", "logaddexp", ("x", "y", "places"), ("10 000",), {
         "fastlog": "(np.copyto(out, x), fastlog.logaddexp.at(out, places, y), out)[-1]",
         "NumPy": "(np.copyto(out, x), np.logaddexp.at(out, places, y), out)[-1]",

@@ -22,15 +22,17 @@ enum fl_shape {
     fl_map2_raising,   /* x1, x2 -> y; it raises them, too */
     fl_map2_logaddexp, /* as map2, and NumPy's reduce and accumulate calls run as a (running) logsumexp */
     FL_LAST_MAP = fl_map2_logaddexp,
-    fl_reduce,           /* (n)->() */
-    fl_normalize,        /* (n)->(n), from elements */
-    fl_normalize_terms,  /* (n)->(n), from their exponentials */
-    fl_reduce_segments,  /* (n),(s),(s)->(s): the elements of a row from an index up to another */
-    fl_reduce_weighted,  /* (n),(n),(n)->(),(): elements, weights, and which of them count; a sum and its sign */
-    fl_reduce_normalize, /* (n)->(n),(): as normalize_terms, and the logarithm of the divisor */
-    fl_reduce_partition, /* (n)->(),(): the largest element max, and the sum of e^(x - max) over the others */
-    fl_element_loss,     /* logits, targets, weights, pos_weights -> losses (EACH), gradients, Hessians, sums of rows */
-    fl_row_loss          /* logits, labels or probabilities -> losses of rows (EACH), gradients, Hessians */
+    fl_reduce,            /* (n)->() */
+    fl_normalize,         /* (n)->(n), from elements */
+    fl_normalize_terms,   /* (n)->(n), from their exponentials */
+    fl_reduce_segments,   /* (n),(s),(s)->(s): the elements of a row from an index up to another */
+    fl_reduce_buckets,    /* (n),(n),(s)->(s),(s),(s,2): the elements of a row by their indices, see loops/buckets.h */
+    fl_normalize_buckets, /* (n),(n),(s),(s,2)->(n): as normalize, within those */
+    fl_reduce_weighted,   /* (n),(n),(n)->(),(): elements, weights, and which of them count; a sum and its sign */
+    fl_reduce_normalize,  /* (n)->(n),(): as normalize_terms, and the logarithm of the divisor */
+    fl_reduce_partition,  /* (n)->(),(): the largest element max, and the sum of e^(x - max) over the others */
+    fl_element_loss, /* logits, targets, weights, pos_weights -> losses (EACH), gradients, Hessians, sums of rows */
+    fl_row_loss      /* logits, labels or probabilities -> losses of rows (EACH), gradients, Hessians */
 };
 
 /* How a call may be split into pieces along dims[0] so that no bit of its arrays changes. pool.c splits large calls. */

@@ -43,7 +43,7 @@ typedef struct {
 static void run_piece(void *context, int piece) {
     call *c = context;
     char *args[8];
-    intptr_t dims[3] = {0};
+    intptr_t dims[4] = {0};
     fl_loss loss = {c->options, c->results ? c->results + piece : 0};
     intptr_t first = piece * c->length;
     for (int k = 0; k < c->arguments; k++) args[k] = c->args[k] ? c->args[k] + first * c->along[k] : 0;
@@ -117,8 +117,15 @@ static void cut_segments(call *c, intptr_t size, const intptr_t *of_segments) {
     else cut(c, 2, of_segments, c->dims[1] / 32 > c->dims[2] ? 1 : ROW_GRAIN, bytes);
 }
 
-/* Fills in the pieces of a call. Returns 0 where it has to stay whole. */
-static int cut_call(call *c, int function, intptr_t size, intptr_t at_once, intptr_t *of_segments) {
+/* Elements in buckets, whose shares do not depend on each other; sums in buckets have rows of their own. */
+static void cut_buckets(call *c, enum fl_shape shape, intptr_t size, const intptr_t *of_elements) {
+    intptr_t rows = c->dims[0], n = c->dims[1], bytes = rows * n * size;
+    if (shape == fl_normalize_buckets && n > rows) cut(c, 1, of_elements, MAP_GRAIN, bytes);
+    else cut(c, 0, c->steps, ROW_GRAIN, bytes);
+}
+
+/* Fills in the pieces of a call, and what `along` may point to. Returns 0 where it has to stay whole. */
+static int cut_call(call *c, int function, intptr_t size, intptr_t at_once, intptr_t *along) {
     enum fl_shape shape = fl_rows[function].shape;
     const intptr_t *core = c->steps + c->arguments;
     if (shape <= FL_LAST_MAP) return cut_map(c, size, fl_shapes[shape].nin);
@@ -128,8 +135,11 @@ static int cut_call(call *c, int function, intptr_t size, intptr_t at_once, intp
     if (shape == fl_element_loss) {
         cut_elements(c, size);
     } else if (shape == fl_reduce_segments) {
-        for (int k = 0; k < 3; k++) of_segments[k + 1] = core[k + 1];
-        cut_segments(c, size, of_segments);
+        for (int k = 0; k < 3; k++) along[k + 1] = core[k + 1];
+        cut_segments(c, size, along);
+    } else if (shape == fl_reduce_buckets || shape == fl_normalize_buckets) {
+        along[0] = core[0], along[1] = core[1], along[4] = core[5]; /* elements, indices, shares */
+        cut_buckets(c, shape, size, along);
     } else {
         /* Where labels alone are read, and one number for each, that is worth some 8 numbers that are computed. */
         int of_labels = function == FL_nll_loss || (shape == fl_row_loss && c->options->only_weights);
@@ -335,16 +345,23 @@ static __attribute__((noinline)) void share_loss(call *c, fl_loss_result *result
     for (int k = 0; k < c->pieces; k++) fl_add_result(result, results + k);
 }
 
+/* The number of entries of dims that a loop reads. */
+static int dimensions_of(enum fl_shape shape) {
+    if (shape <= FL_LAST_MAP) return 1;
+    if (shape == fl_reduce_buckets || shape == fl_normalize_buckets) return 4;
+    return shape == fl_reduce_segments ? 3 : 2;
+}
+
 unsigned fl_run_pieces(int function, intptr_t size, intptr_t at_once, fl_run *run, char **args, const intptr_t *dims,
                        const intptr_t *steps, void *data) {
     const fl_shape_info *shape = &fl_shapes[fl_rows[function].shape];
     fl_loss *loss = shape->split == fl_split_sums ? data : 0;
-    intptr_t of_segments[8] = {0};
+    intptr_t along[8] = {0};
     call c = {.run = run, .args = args, .dims = dims, .steps = steps, .data = data};
     c.arguments = shape->nin + shape->nout;
-    c.dimensions = fl_rows[function].shape <= FL_LAST_MAP ? 1 : fl_rows[function].shape == fl_reduce_segments ? 3 : 2;
+    c.dimensions = dimensions_of(fl_rows[function].shape);
     if (loss) c.options = loss->options;
-    if (!cut_call(&c, function, size, at_once, of_segments) || c.pieces < 2) return run(args, dims, steps, data);
+    if (!cut_call(&c, function, size, at_once, along) || c.pieces < 2) return run(args, dims, steps, data);
     if ((fl_threads() < 2 || c.bytes < 2 * FL_BYTES_OF_THREAD) && !c.in_order) return run(args, dims, steps, data);
     if (loss) share_loss(&c, loss->result);
     else fl_share(run_piece, &c, c.pieces, c.bytes);

@@ -7,6 +7,7 @@
 #include "kernels/log_sums.h"
 #include "kernels/logistic.h"
 #include "kernels/mish.h"
+#include "loops/buckets.h"
 #include "loops/element_loss.h"
 #include "loops/map.h"
 #include "loops/normalize.h"
@@ -39,6 +40,8 @@ fl_loop NAME(logsumexp_weighted_of_floats, FL_TARGET, 64), NAME(logmeanexp_weigh
 #define RUN_normalize(name, type) loop_##name(args, dims, steps)
 #define RUN_normalize_terms(name, type) loop_##name(args, dims, steps)
 #define RUN_reduce_segments(name, type) loop_reduce_segments(args, dims, steps)
+#define RUN_reduce_buckets(name, type) loop_reduce_buckets(args, dims, steps)
+#define RUN_normalize_buckets(name, type) loop_##name(args, dims, steps)
 #define RUN_reduce_weighted(name, type) \
     loop_reduce_weighted(FL_##name == FL_logmeanexp_weighted, type, NAME(name##_of_floats, FL_TARGET, 64), args, dims, \
                          steps)

@@ -10,6 +10,7 @@ from fastlog._logsumexp import *
 from fastlog._losses import *
 from fastlog._patch import *
 from fastlog._running import *
+from fastlog._segments import *
 from fastlog._softmax import *
 from fastlog._threads import *
 

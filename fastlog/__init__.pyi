@@ -41,6 +41,9 @@ __all__ = [
     "num_threads",
     "patch",
     "rel_entr",
+    "segment_log_softmax",
+    "segment_logsumexp",
+    "segment_softmax",
     "set_num_threads",
     "show_config",
     "sigmoid",
@@ -185,6 +188,27 @@ def logcumsumexp(
     a: AnyArray, axis: Axis | None = None, *, reverse: bool = False, exclusive: bool = False, out: _O | None = None,
     dtype: DTypeLike | None = None,
 ) -> _O: ...
+
+# ---- segments ----
+
+@overload
+def segment_logsumexp(
+    data: NDArray[_C] | _Numbers, segment_ids: AnyArray, num_segments: int | None = None
+) -> NDArray[_C]: ...
+@overload
+def segment_logsumexp(data: AnyArray, segment_ids: AnyArray, num_segments: int | None = None) -> Any: ...
+@overload
+def segment_softmax(
+    data: NDArray[_C] | _Numbers, segment_ids: AnyArray, num_segments: int | None = None
+) -> NDArray[_C]: ...
+@overload
+def segment_softmax(data: AnyArray, segment_ids: AnyArray, num_segments: int | None = None) -> Any: ...
+@overload
+def segment_log_softmax(
+    data: NDArray[_C] | _Numbers, segment_ids: AnyArray, num_segments: int | None = None
+) -> NDArray[_C]: ...
+@overload
+def segment_log_softmax(data: AnyArray, segment_ids: AnyArray, num_segments: int | None = None) -> Any: ...
 
 # ---- normalisations ----
 

@@ -555,6 +555,15 @@ As logsumexp_weighted, but the sum is divided by the number of included elements
     "logsumexp_segments": """
 logsumexp of the elements of a row from one index up to another, which must be larger; the indices are not checked.
 """,
+    "segment_logsumexp": """
+logsumexp of the elements that have the same index, and of a number to start with. The arguments are the elements, their
+indices, which are not checked, and the numbers to start with. Two more results are the largest element of each segment,
+and the sum of the exponentials in units of its own, in two words, as the functions of segments need them.
+""",
+    **dict.fromkeys(
+        ("segment_softmax", "segment_log_softmax"),
+        "{name}, given the elements, their indices, and the two last results of segment_logsumexp.",
+    ),
 }
 
 

@@ -1,11 +1,11 @@
-"""The methods reduce and reduceat of logaddexp: row functions compute the same at once.
+"""The methods reduce, reduceat and at of logaddexp: row functions compute the same at once.
 
 NumPy's own `reduce` calls a ufunc's loop row by row wherever the reduced axis is not the innermost one in memory, and
 it rounds the result so far to the array's dtype between two calls: each element costs an error and a logarithm. No loop
-can change that. But since NumPy 2.2 a ufunc has a ``__dict__``, whose entries come before the methods of its type. The
-methods that are attached there compute the plain cases (exact ndarrays, ordinary arguments). They hand all other calls
-to NumPy's method, with the arguments as they came; so errors and overrides are NumPy's. Older NumPy has only that
-method.
+can change that. Its `at` makes one loop call for each index. But since NumPy 2.2 a ufunc has a ``__dict__``, whose
+entries come before the methods of its type. The methods that are attached there compute the plain cases (exact
+ndarrays, ordinary arguments). They hand all other calls to NumPy's method, with the arguments as they came; so errors
+and overrides are NumPy's. Older NumPy has only that method.
 """
 
 from __future__ import annotations
@@ -41,8 +41,9 @@ def row_methods(
     `functions` has the target's ufuncs by their names in the table. `run_rows` is `fastlog._core.run_rows` for that
     target, and `index` the number of logsumexp. In `module`, pickle finds logaddexp.
     """
-    ufunc, rows, segments = (functions[name] for name in ("logaddexp", "logsumexp", "logsumexp_segments"))
-    numpy_reduce, numpy_reduceat = ufunc.reduce, ufunc.reduceat
+    names = ("logaddexp", "logsumexp", "logsumexp_segments", "segment_logsumexp")
+    ufunc, rows, segments, buckets = (functions[name] for name in names)
+    numpy_reduce, numpy_reduceat, numpy_at = ufunc.reduce, ufunc.reduceat, ufunc.at
 
     @functools.wraps(numpy_reduce)
     def reduce(*args: Any, **keywords: Any) -> Any:
@@ -64,9 +65,15 @@ def row_methods(
         y = _reduceat(ufunc, segments, **given) if "indices" in given and _has_many_indices(given["indices"]) else None
         return numpy_reduceat(*args, **keywords) if y is None else y
 
-    for method in (reduce, reduceat):
-        method.__module__, method.__qualname__ = module, f"logaddexp.{method.__name__}"
-    return {"reduce": reduce, "reduceat": reduceat}
+    @functools.wraps(numpy_at)
+    def at(*args: Any, **keywords: Any) -> None:
+        if keywords or len(args) != 3 or not _at(buckets, *args):
+            numpy_at(*args, **keywords)
+
+    methods: dict[str, Callable[..., Any]] = {"reduce": reduce, "reduceat": reduceat, "at": at}
+    for name, method in methods.items():
+        method.__module__, method.__qualname__ = module, f"logaddexp.{name}"
+    return methods
 
 
 def _one_call(array: Any, where: Any = True, **_: Any) -> bool:
@@ -159,6 +166,31 @@ def _reduceat(
     last[-1] = n
     x = array.astype(working_dtype(result_dtype), copy=False)
     return _rounded(segments(x, first, last, axes=[axes[0], 0, 0, axes[0]]), result_dtype, out)
+
+
+def _at(buckets: np.ufunc, a: Any, indices: Any, b: Any) -> bool:
+    """Compute logaddexp.at in place by `buckets`, and tell whether that was possible; else NumPy has to do it.
+
+    All elements of `a` are read and written, so there must be about as many indices.
+    """
+    if type(a) is not np.ndarray or a.ndim != 1 or a.dtype.char not in "fd" or not a.flags.behaved:
+        return False
+    if type(indices) is not np.ndarray or indices.ndim != 1 or indices.dtype.kind not in "iu":
+        return False
+    if type(b) is not np.ndarray or b.shape != indices.shape or b.dtype != a.dtype or len(b) < max(_FEW, len(a) // 4):
+        return False
+    if np.may_share_memory(a, b) or np.may_share_memory(a, indices):
+        return False
+    least, largest = indices.min(), indices.max()
+    if least < -len(a) or largest >= len(a):
+        return False
+    ids = indices.astype(np.int64, copy=False)
+    if least < 0:
+        ids = np.where(ids < 0, ids + len(a), ids)
+    y = buckets(b, ids, a)[0]
+    # An element without an index keeps its bits: those of nan, and of -0.0, though log(exp(-0.0)) is 0.0.
+    np.copyto(a, y, where=(a != y) & (a == a))
+    return True
 
 
 def _result_dtype(ufunc: np.ufunc, array: Any, dtype: Any, out: Any) -> np.dtype[Any] | None:

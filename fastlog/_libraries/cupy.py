@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from fastlog._libraries.library import Library
@@ -15,6 +16,16 @@ class CuPy(Library):
         from cupyx.scipy import special
 
         self.special = special
+
+    def segment_sum(self, x: Any, ids: Any, n: int) -> Any:
+        sums = self.xp.zeros((n, *x.shape[1:]), x.dtype)
+        self.xp.add.at(sums, ids, x)
+        return sums
+
+    def segment_max(self, x: Any, ids: Any, n: int) -> Any:
+        largest = self.xp.full((n, *x.shape[1:]), -math.inf, x.dtype)
+        self.xp.maximum.at(largest, ids, x)
+        return largest
 
     def logsumexp(self, x: Any, axes: tuple[int, ...], keepdims: bool) -> Any:
         return self.special.logsumexp(x, axis=axes, keepdims=keepdims)

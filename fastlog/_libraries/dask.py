@@ -29,6 +29,10 @@ def call(function: _Function, bound: BoundArguments) -> Any:
     name, options = function.__name__, bound.arguments
     if options.pop("out", None) is not None:
         raise TypeError(f"{name}: out= is for NumPy's arrays; store the result, for example with dask.array.store")
+    if name not in _COMPUTATIONS:
+        raise TypeError(
+            f"{name}: not computed for Dask arrays; call it on blocks in memory, or compute the array first"
+        )
     x = _floating(name, options.pop(next(iter(options))), options.pop("dtype", None))
     computation: _Function = _COMPUTATIONS[name]
     return computation(function, x, **options)
@@ -398,6 +402,24 @@ def _of_elements(function: _Function, x: Any, targets: Any, reduction: str, **op
     return _loss(function, x, z, reduction=reduction, arrays=arrays, **options)
 
 
+def _segment_logsumexp(function: _Function, x: Any, segment_ids: Any, num_segments: int | None) -> Any:
+    """Return the sums that blocks along the first axis have for every segment, added up, all in float64."""
+    x = _unmasked("segment_logsumexp", "data", x)
+    ids = _unmasked("segment_logsumexp", "segment_ids", segment_ids)
+    if ids.ndim != 1 or x.ndim == 0 or (len(ids) != len(x) and not math.isnan(len(ids) + len(x))):
+        raise ValueError(f"segment_logsumexp: segment_ids has the shape {ids.shape}, and data {x.shape}")
+    n = int(ids.max().compute()) + 1 if num_segments is None else num_segments
+    others = "jklmnopqrstuvw"[: x.ndim - 1]
+
+    def of_block(block: np.ndarray, of_block: np.ndarray) -> np.ndarray:
+        sums: np.ndarray = function(block.astype(np.float64), of_block, n)
+        return sums[np.newaxis]
+
+    sums = da.blockwise(of_block, "is" + others, x, "i" + others, ids, "i", new_axes={"s": n}, adjust_chunks={"i": 1},
+                        dtype=np.float64, meta=np.empty((0,) * (x.ndim + 1)))  # fmt: skip
+    return _logsumexp(function, sums, 0, None, False, False, None).astype(x.dtype)
+
+
 def _kl_divergence(function: _Function, x: Any, p: Any, log_target: bool, axis: Any, reduction: str) -> Any:
     check_reduction("kl_divergence", reduction, (*REDUCTIONS, "batchmean"))
     axes = as_axes(axis, x.ndim)
@@ -457,6 +479,7 @@ _COMPUTATIONS: dict[str, _Function] = {
     "logsumexp": _logsumexp,
     "logmeanexp": _logmeanexp,
     "logcumsumexp": _logcumsumexp,
+    "segment_logsumexp": _segment_logsumexp,
     "softmax": partial(_normalized, logs=False),
     "log_softmax": partial(_normalized, logs=True),
     "binary_cross_entropy_with_logits": _of_elements,

@@ -11,6 +11,7 @@ from typing import Any
 
 from fastlog._arrays import as_axes
 from fastlog._libraries.library import Library
+from fastlog._segments import checked_count, refuse_index
 
 
 def is_number(option: Any, number: int) -> bool:
@@ -232,3 +233,61 @@ def _normalize(
         y = normalized(xp.where(include, x, xp.full_like(x, -math.inf)), along)
         y = xp.where(include, y, xp.full_like(y, of_nothing))
     return y if axes else xp.squeeze(y, axis=-1)
+
+
+# ---- segments ----
+
+
+def segment_logsumexp(lib: Library, data: Any, segment_ids: Any, num_segments: Any) -> Any:
+    x, ids, n = _segments(lib, "segment_logsumexp", data, segment_ids, num_segments)
+    return _segment_sums(lib, x, ids, n)[0]
+
+
+def segment_softmax(lib: Library, data: Any, segment_ids: Any, num_segments: Any) -> Any:
+    x, ids, n = _segments(lib, "segment_softmax", data, segment_ids, num_segments)
+    _, top, total = _segment_sums(lib, x, ids, n)
+    finite = lib.xp.where(lib.xp.isfinite(top), top, lib.xp.full_like(top, math.nan))
+    return lib.xp.reshape(lib.xp.exp(x - lib.of_segments(finite, ids)) / lib.of_segments(total, ids), data.shape)
+
+
+def segment_log_softmax(lib: Library, data: Any, segment_ids: Any, num_segments: Any) -> Any:
+    x, ids, n = _segments(lib, "segment_log_softmax", data, segment_ids, num_segments)
+    _, top, total = _segment_sums(lib, x, ids, n)
+    y = (x - lib.of_segments(top, ids)) - lib.of_segments(lib.xp.log(total), ids)
+    return lib.xp.reshape(y, data.shape)
+
+
+def _segments(lib: Library, name: str, data: Any, segment_ids: Any, num_segments: Any) -> tuple[Any, Any, int]:
+    """Return the elements with one axis for those of all segments, their indices, and the number of segments.
+
+    A compiler that knows no values has to be told that number; it cannot find indices that are out of range.
+    """
+    xp, x, ids = lib.xp, lib.floating(name, data), lib.array(name, segment_ids, data)
+    if not xp.isdtype(ids.dtype, "integral"):
+        raise TypeError(f"{name}: segment_ids must be an array of integers, not of {ids.dtype}")
+    if ids.ndim == 0 or tuple(x.shape[: ids.ndim]) != tuple(ids.shape):
+        raise ValueError(
+            f"{name}: data must have the shape of segment_ids and any more axes, but the shapes are {tuple(x.shape)} "
+            f"and {tuple(ids.shape)}"
+        )
+    x, ids = xp.reshape(x, (-1, *x.shape[ids.ndim :])), xp.reshape(ids, (-1,))
+    if ids.shape[0] == 0:
+        return x, ids, 0 if num_segments is None else checked_count(name, num_segments)
+    is_known = lib.known(xp.min(ids) >= 0) is not None
+    if num_segments is None and not is_known:
+        raise ValueError(f"{name}: num_segments must be given to a compiler, which does not know the largest index")
+    n = int(xp.max(ids)) + 1 if num_segments is None else checked_count(name, num_segments)
+    if is_known:
+        refuse_index(name, int(xp.min(ids)), int(xp.max(ids)), n)
+    return x, ids, n
+
+
+def _segment_sums(lib: Library, x: Any, ids: Any, n: int) -> tuple[Any, Any, Any]:
+    """Return the logsumexp of segments, their largest elements, and the sums of exponentials in units of these."""
+    xp = lib.xp
+    top = lib.segment_max(lib.constant(x), ids, n)
+    finite = xp.where(xp.isfinite(top), top, xp.zeros_like(top))
+    total = lib.segment_sum(xp.exp(x - lib.of_segments(finite, ids)), ids, n)
+    empty = total == 0
+    y = finite + xp.log(xp.where(empty, xp.ones_like(total), total))
+    return xp.where(empty, xp.full_like(y, -math.inf), y), top, total

@@ -32,6 +32,12 @@ class Jax(Differentiable):
         infinite = self.xp.cumsum(self.xp.where(x == math.inf, x, self.xp.zeros_like(x)), axis=axis)
         return self.xp.where(infinite == math.inf, self.xp.log(self.xp.exp(infinite)), y)
 
+    def segment_sum(self, x: Any, ids: Any, n: int) -> Any:
+        return self.jax.ops.segment_sum(x, ids, n)
+
+    def segment_max(self, x: Any, ids: Any, n: int) -> Any:
+        return self.jax.ops.segment_max(x, ids, n)
+
     def softplus(self, x: Any) -> Any:
         return self.jax.nn.softplus(x)
 

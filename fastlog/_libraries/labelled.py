@@ -25,6 +25,8 @@ def call(function: Callable[..., Any], bound: BoundArguments) -> Any:
     for other in arguments:
         if other != key:
             arguments[other] = labels.values_of(other, arguments[other], by_position)
+    if name == "segment_logsumexp":  # Segments have other labels than elements.
+        return function(**arguments)
     result = function(**arguments)  # The parameters all have names, and bound.args takes longer than a short row.
     keepdims = bool(arguments.get("keepdims", False))
     gone: tuple[int, ...] = ()

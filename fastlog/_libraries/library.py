@@ -150,6 +150,21 @@ class Library:
             reach *= 2
         return x
 
+    def segment_sum(self, x: Any, ids: Any, n: int) -> Any:
+        """Return the sums of the elements along the first axis that have the same index, from 0 to n - 1."""
+        raise TypeError(
+            f"segments are computed for arrays of NumPy, torch, JAX and CuPy, not for those of {self.xp.__name__}, "
+            "which has no sum over indices"
+        )
+
+    def segment_max(self, x: Any, ids: Any, n: int) -> Any:
+        """Return the largest of these elements, and -inf where there is none."""
+        return self.segment_sum(x, ids, n)
+
+    def of_segments(self, y: Any, ids: Any) -> Any:
+        """Return what each element's segment has."""
+        return self.xp.take(y, ids, axis=0)
+
     def logaddexp(self, x: Any, y: Any) -> Any:
         return self.xp.logaddexp(x, y)
 

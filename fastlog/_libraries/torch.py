@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections import OrderedDict
 from collections.abc import Callable
@@ -92,6 +93,17 @@ class Torch(Differentiable):
 
     def own_logcumsumexp(self, x: Any, axis: int) -> Any:
         return self.torch.logcumsumexp(x, axis)
+
+    def segment_sum(self, x: Any, ids: Any, n: int) -> Any:
+        return x.new_zeros((n, *x.shape[1:])).index_add(0, ids, x)
+
+    def segment_max(self, x: Any, ids: Any, n: int) -> Any:
+        nothing = x.new_full((n, *x.shape[1:]), -math.inf)
+        to = ids.reshape(-1, *[1] * (x.ndim - 1)).expand_as(x)
+        return nothing.scatter_reduce(0, to, x, "amax")
+
+    def of_segments(self, y: Any, ids: Any) -> Any:
+        return y.index_select(0, ids)
 
     def softplus(self, x: Any) -> Any:
         # Above the threshold, torch returns x. From 40 on, that is the nearest number of float64 and float32.

@@ -126,7 +126,7 @@ static void hash_exceptions(void) {
 /* Runs a loop, in pieces of 1000 elements or of 16 rows or more if that is wanted. */
 static void run(fl_loop *loop, char **args, const intptr_t *dims, const intptr_t *steps, void *data) {
     const fl_shape_info *shape = &fl_shapes[fl_rows[function].shape];
-    intptr_t least = shape->split == fl_split_anywhere ? 1000 : 16, piece[] = {dims[0], dims[0] ? 0 : 1, 0};
+    intptr_t least = shape->split == fl_split_anywhere ? 1000 : 16, piece[] = {dims[0], dims[0] ? 0 : 1, 0, 2};
     for (intptr_t k = 1; shape->split != fl_split_anywhere && k < (shape->types && shape->types[1] == 'q' ? 3 : 2); k++)
         piece[k] = dims[k];
     feclearexcept(FE_ALL_EXCEPT);
@@ -224,6 +224,39 @@ static void hash_segments(fl_loop *loop, char type, layout m) {
     hash_results(arguments[3], type, m.rows * SEGMENTS);
 }
 
+/* Sums of rows by indices, or shares of sums that are 1.5 in units of the largest element. */
+static void hash_buckets(fl_loop *loop, enum fl_shape shape, char type, layout m) {
+    enum { BUCKETS = 7 };
+    intptr_t size = size_of(type), outer = m.outer * size, core = m.core * size, of_sum = 2 * sizeof(double);
+    intptr_t dims[] = {m.rows, m.n, BUCKETS, 2};
+    int64_t *index = (int64_t *)(void *)arguments[1];
+    double *sum = (double *)(void *)arguments[3];
+    uint64_t state = 8;
+    fill_rows(0, type, m, 99);
+    for (intptr_t i = 0; i < m.n; i++) index[i] = (int64_t)(next_random(&state) % BUCKETS);
+    for (intptr_t s = 0; s < m.rows * BUCKETS; s++) {
+        put_number(arguments[2] + s * size, s % 3 ? -(double)INFINITY : bell(&state) + 4, type);
+        sum[2 * s] = type == 'f' ? 0x1.8p64 : 0x1.8p256, sum[2 * s + 1] = 0;
+    }
+    if (shape == fl_reduce_buckets) {
+        char *args[] = {arguments[0], arguments[1], arguments[2], arguments[4], arguments[5], arguments[3]};
+        intptr_t steps[] = {outer, 0,    BUCKETS * size, BUCKETS * size, BUCKETS * size, BUCKETS * of_sum, core,
+                            8,     size, size,           size,           of_sum,         sizeof(double)};
+        run(loop, args, dims, steps, NULL);
+        hash_results(arguments[4], type, m.rows * BUCKETS);
+        hash_results(arguments[5], type, m.rows * BUCKETS);
+        hash_results(arguments[3], 'd', m.rows * BUCKETS * 2);
+        return;
+    }
+    char *args[] = {arguments[0], arguments[1], arguments[2], arguments[3], arguments[4]};
+    intptr_t steps[] = {outer, 0, BUCKETS * size, BUCKETS * of_sum, outer, core, 8, size, of_sum, sizeof(double), core};
+    memset(arguments[4], 0, (size_t)((m.rows * m.outer + m.n * m.core + 1) * size));
+    run(loop, args, dims, steps, NULL);
+    hash_results(arguments[4], type, m.rows * m.outer);
+}
+
+static int is_of_buckets(enum fl_shape shape) { return shape == fl_reduce_buckets || shape == fl_normalize_buckets; }
+
 /* Runs a loss, and hashes its sums. */
 static void run_loss(fl_loop *loop, char **args, const intptr_t *dims, const intptr_t *steps, fl_loss_options options,
                      int has_total) {
@@ -320,6 +353,7 @@ static void hash_matrices(fl_loop *loop, int f, char type) {
                 if ((m.rows + 1) * m.n * (kind == SPACED ? 2 : 1) > LONGEST - 4096) continue;
                 if (shape == fl_reduce_weighted) hash_weighted(loop, type, m);
                 else if (shape == fl_reduce_segments) hash_segments(loop, type, m);
+                else if (is_of_buckets(shape)) hash_buckets(loop, shape, type, m);
                 else if (shape == fl_row_loss)
                     for (int options = 0; options < combinations; options += lengths[i] > 100 ? 5 : 1)
                         hash_row_loss(loop, type, m, options);
@@ -327,6 +361,7 @@ static void hash_matrices(fl_loop *loop, int f, char type) {
             }
     layout long_row = make_layout(IN_ROWS, 1, 250000); /* beyond one strip */
     if (shape == fl_reduce_weighted) hash_weighted(loop, type, long_row);
+    else if (is_of_buckets(shape)) hash_buckets(loop, shape, type, long_row);
     else if (shape != fl_row_loss && shape != fl_reduce_segments) hash_rows(loop, shape, type, long_row);
 }
 

@@ -308,8 +308,18 @@ static void measure_segments(int width, int n, const char *kind, row_space *m, r
         call(t, FL_logsumexp_segments, width, args, (intptr_t[]){1, n, count},
              (intptr_t[]){0, 0, 0, 0, size, 8, 8, size});
         snprintf(where, sizeof where, "segments of a row of %d, %s", n, kind);
+        double starts[MOST], sums[2 * MOST], largest[MOST], by_index[MOST];
+        int64_t index[MOST * MOST];
+        for (int s = 0; s < count; s++) put(starts, s, -INFINITY, width);
+        for (int i = 0, s = 0; i < (int)last[count - 1]; i++) index[i] = s += i == last[s];
+        call(t, FL_segment_logsumexp, width,
+             (char *[]){(char *)m->in, (char *)index, (char *)starts, (char *)by_index, (char *)largest, (char *)sums},
+             (intptr_t[]){1, last[count - 1], count, 2},
+             (intptr_t[]){0, 0, 0, 0, 0, 0, size, 8, size, size, size, 2 * sizeof *sums, sizeof *sums});
         for (int i = 0; i < count; i++) {
             exact_partition p = exact_partition_of(m->x + first[i], i + 1);
+            judge(&records[FL_segment_logsumexp][t], FL_logsumexp, width, t, get(by_index, i, width),
+                  exact_row_element(FL_logsumexp, p, 0, &known), 0, where);
             judge(&records[FL_logsumexp_segments][t], FL_logsumexp, width, t, get(m->out, i, width),
                   exact_row_element(FL_logsumexp, p, 0, &known), 0, where);
         }
