@@ -21,6 +21,11 @@ def _probability(logit: np.ndarray) -> np.ndarray:
     return 1 / (1 + np.exp(-logit))
 
 
+def _log_transitions(states: int) -> np.ndarray:
+    chances = np.random.default_rng(3).uniform(0.1, 1, (states, states))
+    return np.log(chances / chances.sum(axis=1, keepdims=True))
+
+
 def make_arrays(case: Case) -> dict[str, Any]:
     """Return the arguments of a case as NumPy arrays, `axis`, the length `n` of that axis, and `out`.
 
@@ -48,6 +53,8 @@ def make_arrays(case: Case) -> dict[str, Any]:
         # One positive weight stands for each place along the axis.
         "weights": lambda: np.moveaxis(rng.uniform(0.5, 2, (1,) * (x.ndim - 1) + (n,)), -1, axis).astype(case.dtype),
         "groups": lambda: rng.integers(0, 100, n),  # of 100 segments
+        "start": lambda: np.full(n, -np.log(n), case.dtype),  # of a chain of n states
+        "steps": lambda: _log_transitions(n).astype(case.dtype),
         "places": lambda: rng.integers(0, n, n),  # indices of `ufunc.at`
     }
     made = {name: make() for name, make in makers.items() if name in case.function.arguments}

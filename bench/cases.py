@@ -405,6 +405,26 @@ FUNCTIONS = (
         "JAX": "((m := jax.ops.segment_max(x, groups, 100)), (d := x - m[groups]), "
         "d - jax.numpy.log(jax.ops.segment_sum(jax.numpy.exp(d), groups, 100))[groups])[-1]",
     }),
+    Function("log_forward", "log_forward", ("x", "start", "steps"), ("1000 × 32",), {
+        "fastlog": "fastlog.log_forward(start, steps, x)",
+        "SciPy": "np.array(list(__import__('itertools').accumulate(x[1:], "
+        "lambda a, e: special.logsumexp(a[:, None] + steps, axis=0) + e, initial=start + x[0])))",
+        "JAX": "jax.numpy.concatenate([(start + x[0])[None], jax.lax.scan("
+        "lambda a, e: ((b := jax.nn.logsumexp(a[:, None] + steps, axis=0) + e), b), start + x[0], x[1:])[1]])",
+    }),
+    Function("log_backward", "log_backward", ("x", "steps"), ("1000 × 32",), {
+        "fastlog": "fastlog.log_backward(steps, x)",
+        "SciPy": "np.array(list(__import__('itertools').accumulate(x[:0:-1], "
+        "lambda a, e: special.logsumexp(steps + e + a, axis=1), initial=0 * x[0])))[::-1]",
+        "JAX": "jax.numpy.concatenate([jax.lax.scan("
+        "lambda a, e: ((b := jax.nn.logsumexp(steps + e + a, axis=1)), b), 0 * x[0], x[1:], reverse=True)[1], "
+        "0 * x[:1]])",
+    }),
+    Function("log_transitions", "log_transitions", ("x", "y", "steps"), ("1000 × 32",), {
+        "fastlog": "fastlog.log_transitions(steps, y, x, y)",
+        "SciPy": "steps + special.logsumexp(x[:-1, :, None] + (y + y)[1:, None, :], axis=0) - special.logsumexp(x[-1])",
+        "JAX": "steps + jax.nn.logsumexp(x[:-1, :, None] + (y + y)[1:, None, :], axis=0) - jax.nn.logsumexp(x[-1])",
+    }),
     Function("logaddexp.at", "logaddexp", ("x", "y", "places"), ("10 000",), {
         "fastlog": "(np.copyto(out, x), fastlog.logaddexp.at(out, places, y), out)[-1]",
         "NumPy": "(np.copyto(out, x), np.logaddexp.at(out, places, y), out)[-1]",

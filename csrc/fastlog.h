@@ -32,7 +32,9 @@ enum fl_shape {
     fl_reduce_normalize,  /* (n)->(n),(): as normalize_terms, and the logarithm of the divisor */
     fl_reduce_partition,  /* (n)->(),(): the largest element max, and the sum of e^(x - max) over the others */
     fl_element_loss, /* logits, targets, weights, pos_weights -> losses (EACH), gradients, Hessians, sums of rows */
-    fl_row_loss      /* logits, labels or probabilities -> losses of rows (EACH), gradients, Hessians */
+    fl_row_loss,     /* logits, labels or probabilities -> losses of rows (EACH), gradients, Hessians */
+    fl_chain,        /* (k),(k,k),(k,k),(t,k)->(t,k),(k,16): recursions of Markov chains, of doubles alone */
+    fl_chain_pairs   /* (k,k),(t,k),(t,k),(t,k)->(k,k),(k,16): expected transitions of such chains */
 };
 
 /* How a call may be split into pieces along dims[0] so that no bit of its arrays changes. pool.c splits large calls. */

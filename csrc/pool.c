@@ -137,6 +137,8 @@ static int cut_call(call *c, int function, intptr_t size, intptr_t at_once, intp
     } else if (shape == fl_reduce_segments) {
         for (int k = 0; k < 3; k++) along[k + 1] = core[k + 1];
         cut_segments(c, size, along);
+    } else if (shape == fl_chain || shape == fl_chain_pairs) {
+        cut(c, 0, c->steps, 1, bytes * c->dims[2]);
     } else if (shape == fl_reduce_buckets || shape == fl_normalize_buckets) {
         along[0] = core[0], along[1] = core[1], along[4] = core[5]; /* elements, indices, shares */
         cut_buckets(c, shape, size, along);
@@ -348,7 +350,7 @@ static __attribute__((noinline)) void share_loss(call *c, fl_loss_result *result
 /* The number of entries of dims that a loop reads. */
 static int dimensions_of(enum fl_shape shape) {
     if (shape <= FL_LAST_MAP) return 1;
-    if (shape == fl_reduce_buckets || shape == fl_normalize_buckets) return 4;
+    if (shape == fl_reduce_buckets || shape == fl_normalize_buckets || shape >= fl_chain) return 4;
     return shape == fl_reduce_segments ? 3 : 2;
 }
 

@@ -8,6 +8,7 @@
 #include "kernels/logistic.h"
 #include "kernels/mish.h"
 #include "loops/buckets.h"
+#include "loops/chain.h"
 #include "loops/element_loss.h"
 #include "loops/map.h"
 #include "loops/normalize.h"
@@ -42,6 +43,8 @@ fl_loop NAME(logsumexp_weighted_of_floats, FL_TARGET, 64), NAME(logmeanexp_weigh
 #define RUN_reduce_segments(name, type) loop_reduce_segments(args, dims, steps)
 #define RUN_reduce_buckets(name, type) loop_reduce_buckets(args, dims, steps)
 #define RUN_normalize_buckets(name, type) loop_##name(args, dims, steps)
+#define RUN_chain(name, type) loop_##name(args, dims, steps)
+#define RUN_chain_pairs(name, type) loop_##name(args, dims, steps)
 #define RUN_reduce_weighted(name, type) \
     loop_reduce_weighted(FL_##name == FL_logmeanexp_weighted, type, NAME(name##_of_floats, FL_TARGET, 64), args, dims, \
                          steps)
@@ -93,7 +96,10 @@ static unsigned run_unstage(ARGUMENTS) { return loop_unstage(args, dims, steps, 
 static void stage(ARGUMENTS) { guarded_whole(run_stage, args, dims, steps, data); }
 static void unstage(ARGUMENTS) { guarded_whole(run_unstage, args, dims, steps, data); }
 
-#define FL_FUNCTION(name, shape) [FL_##name] = {raising_##name, quiet_##name},
+/* Chains have loops on double alone. Their shapes come last. */
+#define FL_FUNCTION(name, shape) \
+    [FL_##name] = {FL_WIDTH == 64 || fl_##shape < fl_chain ? raising_##name : 0, \
+                   FL_WIDTH == 64 || fl_##shape < fl_chain ? quiet_##name : 0},
 const fl_table NAME(table, FL_TARGET, FL_WIDTH) = {.stage = stage,
                                                    .unstage = unstage,
                                                    .of = {

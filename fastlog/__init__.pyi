@@ -25,9 +25,12 @@ __all__ = [
     "kl_divergence",
     "log1mexp",
     "log1pexp",
+    "log_backward",
     "log_expit",
+    "log_forward",
     "log_sigmoid",
     "log_softmax",
+    "log_transitions",
     "logaddexp",
     "logaddexp2",
     "logcumsumexp",
@@ -188,6 +191,14 @@ def logcumsumexp(
     a: AnyArray, axis: Axis | None = None, *, reverse: bool = False, exclusive: bool = False, out: _O | None = None,
     dtype: DTypeLike | None = None,
 ) -> _O: ...
+
+# ---- hidden Markov chains ----
+
+def log_forward(log_start: AnyArray, log_transition: AnyArray, log_emission: AnyArray) -> NDArray[Any]: ...
+def log_backward(log_transition: AnyArray, log_emission: AnyArray) -> NDArray[Any]: ...
+def log_transitions(
+    log_transition: AnyArray, log_emission: AnyArray, log_alpha: AnyArray, log_beta: AnyArray
+) -> NDArray[Any]: ...
 
 # ---- segments ----
 
@@ -372,7 +383,7 @@ class LogSumExp:
 
 # ---- drop-in, configuration ----
 
-_Target: TypeAlias = Literal["numpy", "scipy", "sklearn", "arviz", "arviz_stats", "pymbar"]
+_Target: TypeAlias = Literal["numpy", "scipy", "sklearn", "arviz", "arviz_stats", "pymbar", "hmmlearn"]
 
 @type_check_only
 class _Patch(Protocol):

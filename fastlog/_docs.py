@@ -555,6 +555,16 @@ As logsumexp_weighted, but the sum is divided by the number of included elements
     "logsumexp_segments": """
 logsumexp of the elements of a row from one index up to another, which must be larger; the indices are not checked.
 """,
+    **dict.fromkeys(
+        ("log_forward", "log_backward"),
+        "The recursion of a hidden Markov chain under the function of this name, of float64 alone. The arguments are "
+        "the start or the end, the transitions, their exponentials, and the emissions; the last result is memory to "
+        "work in.",
+    ),
+    "log_transitions": """
+The logarithms of expected numbers of transitions, of float64 alone, from the transitions, the emissions, and the
+results of both recursions. The last result is memory to work in.
+""",
     "segment_logsumexp": """
 logsumexp of the elements that have the same index, and of a number to start with. The arguments are the elements, their
 indices, which are not checked, and the numbers to start with. Two more results are the largest element of each segment,

@@ -101,7 +101,7 @@ def patch(
 
     Parameters
     ----------
-    targets : iterable of {'numpy', 'scipy', 'sklearn', 'arviz', 'arviz_stats', 'pymbar'}, optional
+    targets : iterable of {'numpy', 'scipy', 'sklearn', 'arviz', 'arviz_stats', 'pymbar', 'hmmlearn'}, optional
         The packages to patch; by default, all of them that are installed. A package that is not imported yet is patched
         when it is.
     functions : dict of str to str, optional

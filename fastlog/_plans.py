@@ -9,13 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from fastlog import _elementwise, _logsumexp, _sklearn_losses, _softmax
+from fastlog import _chains, _elementwise, _logsumexp, _sklearn_losses, _softmax
 from fastlog._replace import (
     Change,
     Find,
     UnknownError,
     attribute,
     code,
+    compiled,
     is_plain,
     is_real_array,
     loops,
@@ -121,6 +122,46 @@ def _pymbar_logsumexp(a, axis=None, b=None, use_numexpr=True):  # type: ignore[n
     return theirs["pymbar.utils.logsumexp"](a, axis, b, use_numexpr)
 
 
+# ---- functions that replace those of hmmlearn's extension module ----
+# Its matrices are probabilities, but for the emissions and what the recursions return.
+
+_LEAST_CHAIN = 4000  # Shorter chains take hmmlearn less time: this many times the square of the number of states.
+
+
+def _hmm_logs(transitions: Any, emissions: Any, *others: Any) -> list[Any] | None:
+    """Return logarithms of probabilities; None where hmmlearn's own function has to look at the arguments."""
+    arrays = (transitions, emissions, *others)
+    if not all(is_real_array(a) and a.dtype.char == "d" for a in arrays) or emissions.ndim != 2:
+        return None
+    times, states = emissions.shape
+    if transitions.shape != (states, states) or times * states * states < _LEAST_CHAIN:
+        return None
+    with np.errstate(all="ignore"):
+        return [np.log(transitions), *map(np.log, others)]
+
+
+def _hmm_forward(original: Any, startprob: Any, transmat: Any, log_frameprob: Any) -> Any:
+    logs = _hmm_logs(transmat, log_frameprob, startprob)
+    if logs is None or startprob.shape != transmat.shape[:1]:
+        return original(startprob, transmat, log_frameprob)
+    alpha = _chains.log_forward(logs[1], logs[0], log_frameprob)
+    return float(_logsumexp.logsumexp(alpha[-1])), alpha
+
+
+def _hmm_backward(original: Any, startprob: Any, transmat: Any, log_frameprob: Any) -> Any:
+    logs = _hmm_logs(transmat, log_frameprob)
+    if logs is None:
+        return original(startprob, transmat, log_frameprob)
+    return _chains.log_backward(logs[0], log_frameprob)
+
+
+def _hmm_transitions(original: Any, fwdlattice: Any, transmat: Any, bwdlattice: Any, log_frameprob: Any) -> Any:
+    logs = _hmm_logs(transmat, log_frameprob)
+    if logs is None or not all(is_real_array(a) and a.shape == log_frameprob.shape for a in (fwdlattice, bwdlattice)):
+        return original(fwdlattice, transmat, bwdlattice, log_frameprob)
+    return _chains.log_transitions(logs[0], log_frameprob, fwdlattice, bwdlattice)
+
+
 # ---- functions that the user names ----
 
 # These functions of fastlog can stand in for functions that it does not know.
@@ -208,4 +249,11 @@ PLANS: dict[str, Plan] = {
     "arviz": {"arviz.stats.stats_utils": {"logsumexp": partial(code, _arviz_logsumexp)}},
     "arviz_stats": {"arviz_stats.base.stats_utils": {"logsumexp": partial(code, _arviz_logsumexp)}},
     "pymbar": {"pymbar.utils": {"logsumexp": partial(code, _pymbar_logsumexp)}},
+    "hmmlearn": {
+        "hmmlearn._hmmc": {
+            "forward_log": partial(compiled, _hmm_forward),
+            "backward_log": partial(compiled, _hmm_backward),
+            "compute_log_xi_sum": partial(compiled, _hmm_transitions),
+        },
+    },
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import inspect
 import operator
@@ -120,6 +121,28 @@ def with_code(function: FunctionType, original: FunctionType, new: CodeType) -> 
         function,
         [(theirs.__setitem__, original.__name__, original), (setattr, function, "__code__", new)],
         lambda: [(setattr, function, "__code__", old)],
+    )
+
+
+def compiled(ours: Callable[..., Any], module: str, name: str) -> Change:
+    """Put a function into the place of a compiled one in its module, where callers look it up at each call.
+
+    `ours` gets the original as its first argument. Compiled functions show how many arguments they have by the first
+    line of their docstring alone.
+    """
+    original = attribute(module, name)
+    known = tuple(inspect.signature(ours).parameters)[1:]
+    signature = (getattr(original, "__doc__", None) or "").strip().partition("\n")[0]
+    if not callable(original) or signature.count("arg") != len(known) or not signature.startswith(f"{name}(arg0:"):
+        raise UnknownError(f"its docstring begins with {signature!r}, and fastlog knows {', '.join(known)}")
+    new = functools.wraps(original)(functools.partial(ours, original))
+    place = importlib.import_module(module)
+    return Change(
+        f"{module}.{name}",
+        "by a function of the same arguments",
+        original,
+        [(setattr, place, name, new)],
+        lambda: [(setattr, place, name, original)],
     )
 
 

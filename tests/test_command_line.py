@@ -154,7 +154,10 @@ def test_targets_of_the_command_line(tmp_path):
     assert run("--targets=numpy", "-c", code).stdout == "[True, False, False]\n"
     assert run("--targets", "scipy, numpy", "--strict", "-v", "-c", code).stdout == "[True, True, False]\n"
     wrong = run("--targets", "numpy,torch", "-c", code)
-    assert "targets are 'numpy', 'scipy', 'sklearn', 'arviz', 'arviz_stats', 'pymbar', not 'torch'" in wrong.stderr
+    assert (
+        "targets are 'numpy', 'scipy', 'sklearn', 'arviz', 'arviz_stats', 'pymbar', 'hmmlearn', not 'torch'"
+        in wrong.stderr
+    )
     assert wrong.returncode == 2
     assert "expected one argument" in run("--targets").stderr
     # A package that cannot be imported is no matter of fastlog's, unless all functions are to be replaced.

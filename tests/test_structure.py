@@ -116,7 +116,7 @@ def test_includes_point_down(path):
 
 # Python modules by level; a module may import from lower levels only.
 PYTHON = {
-    "_docs": 0, "_typing": 0, "_arrays": 0, "_arguments": 1, "_methods": 1, "_by_numpy": 1, "_core": 2,
+    "_docs": 0, "_typing": 0, "_arrays": 0, "_arguments": 1, "_methods": 1, "_by_numpy": 1, "_core": 2, "_chains": 3,
     "_threads": 3, "_threadpoolctl": 3, "_config": 4,
     "_elementwise": 3, "_rows": 3, "_libraries.__init__": 3, "_running": 4, "_libraries.elementwise": 4,
     "_libraries.labelled": 4, "_libraries.library": 4, "_logsumexp": 4, "_softmax": 4, "_losses": 4, "_segments": 4,

@@ -255,6 +255,37 @@ static void hash_buckets(fl_loop *loop, enum fl_shape shape, char type, layout m
     hash_results(arguments[4], type, m.rows * m.outer);
 }
 
+/* Recursions of chains, and their expected transitions from numbers that are no results of such recursions. */
+static void hash_chains(fl_loop *loop, enum fl_shape shape) {
+    static const intptr_t states[] = {1, 2, 3, 7, 20, 37};
+    for (size_t i = 0; i < sizeof states / sizeof *states; i++) {
+        enum { CHAINS = 18, TIMES = 30 };
+        intptr_t k = states[i], line = k * 8, matrix = k * line, times = TIMES * line, work = 16 * line;
+        intptr_t dims[] = {CHAINS, k, TIMES, 16};
+        layout of_times = {CHAINS * TIMES, k, k, 1}, of_states = {k, k, k, 1};
+        fill_rows(3, 'd', of_times, 5);
+        fill_rows(1, 'd', of_states, 6);
+        for (intptr_t n = 0; n < k * k; n++) {
+            double *p = (double *)(void *)arguments[1] + n, *e = (double *)(void *)arguments[2] + n;
+            *p = n % 5 == 4 ? -(double)INFINITY : -(double)(n % 13);
+            *e = *p < -690 ? 0 : 1 / (1 + (double)(n % 13)); /* not their exponentials, but of their kind */
+        }
+        if (shape == fl_chain) {
+            char *args[] = {arguments[0], arguments[1], arguments[2], arguments[3], arguments[4], arguments[5]};
+            intptr_t steps[] = {0, 0, 0, times, times, work, 8, line, 8, line, 8, line, 8, line, 8, 128, 8};
+            fill_rows(0, 'd', (layout){1, k, k, 1}, 7);
+            run(loop, args, dims, steps, NULL);
+            hash_results(arguments[4], 'd', CHAINS * TIMES * k);
+        } else {
+            char *args[] = {arguments[1], arguments[3], arguments[3], arguments[3], arguments[4], arguments[5]};
+            intptr_t steps[] = {0, times, times, times, matrix, work, line, 8,   line,
+                                8, line,  8,     line,  8,      line, 8,    128, 8};
+            run(loop, args, dims, steps, NULL);
+            hash_results(arguments[4], 'd', CHAINS * k * k);
+        }
+    }
+}
+
 static int is_of_buckets(enum fl_shape shape) { return shape == fl_reduce_buckets || shape == fl_normalize_buckets; }
 
 /* Runs a loss, and hashes its sums. */
@@ -370,6 +401,10 @@ static void hash_function(fl_loop *loop, int f, char type) {
     if (shape == fl_element_loss) {
         for (intptr_t n = 1; n < 4000; n = 2 * n + 1)
             for (int options = 0; options < 32; options++) hash_element_loss(loop, type, n, options);
+        return;
+    }
+    if (shape == fl_chain || shape == fl_chain_pairs) {
+        hash_chains(loop, shape);
         return;
     }
     if (fl_shapes[shape].signature || shape == fl_row_loss) {
