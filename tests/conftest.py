@@ -18,14 +18,16 @@ settings.load_profile("fixed")
 
 
 def pytest_collection_modifyitems(items):
-    """Mark what `make quick` spares: JAX compiles every call; targets between the best and the portable one."""
-    between = _core.supported_targets()[1:-1]
+    """Mark what `make quick` spares, targets between the best and the portable one, and what `make test-ends` does.
+
+    JAX compiles every call. Versions of NumPy can break a target only if they break the best one, too.
+    """
+    _, *others = _core.supported_targets()
     for item in items:
-        parameters = item.callspec.params if hasattr(item, "callspec") else {}
-        is_between = parameters.get("target") in between
-        if is_between:
-            item.add_marker("between")
-        if is_between or "jax" in item.name:
+        target = item.callspec.params.get("target") if hasattr(item, "callspec") else None
+        if target in others:
+            item.add_marker("other_target")
+        if target in others[:-1] or "jax" in item.name:
             item.add_marker("slow")
 
 

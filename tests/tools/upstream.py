@@ -1,4 +1,4 @@
-"""Run the installed tests of SciPy and scikit-learn plainly and under ``python -m fastlog``, and compare the outcomes.
+"""Run the installed tests of SciPy, scikit-learn and hmmlearn plainly and under ``python -m fastlog``; compare both.
 
 The exit status is 1, and the tests are named, if any fails under fastlog that does not fail without it.
 """
@@ -31,6 +31,7 @@ SUITES = {
     "scikit-learn: logistic regression": ["sklearn.linear_model.tests.test_logistic"],
     "scikit-learn: LDA": ["sklearn.decomposition.tests.test_online_lda"],
     "scikit-learn: losses": ["sklearn._loss"],
+    "hmmlearn": ["hmmlearn.tests"],
     "scikit-learn: others that call them": [
         "sklearn.utils.tests.test_extmath",
         "sklearn.neural_network.tests.test_rbm",
@@ -71,9 +72,13 @@ def main() -> None:
     chosen = {name: modules for name, modules in SUITES.items() if all(word in name for word in sys.argv[1:])}
     broken = []
     print(f"{'suite':37}{'tests':>7}{'passed':>9}{'failed':>8}   with fastlog: {'passed':>7}{'failed':>8}{'newly':>7}")
-    for name, modules in chosen.items():
+    for name, wanted in chosen.items():
+        modules = present(wanted)
+        if not modules:
+            print(f"{name:37}is not installed")
+            continue
         with ThreadPoolExecutor() as pool:  # each run is a process
-            both = list(pool.map(outcomes, [present(modules)] * 2, [[], ["-m", "fastlog"]]))
+            both = list(pool.map(outcomes, [modules] * 2, [[], ["-m", "fastlog"]]))
         counts = [[sum(kind in kinds for kind in found.values()) for kinds in (("passed",), ("failure", "error"))]
                   for found in both]  # fmt: skip
         newly = [test for test, kind in both[1].items()
