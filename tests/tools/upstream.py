@@ -31,7 +31,11 @@ SUITES = {
     "scikit-learn: logistic regression": ["sklearn.linear_model.tests.test_logistic"],
     "scikit-learn: LDA": ["sklearn.decomposition.tests.test_online_lda"],
     "scikit-learn: losses": ["sklearn._loss"],
-    "hmmlearn": ["hmmlearn.tests"],
+    "hmmlearn": [
+        "hmmlearn.tests.test_base",
+        "hmmlearn.tests.test_gaussian_hmm",
+        "hmmlearn.tests.test_categorical_hmm",
+    ],
     "scikit-learn: others that call them": [
         "sklearn.utils.tests.test_extmath",
         "sklearn.neural_network.tests.test_rbm",
