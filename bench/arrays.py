@@ -47,6 +47,8 @@ def make_arrays(case: Case) -> dict[str, Any]:
         "shares": lambda: (np.exp(v) / np.sum(np.exp(v), axis=axis, keepdims=True)).astype(case.dtype),
         # One positive weight stands for each place along the axis.
         "weights": lambda: np.moveaxis(rng.uniform(0.5, 2, (1,) * (x.ndim - 1) + (n,)), -1, axis).astype(case.dtype),
+        "vector": lambda: rng.normal(0, 3, n).astype(case.dtype),
+        "column": lambda: rng.normal(0, 3, len(x)).astype(case.dtype),
         "places": lambda: rng.integers(0, n, n),  # indices of `ufunc.at`
     }
     made = {name: make() for name, make in makers.items() if name in case.function.arguments}

@@ -29,6 +29,7 @@ enum fl_shape {
     fl_reduce_weighted,  /* (n),(n),(n)->(),(): elements, weights, and which of them count; a sum and its sign */
     fl_reduce_normalize, /* (n)->(n),(): as normalize_terms, and the logarithm of the divisor */
     fl_reduce_partition, /* (n)->(),(): the largest element max, and the sum of e^(x - max) over the others */
+    fl_reduce_pairs,     /* (n),(n)->() */
     fl_element_loss,     /* logits, targets, weights, pos_weights -> losses (EACH), gradients, Hessians, sums of rows */
     fl_row_loss          /* logits, labels or probabilities -> losses of rows (EACH), gradients, Hessians */
 };

@@ -87,9 +87,11 @@ static int cut_map(call *c, intptr_t size, int nin) {
     return 1;
 }
 
-/* Functions of rows. Where rows are long and contiguous, a piece may have as few of them as are summed at once. */
-static void cut_rows(call *c, intptr_t size, intptr_t bytes, intptr_t at_once, const intptr_t *core) {
-    int contiguous = core[0] == size && c->dims[1] >= LONG_ROW, columns = !contiguous && c->steps[0] == size;
+/* Functions of rows, those of the argument with the number k. Where rows are long and contiguous, a piece may have as few
+   of them as are summed at once. */
+static void cut_rows(call *c, intptr_t size, intptr_t bytes, intptr_t at_once, int k) {
+    intptr_t core = c->steps[c->arguments + k];
+    int contiguous = core == size && c->dims[1] >= LONG_ROW, columns = !contiguous && c->steps[k] == size;
     intptr_t rows = c->dims[0], grain = ROW_GRAIN, wanted = 4 * bytes / FL_BYTES_OF_THREAD;
     if (wanted > MOST_PIECES / 2) wanted = MOST_PIECES / 2;
     if (contiguous)
@@ -130,10 +132,12 @@ static int cut_call(call *c, int function, intptr_t size, intptr_t at_once, intp
     } else if (shape == fl_reduce_segments) {
         for (int k = 0; k < 3; k++) of_segments[k + 1] = core[k + 1];
         cut_segments(c, size, of_segments);
+    } else if (shape == fl_reduce_pairs && c->steps[0] == 0) { /* the second argument varies from row to row */
+        cut_rows(c, size, bytes, at_once, 1);
     } else {
         /* Where labels alone are read, and one number for each, that is worth some 8 numbers that are computed. */
         int of_labels = function == FL_nll_loss || (shape == fl_row_loss && c->options->only_weights);
-        cut_rows(c, size, of_labels ? rows * 8 * size : bytes, at_once, core);
+        cut_rows(c, size, of_labels ? rows * 8 * size : bytes, at_once, 0);
         c->in_order |= shape == fl_row_loss;
     }
     return 1;

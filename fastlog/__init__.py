@@ -8,6 +8,7 @@ from fastlog._config import *
 from fastlog._elementwise import *
 from fastlog._logsumexp import *
 from fastlog._losses import *
+from fastlog._matmul import *
 from fastlog._patch import *
 from fastlog._running import *
 from fastlog._softmax import *

@@ -33,6 +33,7 @@ __all__ = [
     "logcumsumexp",
     "logexpm1",
     "logit",
+    "logmatmulexp",
     "logmeanexp",
     "logsubexp",
     "logsumexp",
@@ -185,6 +186,10 @@ def logcumsumexp(
     a: AnyArray, axis: Axis | None = None, *, reverse: bool = False, exclusive: bool = False, out: _O | None = None,
     dtype: DTypeLike | None = None,
 ) -> _O: ...
+@overload
+def logmatmulexp(a: AnyArray, b: AnyArray, *, out: _O) -> _O: ...
+@overload
+def logmatmulexp(a: AnyArray, b: AnyArray, *, out: None = None) -> Any: ...
 
 # ---- normalisations ----
 

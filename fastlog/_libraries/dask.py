@@ -200,6 +200,21 @@ def _logmeanexp(function: _Function, x: Any, axis: Any, b: Any, keepdims: bool, 
     return _finished(sums, mask, mean_of, dtype)
 
 
+def _logmatmulexp(function: _Function, x: Any, b: Any) -> Any:
+    """Return the product of blocks; the axis that is summed over lies in one block."""
+    name = function.__name__
+    x, y = _unmasked(name, "a", x), _unmasked(name, "b", _floating(name, b))
+    if x.ndim == 0 or y.ndim == 0 or x.shape[-1] != y.shape[-2 if y.ndim > 1 else 0]:
+        raise ValueError(f"{name}: the shapes {x.shape} and {y.shape} do not fit")
+    x, y = x.rechunk({x.ndim - 1: -1}), y.rechunk({max(y.ndim - 2, 0): -1})
+    n = max(x.ndim, y.ndim, 2) - 2  # The batch has the axes 0 to n - 1, the matrices have n, n + 1 and n + 2.
+    batch = tuple(range(n))
+    of_x = (*batch[n + 2 - x.ndim :], n, n + 1) if x.ndim > 1 else (n + 1,)
+    of_y = (*batch[n + 2 - y.ndim :], n + 1, n + 2) if y.ndim > 1 else (n + 1,)
+    axes = (*batch, *([n] if x.ndim > 1 else []), *([n + 2] if y.ndim > 1 else []))
+    return _blockwise(function, axes, [x, of_x, y, of_y], np.result_type(x, y))
+
+
 def _logcumsumexp(function: _Function, x: Any, axis: Any, reverse: bool, exclusive: bool) -> Any:
     if axis is None:
         x, axis = x.reshape(-1), 0
@@ -457,6 +472,7 @@ _COMPUTATIONS: dict[str, _Function] = {
     "logsumexp": _logsumexp,
     "logmeanexp": _logmeanexp,
     "logcumsumexp": _logcumsumexp,
+    "logmatmulexp": _logmatmulexp,
     "softmax": partial(_normalized, logs=False),
     "log_softmax": partial(_normalized, logs=True),
     "binary_cross_entropy_with_logits": _of_elements,

@@ -194,6 +194,21 @@ def logcumsumexp(lib: Library, a: Any, axis: Any, reverse: bool, exclusive: bool
     return xp.flip(y, axis=k) if reverse else y
 
 
+def logmatmulexp(lib: Library, a: Any, b: Any) -> Any:
+    """Return the sums over an axis of all pairs, which are as many as the products that a matrix product adds up."""
+    xp, x = lib.xp, lib.floating("logmatmulexp", a)
+    y = lib.floating("logmatmulexp", b, like=x)
+    if x.ndim == 0 or y.ndim == 0:
+        raise ValueError("logmatmulexp: both arguments need an axis at least")
+    if x.shape[-1] != y.shape[-2 if y.ndim > 1 else 0]:
+        raise ValueError(f"logmatmulexp: the shapes {tuple(x.shape)} and {tuple(y.shape)} do not fit")
+    if x.ndim == 1 or y.ndim == 1:  # A column is a row of what is added to every row.
+        pairs = x + y if y.ndim == 1 else xp.expand_dims(x, axis=-1) + y
+        return logsumexp(lib, pairs, -1 if y.ndim == 1 else -2, None, False, False, None, None)
+    pairs = xp.expand_dims(x, axis=-1) + xp.expand_dims(y, axis=-3)
+    return logsumexp(lib, pairs, -2, None, False, False, None, None)
+
+
 def softmax(lib: Library, x: Any, axis: Any, where: Any, dtype: Any, temperature: Any, return_lse: bool) -> Any:
     x = _tempered(lib, "softmax", lib.floating("softmax", x, dtype), temperature)
     y = _normalize(lib, "softmax", lib.softmax, 0.0, x, axis, where)
