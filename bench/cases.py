@@ -374,6 +374,30 @@ FUNCTIONS = (
         "PyTorch": "torch.logsumexp(x[:, None, :] + x[None, :, :], 2)",
         "JAX": "jax.nn.logsumexp(x[:, None, :] + x[None, :, :], 2)",
     }),
+    Function("categorical_entropy", "categorical_entropy", ("x",), SOME_ROWS, {
+        "fastlog": "fastlog.categorical_entropy(x, axis=axis)",
+        "SciPy": "np.sum(special.entr(special.softmax(x, axis=axis)), axis=axis)",
+        "NumPy": "(lambda p: -np.sum(p * np.log(p), axis=axis))((e := np.exp(x - np.max(x, axis=axis, keepdims=True)))"
+        " / np.sum(e, axis=axis, keepdims=True))",
+        "PyTorch": "-(torch.softmax(x, axis) * torch.log_softmax(x, axis)).sum(axis)",
+        "JAX": "-(jax.nn.softmax(x, axis) * jax.nn.log_softmax(x, axis)).sum(axis)",
+    }),
+    Function("importance_weights", "softmax_and_logsumexp", ("x",), SOME_ROWS, {
+        "fastlog": "fastlog.importance_weights(x, axis=axis).ess",
+        "SciPy": "np.exp(2 * (lse := special.logsumexp(x, axis=axis)) - special.logsumexp(2 * x, axis=axis))"
+        " + 0 * np.exp(x - np.expand_dims(lse, axis)).sum(axis=axis)",
+        "NumPy": "(lambda w: 1 / np.sum((w / np.sum(w, axis=axis, keepdims=True)) ** 2, axis=axis)"
+        " + 0 * np.log(np.mean(w, axis=axis)))(np.exp(x - np.max(x, axis=axis, keepdims=True)))",
+    }),
+    Function("sample_categorical", "softmax", ("x",), ("call of 1 × 10", "100000 × 10", "1000 × 1000", "64 × 32000"), {
+        # Samples differ, so their products with 0 are compared.
+        "fastlog": "0 * fastlog.sample_categorical(x, 0, axis=axis)",
+        "SciPy": "(lambda p, u: 0 * np.argmax(np.cumsum(p, axis=1) > u[:, None], axis=1))"
+        "(special.softmax(x, axis=1), np.random.default_rng(0).random(len(x)))",
+        "NumPy": "0 * np.argmax(x + np.random.default_rng(0).gumbel(size=x.shape), axis=axis)",
+        "PyTorch": "0 * torch.multinomial(torch.softmax(x, 1), 1)[:, 0]",
+        "JAX": "0 * jax.random.categorical(jax.random.key(0), x, axis)",
+    }),
     Function("logsumexp, where=", "logsumexp_weighted", ("x", "mask"), SOME_ROWS, {
         "fastlog": "fastlog.logsumexp(x, axis=axis, where=mask)",
         "SciPy": "special.logsumexp(np.where(mask, x, -np.inf), axis=axis)",

@@ -74,6 +74,7 @@ static void cut(call *c, int axis, const intptr_t *along, intptr_t grain, intptr
 #define ROW_GRAIN 16       /* how rows are summed depends on whether they fill the lanes */
 #define LONG_ROW 64        /* from here on contiguous rows are summed by themselves, whatever their number is */
 #define FLAT_ROWS 64       /* loops/softmax.h has a way of its own for so few columns without gaps */
+#define ROWS_OF_PAIRS 32   /* for so many rows, loops/moments.h prepares what they have in common once */
 #define BYTES_OF_LINE 1024 /* a piece of columns has so much of each line, if there are columns enough */
 
 /* Elementwise functions. Where results feed back into operands, as in NumPy's reduce and accumulate, or onto each
@@ -132,8 +133,8 @@ static int cut_call(call *c, int function, intptr_t size, intptr_t at_once, intp
     } else if (shape == fl_reduce_segments) {
         for (int k = 0; k < 3; k++) of_segments[k + 1] = core[k + 1];
         cut_segments(c, size, of_segments);
-    } else if (shape == fl_reduce_pairs && c->steps[0] == 0) { /* the second argument varies from row to row */
-        cut_rows(c, size, bytes, at_once, 1);
+    } else if (shape == fl_reduce_pairs) { /* the argument that varies from row to row decides */
+        cut_rows(c, size, bytes, ROWS_OF_PAIRS, c->steps[0] == 0);
     } else {
         /* Where labels alone are read, and one number for each, that is worth some 8 numbers that are computed. */
         int of_labels = function == FL_nll_loss || (shape == fl_row_loss && c->options->only_weights);

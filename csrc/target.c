@@ -46,8 +46,7 @@ fl_loop NAME(logsumexp_weighted_of_floats, FL_TARGET, 64), NAME(logmeanexp_weigh
 #define RUN_reduce_weighted(name, type) \
     loop_reduce_weighted(FL_##name == FL_logmeanexp_weighted, type, NAME(name##_of_floats, FL_TARGET, 64), args, dims, \
                          steps)
-#define RUN_reduce_normalize(name, type) \
-    loop_reduce_normalize(NAME(logsumexp_of_floats, FL_TARGET, 64), args, dims, steps)
+#define RUN_reduce_normalize(name, type) loop_##name(NAME(logsumexp_of_floats, FL_TARGET, 64), args, dims, steps)
 #define RUN_reduce_partition(name, type) loop_reduce_partition(args, dims, steps)
 #define RUN_reduce_pairs(name, type) loop_##name(args, dims, steps)
 #define RUN_element_loss(name, type) loop_##name(args, dims, steps, data)

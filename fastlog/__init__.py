@@ -4,6 +4,7 @@
 from importlib import import_module as _import_module
 from types import ModuleType as _ModuleType
 
+from fastlog._categorical import *
 from fastlog._config import *
 from fastlog._elementwise import *
 from fastlog._logsumexp import *

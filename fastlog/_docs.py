@@ -538,6 +538,9 @@ Binary cross-entropy of logits and targets, elementwise: the ufunc under the los
     "softmax_and_logsumexp": """
 softmax along the core axis, and the logsumexp of each row: `softmax` uses it with ``return_lse=True``.
 """,
+    "log_softmax_and_logsumexp": """
+log_softmax along the core axis, and the logsumexp of each row: `log_softmax` uses it with ``return_lse=True``.
+""",
     "logdotexp": """
 Logarithm of the dot product of exponentials, log(sum(exp(x1 + x2))) along the core axis: `logmatmulexp` uses it.
 """,

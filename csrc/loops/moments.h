@@ -56,13 +56,15 @@ INLINE moments no_moments(void) {
     return (moments){v_set(-REAL_INFINITY), zero, {zero, zero}, {zero, zero}};
 }
 
-/* The maxima become `max`. A sum of nothing has no unit that could change. */
+/* The maxima become `max`. Where there was nothing but -inf, only a nan is kept. */
 INLINE void raise_sum(moments *m, vec max) {
     if (!mask_any(v_lt(m->max, max))) return;
     if (mask_any(v_lt(v_set(-REAL_INFINITY), m->max))) {
         tally t = {.max = m->max, .terms = {m->sum, m->maxima}, .settled = {v_set(0), v_set(0)}};
         tally_raise(&t, max, FLOOR);
         m->sum = t.terms.sum, m->maxima = t.terms.maxima;
+    } else {
+        m->sum = (dw){v_mul(m->sum.hi, v_set(0)), v_set(0)}, m->maxima = v_set(0);
     }
     m->max = max;
 }
@@ -295,7 +297,7 @@ INLINE const real *part_of_row(const matrix *a, real *copy, intptr_t r, intptr_t
 
 /* A part of the row that all rows have in common, or its factors. */
 INLINE const real *common_part(const moment_rows *f, real *copy, intptr_t i, intptr_t n) {
-    const real *y = part_of_row(&f->y, copy, 0, i, n, 0);
+    const real *y = part_of_row(&f->y, copy, 0, i, n, f->multiplies ? -REAL_INFINITY : 0);
     if (!f->multiplies) return y;
     if (y != copy) memcpy(copy, y, (size_t)(n * WIDTH));
     make_factors(copy, filled_up(n) / LANES, f->y_max);
@@ -387,7 +389,7 @@ static vec max_of_common(const matrix *y) {
     return largest_lane(max);
 }
 
-#define FEWEST_FOR_FACTORS 4 /* rows; for fewer, factors take longer than pairs */
+#define FEWEST_FOR_FACTORS 4 /* rows; for fewer, factors take longer than pairs. Pieces of large calls have more */
 
 INLINE unsigned loop_logdotexp(char **args, const intptr_t *dims, const intptr_t *steps) {
     int swapped = steps[0] == 0 && dims[0] > 1; /* the argument that varies decides the way */

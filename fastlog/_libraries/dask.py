@@ -17,8 +17,10 @@ import numpy as np
 
 from fastlog._arguments import REDUCTIONS, check_reduction
 from fastlog._arrays import as_axes, cast, refuse_mask, working_dtype
+from fastlog._categorical import ImportanceWeights
 from fastlog._elementwise import logaddexp
 from fastlog._running import NOTHING, Sums, mean_of, merged, normalized, sign_of, size_of, sums_of_chunk, value_of
+from fastlog._softmax import softmax
 
 _Function = Callable[..., Any]
 
@@ -277,6 +279,23 @@ def _normalized(
     return y, lse.squeeze(axes) if axes else lse
 
 
+def _categorical_entropy(function: _Function, logits: Any, axis: Any, keepdims: bool) -> Any:
+    """Return entropies; each distribution is moved into one block."""
+    axes = as_axes(axis, logits.ndim)
+    x = _unmasked(function.__name__, "the argument", logits).rechunk(dict.fromkeys(axes, -1))
+    inner = tuple(range(x.ndim))
+    y = _blockwise(partial(function, axis=axes), tuple(k for k in inner if k not in axes), [x, inner], x.dtype)
+    return da.expand_dims(y, axes) if keepdims and axes else y
+
+
+def _importance_weights(function: _Function, x: Any, axis: Any) -> Any:
+    x = _unmasked(function.__name__, "the argument", x)
+    weights, lse = _normalized(softmax, x, axis, None, 1.0, True, logs=False)
+    (k,) = as_axes((axis,), x.ndim)
+    log_mean = (lse.astype(np.float64) - np.log(x.shape[k])).astype(x.dtype)
+    return ImportanceWeights(weights, log_mean, (1 / (weights.astype(np.float64) ** 2).sum(axis=k)).astype(x.dtype))
+
+
 def _tempered(x: np.ndarray, temperature: Any) -> np.ndarray:
     with np.errstate(all="ignore"):
         return _masked_as(x, np.ma.getdata(x) / x.dtype.type(temperature))
@@ -475,6 +494,8 @@ _COMPUTATIONS: dict[str, _Function] = {
     "logmatmulexp": _logmatmulexp,
     "softmax": partial(_normalized, logs=False),
     "log_softmax": partial(_normalized, logs=True),
+    "categorical_entropy": _categorical_entropy,
+    "importance_weights": _importance_weights,
     "binary_cross_entropy_with_logits": _of_elements,
     "focal_loss": _of_elements,
     "kl_divergence": _kl_divergence,

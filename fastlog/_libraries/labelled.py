@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from fastlog._arrays import as_axes
+from fastlog._libraries import each
 
 
 def call(function: Callable[..., Any], bound: BoundArguments) -> Any:
@@ -39,7 +40,7 @@ def call(function: Callable[..., Any], bound: BoundArguments) -> Any:
             return y
         return labels.attach(y, gone, keepdims)
 
-    return tuple(map(labelled, result)) if isinstance(result, tuple) else labelled(result)
+    return each(labelled, result)
 
 
 def _product(function: Callable[..., Any], a: Any, b: Any, **options: Any) -> Any:
