@@ -55,6 +55,8 @@ def make_arrays(case: Case) -> dict[str, Any]:
         "groups": lambda: rng.integers(0, 100, n),  # of 100 segments
         "start": lambda: np.full(n, -np.log(n), case.dtype),  # of a chain of n states
         "steps": lambda: _log_transitions(n).astype(case.dtype),
+        "vector": lambda: rng.normal(0, 3, n).astype(case.dtype),
+        "column": lambda: rng.normal(0, 3, len(x)).astype(case.dtype),
         "places": lambda: rng.integers(0, n, n),  # indices of `ufunc.at`
     }
     made = {name: make() for name, make in makers.items() if name in case.function.arguments}

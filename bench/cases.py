@@ -19,6 +19,7 @@ SHAPES: dict[str, tuple[tuple[int, ...], int | None]] = {
     "100000 × 10": ((100_000, 10), -1),
     "1000 × 32": ((1_000, 32), -1),
     "20000 × 50": ((20_000, 50), -1),
+    "200 × 200": ((200, 200), -1),
     "1000 × 1000": ((1_000, 1_000), -1),
     "10000 × 1000": ((10_000, 1_000), -1),
     "64 × 32000": ((64, 32_000), -1),
@@ -45,10 +46,13 @@ QUICK = (*CALLS, *HEADLINE, "8 × 3 × 12000, axis 1")
 ALL = tuple(name for name, (_, axis) in SHAPES.items() if axis is None)
 SOME = ("call of 10", "10 000", "1 million")
 # So are functions of rows.
-ALL_ROWS = tuple(name for name, (_, axis) in SHAPES.items() if axis is not None and name != "20000 × 50")
+ALL_ROWS = tuple(
+    name for name, (_, axis) in SHAPES.items() if axis is not None and name not in ("20000 × 50", "200 × 200")
+)
 SOME_ROWS = ("call of 1 × 10", "100000 × 10", "1000 × 1000", "1000 × 1000, axis 0")
 LOSSES = (*SOME_ROWS, "30000 × 2", "1000 × 32", "64 × 32000", "8 × 3 × 12000, axis 1")
 TARGETS = ("20000 × 50", "100000 × 10", "1000 × 1000")
+MATRICES = ("call of 1 × 10", "100000 × 10", "1000 × 1000", "10000 × 1000")
 HALF = ("100000 × 10", "1000 × 1000", "64 × 32000")
 
 
@@ -349,6 +353,50 @@ FUNCTIONS = (
         "fastlog": "fastlog.logsumexp(x, axis=axis, b=y, return_sign=True)[0]",
         "SciPy": "special.logsumexp(x, axis=axis, b=y, return_sign=True)[0]",
         "JAX": "jax.scipy.special.logsumexp(x, axis=axis, b=y, return_sign=True)[0]",
+    }),
+    Function("logmatmulexp, matrix times vector", "logdotexp", ("x", "vector"), MATRICES, {
+        "fastlog": "fastlog.logmatmulexp(x, vector)",
+        "SciPy": "special.logsumexp(x + vector, axis=1)",
+        "NumPy": "np.logaddexp.reduce(x + vector, axis=1)",
+        "PyTorch": "torch.logsumexp(x + vector, 1)",
+        "JAX": "jax.nn.logsumexp(x + vector, 1)",
+    }),
+    Function("logmatmulexp, vector times matrix", "logdotexp", ("x", "column"), MATRICES, {
+        "fastlog": "fastlog.logmatmulexp(column, x)",
+        "SciPy": "special.logsumexp(x + column[:, None], axis=0)",
+        "NumPy": "np.logaddexp.reduce(x + column[:, None], axis=0)",
+        "PyTorch": "torch.logsumexp(x + column[:, None], 0)",
+        "JAX": "jax.nn.logsumexp(x + column[:, None], 0)",
+    }),
+    Function("logmatmulexp, square", "logdotexp", ("x",), ("200 × 200",), {
+        "fastlog": "fastlog.logmatmulexp(x, x.T)",
+        "SciPy": "special.logsumexp(x[:, None, :] + x[None, :, :], axis=2)",
+        "PyTorch": "torch.logsumexp(x[:, None, :] + x[None, :, :], 2)",
+        "JAX": "jax.nn.logsumexp(x[:, None, :] + x[None, :, :], 2)",
+    }),
+    Function("categorical_entropy", "categorical_entropy", ("x",), SOME_ROWS, {
+        "fastlog": "fastlog.categorical_entropy(x, axis=axis)",
+        "SciPy": "np.sum(special.entr(special.softmax(x, axis=axis)), axis=axis)",
+        "NumPy": "(lambda p: -np.sum(p * np.log(p), axis=axis))((e := np.exp(x - np.max(x, axis=axis, keepdims=True)))"
+        " / np.sum(e, axis=axis, keepdims=True))",
+        "PyTorch": "-(torch.softmax(x, axis) * torch.log_softmax(x, axis)).sum(axis)",
+        "JAX": "-(jax.nn.softmax(x, axis) * jax.nn.log_softmax(x, axis)).sum(axis)",
+    }),
+    Function("importance_weights", "softmax_and_logsumexp", ("x",), SOME_ROWS, {
+        "fastlog": "fastlog.importance_weights(x, axis=axis).ess",
+        "SciPy": "np.exp(2 * (lse := special.logsumexp(x, axis=axis)) - special.logsumexp(2 * x, axis=axis))"
+        " + 0 * np.exp(x - np.expand_dims(lse, axis)).sum(axis=axis)",
+        "NumPy": "(lambda w: 1 / np.sum((w / np.sum(w, axis=axis, keepdims=True)) ** 2, axis=axis)"
+        " + 0 * np.log(np.mean(w, axis=axis)))(np.exp(x - np.max(x, axis=axis, keepdims=True)))",
+    }),
+    Function("sample_categorical", "softmax", ("x",), ("call of 1 × 10", "100000 × 10", "1000 × 1000", "64 × 32000"), {
+        # Samples differ, so their products with 0 are compared.
+        "fastlog": "0 * fastlog.sample_categorical(x, 0, axis=axis)",
+        "SciPy": "(lambda p, u: 0 * np.argmax(np.cumsum(p, axis=1) > u[:, None], axis=1))"
+        "(special.softmax(x, axis=1), np.random.default_rng(0).random(len(x)))",
+        "NumPy": "0 * np.argmax(x + np.random.default_rng(0).gumbel(size=x.shape), axis=axis)",
+        "PyTorch": "0 * torch.multinomial(torch.softmax(x, 1), 1)[:, 0]",
+        "JAX": "0 * jax.random.categorical(jax.random.key(0), x, axis)",
     }),
     Function("logsumexp, where=", "logsumexp_weighted", ("x", "mask"), SOME_ROWS, {
         "fastlog": "fastlog.logsumexp(x, axis=axis, where=mask)",

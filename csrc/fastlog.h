@@ -29,8 +29,9 @@ enum fl_shape {
     fl_reduce_buckets,    /* (n),(n),(s)->(s),(s),(s,2): the elements of a row by their indices, see loops/buckets.h */
     fl_normalize_buckets, /* (n),(n),(s),(s,2)->(n): as normalize, within those */
     fl_reduce_weighted,   /* (n),(n),(n)->(),(): elements, weights, and which of them count; a sum and its sign */
-    fl_reduce_normalize,  /* (n)->(n),(): as normalize_terms, and the logarithm of the divisor */
+    fl_reduce_normalize,  /* (n)->(n),(): a normalisation, and the logarithm of the divisor */
     fl_reduce_partition,  /* (n)->(),(): the largest element max, and the sum of e^(x - max) over the others */
+    fl_reduce_pairs,      /* (n),(n)->() */
     fl_element_loss, /* logits, targets, weights, pos_weights -> losses (EACH), gradients, Hessians, sums of rows */
     fl_row_loss,     /* logits, labels or probabilities -> losses of rows (EACH), gradients, Hessians */
     fl_chain,        /* (k),(k,k),(k,k),(t,k)->(t,k),(k,16): recursions of Markov chains, of doubles alone */

@@ -74,6 +74,7 @@ static void cut(call *c, int axis, const intptr_t *along, intptr_t grain, intptr
 #define ROW_GRAIN 16       /* how rows are summed depends on whether they fill the lanes */
 #define LONG_ROW 64        /* from here on contiguous rows are summed by themselves, whatever their number is */
 #define FLAT_ROWS 64       /* loops/softmax.h has a way of its own for so few columns without gaps */
+#define ROWS_OF_PAIRS 32   /* for so many rows, loops/moments.h prepares what they have in common once */
 #define BYTES_OF_LINE 1024 /* a piece of columns has so much of each line, if there are columns enough */
 
 /* Elementwise functions. Where results feed back into operands, as in NumPy's reduce and accumulate, or onto each
@@ -87,9 +88,11 @@ static int cut_map(call *c, intptr_t size, int nin) {
     return 1;
 }
 
-/* Functions of rows. Where rows are long and contiguous, a piece may have as few of them as are summed at once. */
-static void cut_rows(call *c, intptr_t size, intptr_t bytes, intptr_t at_once, const intptr_t *core) {
-    int contiguous = core[0] == size && c->dims[1] >= LONG_ROW, columns = !contiguous && c->steps[0] == size;
+/* Functions of rows, those of the argument with the number k. Where rows are long and contiguous, a piece may have as few
+   of them as are summed at once. */
+static void cut_rows(call *c, intptr_t size, intptr_t bytes, intptr_t at_once, int k) {
+    intptr_t core = c->steps[c->arguments + k];
+    int contiguous = core == size && c->dims[1] >= LONG_ROW, columns = !contiguous && c->steps[k] == size;
     intptr_t rows = c->dims[0], grain = ROW_GRAIN, wanted = 4 * bytes / FL_BYTES_OF_THREAD;
     if (wanted > MOST_PIECES / 2) wanted = MOST_PIECES / 2;
     if (contiguous)
@@ -142,10 +145,12 @@ static int cut_call(call *c, int function, intptr_t size, intptr_t at_once, intp
     } else if (shape == fl_reduce_buckets || shape == fl_normalize_buckets) {
         along[0] = core[0], along[1] = core[1], along[4] = core[5]; /* elements, indices, shares */
         cut_buckets(c, shape, size, along);
+    } else if (shape == fl_reduce_pairs) { /* the argument that varies from row to row decides */
+        cut_rows(c, size, bytes, ROWS_OF_PAIRS, c->steps[0] == 0);
     } else {
         /* Where labels alone are read, and one number for each, that is worth some 8 numbers that are computed. */
         int of_labels = function == FL_nll_loss || (shape == fl_row_loss && c->options->only_weights);
-        cut_rows(c, size, of_labels ? rows * 8 * size : bytes, at_once, core);
+        cut_rows(c, size, of_labels ? rows * 8 * size : bytes, at_once, 0);
         c->in_order |= shape == fl_row_loss;
     }
     return 1;

@@ -11,6 +11,7 @@
 #include "loops/chain.h"
 #include "loops/element_loss.h"
 #include "loops/map.h"
+#include "loops/moments.h"
 #include "loops/normalize.h"
 #include "loops/reduce.h"
 #include "loops/row_gradient.h"
@@ -37,7 +38,10 @@ fl_loop NAME(logsumexp_weighted_of_floats, FL_TARGET, 64), NAME(logmeanexp_weigh
 #define RUN_map1_raising(name, type) loop_map1(k_##name, 1, type, args, dims, steps)
 #define RUN_map2_raising(name, type) loop_map2(k_##name, pole_##name, type, args, dims, steps)
 #define RUN_map2_logaddexp(name, type) loop_map2_logaddexp(k_##name, type, args, dims, steps)
-#define RUN_reduce(name, type) loop_##name(NAME(name##_of_floats, FL_TARGET, 64), args, dims, steps)
+#define RUN_reduce(name, type) loop_##name(BY_DOUBLE_##name args, dims, steps)
+#define BY_DOUBLE_logsumexp NAME(logsumexp_of_floats, FL_TARGET, 64),
+#define BY_DOUBLE_logmeanexp NAME(logmeanexp_of_floats, FL_TARGET, 64),
+#define BY_DOUBLE_categorical_entropy
 #define RUN_normalize(name, type) loop_##name(args, dims, steps)
 #define RUN_normalize_terms(name, type) loop_##name(args, dims, steps)
 #define RUN_reduce_segments(name, type) loop_reduce_segments(args, dims, steps)
@@ -48,9 +52,9 @@ fl_loop NAME(logsumexp_weighted_of_floats, FL_TARGET, 64), NAME(logmeanexp_weigh
 #define RUN_reduce_weighted(name, type) \
     loop_reduce_weighted(FL_##name == FL_logmeanexp_weighted, type, NAME(name##_of_floats, FL_TARGET, 64), args, dims, \
                          steps)
-#define RUN_reduce_normalize(name, type) \
-    loop_reduce_normalize(NAME(logsumexp_of_floats, FL_TARGET, 64), args, dims, steps)
+#define RUN_reduce_normalize(name, type) loop_##name(NAME(logsumexp_of_floats, FL_TARGET, 64), args, dims, steps)
 #define RUN_reduce_partition(name, type) loop_reduce_partition(args, dims, steps)
+#define RUN_reduce_pairs(name, type) loop_##name(args, dims, steps)
 #define RUN_element_loss(name, type) loop_##name(args, dims, steps, data)
 #define RUN_row_loss(name, type) loop_##name(args, dims, steps, data)
 

@@ -5,10 +5,12 @@ from importlib import import_module as _import_module
 from types import ModuleType as _ModuleType
 
 from fastlog._chains import *
+from fastlog._categorical import *
 from fastlog._config import *
 from fastlog._elementwise import *
 from fastlog._logsumexp import *
 from fastlog._losses import *
+from fastlog._matmul import *
 from fastlog._patch import *
 from fastlog._running import *
 from fastlog._segments import *

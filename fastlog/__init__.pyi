@@ -1,7 +1,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from types import TracebackType
-from typing import Any, Literal, Protocol, Self, SupportsIndex, TypeAlias, overload, type_check_only
+from typing import Any, Literal, NamedTuple, Protocol, Self, SupportsIndex, TypeAlias, overload, type_check_only
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
@@ -16,11 +16,13 @@ __all__ = [
     "LogSumExp",
     "__version__",
     "binary_cross_entropy_with_logits",
+    "categorical_entropy",
     "cross_entropy",
     "entr",
     "expit",
     "focal_loss",
     "get_num_threads",
+    "importance_weights",
     "is_patched",
     "kl_divergence",
     "log1mexp",
@@ -36,6 +38,7 @@ __all__ = [
     "logcumsumexp",
     "logexpm1",
     "logit",
+    "logmatmulexp",
     "logmeanexp",
     "logsubexp",
     "logsumexp",
@@ -44,6 +47,7 @@ __all__ = [
     "num_threads",
     "patch",
     "rel_entr",
+    "sample_categorical",
     "segment_log_softmax",
     "segment_logsumexp",
     "segment_softmax",
@@ -191,6 +195,10 @@ def logcumsumexp(
     a: AnyArray, axis: Axis | None = None, *, reverse: bool = False, exclusive: bool = False, out: _O | None = None,
     dtype: DTypeLike | None = None,
 ) -> _O: ...
+@overload
+def logmatmulexp(a: AnyArray, b: AnyArray, *, out: _O) -> _O: ...
+@overload
+def logmatmulexp(a: AnyArray, b: AnyArray, *, out: None = None) -> Any: ...
 
 # ---- hidden Markov chains ----
 
@@ -258,9 +266,42 @@ def log_softmax(
 ) -> NDArray[_D]: ...
 @overload
 def log_softmax(
+    x: NDArray[_I] | _Numbers, axis: _Axes | None = None, *, where: Mask | None = None, temperature: float = 1.0,
+    return_lse: Literal[True],
+) -> tuple[NDArray[_I], Any]: ...
+@overload
+def log_softmax(
     x: AnyArray, axis: Axes | None = None, *, where: Mask | None = None, out: _O | None = None,
-    dtype: DTypeLike | None = None, temperature: float = 1.0,
+    dtype: DTypeLike | None = None, temperature: float = 1.0, return_lse: Literal[False] = False,
 ) -> _O: ...
+@overload
+def log_softmax(
+    x: AnyArray, axis: Axes | None = None, *, where: Mask | None = None, out: _O | None = None,
+    dtype: DTypeLike | None = None, temperature: float = 1.0, return_lse: bool,
+) -> Any: ...
+
+# ---- categorical distributions ----
+
+@overload
+def categorical_entropy(  # pyright: ignore[reportOverlappingOverload]
+    logits: NDArray[_C] | _C | _Numbers | _Number, axis: None = None
+) -> _C: ...
+@overload
+def categorical_entropy(
+    logits: NDArray[_C] | _Numbers, axis: _Axes | None = None, *, keepdims: Literal[True]
+) -> NDArray[_C]: ...
+@overload
+def categorical_entropy(logits: AnyArray, axis: Axes | None = None, *, keepdims: bool = False) -> Any: ...
+def importance_weights(log_w: AnyArray, axis: Axis = -1) -> _ImportanceWeights: ...
+def sample_categorical(
+    logits: AnyArray, rng: np.random.Generator | int | None = None, axis: Axis = -1, *, temperature: float = 1.0
+) -> Any: ...
+
+@type_check_only
+class _ImportanceWeights(NamedTuple):
+    weights: Any
+    log_mean: Any
+    ess: Any
 
 # ---- losses: reduced to a scalar, or one by one; gradients and Hessians follow the loss ----
 

@@ -87,6 +87,7 @@ cdef extern from "fastlog.h":
     fl_loop *fl_stage_of(const fl_target *target, char type) noexcept nogil
     fl_loop *fl_unstage_of(const fl_target *target, char type) noexcept nogil
     const int FL_FUNCTIONS
+    const int FL_log_softmax_and_logsumexp
     const fl_row fl_rows[1]
     const char *fl_aliases[1]
     const fl_claim fl_claims[1][2]

@@ -532,11 +532,17 @@ np.float64(0.6931471805599453)
 Binary cross-entropy of logits and targets, elementwise: the ufunc under the loss function of this name.
 """,
     **dict.fromkeys(
-        ("logsumexp", "softmax", "log_softmax"),
+        ("logsumexp", "softmax", "log_softmax", "categorical_entropy"),
         "{name} along the core axis: the generalized ufunc under the function of this name.",
     ),
     "softmax_and_logsumexp": """
 softmax along the core axis, and the logsumexp of each row: `softmax` uses it with ``return_lse=True``.
+""",
+    "log_softmax_and_logsumexp": """
+log_softmax along the core axis, and the logsumexp of each row: `log_softmax` uses it with ``return_lse=True``.
+""",
+    "logdotexp": """
+Logarithm of the dot product of exponentials, log(sum(exp(x1 + x2))) along the core axis: `logmatmulexp` uses it.
 """,
     "partition": """
 The largest element of the core axis, and the sum of the other exponentials in units of its own: logsumexp is max +

@@ -17,9 +17,8 @@ from fastlog._typing import AnyArray, Axes, DTypeLike, Mask, Out
 
 __all__ = ["log_softmax", "softmax"]
 
-_SOFTMAX = INDEX["softmax"]
-_SOFTMAX_AND_LOGSUMEXP = INDEX["softmax_and_logsumexp"]
-_LOG_SOFTMAX = INDEX["log_softmax"]
+_SOFTMAX, _LOG_SOFTMAX = INDEX["softmax"], INDEX["log_softmax"]
+_AND_LOGSUMEXP = {_SOFTMAX: INDEX["softmax_and_logsumexp"], _LOG_SOFTMAX: INDEX["log_softmax_and_logsumexp"]}
 
 
 @short_way(_SOFTMAX)
@@ -100,6 +99,7 @@ def log_softmax(
     out: Out | None = None,
     dtype: DTypeLike | None = None,
     temperature: float = 1.0,
+    return_lse: bool = False,
 ) -> Any:
     """Logarithm of the softmax, x - logsumexp(x), over an axis.
 
@@ -115,11 +115,15 @@ def log_softmax(
     temperature : float, optional
         A positive number that `x` is divided by, as in ``log_softmax(x / temperature)`` and to the same bits, but
         without another array, and without another pass over memory.
+    return_lse : bool, optional
+        Whether to return ``logsumexp(x / temperature)`` too, which is subtracted.
 
     Returns
     -------
     ndarray or scalar
         Of the shape of `x`, in C order, and masked where `x` is. nan in rows that hold nan or nothing but -inf.
+    lse : ndarray or scalar
+        With `return_lse`: of the shape of `x` without the axes.
 
     {raises}
 
@@ -148,7 +152,7 @@ def log_softmax(
     >>> log_softmax(np.array([0.0, -40.0]))
     array([-4.24835426e-18, -4.00000000e+01])
     """
-    return _normalize("log_softmax", x, axis, where, out, dtype, temperature, False, True)
+    return _normalize("log_softmax", x, axis, where, out, dtype, temperature, return_lse, True)
 
 
 def _normalize(
@@ -176,7 +180,8 @@ def _normalize(
         if include is not None:
             np.copyto(y, -np.inf if logs else 0, where=~include)
     else:
-        function = _LOG_SOFTMAX if logs else _SOFTMAX_AND_LOGSUMEXP if return_lse else _SOFTMAX
+        function = _LOG_SOFTMAX if logs else _SOFTMAX
+        function = _AND_LOGSUMEXP[function] if return_lse else function
         x = in_memory(x, working)
         y = out if may_write(out, x, (include,)) else np.empty(x.shape, x.dtype)
         lse = _normalize_into(y, function, x, include, axes, divisor)

@@ -69,7 +69,9 @@ cdef void begin_staging(staging *s, int function, const fl_target *target, char 
     s.stage, s.unstage = fl_stage_of(target, own), fl_unstage_of(target, own)
     s.first.type = s.others.type = type
     s.first.divisor = s.others.divisor = 1
-    s.first.excluded = s.others.excluded = -INFINITY if shape == fl_normalize else 0
+    s.first.excluded = s.others.excluded = 0
+    if shape == fl_normalize or function == FL_log_softmax_and_logsumexp:
+        s.first.excluded = s.others.excluded = -INFINITY
     s.inputs, s.arguments = fl_shapes[shape].nin, fl_shapes[shape].nin + fl_shapes[shape].nout
     s.masked, s.of_elements = False, False
     s.in_place = shape in (fl_normalize, fl_normalize_terms, fl_reduce_normalize)

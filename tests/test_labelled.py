@@ -163,3 +163,20 @@ def test_arguments_are_bound_as_python_does():
         fastlog.logsumexp(SERIES, 0, axis=0)
     with pytest.raises(TypeError, match=r"softmax\(\) too many positional"):
         fastlog.softmax(SERIES, 0, None)
+
+
+def test_products_keep_the_labels_that_are_left():
+    a = pd.DataFrame(np.arange(6.0).reshape(2, 3), ["p", "q"], ["x", "y", "z"])
+    b = pd.DataFrame(np.arange(12.0).reshape(3, 4), ["x", "y", "z"], list("abcd"))
+    expected = fastlog.logmatmulexp(a.to_numpy(), b.to_numpy())
+    pd.testing.assert_frame_equal(fastlog.logmatmulexp(a, b), pd.DataFrame(expected, a.index, b.columns))
+    pd.testing.assert_frame_equal(fastlog.logmatmulexp(a, b.to_numpy()), pd.DataFrame(expected, a.index))
+    pd.testing.assert_series_equal(fastlog.logmatmulexp(a, b["c"]), pd.Series(expected[:, 2], a.index))
+    pd.testing.assert_series_equal(fastlog.logmatmulexp(a.loc["q"], b), pd.Series(expected[1], b.columns))
+    assert fastlog.logmatmulexp(a.loc["q"], b["c"]) == pytest.approx(expected[1, 2])
+    square = pd.DataFrame(np.zeros((3, 3)), list("xyz"), list("xyz"))
+    assert list(fastlog.logmatmulexp(square, b).columns) == list("abcd")
+    with pytest.raises(ValueError, match="labels of b's rows"):
+        fastlog.logmatmulexp(a, b.rename({"x": "w"}))
+    with pytest.raises(TypeError, match="position"):
+        fastlog.logmatmulexp(xr.DataArray(np.zeros((2, 3)), dims=("u", "v")), b.to_numpy())

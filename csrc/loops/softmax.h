@@ -453,8 +453,15 @@ INLINE unsigned loop_softmax(char **args, const intptr_t *dims, const intptr_t *
     return 0;
 }
 
-/* softmax and logsumexp of the same rows, (n)->(n),(): results may take the place of elements, so these come last. */
-INLINE unsigned loop_reduce_normalize(fl_loop *by_double, char **args, const intptr_t *dims, const intptr_t *steps) {
+/* A normalisation and logsumexp of the same rows, (n)->(n),(): results may take the place of elements, so these come
+   last. */
+INLINE unsigned loop_softmax_and_logsumexp(fl_loop *by_double, char **args, const intptr_t *dims,
+                                           const intptr_t *steps) {
     loop_logsumexp(by_double, (char *[]){args[0], args[2]}, dims, (intptr_t[]){steps[0], steps[2], steps[3]});
     return loop_softmax(args, dims, (intptr_t[]){steps[0], steps[1], steps[3], steps[4]});
+}
+INLINE unsigned loop_log_softmax_and_logsumexp(fl_loop *by_double, char **args, const intptr_t *dims,
+                                               const intptr_t *steps) {
+    loop_logsumexp(by_double, (char *[]){args[0], args[2]}, dims, (intptr_t[]){steps[0], steps[2], steps[3]});
+    return loop_log_softmax(args, dims, (intptr_t[]){steps[0], steps[1], steps[3], steps[4]});
 }

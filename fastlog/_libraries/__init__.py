@@ -54,6 +54,14 @@ def computed(a: Any) -> Any:
     return a.compute() if hasattr(a, "__dask_graph__") else a
 
 
+def each(function: Callable[[Any], Any], y: Any) -> Any:
+    """Apply a function to a result, or to all results of a tuple, which keeps its names if it has any."""
+    if not isinstance(y, tuple):
+        return function(y)
+    parts = [function(part) for part in y]
+    return y._make(parts) if hasattr(y, "_make") else tuple(parts)
+
+
 def _binder(function: Callable[..., Any]) -> Callable[[tuple[Any, ...], dict[str, Any]], inspect.BoundArguments]:
     """Return what binds arguments as ``signature.bind`` does, which alone takes longer than a short call."""
     signature = inspect.signature(function)

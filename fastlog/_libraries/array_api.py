@@ -22,7 +22,7 @@ from fastlog._libraries.library import Library
 from fastlog._libraries.torch import Torch
 
 # The dtypes of these arguments count for the dtype of the result, as that of the first argument does.
-_OTHER = {"xlog1py": "y", "xlogy": "y", "logsumexp": "b", "logmeanexp": "b"}
+_OTHER = {"xlog1py": "y", "xlogy": "y", "logsumexp": "b", "logmeanexp": "b", "logmatmulexp": "b"}
 _OWN: dict[str, type[Library]] = {"torch": Torch, "jax": Jax, "cupy": CuPy}
 _libraries: dict[str, Library] = {}
 

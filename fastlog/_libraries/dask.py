@@ -17,8 +17,10 @@ import numpy as np
 
 from fastlog._arguments import REDUCTIONS, check_reduction
 from fastlog._arrays import as_axes, cast, refuse_mask, working_dtype
+from fastlog._categorical import ImportanceWeights
 from fastlog._elementwise import logaddexp
 from fastlog._running import NOTHING, Sums, mean_of, merged, normalized, sign_of, size_of, sums_of_chunk, value_of
+from fastlog._softmax import softmax
 
 _Function = Callable[..., Any]
 
@@ -204,6 +206,21 @@ def _logmeanexp(function: _Function, x: Any, axis: Any, b: Any, keepdims: bool, 
     return _finished(sums, mask, mean_of, dtype)
 
 
+def _logmatmulexp(function: _Function, x: Any, b: Any) -> Any:
+    """Return the product of blocks; the axis that is summed over lies in one block."""
+    name = function.__name__
+    x, y = _unmasked(name, "a", x), _unmasked(name, "b", _floating(name, b))
+    if x.ndim == 0 or y.ndim == 0 or x.shape[-1] != y.shape[-2 if y.ndim > 1 else 0]:
+        raise ValueError(f"{name}: the shapes {x.shape} and {y.shape} do not fit")
+    x, y = x.rechunk({x.ndim - 1: -1}), y.rechunk({max(y.ndim - 2, 0): -1})
+    n = max(x.ndim, y.ndim, 2) - 2  # The batch has the axes 0 to n - 1, the matrices have n, n + 1 and n + 2.
+    batch = tuple(range(n))
+    of_x = (*batch[n + 2 - x.ndim :], n, n + 1) if x.ndim > 1 else (n + 1,)
+    of_y = (*batch[n + 2 - y.ndim :], n + 1, n + 2) if y.ndim > 1 else (n + 1,)
+    axes = (*batch, *([n] if x.ndim > 1 else []), *([n + 2] if y.ndim > 1 else []))
+    return _blockwise(function, axes, [x, of_x, y, of_y], np.result_type(x, y))
+
+
 def _logcumsumexp(function: _Function, x: Any, axis: Any, reverse: bool, exclusive: bool) -> Any:
     if axis is None:
         x, axis = x.reshape(-1), 0
@@ -264,6 +281,23 @@ def _normalized(
         return y
     lse = _finished(sums, mask, value_of, x.dtype)
     return y, lse.squeeze(axes) if axes else lse
+
+
+def _categorical_entropy(function: _Function, logits: Any, axis: Any, keepdims: bool) -> Any:
+    """Return entropies; each distribution is moved into one block."""
+    axes = as_axes(axis, logits.ndim)
+    x = _unmasked(function.__name__, "the argument", logits).rechunk(dict.fromkeys(axes, -1))
+    inner = tuple(range(x.ndim))
+    y = _blockwise(partial(function, axis=axes), tuple(k for k in inner if k not in axes), [x, inner], x.dtype)
+    return da.expand_dims(y, axes) if keepdims and axes else y
+
+
+def _importance_weights(function: _Function, x: Any, axis: Any) -> Any:
+    x = _unmasked(function.__name__, "the argument", x)
+    weights, lse = _normalized(softmax, x, axis, None, 1.0, True, logs=False)
+    (k,) = as_axes((axis,), x.ndim)
+    log_mean = (lse.astype(np.float64) - np.log(x.shape[k])).astype(x.dtype)
+    return ImportanceWeights(weights, log_mean, (1 / (weights.astype(np.float64) ** 2).sum(axis=k)).astype(x.dtype))
 
 
 def _tempered(x: np.ndarray, temperature: Any) -> np.ndarray:
@@ -480,8 +514,11 @@ _COMPUTATIONS: dict[str, _Function] = {
     "logmeanexp": _logmeanexp,
     "logcumsumexp": _logcumsumexp,
     "segment_logsumexp": _segment_logsumexp,
+    "logmatmulexp": _logmatmulexp,
     "softmax": partial(_normalized, logs=False),
     "log_softmax": partial(_normalized, logs=True),
+    "categorical_entropy": _categorical_entropy,
+    "importance_weights": _importance_weights,
     "binary_cross_entropy_with_logits": _of_elements,
     "focal_loss": _of_elements,
     "kl_divergence": _kl_divergence,

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from fastlog._arrays import as_axes
+from fastlog._categorical import ImportanceWeights
 from fastlog._libraries.library import Library
 from fastlog._segments import checked_count, refuse_index
 
@@ -195,15 +196,52 @@ def logcumsumexp(lib: Library, a: Any, axis: Any, reverse: bool, exclusive: bool
     return xp.flip(y, axis=k) if reverse else y
 
 
+def logmatmulexp(lib: Library, a: Any, b: Any) -> Any:
+    """Return the sums over an axis of all pairs, which are as many as the products that a matrix product adds up."""
+    xp, x = lib.xp, lib.floating("logmatmulexp", a)
+    y = lib.floating("logmatmulexp", b, like=x)
+    if x.ndim == 0 or y.ndim == 0:
+        raise ValueError("logmatmulexp: both arguments need an axis at least")
+    if x.shape[-1] != y.shape[-2 if y.ndim > 1 else 0]:
+        raise ValueError(f"logmatmulexp: the shapes {tuple(x.shape)} and {tuple(y.shape)} do not fit")
+    if x.ndim == 1 or y.ndim == 1:  # A column is a row of what is added to every row.
+        pairs = x + y if y.ndim == 1 else xp.expand_dims(x, axis=-1) + y
+        return logsumexp(lib, pairs, -1 if y.ndim == 1 else -2, None, False, False, None, None)
+    pairs = xp.expand_dims(x, axis=-1) + xp.expand_dims(y, axis=-3)
+    return logsumexp(lib, pairs, -2, None, False, False, None, None)
+
+
 def softmax(lib: Library, x: Any, axis: Any, where: Any, dtype: Any, temperature: Any, return_lse: bool) -> Any:
     x = _tempered(lib, "softmax", lib.floating("softmax", x, dtype), temperature)
     y = _normalize(lib, "softmax", lib.softmax, 0.0, x, axis, where)
     return (y, logsumexp(lib, x, axis, None, False, False, where, None)) if return_lse else y
 
 
-def log_softmax(lib: Library, x: Any, axis: Any, where: Any, dtype: Any, temperature: Any) -> Any:
+def log_softmax(lib: Library, x: Any, axis: Any, where: Any, dtype: Any, temperature: Any, return_lse: bool) -> Any:
     x = _tempered(lib, "log_softmax", lib.floating("log_softmax", x, dtype), temperature)
-    return _normalize(lib, "log_softmax", lib.log_softmax, -math.inf, x, axis, where)
+    y = _normalize(lib, "log_softmax", lib.log_softmax, -math.inf, x, axis, where)
+    return (y, logsumexp(lib, x, axis, None, False, False, where, None)) if return_lse else y
+
+
+def categorical_entropy(lib: Library, logits: Any, axis: Any, keepdims: bool) -> Any:
+    xp, x = lib.xp, lib.floating("categorical_entropy", logits)
+    axes = as_axes(axis, x.ndim)
+    log_p = _normalize(lib, "categorical_entropy", lib.log_softmax, -math.inf, x, axis, None)
+    # Where p is 0, so is p log p, and its derivative by the logit.
+    product = xp.exp(log_p) * xp.where(log_p == -math.inf, xp.zeros_like(log_p), log_p)
+    if not axes:
+        return -product
+    empty = math.prod(x.shape[k] for k in axes) == 0
+    return xp.sum(-product, axis=axes, keepdims=keepdims) + (math.nan if empty else 0)
+
+
+def importance_weights(lib: Library, log_w: Any, axis: Any) -> Any:
+    xp, x = lib.xp, lib.floating("importance_weights", log_w)
+    weights, lse = softmax(lib, x, axis, None, None, 1.0, True)
+    axes = as_axes(axis, x.ndim)
+    n = math.prod(x.shape[k] for k in axes)
+    squares = xp.sum(weights * weights, axis=axes) if axes else weights * weights
+    return ImportanceWeights(weights, lse - math.log(n) if n else lse + math.nan, 1 / squares)
 
 
 def _tempered(lib: Library, name: str, x: Any, temperature: Any) -> Any:

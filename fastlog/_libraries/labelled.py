@@ -10,12 +10,15 @@ from typing import Any
 import numpy as np
 
 from fastlog._arrays import as_axes
+from fastlog._libraries import each
 
 
 def call(function: Callable[..., Any], bound: BoundArguments) -> Any:
     """Call a function of fastlog's with values in place of labelled arrays, and label what it returns."""
     name, arguments, parameters = function.__name__, bound.arguments, bound.signature.parameters
     key, first = next(iter(arguments.items()))
+    if name == "logmatmulexp":
+        return _product(function, first, **dict(list(arguments.items())[1:]))
     labels = _Frame(name, first) if hasattr(first, "iloc") else _DataArray(name, first)
     if "axis" in arguments:
         arguments["axis"] = labels.axis_number(arguments["axis"])
@@ -39,7 +42,27 @@ def call(function: Callable[..., Any], bound: BoundArguments) -> Any:
             return y
         return labels.attach(y, gone, keepdims)
 
-    return tuple(map(labelled, result)) if isinstance(result, tuple) else labelled(result)
+    return each(labelled, result)
+
+
+def _product(function: Callable[..., Any], a: Any, b: Any, **options: Any) -> Any:
+    """Return a product of matrices of pandas, with the labels of the axes that are left."""
+    if not hasattr(a, "iloc"):
+        raise TypeError(f"{function.__name__}: it goes by the position of axes, which have names here; pass a.data")
+    one, values, others = _Frame(function.__name__, a), b, [None]
+    if hasattr(b, "iloc"):
+        if not b.axes[0].equals(a.axes[-1]):
+            raise ValueError(
+                f"{function.__name__}: the labels of b's rows are not those of a's last axis; align them, or pass "
+                "b.to_numpy() to go by position"
+            )
+        values, others = _Frame(function.__name__, b).values, b.axes[1:]
+    y = function(one.values, values, **options)
+    axes = [*a.axes[:-1], *(others if np.ndim(values) > 1 else [])]
+    if y is options.get("out") or np.ndim(y) != len(axes) or not axes:
+        return y
+    pandas = sys.modules["pandas"]
+    return pandas.Series(y, axes[0]) if len(axes) == 1 else pandas.DataFrame(y, *axes)
 
 
 class _Frame:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from fastlog._libraries import computed
+from fastlog._libraries import computed, each
 
 
 class Library:
@@ -89,7 +89,7 @@ class Library:
             dtype_of_other = self.array(name, other, x).dtype
             if dtype_of_other != dtype and self.xp.isdtype(dtype_of_other, "real floating"):
                 return y
-        return tuple([self.xp.astype(part, dtype) for part in y]) if isinstance(y, tuple) else self.xp.astype(y, dtype)
+        return each(lambda part: self.xp.astype(part, dtype), y)
 
     def known(self, flag: Any) -> bool | None:
         """Return whether a condition is true; None where a compiler traces without values."""

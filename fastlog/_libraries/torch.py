@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from fastlog._libraries import each
 from fastlog._libraries.library import Differentiable
 
 
@@ -46,7 +47,7 @@ class Torch(Differentiable):
             return a.detach().numpy() if isinstance(a, torch.Tensor) else self.unmasked(function.__name__, a)
 
         def tensor(y: Any) -> Any:
-            return tuple(map(tensor, y)) if isinstance(y, tuple) else torch.from_numpy(np.asarray(y))
+            return torch.from_numpy(np.asarray(y))
 
         try:
             given = {name: numpy(a) for name, a in arguments.items()}
@@ -60,7 +61,7 @@ class Torch(Differentiable):
         if isinstance(factor, np.ndarray) and factor.dtype.kind in "iu":
             given[other] = factor.astype(next(iter(given.values())).dtype)
         numpys = BoundArguments(bound.signature, OrderedDict(given))
-        return tensor(function(*numpys.args, **numpys.kwargs))
+        return each(tensor, function(*numpys.args, **numpys.kwargs))
 
     def own_array(self, a: Any, like: Any) -> Any:
         return a if isinstance(a, self.torch.Tensor) else self.torch.asarray(a, device=like.device)

@@ -188,6 +188,18 @@ static void hash_rows(fl_loop *loop, enum fl_shape shape, char type, layout m) {
     if (shape == fl_reduce_partition || shape == fl_reduce_normalize) hash_results(arguments[2], type, m.rows);
 }
 
+static void hash_pairs(fl_loop *loop, char type, layout m) {
+    intptr_t size = size_of(type), dims[] = {m.rows, m.n}, outer = m.outer * size, core = m.core * size;
+    char *args[] = {arguments[0], arguments[1], arguments[2]};
+    fill_rows(0, type, m, 99);
+    fill_rows(1, type, m, 98);
+    for (int kind = 0; kind < 3; kind++) { /* all rows may have one of the arguments in common */
+        intptr_t steps[] = {kind == 1 ? 0 : outer, kind == 2 ? 0 : outer, size, core, core};
+        run(loop, args, dims, steps, NULL);
+        hash_results(arguments[2], type, m.rows);
+    }
+}
+
 static void hash_weighted(fl_loop *loop, char type, layout m) {
     intptr_t size = size_of(type), dims[] = {m.rows, m.n}, outer = m.outer * size, core = m.core * size;
     uint64_t state = 3;
@@ -383,6 +395,7 @@ static void hash_matrices(fl_loop *loop, int f, char type) {
                 layout m = make_layout(kind, rows[k], lengths[i]);
                 if ((m.rows + 1) * m.n * (kind == SPACED ? 2 : 1) > LONGEST - 4096) continue;
                 if (shape == fl_reduce_weighted) hash_weighted(loop, type, m);
+                else if (shape == fl_reduce_pairs) hash_pairs(loop, type, m);
                 else if (shape == fl_reduce_segments) hash_segments(loop, type, m);
                 else if (is_of_buckets(shape)) hash_buckets(loop, shape, type, m);
                 else if (shape == fl_row_loss)
@@ -393,6 +406,7 @@ static void hash_matrices(fl_loop *loop, int f, char type) {
     layout long_row = make_layout(IN_ROWS, 1, 250000); /* beyond one strip */
     if (shape == fl_reduce_weighted) hash_weighted(loop, type, long_row);
     else if (is_of_buckets(shape)) hash_buckets(loop, shape, type, long_row);
+    else if (shape == fl_reduce_pairs) hash_pairs(loop, type, long_row);
     else if (shape != fl_row_loss && shape != fl_reduce_segments) hash_rows(loop, shape, type, long_row);
 }
 

@@ -59,14 +59,29 @@ def _kl_divergence(x, of):
         yield fastlog.kl_divergence(x, of(np.log(P)), log_target=True, reduction=reduction)
 
 
+def _logmatmulexp(x, of):
+    for b in (of(Q.T.copy()), of(ROW), of(np.stack([Q.T, P.T])), Q.T):
+        yield fastlog.logmatmulexp(x, b)
+    yield fastlog.logmatmulexp(x[0, :], of(Q.T.copy()))
+    yield fastlog.logmatmulexp(x[0, :], of(ROW))
+
+
 # A function for each name: given an array of a library and a maker of such arrays, it returns or yields results.
 CALLS = {
     "logsumexp": lambda x, of: reductions(fastlog.logsumexp, x, of),
     "logsumexp, weighted": _weighted,
     "logmeanexp": lambda x, of: [*reductions(fastlog.logmeanexp, x, of), fastlog.logmeanexp(x, 1, of(Q * Q))],
     "logcumsumexp": _logcumsumexp,
+    "logmatmulexp": _logmatmulexp,
     "softmax": lambda x, of: [*_normalized(fastlog.softmax, x, of), *fastlog.softmax(x, 1, return_lse=True)],
-    "log_softmax": lambda x, of: _normalized(fastlog.log_softmax, x, of),
+    "log_softmax": lambda x, of: [
+        *_normalized(fastlog.log_softmax, x, of),
+        *fastlog.log_softmax(x, 1, where=of(SOME), temperature=2.5, return_lse=True),
+    ],
+    "categorical entropy": lambda x, of: [
+        fastlog.categorical_entropy(x, axis, keepdims=keep) for axis in (None, 0, 1, (0, 1)) for keep in (False, True)
+    ],
+    "importance weights": lambda x, of: [*fastlog.importance_weights(x), *fastlog.importance_weights(x, axis=0)],
     "binary cross-entropy": lambda x, of: [
         *losses(fastlog.binary_cross_entropy_with_logits, x, of(P)),
         *losses(fastlog.binary_cross_entropy_with_logits, x, of(P), of(ROW), of(ROW[::-1].copy()), label_smoothing=0.1),
