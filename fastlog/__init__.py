@@ -16,16 +16,16 @@ from fastlog._threads import *
 __all__ = sorted(["__version__", *[name for name in globals() if not name.startswith("_")]])
 
 
-_DOORS = ("special", "nn", "tf")
+_MODULES = ("nn", "objectives", "special", "tf")
 
 
 def __getattr__(name: str) -> _ModuleType:
-    """Import a door when it is first asked for: ``fastlog.special``, ``fastlog.nn``, ``fastlog.tf``."""
-    if name in _DOORS:
+    """Import a module when it is first asked for, such as ``fastlog.special``."""
+    if name in _MODULES:
         return _import_module(f"fastlog.{name}")
     raise AttributeError(f"module 'fastlog' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    """Return the public names and the doors, whether these have been imported or not."""
-    return sorted([*__all__, *_DOORS])
+    """Return the public names and the modules, whether these have been imported or not."""
+    return sorted([*__all__, *_MODULES])

@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from typing_extensions import TypeVar
 
 from fastlog import nn as nn
+from fastlog import objectives as objectives
 from fastlog import special as special
 from fastlog import tf as tf
 from fastlog._typing import AnyArray, Array, Axes, Axis, Mask
