@@ -79,6 +79,8 @@ def _class_labels(y: np.ndarray) -> np.ndarray:
 class _Callable:
     """What an objective and its metric share: the loss, and the arguments of the libraries' calls."""
 
+    no_jit = True  # CatBoost does not try to compile the methods with numba, nor warn that it cannot
+
     def __init__(self, library: str, loss: str, options: Mapping[str, Any]) -> None:
         if library not in LIBRARIES:
             raise ValueError(f"library must be one of {', '.join(map(repr, LIBRARIES))}, not {library!r}")

@@ -183,7 +183,6 @@ def test_lightgbm(kind, weighted):
 
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("kind", ["binary", "multiclass"])
-@pytest.mark.filterwarnings("ignore:Failed to (import numba|optimize)")
 def test_catboost(kind, weighted):
     catboost = library("catboost")
     (x, y, weight), several = (two_classes(), False) if kind == "binary" else (three_classes(), True)
@@ -215,7 +214,6 @@ def test_catboost(kind, weighted):
 
 
 @pytest.mark.parametrize("name", LIBRARIES)
-@pytest.mark.filterwarnings("ignore:Failed to (import numba|optimize)")
 def test_focal_loss_trains_trees(name):
     module = library(name)
     x, y, weight = two_classes()
