@@ -16,7 +16,7 @@ from fastlog._threads import *
 __all__ = sorted(["__version__", *[name for name in globals() if not name.startswith("_")]])
 
 
-_MODULES = ("nn", "objectives", "special", "tf")
+_MODULES = ("bench", "nn", "objectives", "special", "tf")
 
 
 def __getattr__(name: str) -> _ModuleType:

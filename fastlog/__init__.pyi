@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 from typing_extensions import TypeVar
 
+from fastlog import bench as bench
 from fastlog import nn as nn
 from fastlog import objectives as objectives
 from fastlog import special as special
