@@ -72,7 +72,7 @@ check: $(VENV)/dev.stamp $(VENV)/test.stamp
 	$(BIN)/pytest -q tests/test_structure.py
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/clang-format --dry-run --Werror $$(find csrc tests/c bench -name '*.[ch]' -not -path 'csrc/coefficients/*')
+	$(BIN)/clang-format --dry-run --Werror $$(find csrc fastlog tests/c bench -name '*.[ch]' -not -path 'csrc/coefficients/*')
 	$(BIN)/mypy
 	$(BIN)/mypy --strict tests/typing
 	$(BIN)/python -m mypy.stubtest fastlog --mypy-config-file pyproject.toml

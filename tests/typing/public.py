@@ -93,4 +93,5 @@ assert_type(fastlog.is_patched(), bool)
 with fastlog.patch(["numpy"]) as patched:
     assert_type(patched.targets, tuple[str, ...])
 assert_type(fastlog.show_config(mode="dicts"), dict[str, Any])
+assert_type(fastlog.get_include(), str)
 assert_type(nn.LogSigmoid(), nn.LogSigmoid)
