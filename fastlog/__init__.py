@@ -4,6 +4,16 @@
 from importlib import import_module as _import_module
 from types import ModuleType as _ModuleType
 
+try:
+    _import_module("fastlog._core")
+except ModuleNotFoundError as _error:
+    if _error.name != "fastlog._core":
+        raise
+    raise ImportError(
+        f"{__path__[0]} has no compiled part for this Python. If that is the source folder, install it with "
+        "'pip install .' and start Python in another folder; if it is not, install fastlog again with this Python"
+    ) from None
+
 from fastlog._config import *
 from fastlog._elementwise import *
 from fastlog._logsumexp import *
