@@ -16,6 +16,8 @@ def call(function: Callable[..., Any], bound: BoundArguments) -> Any:
     """Call a function of fastlog's with values in place of labelled arrays, and label what it returns."""
     name, arguments, parameters = function.__name__, bound.arguments, bound.signature.parameters
     key, first = next(iter(arguments.items()))
+    if hasattr(first, "data_vars"):
+        return _of_dataset(function, first, bound)
     labels = _Frame(name, first) if hasattr(first, "iloc") else _DataArray(name, first)
     if "axis" in arguments:
         arguments["axis"] = labels.axis_number(arguments["axis"])
@@ -38,6 +40,45 @@ def call(function: Callable[..., Any], bound: BoundArguments) -> Any:
         return labels.attach(y, gone, keepdims)
 
     return tuple(map(labelled, result)) if isinstance(result, tuple) else labelled(result)
+
+
+def _of_dataset(function: Callable[..., Any], dataset: Any, bound: BoundArguments) -> Any:
+    """Call a function with each variable of a Dataset, along those of the dimensions that the variable has."""
+    name, parameters = function.__name__, bound.signature.parameters
+    key, *others = bound.arguments
+    if "axis" not in parameters or "reduction" in parameters:
+        raise TypeError(f"{name}: takes one variable of a Dataset at a time, such as dataset[{_some(dataset)!r}]")
+    if bound.arguments.get("out") is not None:
+        raise TypeError(f"{name}: out= is for arrays, not for a Dataset")
+    options = {other: bound.arguments[other] for other in others}
+    axis = options.pop("axis", None)
+    names = tuple(dataset.dims) if axis is None else axis if isinstance(axis, tuple) else (axis,)
+    strange = [k for k in names if k not in dataset.dims]
+    if strange:
+        raise ValueError(f"{name}: {strange[0]!r} is no dimension of the Dataset, which has {tuple(dataset.dims)}")
+
+    def of_variable(variable: Any, array: Any) -> Any:
+        own = {k: a[variable] if hasattr(a, "data_vars") else a for k, a in options.items()}
+        axes = array.get_axis_num([k for k in names if k in array.dims])
+        if name == "logcumsumexp" and len(axes) != 1:
+            if axes or axis is None:
+                raise ValueError(f"{name}: a Dataset needs the name of one dimension")
+            return array  # This is the sum of one element.
+        return function(array, axis=axes[0] if len(axes) == 1 else axes, **own)
+
+    results = {variable: of_variable(variable, array) for variable, array in dataset.data_vars.items()}
+    several = next((len(y) for y in results.values() if isinstance(y, tuple)), 0)
+
+    def joined(of_variables: dict[Any, Any]) -> Any:
+        return type(dataset)(of_variables, attrs=dataset.attrs)
+
+    if not several:
+        return joined(results)
+    return tuple(joined({variable: y[k] for variable, y in results.items()}) for k in range(several))
+
+
+def _some(dataset: Any) -> Any:
+    return next(iter(dataset.data_vars), "name")
 
 
 class _Frame:
