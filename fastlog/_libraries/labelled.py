@@ -121,17 +121,17 @@ class _Frame:
         return self._numbers(a)
 
     def attach(self, y: Any, gone: tuple[int, ...], keepdims: bool) -> Any:
-        pandas = sys.modules["pandas"]
+        pandas = sys.modules["pandas"]  # It would copy the results, which nobody else has.
         if y.shape == self.values.shape:
             if self.values.ndim == 1:
-                return pandas.Series(y, self.frame.index, name=self.frame.name)
-            return pandas.DataFrame(y, self.frame.index, self.frame.columns)
+                return pandas.Series(y, self.frame.index, name=self.frame.name, copy=False)
+            return pandas.DataFrame(y, self.frame.index, self.frame.columns, copy=False)
         left = [labels for k, labels in enumerate(self.axes) if k not in gone]
         if len(left) == 1 and y.shape == (len(left[0]),):
-            return pandas.Series(y, left[0])
+            return pandas.Series(y, left[0], copy=False)
         if keepdims and self.values.ndim == 2 and y.ndim == 2:
             rows, columns = (None if k in gone else labels for k, labels in enumerate(self.axes))
-            return pandas.DataFrame(y, rows, columns)
+            return pandas.DataFrame(y, rows, columns, copy=False)
         return y  # There are no labels for a flat result, or one that weights have enlarged.
 
 
