@@ -142,10 +142,13 @@ class Objective(_Callable):
     def calc_ders_multi(self, approxes: np.ndarray, target: float, weight: float) -> tuple[np.ndarray, np.ndarray]:
         """Return gradient and Hessian of one row for CatBoost, which maximizes: those of the negative loss."""
         p = fastlog.softmax(approxes)
+        label = int(target)
+        if label != target or not 0 <= label < len(p):
+            raise ValueError(f"the label {target} is no whole number from 0 to {len(p) - 1}")
         hess = weight * np.outer(p, p)
         hess[np.diag_indices_from(hess)] -= weight * p
         grad = -weight * p
-        grad[int(target)] += weight
+        grad[label] += weight
         return grad, hess
 
 

@@ -270,6 +270,12 @@ def test_a_metric_of_nothing_is_nan():
         (lambda: objectives.multiclass("lightgbm")(np.array([np.nan, 1]), np.zeros((2, 3))), "whole numbers"),
         (lambda: objectives.multiclass("lightgbm")(np.array([3.0, 1]), np.zeros((2, 3))), "labels run from 0 to 2"),
         (lambda: objectives.multiclass("lightgbm")(np.array([-100.0, 1]), np.zeros((2, 3))), "labels run from 0 to 2"),
+        (
+            lambda: objectives.multiclass("catboost").calc_ders_multi(np.zeros(3), -1.0, 1.0),
+            "the label -1.0 is no whole",
+        ),
+        (lambda: objectives.multiclass("catboost").calc_ders_multi(np.zeros(3), 3.0, 1.0), "from 0 to 2"),
+        (lambda: objectives.multiclass("catboost").calc_ders_multi(np.zeros(3), 0.5, 1.0), "the label 0.5 is no whole"),
         (lambda: LinearModel(np.ones((2, 2)), [0, 1], "hinge"), "loss must be one of"),
         (lambda: LinearModel(np.ones((2, 2)), [0, 1, 1]), r"x of shape \(n, d\)"),
         (lambda: LinearModel(np.ones((2, 2)), [-1, 1]), "labels -1"),
