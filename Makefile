@@ -72,7 +72,7 @@ check: $(VENV)/dev.stamp $(VENV)/test.stamp
 	$(BIN)/pytest -q tests/test_structure.py
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/clang-format --dry-run --Werror $$(find csrc tests/c bench -name '*.[ch]' -not -path 'csrc/coefficients/*')
+	$(BIN)/clang-format --dry-run --Werror $$(find csrc fastlog tests/c bench -name '*.[ch]' -not -path 'csrc/coefficients/*')
 	$(BIN)/mypy
 	$(BIN)/mypy --strict tests/typing
 	$(BIN)/python -m mypy.stubtest fastlog --mypy-config-file pyproject.toml
@@ -131,7 +131,7 @@ compilers: $(VENV)/test.stamp
 
 # make peers   fastlog beside torch and TensorFlow, which it installs, and on torch's tensors; else recorded values serve
 peers: $(VENV)/test.stamp $(VENV)/peers.stamp
-	$(BIN)/pytest tests/test_doors.py tests/test_seeds.py tests/test_other_*.py tests/test_torch_and_jax.py
+	$(BIN)/pytest tests/test_doors.py tests/test_seeds.py tests/test_other_*.py tests/test_torch_and_jax.py tests/test_objectives.py
 
 # make mca     cycles of the inner loops on processors that are not here, as llvm-mca predicts them, for docs/speed.md
 mca: $(VENV)/bench.stamp $(VENV)/test.stamp

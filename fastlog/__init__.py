@@ -4,8 +4,18 @@
 from importlib import import_module as _import_module
 from types import ModuleType as _ModuleType
 
-from fastlog._chains import *
+try:
+    _import_module("fastlog._core")
+except ModuleNotFoundError as _error:
+    if _error.name != "fastlog._core":
+        raise
+    raise ImportError(
+        f"{__path__[0]} has no compiled part for this Python. If that is the source folder, install it with "
+        "'pip install .' and start Python in another folder; if it is not, install fastlog again with this Python"
+    ) from None
+
 from fastlog._categorical import *
+from fastlog._chains import *
 from fastlog._config import *
 from fastlog._elementwise import *
 from fastlog._logsumexp import *
@@ -20,16 +30,16 @@ from fastlog._threads import *
 __all__ = sorted(["__version__", *[name for name in globals() if not name.startswith("_")]])
 
 
-_DOORS = ("special", "nn", "tf")
+_MODULES = ("bench", "nn", "objectives", "special", "tf")
 
 
 def __getattr__(name: str) -> _ModuleType:
-    """Import a door when it is first asked for: ``fastlog.special``, ``fastlog.nn``, ``fastlog.tf``."""
-    if name in _DOORS:
+    """Import a module when it is first asked for, such as ``fastlog.special``."""
+    if name in _MODULES:
         return _import_module(f"fastlog.{name}")
     raise AttributeError(f"module 'fastlog' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    """Return the public names and the doors, whether these have been imported or not."""
-    return sorted([*__all__, *_DOORS])
+    """Return the public names and the modules, whether these have been imported or not."""
+    return sorted([*__all__, *_MODULES])

@@ -1,13 +1,26 @@
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from types import TracebackType
-from typing import Any, Literal, NamedTuple, Protocol, Self, SupportsIndex, TypeAlias, overload, type_check_only
+from types import GenericAlias, TracebackType
+from typing import (
+    Any,
+    Generic,
+    Literal,
+    NamedTuple,
+    Protocol,
+    Self,
+    SupportsIndex,
+    TypeAlias,
+    overload,
+    type_check_only,
+)
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 from typing_extensions import TypeVar
 
+from fastlog import bench as bench
 from fastlog import nn as nn
+from fastlog import objectives as objectives
 from fastlog import special as special
 from fastlog import tf as tf
 from fastlog._typing import AnyArray, Array, Axes, Axis, Mask
@@ -21,6 +34,7 @@ __all__ = [
     "entr",
     "expit",
     "focal_loss",
+    "get_include",
     "get_num_threads",
     "importance_weights",
     "is_patched",
@@ -80,6 +94,7 @@ _I = TypeVar("_I", bound=np.inexact[Any], default=np.float64)  # NumPy computes 
 _D = TypeVar("_D", bound=np.inexact[Any])
 _O = TypeVar("_O", bound=NDArray[Any], default=Any)
 _A = TypeVar("_A", bound=Array)
+_V = TypeVar("_V", default=Any)
 
 # ---- elementwise: ufuncs ----
 
@@ -409,18 +424,26 @@ def nll_loss(
 
 # ---- running sums ----
 
-class LogSumExp:
-    def __init__(self, axis: _Axes | None = None, *, keepdims: bool = False) -> None: ...
+class LogSumExp(Generic[_V]):  # Its values are scalars where all axes are summed, of the dtype of the chunks.
+    @overload
+    def __init__(self: LogSumExp[np.floating[Any]], axis: None = None, *, keepdims: Literal[False] = False) -> None: ...
+    @overload
+    def __init__(
+        self: LogSumExp[NDArray[np.floating[Any]]], axis: _Axes | None = None, *, keepdims: Literal[True]
+    ) -> None: ...
+    @overload
+    def __init__(self: LogSumExp[Any], axis: _Axes | None = None, *, keepdims: bool = False) -> None: ...
+    def __class_getitem__(cls, item: Any, /) -> GenericAlias: ...
     def update(self, a: ArrayLike, b: ArrayLike | None = None, *, where: Mask | None = None) -> Self: ...
-    def merge(self, other: LogSumExp) -> Self: ...
+    def merge(self, other: LogSumExp[Any]) -> Self: ...
     @property
     def parts(self) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]: ...
     @property
-    def value(self) -> Any: ...
+    def value(self) -> _V: ...
     @property
-    def mean(self) -> Any: ...
+    def mean(self) -> _V: ...
     @property
-    def sign(self) -> Any: ...
+    def sign(self) -> _V: ...
 
 # ---- drop-in, configuration ----
 
@@ -446,6 +469,7 @@ def patch(
 ) -> _Patch: ...
 def unpatch() -> None: ...
 def is_patched(target: str | None = None) -> bool: ...
+def get_include() -> str: ...
 @overload
 def show_config(mode: Literal["stdout"] = "stdout") -> None: ...
 @overload

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 from importlib.machinery import BuiltinImporter, ModuleSpec, PathFinder, SourceFileLoader, SourcelessFileLoader
 from importlib.util import MAGIC_NUMBER, find_spec
 from pkgutil import get_importer
 from types import CodeType, ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastlog._config import __version__
 from fastlog._patch import patch
 from fastlog._threads import set_default
 
+if TYPE_CHECKING:
+    import argparse
 
-def main(arguments: list[str]) -> None:
-    """Patch what `fastlog.patch` patches, and run the command line (without the program's name) as Python would."""
+
+def _parser() -> argparse.ArgumentParser:
+    """Make the parser of the options; a command line without any is read without it, as it takes long to load."""
+    import argparse
+
     parser = argparse.ArgumentParser(
         prog="python -m fastlog",
         usage="python -m fastlog [option ...] (script.py | folder | app.pyz | -m module | -c command) [argument ...]",
@@ -30,36 +34,27 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--targets", metavar="NAME,...", help="the packages to patch (default: those installed)")
     parser.add_argument("--processes", action="store_true", help="patch the Python processes that it starts, too")
     parser.add_argument("--threads", metavar="N", help="the number of threads of large calls, or auto (default: 1)")
+    return parser
+
+
+def main(arguments: list[str]) -> None:
+    """Patch what `fastlog.patch` patches, and run the command line (without the program's name) as Python would."""
     theirs = list(arguments)
     while theirs and (theirs[0] in ("-v", "--verbose", "--strict", "--processes", "--version", "-h", "--help")
                       or theirs[0].partition("=")[0] in ("--targets", "--threads")):  # fmt: skip
         del theirs[: 2 if theirs[0] in ("--targets", "--threads") else 1]
-    given = parser.parse_args(arguments[: len(arguments) - len(theirs)])
+    words = arguments[: len(arguments) - len(theirs)]
+    given = _parser().parse_args(words) if words else None
     kind = theirs[0][:2] if theirs else ""
     if kind in ("-m", "-c") and len(theirs[0]) > 2:  # The option and its value are one word.
         theirs[:1] = [kind, theirs[0][2:]]
     if theirs[:1] == ["--"]:
         kind, theirs = "", theirs[1:]
     if not theirs or (kind in ("-m", "-c") and len(theirs) < 2):
-        parser.error("nothing to run: name a script, or a module with -m")
+        _parser().error("nothing to run: name a script, or a module with -m")
     if theirs[0].startswith("-") and kind not in ("-m", "-c") and theirs[0] != "-":
-        parser.error(f"unknown option {theirs[0]}")
-    options = {"verbose": given.verbose, "strict": given.strict}
-    if given.targets is not None:
-        options["targets"] = [target.strip() for target in given.targets.split(",")]
-    try:
-        if given.threads is not None:
-            set_default(given.threads)
-    except ValueError:
-        parser.error(f"--threads must be an integer or auto, not {given.threads}")
-    try:
-        patch(**options)
-    except ValueError as error:
-        parser.error(str(error))
-    except (ImportError, RuntimeError) as error:
-        sys.exit(f"fastlog: {error}")
-    if given.processes:
-        _patch_children(given.targets, given.threads)
+        _parser().error(f"unknown option {theirs[0]}")
+    _prepare(given)
     if kind == "-m":  # Here, sys.path[0] is right already.
         _run_module(theirs[1:])
     elif kind == "-c":
@@ -68,6 +63,28 @@ def main(arguments: list[str]) -> None:
         _run_text(sys.stdin.read(), "<stdin>", theirs)
     else:
         _run_script(theirs)
+
+
+def _prepare(given: argparse.Namespace | None) -> None:
+    """Set the number of threads, and patch this process and its children, as the options say."""
+    options: dict[str, Any] = {}
+    if given is not None:
+        options = {"verbose": given.verbose, "strict": given.strict}
+        if given.targets is not None:
+            options["targets"] = [target.strip() for target in given.targets.split(",")]
+        try:
+            if given.threads is not None:
+                set_default(given.threads)
+        except ValueError:
+            _parser().error(f"--threads must be an integer or auto, not {given.threads}")
+    try:
+        patch(**options)
+    except ValueError as error:
+        _parser().error(str(error))
+    except (ImportError, RuntimeError) as error:
+        sys.exit(f"fastlog: {error}")
+    if given is not None and given.processes:
+        _patch_children(given.targets, given.threads)
 
 
 def _patch_children(targets: str | None, threads: str | None) -> None:

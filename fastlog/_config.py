@@ -7,10 +7,28 @@ from typing import Any
 from fastlog._core import active_target, compiled_targets, supported_targets
 from fastlog._threads import get_num_threads, usable_cpus
 
-__all__ = ["__version__", "show_config"]
+__all__ = ["__version__", "get_include", "show_config"]
 
 __version__ = "0.1.0"
 _requested = os.environ.get("FASTLOG_TARGET")  # This was its value when the target was chosen.
+
+
+def get_include() -> str:
+    """Return the folder of `fastlog_loops.h`, with which C and C++ find fastlog's loops.
+
+    Returns
+    -------
+    str
+        The folder, for the list of folders of the compiler.
+
+    Examples
+    --------
+    >>> import os
+    >>> import fastlog
+    >>> os.listdir(fastlog.get_include())
+    ['fastlog_loops.h']
+    """
+    return os.path.join(os.path.dirname(os.path.abspath(__file__)), "include")
 
 
 def show_config(mode: str = "stdout") -> dict[str, Any] | None:

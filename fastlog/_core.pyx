@@ -22,6 +22,7 @@ import os
 from functools import partial, wraps
 from inspect import signature
 from sys import intern
+from threading import Lock
 from types import MethodType
 
 import numpy as np
@@ -147,6 +148,7 @@ cdef enum:
 cdef const fl_target *active
 cdef dict built = {}  # It has the ufuncs of targets. They are made once, as NumPy keeps pointers into them.
 cdef list kept_alive = []  # Ufuncs point into these docstrings and ufuncs.
+cdef dict rows_of_ufuncs = {}  # It has the target's name and the function of ufuncs that make_ufunc has made.
 cdef dict widened = {}  # It has the DTypes that ufuncs of with_loops_of have from the second one.
 
 INDEX = {fl_rows[i].name.decode(): i for i in range(FL_FUNCTIONS)}
@@ -196,6 +198,8 @@ cdef object promoted(object ufunc, tuple dtypes):
     """Return the DType in which arguments of these DTypes are computed; TypeError where there is none."""
     half, single, double = np.dtypes.Float16DType, np.dtypes.Float32DType, np.dtypes.Float64DType
     candidates = (half, single, double)
+    if ufunc in rows_of_ufuncs:
+        candidates = (*[d for d in dtypes if d.type.__name__ == "bfloat16"][:1], *candidates)
     # Integers and booleans count as float64. Python's own numbers (whose DTypes have the type int and float) are weak.
     # To NumPy, timedelta64 is an integer.
     dtypes = tuple(
@@ -210,7 +214,7 @@ cdef object promoted(object ufunc, tuple dtypes):
     for found in candidates:
         if any(d not in (half, single, double) and d not in candidates for d in kinds):
             break
-        if all(np.can_cast(d(), found()) for d in kinds):
+        if all(np.can_cast(d.type, found.type) for d in kinds):
             return found if kinds else double
     raise TypeError(
         f"{ufunc.__name__}: computed for float16, float32 and float64 (booleans and integers become float64), not for "
@@ -224,6 +228,11 @@ cdef int promote(PyObject *ufunc, PyArray_DTypeMeta **given, PyArray_DTypeMeta *
     """Tell NumPy, which has found no loop for a combination of DTypes, with which DTypes to look again."""
     cdef int nin = (<object>ufunc).nin, nargs = (<object>ufunc).nargs, i
     cdef PyArray_DTypeMeta *wanted = signature[nin]
+    cdef PyArray_DTypeMeta *some
+    for i in range(2 * nargs):  # One of the DTypes may be that of bfloat16, which has no loop at first.
+        some = signature[i - nargs] if i >= nargs else given[i]
+        if some != NULL and (<object>some).type.__name__ == "bfloat16":
+            add_narrow_loop(<object>ufunc, <object>some)
     if wanted == NULL:
         found = promoted(<object>ufunc, tuple([<object>given[i] for i in range(nin) if given[i] != NULL]))
         wanted = <PyArray_DTypeMeta *><PyObject *>found
@@ -276,6 +285,7 @@ cdef object make_ufunc(const fl_target *target, int function):
         fl_aliases[function] if fl_aliases[function] else row.name, doc, 0, shape.signature,
         -np.inf if shape.has_identity else None)
     if shape.signature == NULL:
+        rows_of_ufuncs[ufunc] = target.name.decode(), function
         add_promoter(ufunc)
     return ufunc
 

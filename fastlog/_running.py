@@ -17,6 +17,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
+from types import GenericAlias
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -405,6 +406,8 @@ class LogSumExp:
     >>> LogSumExp().update([1.0], b=1).update([2.0], b=-1).sign
     np.float64(-1.0)
     """
+
+    __class_getitem__: Any = classmethod(GenericAlias)  # The stub says of what type its values are.
 
     def __init__(self, axis: None | int | tuple[int, ...] = None, *, keepdims: bool = False) -> None:
         as_axes(axis, 64)

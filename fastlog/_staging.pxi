@@ -299,3 +299,80 @@ cdef int run_staged(walk *w, staging *s) except -1:
     run_walk(w, staged_loop, s)
     free(s.memory)
     return 0
+
+
+# ---- elements of bfloat16, in ufuncs ----
+
+cdef enum:
+    NARROW = 1024  # So many elements are in the room at a time,
+    BEYOND = 64  # and unstage may read a vector beyond them.
+
+cdef struct narrow_map:  # The loop of a ufunc on bfloat16 gets this as its data.
+    fl_loop *loop
+    fl_loop *stage
+    fl_loop *unstage
+    int inputs
+
+cdef set narrow_ufuncs = set()  # These have a loop on bfloat16 already.
+cdef object narrow_lock = Lock()
+
+
+cdef void run_narrow(char **args, const intptr_t *dims, const intptr_t *steps, void *data) noexcept nogil:
+    """Run a loop of float32 on elements of bfloat16, some at a time."""
+    cdef const narrow_map *m = <const narrow_map *>data
+    cdef float room[3][NARROW + BEYOND]
+    cdef char *inner[3]
+    cdef char *moved[3]
+    cdef intptr_t inner_steps[3]
+    cdef intptr_t moved_dims[2]
+    cdef intptr_t moved_steps[6]
+    cdef intptr_t done = 0, piece = NARROW
+    cdef int last = m.inputs, k
+    cdef fl_staging how
+    how.type, how.divisor, how.excluded = c"E", 1, 0
+    # Results that are operands of the next elements, as in NumPy's reduce and accumulate, are computed one by one.
+    if last == 2 and args[2] == args[0] + steps[0] and steps[2] == steps[0]:
+        piece = 1
+    for k in range(3):
+        inner[k], inner_steps[k] = <char *>room[k], sizeof(float)
+    memset(moved_steps, 0, sizeof(moved_steps))
+    moved[1] = NULL
+    moved_dims[0] = 1
+    while done < dims[0]:
+        moved_dims[1] = min(dims[0] - done, piece)
+        for k in range(last):
+            moved[0], moved[2] = args[k] + done * steps[k], inner[k]
+            moved_steps[3], moved_steps[5] = steps[k], sizeof(float)
+            m.stage(moved, moved_dims, moved_steps, &how)
+        m.loop(inner, &moved_dims[1], inner_steps, NULL)
+        moved[0], moved[2] = inner[last], args[last] + done * steps[last]
+        moved_steps[3], moved_steps[5] = sizeof(float), steps[last]
+        m.unstage(moved, moved_dims, moved_steps, &how)
+        done += moved_dims[1]
+
+
+cdef int add_narrow_loop(object ufunc, object dtype) except -1:
+    """Give one of fastlog's own elementwise ufuncs a loop on bfloat16, once; `dtype` is the class of its dtype.
+
+    NumPy knows this dtype only when ml_dtypes is imported, so the loop comes with the first call that has need of it.
+    """
+    cdef int types[3]
+    cdef int function
+    cdef const fl_target *target
+    cdef narrow_map *m
+    if ufunc not in rows_of_ufuncs:
+        return 0
+    with narrow_lock:
+        if ufunc in narrow_ufuncs:
+            return 0
+        name, function = rows_of_ufuncs[ufunc]
+        target = find_target(name)
+        m = <narrow_map *>malloc(sizeof(narrow_map))  # NumPy keeps it for as long as the process lives.
+        if m == NULL:
+            raise MemoryError
+        m.loop, m.inputs = fl_loop_of(target, function, c"f"), ufunc.nin
+        m.stage, m.unstage = fl_stage_of(target, c"f"), fl_unstage_of(target, c"f")
+        types[0] = types[1] = types[2] = np.dtype(dtype.type).num
+        cnp.PyUFunc_RegisterLoopForType(ufunc, types[0], <cnp.PyUFuncGenericFunction>run_narrow, types, m)
+        narrow_ufuncs.add(ufunc)
+    return 0

@@ -8,9 +8,12 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from importlib import import_module
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fastlog._core import MOST_THREADS, get_threads, set_threads, set_threads_of_process
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 __all__ = ["get_num_threads", "num_threads", "set_num_threads", "usable_cpus"]
 
@@ -128,6 +131,8 @@ def usable_cpus() -> int:
     >>> fastlog.usable_cpus() >= 1
     True
     """
+    from pathlib import Path  # Every program that imports fastlog would wait for it.
+
     limits = [_cpus_of_process(), MOST_THREADS]
     quota = _quota_of_groups(Path("/"))
     if quota is not None:

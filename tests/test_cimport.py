@@ -45,6 +45,9 @@ def everything():
     return "\n".join(lines) + "\n"
 
 
+C_EXAMPLE = re.search(r"```c\n(.*?)```", PAGE, re.S).group(1)
+
+
 def run(folder, *command, **environment):
     import os
 
@@ -71,6 +74,15 @@ def folder(tmp_path_factory):
     (folder / "setup.py").write_text(setup)
     (folder / "mixture.pyx").write_text(EXAMPLE)
     (folder / "everything.pyx").write_text(everything())
+    header = "include_dirs=[fastlog.get_include()])"  # of one module in C, and of the same one in C++
+    extensions = f"Extension('loglik', ['loglik.c'], {header}, Extension('loglikpp', ['loglikpp.cpp'], {header}"
+    assert f'Extension("loglik", ["loglik.c"], {header}' in PAGE
+    (folder / "loglik.c").write_text(C_EXAMPLE)
+    (folder / "loglikpp.cpp").write_text(C_EXAMPLE.replace("loglik", "loglikpp"))
+    (folder / "setup_c.py").write_text(
+        f"import fastlog\nfrom setuptools import Extension, setup\nsetup(name='loglik', ext_modules=[{extensions}])\n"
+    )
+    run(folder, "setup_c.py", "-q", "build_ext", "--inplace", CFLAGS="-O0 -Wall -Werror")
     run(folder, "setup.py", "-q", "build_ext", "--inplace", CFLAGS="-O0")  # what is called has been compiled before
     return folder
 
@@ -165,6 +177,56 @@ def test_the_example_of_the_page(folder):
     names = ("no_such_function", "cross_entropy", "logaddexp", "softmax_and_logsumexp")
     expected = [f"fastlog has no function {name!r} of one argument" for name in names]
     assert printed.splitlines() == [*expected, *["x and y must have the same number of elements, one at least"] * 2]
+
+
+CHECK_C = """
+    import numpy as np
+    import fastlog, loglik, loglikpp
+
+    x = np.random.default_rng(1).normal(0, 5, (60, 8))
+    for module in (loglik, loglikpp):
+        for rows in (x, x.T, x[::-2, ::3], x[:0], np.full((2, 3), -np.inf)):
+            assert np.isclose(module.log_likelihood(rows), fastlog.logsumexp(rows, axis=1).sum(), rtol=1e-14)
+        for wrong in (x[0], x.astype("f"), x.astype(">f8")):
+            try:
+                module.log_likelihood(wrong)
+            except ValueError as error:
+                print(error)
+"""
+
+
+def test_the_example_in_c(folder):
+    lines = run(folder, "-c", textwrap.dedent(CHECK_C)).splitlines()
+    assert lines == ["log_likelihood needs an array of float64 with two axes"] * 6
+
+
+MISSING = """
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+#include <fastlog_loops.h>
+static struct PyModuleDef definition = {PyModuleDef_HEAD_INIT, "missing", NULL, -1, NULL};
+PyMODINIT_FUNC PyInit_missing(void) {
+    return fastlog_find("softplus", 'd', 3) ? PyModule_Create(&definition) : NULL;
+}
+"""
+
+
+def test_a_loop_that_is_missing_is_an_error_of_the_import(tmp_path):
+    (tmp_path / "missing.c").write_text(MISSING)
+    (tmp_path / "setup.py").write_text(
+        "import fastlog\nfrom setuptools import Extension, setup\n"
+        "setup(name='missing', ext_modules=[Extension('missing', ['missing.c'], include_dirs=[fastlog.get_include()])])"
+    )
+    run(tmp_path, "setup.py", "-q", "build_ext", "--inplace", CFLAGS="-O0")
+    code = (
+        "import sys\ntry:\n    import missing\nexcept ValueError as error:\n    print(error)\n"
+        "sys.modules['fastlog._core'] = None  # as if fastlog were not installed\n"
+        "try:\n    import missing\nexcept ImportError as error:\n    print(type(error).__name__)\n"
+    )
+    assert run(tmp_path, "-c", code).splitlines() == [
+        "fastlog has no loop softplus of 3 arguments on 'd'",
+        "ModuleNotFoundError",
+    ]
 
 
 def test_the_page_names_every_function():

@@ -172,3 +172,13 @@ def test_targets_of_the_command_line(tmp_path):
     (tmp_path / "sklearn" / "__init__.py").unlink()
     missing = run("--targets=sklearn", "-c", code, cwd=tmp_path)
     assert missing.stdout == "[False, False, True]\n"
+
+
+def test_a_start_loads_little():
+    """What takes long to load waits until it is wanted: a start costs little beside NumPy's own."""
+    code = "import sys; print(*sys.modules)"
+    with_numpy = subprocess.run([sys.executable, "-c", f"import numpy; {code}"], capture_output=True, text=True)
+    loaded = set(run("-c", code).stdout.split()) - set(with_numpy.stdout.split())
+    assert "fastlog._patch" in loaded
+    # What makes an editable install work loads more by itself, but none of these.
+    assert not loaded & {"argparse", "gettext", "scipy", "sklearn", "pandas", "torch"}

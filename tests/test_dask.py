@@ -263,14 +263,6 @@ def test_unknown_chunks():
     np.testing.assert_allclose(got, fastlog.binary_cross_entropy_with_logits(expected, (expected > 0) * 1.0))
 
 
-def test_frames():
-    dataframe = pytest.importorskip("dask.dataframe")
-    import pandas as pd
-
-    frame = dataframe.from_pandas(pd.DataFrame(calls.X), npartitions=3)
-    np.testing.assert_allclose(fastlog.logsumexp(frame, 1).compute(), fastlog.logsumexp(calls.X, 1), rtol=1e-15)
-
-
 def test_errors():
     x = da.from_array(calls.X, chunks=4)
     with pytest.raises(ValueError, match=r"is 16, but labels run from 0 to 15"):

@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -58,6 +59,18 @@ def test_all_targets_live_side_by_side():
     assert _core.functions(_core.active_target())["softplus"] is fastlog.softplus
     for ufuncs in found.values():
         np.testing.assert_allclose(ufuncs["softplus"](x), fastlog.softplus(x), rtol=5e-16)
+
+
+def test_an_import_from_the_source_folder_says_what_to_do(tmp_path):
+    package = Path(fastlog.__file__).parent
+    shutil.copytree(package, tmp_path / "fastlog", ignore=shutil.ignore_patterns("*.so", "*.pyd", "__pycache__"))
+    code = "import sys; sys.path.insert(0, sys.argv[1]); import fastlog"
+    command = [sys.executable, "-S", "-c", code, str(tmp_path)]  # -S: what is installed is out of sight
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    (last,) = done.stderr.splitlines()[-1:]
+    assert last.startswith(f"ImportError: {tmp_path / 'fastlog'} has no compiled part for this Python. ")
+    assert "'pip install .' and start Python in another folder" in last
 
 
 def test_show_config(capsys):

@@ -146,9 +146,85 @@ def test_masks():
 
 def test_wrong_calls_name_the_function():
     for f in (*REDUCTIONS, *NORMALIZATIONS, fastlog.logcumsumexp, fastlog.cross_entropy, fastlog.focal_loss):
-        for x in (FRAME, ARRAY):
-            with pytest.raises(TypeError, match=rf"^{f.__name__}\(\) .*'dim'"):
-                f(x, x, dim=1) if f.__module__.endswith("_losses") else f(x, dim=1)
+        for x, word in ((FRAME, "dim"), (ARRAY, "dimension")):
+            with pytest.raises(TypeError, match=rf"^{f.__name__}\(\) .*'{word}'"):
+                f(x, x, **{word: 1}) if f.__module__.endswith("_losses") else f(x, **{word: 1})
+    with pytest.raises(TypeError, match=r"^focal_loss\(\) .*'dim'"):  # it has no axis
+        fastlog.focal_loss(ARRAY, ARRAY, dim="row")
+    with pytest.raises(TypeError, match=r"^softmax\(\) got both axis and dim"):
+        fastlog.softmax(ARRAY, axis=0, dim="row")
+
+
+def test_dim_is_another_word_for_axis():
+    for f in (*REDUCTIONS, *NORMALIZATIONS):
+        for dim in ("class", ["row", "class"], ("class", "row"), None, ...):
+            axis = {"class": 1}.get(dim, (0, 1)) if isinstance(dim, str) else (0, 1)
+            xr.testing.assert_identical(f(ARRAY, dim=dim), f(ARRAY, axis=axis))
+        with pytest.raises(ValueError, match="zzz"):
+            f(ARRAY, dim="zzz")
+    numbered = xr.DataArray(X, dims=(1, 0))  # names of dimensions may be numbers; axis counts places
+    np.testing.assert_array_equal(fastlog.logsumexp(numbered, dim=1), fastlog.logsumexp(X, 0))
+    np.testing.assert_array_equal(fastlog.logsumexp(numbered, axis=1), fastlog.logsumexp(X, 1))
+    xr.testing.assert_identical(
+        fastlog.cross_entropy(ARRAY, [0, 1, 2, 0], dim="class", reduction="none"),
+        fastlog.cross_entropy(ARRAY, [0, 1, 2, 0], axis=1, reduction="none"),
+    )
+
+
+SET = xr.Dataset(
+    {"x": ARRAY, "turned": (("class", "row"), X.T + 1), "short": ("class", X[0])},
+    coords={"row": list("abcd"), "class": [10, 20, 30]}, attrs={"source": "a test"},
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("f", [*REDUCTIONS, *NORMALIZATIONS])
+def test_datasets(f):
+    y = f(SET, dim="row")
+    assert isinstance(y, xr.Dataset)
+    assert y.attrs == SET.attrs
+    xr.testing.assert_identical(y["x"], f(ARRAY, axis="row"))
+    xr.testing.assert_identical(y["turned"], f(SET["turned"], axis=1).rename("turned"))
+    xr.testing.assert_identical(y["short"], f(SET["short"], axis=()).rename("short"))
+    for axis in (None, ("row", "class"), ["class", "row"]):
+        everything = f(SET, dim=axis)
+        for name in SET:
+            np.testing.assert_array_equal(everything[name], f(SET[name].to_numpy()))
+    xr.testing.assert_identical(f(SET, axis=("row",)), y)
+    assert f(SET.chunk(row=2), dim="row")["x"].chunks is not None
+
+
+def test_weights_and_several_results_of_datasets():
+    b = SET - 1
+    y, sign = fastlog.logsumexp(SET, dim="class", b=b, return_sign=True)
+    expected = fastlog.logsumexp(X, 1, b=X - 1, return_sign=True)
+    np.testing.assert_array_equal(y["x"], expected[0])
+    np.testing.assert_array_equal(sign["x"], expected[1])
+    assert y["short"].shape == ()
+    p, lse = fastlog.softmax(SET, dim="class", return_lse=True)
+    assert set(p) == set(lse) == {"x", "turned", "short"}
+    assert fastlog.logsumexp(SET, dim="class", where=SET > 0)["x"].dims == ("row",)
+
+
+def test_cumulative_sums_of_datasets():
+    y = fastlog.logcumsumexp(SET, dim="row")
+    np.testing.assert_array_equal(y["x"], fastlog.logcumsumexp(X, 0))
+    np.testing.assert_array_equal(y["turned"], fastlog.logcumsumexp(X.T + 1, 1))
+    np.testing.assert_array_equal(y["short"], X[0])
+
+
+def test_wrong_calls_of_datasets():
+    for f, options, error, message in (
+        (fastlog.logsumexp, {"dim": "zzz"}, ValueError, "'zzz' is no dimension of the Dataset"),
+        (fastlog.logsumexp, {"axis": 0}, ValueError, "0 is no dimension of the Dataset"),
+        (fastlog.softmax, {"out": X.copy()}, TypeError, "out= is for arrays"),
+        (fastlog.logcumsumexp, {}, ValueError, "needs the name of one dimension"),
+        (fastlog.logcumsumexp, {"dim": ["row", "class"]}, ValueError, "needs the name of one dimension"),
+    ):
+        with pytest.raises(error, match=message):
+            f(SET, **options)
+    for f in (fastlog.cross_entropy, fastlog.binary_cross_entropy_with_logits):
+        with pytest.raises(TypeError, match=r"one variable of a Dataset at a time, such as dataset\['x'\]"):
+            f(SET, SET)
 
 
 def test_arguments_are_bound_as_python_does():

@@ -89,7 +89,7 @@ def test_public_names():
     assert sorted(fastlog.__all__) == list(fastlog.__all__)
     for name in fastlog.__all__:
         assert getattr(fastlog, name) is not None
-    assert dir(fastlog) == sorted([*fastlog.__all__, "nn", "special", "tf"])
+    assert dir(fastlog) == sorted([*fastlog.__all__, "bench", "nn", "objectives", "special", "tf"])
     assert fastlog.softplus is fastlog.log1pexp
     assert fastlog.log_sigmoid is fastlog.log_expit
     assert fastlog.sigmoid is fastlog.expit
@@ -124,6 +124,7 @@ PYTHON = {
     "_libraries.dask": 6, "_libraries.formulas": 6, "_libraries.torch": 5, "_libraries.jax": 5, "_libraries.cupy": 5,
     "_replace": 3, "_sklearn_losses": 4, "_plans": 5, "_patch": 6, "_libraries.loss_formulas": 7, "__init__": 7,
     "_libraries.array_api": 8, "__main__": 8, "_children.sitecustomize": 8, "special": 8, "nn.functional": 8,
+    "bench": 8, "objectives": 8,
     "tf.math": 8, "nn.__init__": 9, "tf.nn": 9, "tf.compat.v1.nn": 10, "tf.compat.v1.__init__": 11,
     "tf.compat.__init__": 12, "tf.__init__": 13,
 }  # fmt: skip

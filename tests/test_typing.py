@@ -18,7 +18,7 @@ def holds(value, kind):
         return holds(value, origin.__value__[arguments])
     if origin is np.ndarray:
         (scalar,) = typing.get_args(arguments[1])
-        return type(value) is np.ndarray and value.dtype.type is scalar
+        return type(value) is np.ndarray and is_scalar_type(value.dtype.type, scalar)
     if origin is tuple and arguments[-1] is ...:
         return isinstance(value, tuple) and all(holds(part, arguments[0]) for part in value)
     if origin is tuple:
@@ -26,7 +26,12 @@ def holds(value, kind):
         return fits and all(holds(part, one) for part, one in zip(value, arguments, strict=True))
     if origin is dict:  # only the keys have one type
         return type(value) is dict and all(type(key) is arguments[0] for key in value)
-    return type(value) is kind
+    return is_scalar_type(type(value), kind)
+
+
+def is_scalar_type(found, kind):
+    """Tell whether a type is the wanted one, or one of those that an abstract type of NumPy stands for."""
+    return found is kind or (typing.get_origin(kind) is np.floating and issubclass(found, np.floating))
 
 
 def test_values_have_the_declared_types(monkeypatch):
@@ -50,6 +55,9 @@ def test_what_holds():
     assert not holds((1.0,), tuple[float, float])
     assert not holds(1.0, np.float64)
     assert holds(np.float32(1), typing.Any)
+    assert holds(np.float32(1), np.floating[typing.Any])
+    assert not any(holds(wrong, np.floating[typing.Any]) for wrong in (1.0, np.int64(1), np.ones(2)))
+    assert not holds(np.ones(2, int), np.ndarray[typing.Any, np.dtype[np.floating[typing.Any]]])
     assert holds(np.ones(2), typing.Any)
     assert not any(holds(wrong, typing.Any) for wrong in (1.0, None, np.ones(2, int), [1.0]))
     assert not holds({1: 2}, dict[str, typing.Any])

@@ -208,7 +208,7 @@ static NOINLINE double careful_pair(const solved_chain *c, intptr_t i, intptr_t 
 }
 
 /* Adds the products of TIMES factors to a matrix of k by k sums. */
-static void add_pairs(double *sums, const double *before, const double *next, intptr_t k) {
+static void add_transitions(double *sums, const double *before, const double *next, intptr_t k) {
     for (intptr_t i = 0; i < k; i++)
         for (intptr_t j = 0; j < k; j += LANES) {
             vec sum = v_set(0);
@@ -239,7 +239,7 @@ static void sum_pairs(double *sums, const solved_chain *c, double *work, double 
                 store_line(v, j, k, chain_exp(v_add(rest, v_set(of.both - top))));
             }
         }
-        add_pairs(sums, before, next, k);
+        add_transitions(sums, before, next, k);
     }
 }
 
@@ -284,7 +284,8 @@ INLINE unsigned loop_log_transitions(char **args, const intptr_t *dims, const in
 }
 
 #else /* chains are computed in double */
-#define loop_log_forward(args, dims, steps) 0
-#define loop_log_backward(args, dims, steps) 0
-#define loop_log_transitions(args, dims, steps) 0
+#define NO_LOOP(args, dims, steps) ((void)(args), (void)(dims), (void)(steps), 0u)
+#define loop_log_forward(args, dims, steps) NO_LOOP(args, dims, steps)
+#define loop_log_backward(args, dims, steps) NO_LOOP(args, dims, steps)
+#define loop_log_transitions(args, dims, steps) NO_LOOP(args, dims, steps)
 #endif

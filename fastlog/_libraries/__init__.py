@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections import OrderedDict
 from collections.abc import Callable
 from importlib import import_module
 from typing import Any, TypeVar
@@ -23,7 +22,7 @@ _LIBRARIES = {
     "torch": ("requires_grad", "array_api"),
     "dask": ("__dask_graph__", "dask"),
     "pandas": ("iloc", "labelled"),
-    "xarray": ("get_axis_num", "labelled"),
+    "xarray": ("broadcast_equals", "labelled"),
 }
 _found: WeakKeyDictionary[type, str | None] = WeakKeyDictionary()
 
@@ -70,17 +69,28 @@ def _binder(function: Callable[..., Any]) -> Callable[[tuple[Any, ...], dict[str
     required = {p.name for p in parameters if p.default is p.empty}
 
     def bind(args: tuple[Any, ...], kwargs: dict[str, Any]) -> inspect.BoundArguments:
-        arguments = OrderedDict(zip(by_position, args, strict=False))
+        arguments: dict[str, Any] = dict(zip(by_position, args, strict=False))
         twice = not arguments.keys().isdisjoint(kwargs)
         arguments.update(kwargs)
         names = arguments.keys()
         if twice or len(args) > len(by_position) or not required <= names <= signature.parameters.keys():
             return signature.bind(*args, **kwargs)  # This raises.
         if next(iter(names)) != by_position[0]:
-            arguments.move_to_end(by_position[0], last=False)
+            arguments = {by_position[0]: arguments.pop(by_position[0]), **arguments}
         return inspect.BoundArguments(signature, arguments)
 
     return bind
+
+
+def _axis_named(name: str, a: Any, kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Return keywords with `axis` in place of `dim`, xarray's word: a name, several of them, None or ... for all."""
+    if "axis" in kwargs:
+        raise TypeError(f"{name}() got both axis and dim, which are two words for the same")
+    dim = kwargs["dim"]
+    axis = None if dim is ... else tuple(dim) if isinstance(dim, list) else dim
+    if axis is not None and hasattr(a, "get_axis_num"):  # a Dataset has none
+        axis = a.get_axis_num(axis)
+    return {key: value for key, value in kwargs.items() if key != "dim"} | {"axis": axis}
 
 
 def of_any_array(function: _F) -> _F:
@@ -89,7 +99,9 @@ def of_any_array(function: _F) -> _F:
     That module gets the public function and the arguments of the call, bound to the function's parameters. So names,
     order and defaults of the parameters stand in the definition of the function alone.
     """
-    first = next(iter(inspect.signature(function).parameters))
+    parameters = inspect.signature(function).parameters
+    first = next(iter(parameters))
+    calls: dict[str, Callable[..., Any]] = {}  # Looking modules up by name takes as long as binding the arguments.
     bind = _binder(function)
 
     @functools.wraps(function)
@@ -98,13 +110,17 @@ def of_any_array(function: _F) -> _F:
         if type(a) is not np.ndarray:
             module = library_of(a)
             if module is not None:
+                if "dim" in kwargs and "axis" in parameters and hasattr(a, "broadcast_equals"):
+                    kwargs = _axis_named(function.__name__, a, kwargs)
                 try:
                     bound = bind(args, kwargs)
                 except TypeError as error:
                     raise TypeError(f"{function.__name__}() {error}") from None
                 # The module of the function holds it with all its decorators.
                 public = function.__globals__[function.__name__]
-                return import_module(f"fastlog._libraries.{module}").call(public, bound)
+                if module not in calls:
+                    calls[module] = import_module(f"fastlog._libraries.{module}").call
+                return calls[module](public, bound)
         others = map(computed, args[1:])
         return function(*args[:1], *others, **{key: computed(b) for key, b in kwargs.items()})
 

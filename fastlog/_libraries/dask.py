@@ -7,6 +7,7 @@ axes, too. Losses are sums of the blocks' sums, in float64.
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Iterator
 from functools import partial, reduce
 from inspect import BoundArguments
@@ -19,6 +20,7 @@ from fastlog._arguments import REDUCTIONS, check_reduction
 from fastlog._arrays import as_axes, cast, refuse_mask, working_dtype
 from fastlog._categorical import ImportanceWeights
 from fastlog._elementwise import logaddexp
+from fastlog._libraries import each
 from fastlog._running import NOTHING, Sums, mean_of, merged, normalized, sign_of, size_of, sums_of_chunk, value_of
 from fastlog._softmax import softmax
 
@@ -35,9 +37,32 @@ def call(function: _Function, bound: BoundArguments) -> Any:
         raise TypeError(
             f"{name}: not computed for Dask arrays; call it on blocks in memory, or compute the array first"
         )
-    x = _floating(name, options.pop(next(iter(options))), options.pop("dtype", None))
+    first = options.pop(next(iter(options)))
+    x = _floating(name, first, options.pop("dtype", None))
     computation: _Function = _COMPUTATIONS[name]
-    return computation(function, x, **options)
+    result = computation(function, x, **options)
+    if not hasattr(first, "to_dask_array") or "reduction" in bound.signature.parameters:
+        return result
+    return each(lambda y: _framed(y, first), result)
+
+
+def _framed(y: Any, frame: Any) -> Any:
+    """Return results for the rows of a DataFrame or Series with its index, and its columns if they have as many.
+
+    Other results stay arrays.
+    """
+    rows = frame.npartitions
+    if y.ndim == 0 or y.numblocks != (rows,) + (1,) * (y.ndim - 1) or not math.isnan(y.shape[0]):
+        return y
+    if y.ndim == frame.ndim:
+        columns = list(frame.columns) if y.ndim == 2 else frame.name
+        if y.ndim == 2 and y.shape[1] != len(columns):
+            return y
+    elif y.ndim == 1:
+        columns = None
+    else:
+        return y
+    return sys.modules["dask.dataframe"].from_dask_array(y, columns=columns, index=frame.index)
 
 
 def _as_dask(a: Any) -> Any:
@@ -424,11 +449,32 @@ def _block_size(x: np.ndarray) -> np.ndarray:
     return np.full((1,) * x.ndim, x.size, np.float64)
 
 
+def _refuse_unknown(name: str, x: Any, z: Any) -> None:
+    """Refuse targets of known lengths for logits of unknown ones, and the reverse: nothing tells which belong together.
+
+    Chunks of a DataFrame, or of an array that a condition has chosen, have unknown lengths.
+    """
+    unknown = [any(map(math.isnan, a.shape)) for a in (x, z)]
+    if unknown[0] != unknown[1]:
+        one, other = ("logits", "targets") if unknown[0] else ("targets", "logits")
+        raise ValueError(
+            f"{name}: the chunks of the {one} have unknown lengths, those of the {other} known ones; call "
+            f"x.compute_chunk_sizes() on the {one}, or frame.to_dask_array(lengths=True) if they are a DataFrame; or "
+            f"take {other} from the same DataFrame"
+        )
+    if unknown[0] and x.numblocks[0] != z.numblocks[0]:
+        raise ValueError(
+            f"{name}: logits and targets of unknown lengths have {x.numblocks[0]} and {z.numblocks[0]} chunks; call "
+            "compute_chunk_sizes() on both, or give both the same partitions"
+        )
+
+
 def _of_elements(function: _Function, x: Any, targets: Any, reduction: str, **options: Any) -> Any:
     """Return a loss of elements; of its options, `weight` and `pos_weight` are arrays or None."""
     name = function.__name__
     arrays: dict[str, Any] = {k: options.pop(k) for k in ("weight", "pos_weight") if k in options}
     x, z = _unmasked(name, "the first argument", x), _unmasked(name, "targets", targets)
+    _refuse_unknown(name, x, z)
     if z.shape != x.shape and not any(map(math.isnan, z.shape + x.shape)):
         raise ValueError(f"{name}: the shapes {x.shape} and {z.shape} differ")
     x, z, *given = _alike(x, z, *[_unmasked(name, argument, a) for argument, a in arrays.items()])
@@ -482,6 +528,7 @@ def _of_rows(
             f"{name}: labels have one axis less than the logits, probabilities as many; the shapes are "
             f"{x.shape} and {z.shape}"
         )
+    _refuse_unknown(name, x, z)
     z = z.rechunk({k: -1}) if not of_labels else z
     inner = tuple(range(x.ndim))
     outer = tuple(i for i in inner if i != k)

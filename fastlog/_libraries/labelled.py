@@ -19,6 +19,8 @@ def call(function: Callable[..., Any], bound: BoundArguments) -> Any:
     key, first = next(iter(arguments.items()))
     if name == "logmatmulexp":
         return _product(function, first, **dict(list(arguments.items())[1:]))
+    if hasattr(first, "data_vars"):
+        return _of_dataset(function, first, bound)
     labels = _Frame(name, first) if hasattr(first, "iloc") else _DataArray(name, first)
     if "axis" in arguments:
         arguments["axis"] = labels.axis_number(arguments["axis"])
@@ -65,6 +67,45 @@ def _product(function: Callable[..., Any], a: Any, b: Any, **options: Any) -> An
     return pandas.Series(y, axes[0]) if len(axes) == 1 else pandas.DataFrame(y, *axes)
 
 
+def _of_dataset(function: Callable[..., Any], dataset: Any, bound: BoundArguments) -> Any:
+    """Call a function with each variable of a Dataset, along those of the dimensions that the variable has."""
+    name, parameters = function.__name__, bound.signature.parameters
+    key, *others = bound.arguments
+    if "axis" not in parameters or "reduction" in parameters:
+        raise TypeError(f"{name}: takes one variable of a Dataset at a time, such as dataset[{_some(dataset)!r}]")
+    if bound.arguments.get("out") is not None:
+        raise TypeError(f"{name}: out= is for arrays, not for a Dataset")
+    options = {other: bound.arguments[other] for other in others}
+    axis = options.pop("axis", None)
+    names = tuple(dataset.dims) if axis is None else axis if isinstance(axis, tuple) else (axis,)
+    strange = [k for k in names if k not in dataset.dims]
+    if strange:
+        raise ValueError(f"{name}: {strange[0]!r} is no dimension of the Dataset, which has {tuple(dataset.dims)}")
+
+    def of_variable(variable: Any, array: Any) -> Any:
+        own = {k: a[variable] if hasattr(a, "data_vars") else a for k, a in options.items()}
+        axes = array.get_axis_num([k for k in names if k in array.dims])
+        if name == "logcumsumexp" and len(axes) != 1:
+            if axes or axis is None:
+                raise ValueError(f"{name}: a Dataset needs the name of one dimension")
+            return array  # This is the sum of one element.
+        return function(array, axis=axes[0] if len(axes) == 1 else axes, **own)
+
+    results = {variable: of_variable(variable, array) for variable, array in dataset.data_vars.items()}
+    several = next((len(y) for y in results.values() if isinstance(y, tuple)), 0)
+
+    def joined(of_variables: dict[Any, Any]) -> Any:
+        return type(dataset)(of_variables, attrs=dataset.attrs)
+
+    if not several:
+        return joined(results)
+    return tuple(joined({variable: y[k] for variable, y in results.items()}) for k in range(several))
+
+
+def _some(dataset: Any) -> Any:
+    return next(iter(dataset.data_vars), "name")
+
+
 class _Frame:
     """A Series or DataFrame."""
 
@@ -105,17 +146,17 @@ class _Frame:
         return self._numbers(a)
 
     def attach(self, y: Any, gone: tuple[int, ...], keepdims: bool) -> Any:
-        pandas = sys.modules["pandas"]
+        pandas = sys.modules["pandas"]  # It would copy the results, which nobody else has.
         if y.shape == self.values.shape:
             if self.values.ndim == 1:
-                return pandas.Series(y, self.frame.index, name=self.frame.name)
-            return pandas.DataFrame(y, self.frame.index, self.frame.columns)
+                return pandas.Series(y, self.frame.index, name=self.frame.name, copy=False)
+            return pandas.DataFrame(y, self.frame.index, self.frame.columns, copy=False)
         left = [labels for k, labels in enumerate(self.axes) if k not in gone]
         if len(left) == 1 and y.shape == (len(left[0]),):
-            return pandas.Series(y, left[0])
+            return pandas.Series(y, left[0], copy=False)
         if keepdims and self.values.ndim == 2 and y.ndim == 2:
             rows, columns = (None if k in gone else labels for k, labels in enumerate(self.axes))
-            return pandas.DataFrame(y, rows, columns)
+            return pandas.DataFrame(y, rows, columns, copy=False)
         return y  # There are no labels for a flat result, or one that weights have enlarged.
 
 

@@ -13,5 +13,5 @@ fastlog.logsumexp(x, keepdim=True)  # type: ignore[call-overload]  # pyright: ig
 fastlog.log_softmax(x, temperature="hot")  # type: ignore[call-overload]  # pyright: ignore
 fastlog.patch(["torch"])  # type: ignore[list-item]  # pyright: ignore
 fastlog.show_config(mode="json")  # type: ignore[call-overload]  # pyright: ignore
-fastlog.LogSumExp("rows")  # type: ignore[arg-type]  # pyright: ignore
-F.cross_entropy(x, [0, 1, 2], reduction="median")  # type: ignore[arg-type]  # pyright: ignore
+fastlog.LogSumExp("rows")  # type: ignore[call-overload]  # pyright: ignore
+F.cross_entropy(x, [0, 1, 2], reduction="median")  # type: ignore[call-overload]  # pyright: ignore

@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 import fastlog
-from fastlog import nn
+from fastlog import nn, special
+from fastlog.nn import functional as F  # noqa: N812
 
 h: NDArray[np.float16] = np.ones((3, 4), np.float16)
 s: NDArray[np.float32] = np.ones((3, 4), np.float32)
@@ -98,8 +99,27 @@ assert_type(fastlog.kl_divergence(s, s, reduction="batchmean"), np.float32)
 
 # running sums, drop-in, configuration
 assert_type(fastlog.LogSumExp(0).update(d).merge(fastlog.LogSumExp()), fastlog.LogSumExp)
+assert_type(fastlog.LogSumExp().update(s).value, np.floating[Any])
+assert_type(fastlog.LogSumExp().update(d).mean, np.floating[Any])
+assert_type(fastlog.LogSumExp(0, keepdims=True).update(s).value, NDArray[np.floating[Any]])
+assert_type(fastlog.LogSumExp(1).update(d).value, Any)
 assert_type(fastlog.is_patched(), bool)
 with fastlog.patch(["numpy"]) as patched:
     assert_type(patched.targets, tuple[str, ...])
 assert_type(fastlog.show_config(mode="dicts"), dict[str, Any])
+assert_type(fastlog.get_include(), str)
+
+# other libraries' names
+assert_type(special.expit(s), NDArray[np.float32])
+assert_type(special.xlogy(d, d), NDArray[np.float64])
+assert_type(special.softplus(s), NDArray[np.float32])
+assert_type(special.logsumexp(s), np.float32)
+assert_type(special.log_softmax(i, axis=1), NDArray[np.float64])
+assert_type(special.gammaln(d), Any)
+assert_type(F.logsigmoid(s), NDArray[np.float32])
+assert_type(F.softplus(d, 2.0), NDArray[np.float64])
+assert_type(F.softmax(s, 1), NDArray[np.float32])
+assert_type(F.logsumexp(s, 1, True), NDArray[np.float32])
+assert_type(F.cross_entropy(s, labels), np.float32)
+assert_type(F.binary_cross_entropy_with_logits(d, b, reduction="none"), Any)
 assert_type(nn.LogSigmoid(), nn.LogSigmoid)
