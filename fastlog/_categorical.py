@@ -273,7 +273,8 @@ def _first_in_block(p: np.ndarray, upto: np.ndarray, block: np.ndarray, u: np.nd
     first = np.minimum(block * _BLOCK, max(n - _BLOCK, 0))  # The last block begins earlier, with zeros.
     places = first[:, np.newaxis] + np.arange(min(_BLOCK, n))
     inside = np.where(places < block[:, np.newaxis] * _BLOCK, 0, np.take_along_axis(p, places, 1))
-    return first + _first_above(np.cumsum(np.array(inside.T, np.float64, order="C"), axis=0), u)
+    inner = _first_above(np.cumsum(np.array(inside.T, np.float64, order="C"), axis=0), u)
+    return np.asarray(first + inner)
 
 
 def _sums_of_blocks(p: np.ndarray) -> np.ndarray:
