@@ -64,7 +64,8 @@ def logmatmulexp(a: AnyArray, b: AnyArray, *, out: Out | None = None) -> Any:
     products may have underflowed is computed again from its own row and column, and so are entries with infinities and
     nan. The error is at most 1 ulp of max(1, abs(result)) in float32. In float64 it is at most 1.5 ulp, and the
     rounding errors of the matrix product join that: (n/2 + 2) * 2**-52 for sums of n terms if all errors have one sign,
-    and 4e-16 in effect for sums of a thousand. There are temporary arrays of float64 of the sizes of `a`, `b` and the result.
+    and 4e-16 in effect for sums of a thousand. There are temporary arrays of float64 of the sizes of `a`, `b` and the
+    result.
 
     -inf is the logarithm of 0, and inf - inf of two factors is nan. No floating-point exception is raised. Any number
     of threads that `set_num_threads` sets gives the same bits; `numpy.matmul` has threads of its own.

@@ -82,8 +82,8 @@ INLINE void add_pair(term_sum *t, exp_parts e) {
 
 /* ---- logdotexp, where x and y both vary ----
 
-   x + y is s + e exactly, and e^(s + e) = e^s (1 + e) to first order: |e| is at most half an ulp of s, so what is left
-   out, e^2/2, is below ulp(s)/8 even where e is as large as 1/2; larger ones, whose s has no digit behind the point, are
+   x + y is s + e exactly, and e^(s + e) = e^s (1 + e) to first order: |e| is at most half an ulp of s, so what is
+   left out, e^2/2, is below ulp(s)/8 even where e is as large as 1/2; larger ones, whose s has no digit behind the point, are
    cut off there. Where s is infinite, e is nan and becomes -1/2, which changes nothing.
 
    Error: without e, the result would be wrong by e itself. Terms are right to 2^-2 ulp (see m_exp_parts), no element is
@@ -164,8 +164,8 @@ static const moment_kernel of_pairs = {add_pairs, result_of_pairs};
 
 /* ---- logdotexp, where all rows have y in common ----
 
-   e^(x + y) is the term of x times the factor e^y 2^-n, 2^n next to e^(largest y), which is computed once for many rows.
-   Factors below e^NORMAL_MIN are 0. So are terms below the window's floor, in effect: a sum is trusted where it is so
+   e^(x + y) is the term of x times the factor e^y 2^-n, 2^n next to e^(largest y), which is computed once for many
+   rows. Factors below e^NORMAL_MIN are 0. So are terms below the window's floor, in effect: a sum is trusted where it is so
    large that 2^33 of either do not show. Where it is not, or infinite or nan, the row is computed from its pairs.
 
    Error: a factor and its product are rounded, each by half an ulp: with them, the result may be wrong by one more ulp
@@ -221,8 +221,8 @@ INLINE vec log_of_products(const moments *m, vec y_max, mask *trusted) {
    where nothing is negative, so that no digit is lost, however near 0 the result is. The maximum adds nothing to G, and
    is left out of r. Elements below the window's floor, -inf among them, count as the floor, whose term is negligible.
 
-   When the maximum grows by g, every gap does, too: G becomes (G + g S) e^-g, with S the sum of the terms so far, former
-   maxima among them. */
+   When the maximum grows by g, every gap does, too: G becomes (G + g S) e^-g, with S the sum of the terms so far,
+   former maxima among them. */
 
 INLINE void raise_gaps(moments *m, vec max) {
     vec none = v_set(-REAL_INFINITY), zero = v_set(0), former = m->max;
