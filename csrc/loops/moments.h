@@ -304,6 +304,19 @@ INLINE const real *common_part(const moment_rows *f, real *copy, intptr_t i, int
     return copy;
 }
 
+/* Joins the lanes of each of rows r to r+rows-1, rows <= LANES, and stores their results. */
+static NOINLINE void store_joined_lanes(const moment_rows *f, const moments *m, intptr_t r, intptr_t rows) {
+    real max[LANES];
+    vec maxima[LANES], hi[LANES], lo[LANES], gaps_hi[LANES], gaps_lo[LANES];
+    for (intptr_t k = 0; k < LANES; k++) {
+        const moments *one = m + smaller(k, rows - 1);
+        max[k] = first_lane(one->max), maxima[k] = one->maxima, hi[k] = one->sum.hi, lo[k] = one->sum.lo;
+        gaps_hi[k] = one->gaps.hi, gaps_lo[k] = one->gaps.lo;
+    }
+    moments all = {v_load(max), sum_across(maxima), dw_sum_across(hi, lo), dw_sum_across(gaps_hi, gaps_lo)};
+    store_moments(f, &all, r, rows);
+}
+
 /* Sums rows r to r+rows-1, rows <= MOMENTS_AT_ONCE, along which the lanes run; then those of each row are joined. */
 static NOINLINE void moments_along(const moment_rows *f, intptr_t r, intptr_t rows) {
     real copies[2][STRIP];
@@ -320,17 +333,8 @@ static NOINLINE void moments_along(const moment_rows *f, intptr_t r, intptr_t ro
             f->kernel.add(m + k, v, 1);
         }
     }
-    for (intptr_t first = 0; first < rows; first += LANES) {
-        real max[LANES];
-        vec maxima[LANES], hi[LANES], lo[LANES], gaps_hi[LANES], gaps_lo[LANES];
-        for (intptr_t k = 0; k < LANES; k++) {
-            const moments *one = m + smaller(first + k, rows - 1);
-            max[k] = first_lane(one->max), maxima[k] = one->maxima, hi[k] = one->sum.hi, lo[k] = one->sum.lo;
-            gaps_hi[k] = one->gaps.hi, gaps_lo[k] = one->gaps.lo;
-        }
-        moments all = {v_load(max), sum_across(maxima), dw_sum_across(hi, lo), dw_sum_across(gaps_hi, gaps_lo)};
-        store_moments(f, &all, r + first, smaller(rows - first, LANES));
-    }
+    for (intptr_t first = 0; first < rows; first += LANES)
+        store_joined_lanes(f, m + first, r + first, smaller(rows - first, LANES));
 }
 
 /* The vectors of rows r to r+rows-1 and elements k to k+n-1: where they are, or in a tile. */
