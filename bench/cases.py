@@ -391,12 +391,12 @@ FUNCTIONS = (
     }),
     Function("sample_categorical", "softmax", ("x",), ("call of 1 × 10", "100000 × 10", "1000 × 1000", "64 × 32000"), {
         # Samples differ, so their products with 0 are compared.
-        "fastlog": "0 * fastlog.sample_categorical(x, 0, axis=axis)",
-        "SciPy": "(lambda p, u: 0 * np.argmax(np.cumsum(p, axis=1) > u[:, None], axis=1))"
+        "fastlog": "0.0 * fastlog.sample_categorical(x, 0, axis=axis)",
+        "SciPy": "(lambda p, u: 0.0 * np.argmax(np.cumsum(p, axis=1) > u[:, None], axis=1))"
         "(special.softmax(x, axis=1), np.random.default_rng(0).random(len(x)))",
-        "NumPy": "0 * np.argmax(x + np.random.default_rng(0).gumbel(size=x.shape), axis=axis)",
-        "PyTorch": "0 * torch.multinomial(torch.softmax(x, 1), 1)[:, 0]",
-        "JAX": "0 * jax.random.categorical(jax.random.key(0), x, axis)",
+        "NumPy": "0.0 * np.argmax(x + np.random.default_rng(0).gumbel(size=x.shape), axis=axis)",
+        "PyTorch": "0.0 * torch.multinomial(torch.softmax(x, 1), 1)[:, 0]",
+        "JAX": "0.0 * jax.random.categorical(jax.random.key(0), x, axis)",
     }),
     Function("logsumexp, where=", "logsumexp_weighted", ("x", "mask"), SOME_ROWS, {
         "fastlog": "fastlog.logsumexp(x, axis=axis, where=mask)",

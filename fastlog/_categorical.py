@@ -17,7 +17,10 @@ from fastlog._typing import AnyArray, Axes, Axis
 __all__ = ["categorical_entropy", "importance_weights", "sample_categorical"]
 
 _ENTROPY = INDEX["categorical_entropy"]
-_BLOCK = 256  # So many probabilities have a sum of their own, of which few are added one after the other.
+_BLOCK = 64  # So many probabilities have a sum of their own, of which few are added one after the other.
+_FEW_CLASSES = 32
+_AT_ONCE = 1 << 15  # So many probabilities are at hand at a time, so that they stay in the cache.
+_FEW_SQUARES = 256  # So many squares are added one after the other.
 
 
 @short_way(_ENTROPY)
@@ -162,9 +165,16 @@ def _logarithms(name: str, a: Any) -> np.ndarray:
 
 
 def _sum_of_squares(a: np.ndarray, axis: int) -> np.ndarray:
-    """Return the sum of squares along an axis in float64; NumPy adds by halves where that axis is in one piece."""
-    squares = np.square(np.moveaxis(a, axis, -1), dtype=np.float64, order="C")
-    return np.asarray(np.sum(squares, axis=-1))
+    """Return the sum of squares along an axis: sums of few are taken in the dtype, and sums of these in float64."""
+    n = a.shape[axis]
+    if axis == a.ndim - 1 and a.flags.c_contiguous and n:
+        whole = n - n % _FEW_SQUARES
+        blocks = a[..., :whole].reshape(*a.shape[:-1], -1, _FEW_SQUARES)
+        sums = [np.einsum("...i,...i->...", blocks, blocks), np.vecdot(a[..., whole:], a[..., whole:])[..., np.newaxis]]
+        return np.asarray(np.sum(np.concatenate(sums, axis=-1), axis=-1, dtype=np.float64))
+    lines = np.moveaxis(a, axis, 0)
+    parts = [lines[k : k + _FEW_SQUARES] for k in range(0, n, _FEW_SQUARES)] or [lines]
+    return np.asarray(np.sum([np.sum(np.square(part), axis=0) for part in parts], axis=0, dtype=np.float64))
 
 
 def sample_categorical(
@@ -207,7 +217,7 @@ def sample_categorical(
     -----
     A distribution takes one random number u of float64, and its sample is the first class at which the cumulative sum
     of the `softmax` is above u times the whole sum. So a class of probability 0 is never drawn. Sums are in float64,
-    those of blocks of 256 classes first, then those of all blocks, so that many small probabilities do not vanish
+    those of blocks of 64 classes first, then those of all blocks, so that many small probabilities do not vanish
     beside a large one. A generator gives the same samples on every target unless u is within a rounding error of a
     border.
 
@@ -229,35 +239,57 @@ def sample_categorical(
     p = np.moveaxis(softmax(x, k, temperature=temperature), k, -1)
     shape, n = p.shape[:-1], p.shape[-1]
     p = p.reshape(-1, n) if n else np.empty((math.prod(shape), 0))
-    blocks = _sums_of_blocks(p)
-    upto = np.cumsum(blocks, axis=1)
-    total = upto[:, -1]
-    if not np.all(total > 0):
-        row = tuple(int(i) for i in np.unravel_index(np.argmin(total > 0), shape))
+    u = np.random.default_rng(rng).random(shape).reshape(-1)
+    drawn, step = np.full(len(u), -1), max(_AT_ONCE // max(n, 1), 1)
+    for k in range(0, len(u) if n else 0, step):
+        drawn[k : k + step] = _drawn(p[k : k + step], u[k : k + step])
+    if np.any(drawn < 0):
+        row = tuple(int(i) for i in np.unravel_index(np.argmin(drawn), shape))
         where = f"the row {row}" if row else "the array"
         raise ValueError(f"{name}: there is nothing to draw from, as {where} has no finite logit, or has nan or inf")
-    rows = np.arange(len(p))
-    u = np.random.default_rng(rng).random(shape).reshape(-1) * total
-    block = _first_above(upto, u)
-    u -= np.where(block > 0, upto[rows, block - 1], 0)
-    places = np.minimum(block[:, np.newaxis] * _BLOCK + np.arange(min(_BLOCK, n)), n - 1)
-    inside = np.where(places[:, :1] + np.arange(places.shape[1]) < n, np.take_along_axis(p, places, 1), 0)
-    drawn = block * _BLOCK + _first_above(np.cumsum(inside, axis=1, dtype=np.float64), u)
     return deliver(drawn.reshape(shape), None)
 
 
+def _drawn(p: np.ndarray, u: np.ndarray) -> np.ndarray:
+    """Return a sample of each row of probabilities; -1 where they do not add up to a positive number."""
+    is_short = p.shape[1] <= _FEW_CLASSES
+    # Running sums go down the columns: along short rows, NumPy takes longer for each row than for its numbers.
+    upto = np.cumsum(np.array(p.T, np.float64, order="C") if is_short else _sums_of_blocks(p).T, axis=0)
+    total = upto[-1]
+    with np.errstate(invalid="ignore"):
+        u = u * total
+        drawn = _first_above(upto, u)
+        if not is_short:
+            drawn = _first_in_block(p, upto, drawn, u)
+    drawn[~(total > 0)] = -1
+    return drawn
+
+
+def _first_in_block(p: np.ndarray, upto: np.ndarray, block: np.ndarray, u: np.ndarray) -> np.ndarray:
+    """Return the first place in each row at which the running sum is above u, given the block that it is in."""
+    rows, n = p.shape
+    block = np.minimum(block, len(upto) - 1)  # Where there is nothing to draw, it may be beyond the end.
+    u = u - np.where(block > 0, upto[block - 1, np.arange(rows)], 0)
+    first = np.minimum(block * _BLOCK, max(n - _BLOCK, 0))  # The last block begins earlier, with zeros.
+    places = first[:, np.newaxis] + np.arange(min(_BLOCK, n))
+    inside = np.where(places < block[:, np.newaxis] * _BLOCK, 0, np.take_along_axis(p, places, 1))
+    inner = _first_above(np.cumsum(np.array(inside.T, np.float64, order="C"), axis=0), u)
+    return np.asarray(first + inner)
+
+
 def _sums_of_blocks(p: np.ndarray) -> np.ndarray:
-    """Return the sums of all blocks of all rows; that of a row without elements is 0."""
+    """Return the sums of all blocks of all rows."""
     rows, n = p.shape
     whole = n - n % _BLOCK
-    blocks = p[:, :whole].reshape(rows, whole // _BLOCK, _BLOCK) if whole else p[:, :0, np.newaxis]
-    sums = np.asarray(np.sum(blocks, axis=2, dtype=np.float64))
-    if whole == n and n:
+    sums = np.asarray(np.sum(p[:, :whole].reshape(rows, whole // _BLOCK, _BLOCK), axis=2, dtype=np.float64))
+    if whole == n:
         return sums
     return np.concatenate([sums, np.sum(p[:, whole:], axis=1, keepdims=True, dtype=np.float64)], axis=1)
 
 
 def _first_above(upto: np.ndarray, u: np.ndarray) -> np.ndarray:
-    """Return the first place in each row at which a running sum is above u; the last step up where rounding hid it."""
-    below = np.minimum(u, np.nextafter(upto[:, -1], -np.inf))
-    return np.asarray(np.argmax(upto > below[:, np.newaxis], axis=1))
+    """Return the first place in each column where a running sum is above u; its last step where rounding hid that."""
+    is_before = upto <= np.minimum(u, np.nextafter(upto[-1], -np.inf))
+    count = np.uint8 if len(upto) <= 255 else np.intp  # NumPy adds narrow numbers without converting them.
+    places = np.asarray(np.sum(is_before.view(np.uint8), axis=0, dtype=count))
+    return places.astype(np.intp)

@@ -62,9 +62,10 @@ def logmatmulexp(a: AnyArray, b: AnyArray, *, out: Out | None = None) -> Any:
     Larger products are computed by `numpy.matmul` in float64, of the exponentials in units of the largest entry of each
     row of `a` and column of `b`, rounded to a whole number, so that no difference loses a digit. An entry of which
     products may have underflowed is computed again from its own row and column, and so are entries with infinities and
-    nan. The error is at most 1 ulp of max(1, abs(result)) in float32; in float64, the rounding errors of the matrix
-    product join that: (n/2 + 2) * 2**-52 for sums of n terms if all errors have one sign, and 4e-16 in effect for sums
-    of a thousand. There are temporary arrays of float64 of the sizes of `a`, `b` and the result.
+    nan. The error is at most 1 ulp of max(1, abs(result)) in float32. In float64 it is at most 1.5 ulp, and the
+    rounding errors of the matrix product join that: (n/2 + 2) * 2**-52 for sums of n terms if all errors have one sign,
+    and 4e-16 in effect for sums of a thousand. There are temporary arrays of float64 of the sizes of `a`, `b` and the
+    result.
 
     -inf is the logarithm of 0, and inf - inf of two factors is nan. No floating-point exception is raised. Any number
     of threads that `set_num_threads` sets gives the same bits; `numpy.matmul` has threads of its own.
@@ -171,9 +172,14 @@ def _by_matmul(x: np.ndarray, columns: np.ndarray) -> np.ndarray:
     again = odd_rows | np.swapaxes(odd_columns, -1, -2)
     if rows_are_wide or others_are_wide:
         again = again | (product < _LEAST_SUM)
-    made = run_over(_WEIGHTED, (tops[..., np.newaxis], product[..., np.newaxis], _ALL), (product.ndim,))
-    assert made is not None
-    y = made[0]
+    log = np.log(product)
+    y = np.asarray(tops + log)
+    # Where the sum is much nearer to 0 than the logarithm, the digits that this was rounded to are not enough.
+    loses = np.abs(log) > 2 * np.maximum(np.abs(y), 1)
+    if x.dtype == np.float64 and np.any(loses):
+        made = run_over(_WEIGHTED, (tops[loses][:, np.newaxis], product[loses][:, np.newaxis], _ALL), (1,))
+        assert made is not None
+        y[loses] = made[0]
     if not np.any(again):
         return y
     again = np.broadcast_to(again, y.shape)

@@ -82,8 +82,8 @@ INLINE void add_pair(term_sum *t, exp_parts e) {
 
 /* ---- logdotexp, where x and y both vary ----
 
-   x + y is s + e exactly, and e^(s + e) = e^s (1 + e) to first order: |e| is at most half an ulp of s, so what is left
-   out, e^2/2, is below ulp(s)/8 even where e is as large as 1/2; larger ones, whose s has no digit behind the point, are
+   x + y is s + e exactly, and e^(s + e) = e^s (1 + e) to first order: |e| is at most half an ulp of s, so what is
+   left out, e^2/2, is below ulp(s)/8 even where e is as large as 1/2; larger ones, whose s has no digit behind the point, are
    cut off there. Where s is infinite, e is nan and becomes -1/2, which changes nothing.
 
    Error: without e, the result would be wrong by e itself. Terms are right to 2^-2 ulp (see m_exp_parts), no element is
@@ -164,8 +164,8 @@ static const moment_kernel of_pairs = {add_pairs, result_of_pairs};
 
 /* ---- logdotexp, where all rows have y in common ----
 
-   e^(x + y) is the term of x times the factor e^y 2^-n, 2^n next to e^(largest y), which is computed once for many rows.
-   Factors below e^NORMAL_MIN are 0. So are terms below the window's floor, in effect: a sum is trusted where it is so
+   e^(x + y) is the term of x times the factor e^y 2^-n, 2^n next to e^(largest y), which is computed once for many
+   rows. Factors below e^NORMAL_MIN are 0. So are terms below the window's floor, in effect: a sum is trusted where it is so
    large that 2^33 of either do not show. Where it is not, or infinite or nan, the row is computed from its pairs.
 
    Error: a factor and its product are rounded, each by half an ulp: with them, the result may be wrong by one more ulp
@@ -221,8 +221,8 @@ INLINE vec log_of_products(const moments *m, vec y_max, mask *trusted) {
    where nothing is negative, so that no digit is lost, however near 0 the result is. The maximum adds nothing to G, and
    is left out of r. Elements below the window's floor, -inf among them, count as the floor, whose term is negligible.
 
-   When the maximum grows by g, every gap does, too: G becomes (G + g S) e^-g, with S the sum of the terms so far, former
-   maxima among them. */
+   When the maximum grows by g, every gap does, too: G becomes (G + g S) e^-g, with S the sum of the terms so far,
+   former maxima among them. */
 
 INLINE void raise_gaps(moments *m, vec max) {
     vec none = v_set(-REAL_INFINITY), zero = v_set(0), former = m->max;
@@ -304,6 +304,19 @@ INLINE const real *common_part(const moment_rows *f, real *copy, intptr_t i, int
     return copy;
 }
 
+/* Joins the lanes of each of rows r to r+rows-1, rows <= LANES, and stores their results. */
+static NOINLINE void store_joined_lanes(const moment_rows *f, const moments *m, intptr_t r, intptr_t rows) {
+    real max[LANES];
+    vec maxima[LANES], hi[LANES], lo[LANES], gaps_hi[LANES], gaps_lo[LANES];
+    for (intptr_t k = 0; k < LANES; k++) {
+        const moments *one = m + smaller(k, rows - 1);
+        max[k] = first_lane(one->max), maxima[k] = one->maxima, hi[k] = one->sum.hi, lo[k] = one->sum.lo;
+        gaps_hi[k] = one->gaps.hi, gaps_lo[k] = one->gaps.lo;
+    }
+    moments all = {v_load(max), sum_across(maxima), dw_sum_across(hi, lo), dw_sum_across(gaps_hi, gaps_lo)};
+    store_moments(f, &all, r, rows);
+}
+
 /* Sums rows r to r+rows-1, rows <= MOMENTS_AT_ONCE, along which the lanes run; then those of each row are joined. */
 static NOINLINE void moments_along(const moment_rows *f, intptr_t r, intptr_t rows) {
     real copies[2][STRIP];
@@ -320,17 +333,8 @@ static NOINLINE void moments_along(const moment_rows *f, intptr_t r, intptr_t ro
             f->kernel.add(m + k, v, 1);
         }
     }
-    for (intptr_t first = 0; first < rows; first += LANES) {
-        real max[LANES];
-        vec maxima[LANES], hi[LANES], lo[LANES], gaps_hi[LANES], gaps_lo[LANES];
-        for (intptr_t k = 0; k < LANES; k++) {
-            const moments *one = m + smaller(first + k, rows - 1);
-            max[k] = first_lane(one->max), maxima[k] = one->maxima, hi[k] = one->sum.hi, lo[k] = one->sum.lo;
-            gaps_hi[k] = one->gaps.hi, gaps_lo[k] = one->gaps.lo;
-        }
-        moments all = {v_load(max), sum_across(maxima), dw_sum_across(hi, lo), dw_sum_across(gaps_hi, gaps_lo)};
-        store_moments(f, &all, r + first, smaller(rows - first, LANES));
-    }
+    for (intptr_t first = 0; first < rows; first += LANES)
+        store_joined_lanes(f, m + first, r + first, smaller(rows - first, LANES));
 }
 
 /* The vectors of rows r to r+rows-1 and elements k to k+n-1: where they are, or in a tile. */
