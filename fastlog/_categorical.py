@@ -113,7 +113,7 @@ def importance_weights(log_w: AnyArray, axis: Axis = -1) -> Any:
         It has `weights`, softmax(log_w), which sum to 1, of the shape of `log_w`; `log_mean`, the logarithm
         of the mean of exp(log_w), an estimate of the evidence; and `ess`, 1 / sum(weights**2), from 1 to the length of
         the axis. The last two have the shape without the axis. Weights and `ess` are nan where there is nan or inf, or
-        nothing but -inf.
+        nothing but -inf; `ess` and `log_mean` are nan for nothing at all.
 
     Raises
     ------
@@ -150,7 +150,7 @@ def importance_weights(log_w: AnyArray, axis: Axis = -1) -> Any:
     n = x.shape[k]
     with np.errstate(all="ignore"):
         log_mean = np.asarray(lse, np.float64) - (math.log(n) if n else -math.inf)
-        ess = 1 / _sum_of_squares(weights, k)
+        ess = 1 / _sum_of_squares(weights, k) if x.size else np.full(np.shape(log_mean), np.nan)
     return ImportanceWeights(weights, rounded(log_mean, x.dtype)[()], rounded(np.asarray(ess), x.dtype)[()])
 
 

@@ -172,6 +172,8 @@ def log_transitions(log_transition: AnyArray, log_emission: AnyArray, log_alpha:
         if a.ndim < 2 or a.shape[-2:] != emission.shape[-2:]:
             raise ValueError(f"{name}: {argument} has the shape {a.shape}, and log_emission {emission.shape}")
         dtype = np.result_type(dtype, a)
+    batch = _batch(name, log_transition=transition.shape[:-2], log_emission=emission.shape[:-2])
+    _batch(name, others=batch, log_alpha=alpha.shape[:-2], log_beta=beta.shape[:-2])
     alpha, beta = (np.ascontiguousarray(a, np.float64) for a in (alpha, beta))
     return rounded(_TRANSITIONS(transition, emission, alpha, beta)[0], dtype)
 
@@ -196,9 +198,19 @@ def _arguments(name: str, log_start: Any, log_transition: Any, log_emission: Any
             f"{name}: the shapes are (..., K) of log_start, (..., K, K) of log_transition and (..., T, K) of "
             f"log_emission, but there are {start.shape}, {transition.shape} and {emission.shape}"
         )
+    _batch(name, log_start=start.shape[:-1], log_transition=transition.shape[:-2], log_emission=emission.shape[:-2])
     dtype = np.result_type(*[a for a in (start, transition, emission) if a.ndim])
     first, second, third = (np.ascontiguousarray(a, np.float64) for a in (start, transition, emission))
     return first, second, third, dtype
+
+
+def _batch(name: str, **shapes: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the shape that the axes of a batch have together, or say which do not fit."""
+    try:
+        return np.broadcast_shapes(*shapes.values())
+    except ValueError:
+        found = ", ".join(f"{shape} in {argument}" for argument, shape in shapes.items())
+        raise ValueError(f"{name}: the axes of the batch do not broadcast together: {found}") from None
 
 
 def _exponentials(transition: np.ndarray) -> np.ndarray:
@@ -224,5 +236,6 @@ def _with_shift(y: np.ndarray, shift: Any, backward: bool = False) -> np.ndarray
     if shift is None:
         return y
     times = np.arange(y.shape[-2])[:, np.newaxis]
-    moved: np.ndarray = y + (times[::-1] if backward else times) * shift
+    with np.errstate(over="ignore"):
+        moved: np.ndarray = y + (times[::-1] if backward else times) * shift
     return moved

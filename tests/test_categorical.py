@@ -315,3 +315,12 @@ def test_wrong_arguments_of_samples():
         sample_categorical(np.ma.array([1.0, 2.0], mask=[0, 1]), 0)
     with pytest.raises(np.exceptions.AxisError):
         sample_categorical([0.0, 1.0], 0, axis=1)
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_importance_weights_of_nothing(axis):
+    weights, log_mean, ess = importance_weights(np.empty((0, 3)), axis)
+    assert weights.shape == (0, 3)
+    for y in (log_mean, ess):
+        assert y.shape == ((3,) if axis == 0 else (0,))
+        assert np.isnan(y).all()

@@ -205,6 +205,16 @@ def test_bad_arguments_are_refused(arguments, error, says):
         fastlog.log_forward(*arguments)
 
 
+def test_batches_that_do_not_fit_are_refused():
+    with pytest.raises(
+        ValueError, match=r"do not broadcast together: \(3,\) in log_start, \(\) in .*, \(2,\) in log_em"
+    ):
+        fastlog.log_forward(np.zeros((3, 2)), np.zeros((2, 2)), np.zeros((2, 5, 2)))
+    emission = np.zeros((2, 5, 2))
+    with pytest.raises(ValueError, match=r"\(3,\) in log_alpha"):
+        fastlog.log_transitions(np.zeros((2, 2)), emission, np.zeros((3, 5, 2)), emission)
+
+
 def test_bad_recursions_are_refused():
     with pytest.raises(ValueError, match="log_beta has the shape"):
         fastlog.log_transitions(np.zeros((3, 3)), np.zeros((4, 3)), np.zeros((4, 3)), np.zeros((3, 3)))
