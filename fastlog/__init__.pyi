@@ -298,7 +298,7 @@ def log_softmax(
 # ---- categorical distributions ----
 
 @overload
-def categorical_entropy(  # pyright: ignore[reportOverlappingOverload]
+def categorical_entropy(
     logits: NDArray[_C] | _C | _Numbers | _Number, axis: None = None
 ) -> _C: ...
 @overload
