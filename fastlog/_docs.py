@@ -535,12 +535,10 @@ Binary cross-entropy of logits and targets, elementwise: the ufunc under the los
         ("logsumexp", "softmax", "log_softmax", "categorical_entropy"),
         "{name} along the core axis: the generalized ufunc under the function of this name.",
     ),
-    "softmax_and_logsumexp": """
-softmax along the core axis, and the logsumexp of each row: `softmax` uses it with ``return_lse=True``.
-""",
-    "log_softmax_and_logsumexp": """
-log_softmax along the core axis, and the logsumexp of each row: `log_softmax` uses it with ``return_lse=True``.
-""",
+    **{
+        f"{name}_and_logsumexp": f"{name} and logsumexp of each row: `{name}` uses it with ``return_lse=True``."
+        for name in ("softmax", "log_softmax")
+    },
     "logdotexp": """
 Logarithm of the dot product of exponentials, log(sum(exp(x1 + x2))) along the core axis: `logmatmulexp` uses it.
 """,
@@ -578,7 +576,7 @@ and the sum of the exponentials in units of its own, in two words, as the functi
 """,
     **dict.fromkeys(
         ("segment_softmax", "segment_log_softmax"),
-        "{name}, given the elements, their indices, and the two last results of segment_logsumexp.",
+        "{name} of elements, from these, their indices, and the last two results of segment_logsumexp.",
     ),
 }
 

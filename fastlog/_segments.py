@@ -193,6 +193,14 @@ def checked_count(name: str, num_segments: Any) -> int:
     return n
 
 
+def refuse_shapes(name: str, data: tuple[int, ...], ids: tuple[int, ...]) -> None:
+    """Refuse elements and indices whose shapes do not fit."""
+    if not ids or data[: len(ids)] != ids:
+        raise ValueError(
+            f"{name}: data must have the shape of segment_ids and any more axes, but the shapes are {data} and {ids}"
+        )
+
+
 def refuse_index(name: str, least: int, largest: int, n: int) -> None:
     """Refuse indices that are out of range."""
     if least < 0 or largest >= n:
@@ -215,11 +223,7 @@ def _segments(name: str, data: Any, segment_ids: Any, num_segments: Any) -> tupl
         ids = ids.astype(np.int64)  # An empty list has no integers to be seen.
     if ids.dtype.kind not in "iu":
         raise TypeError(f"{name}: segment_ids must be an array of integers, not of {ids.dtype}")
-    if ids.ndim == 0 or x.shape[: ids.ndim] != ids.shape:
-        raise ValueError(
-            f"{name}: data must have the shape of segment_ids and any more axes, but the shapes are {x.shape} and "
-            f"{ids.shape}"
-        )
+    refuse_shapes(name, x.shape, ids.shape)
     least, largest = (int(ids.min()), int(ids.max())) if ids.size else (0, -1)
     n = largest + 1 if num_segments is None else checked_count(name, num_segments)
     refuse_index(name, least, largest, n)

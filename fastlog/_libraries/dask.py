@@ -491,8 +491,8 @@ def _segment_logsumexp(function: _Function, x: Any, segment_ids: Any, num_segmen
     n = int(ids.max().compute()) + 1 if num_segments is None else num_segments
     others = "jklmnopqrstuvw"[: x.ndim - 1]
 
-    def of_block(block: np.ndarray, of_block: np.ndarray) -> np.ndarray:
-        sums: np.ndarray = function(block.astype(np.float64), of_block, n)
+    def of_block(block: np.ndarray, its_ids: np.ndarray) -> np.ndarray:
+        sums: np.ndarray = function(block.astype(np.float64), its_ids, n)
         return sums[np.newaxis]
 
     sums = da.blockwise(of_block, "is" + others, x, "i" + others, ids, "i", new_axes={"s": n}, adjust_chunks={"i": 1},

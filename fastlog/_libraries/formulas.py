@@ -12,7 +12,7 @@ from typing import Any
 from fastlog._arrays import as_axes
 from fastlog._categorical import ImportanceWeights
 from fastlog._libraries.library import Library
-from fastlog._segments import checked_count, refuse_index
+from fastlog._segments import checked_count, refuse_index, refuse_shapes
 
 
 def is_number(option: Any, number: int) -> bool:
@@ -303,11 +303,7 @@ def _segments(lib: Library, name: str, data: Any, segment_ids: Any, num_segments
     xp, x, ids = lib.xp, lib.floating(name, data), lib.array(name, segment_ids, data)
     if not xp.isdtype(ids.dtype, "integral"):
         raise TypeError(f"{name}: segment_ids must be an array of integers, not of {ids.dtype}")
-    if ids.ndim == 0 or tuple(x.shape[: ids.ndim]) != tuple(ids.shape):
-        raise ValueError(
-            f"{name}: data must have the shape of segment_ids and any more axes, but the shapes are {tuple(x.shape)} "
-            f"and {tuple(ids.shape)}"
-        )
+    refuse_shapes(name, tuple(x.shape), tuple(ids.shape))
     x, ids = xp.reshape(x, (-1, *x.shape[ids.ndim :])), xp.reshape(ids, (-1,))
     if ids.shape[0] == 0:
         return x, ids, 0 if num_segments is None else checked_count(name, num_segments)
