@@ -149,14 +149,17 @@ INLINE vec max_of_block(vec max, paired_vectors v) {
     return max_of_vectors(max, (vectors){.x = v.x, .step = v.x_step, .n = v.n});
 }
 
-static NOINLINE void add_pairs(moments *m, paired_vectors v, int along) {
-    vec max = max_of_sums(m->max, v);
+/* Adds a block of pairs: y is added to the elements, or is a factor of their terms. */
+INLINE void add_block(moments *m, paired_vectors v, int along, int of_factors) {
+    vec max = of_factors ? max_of_block(m->max, v) : max_of_sums(m->max, v);
     raise_sum(m, along ? largest_lane(max) : max);
     window w = make_window(m->max, FLOOR);
     intptr_t ahead = elements_ahead(v, along);
-    term_sum t = window_is_far(w) ? sum_of_pairs(v, ahead, w, 1, 0) : sum_of_pairs(v, ahead, w, 0, 0);
+    term_sum t = window_is_far(w) ? sum_of_pairs(v, ahead, w, 1, of_factors) : sum_of_pairs(v, ahead, w, 0, of_factors);
     m->sum = dw_add(m->sum, t.sum);
 }
+
+static NOINLINE void add_pairs(moments *m, paired_vectors v, int along) { add_block(m, v, along, 0); }
 
 static vec result_of_pairs(const moments *m) { return k_logsumexp(partition_of_moments(m, 1)); }
 
@@ -187,14 +190,7 @@ static NOINLINE void make_factors(real *y, intptr_t n, vec y_max) {
     }
 }
 
-static NOINLINE void add_products_with(moments *m, paired_vectors v, int along) {
-    vec max = max_of_block(m->max, v);
-    raise_sum(m, along ? largest_lane(max) : max);
-    window w = make_window(m->max, FLOOR);
-    intptr_t ahead = elements_ahead(v, along);
-    term_sum t = window_is_far(w) ? sum_of_pairs(v, ahead, w, 1, 1) : sum_of_pairs(v, ahead, w, 0, 1);
-    m->sum = dw_add(m->sum, t.sum);
-}
+static NOINLINE void add_products_with(moments *m, paired_vectors v, int along) { add_block(m, v, along, 1); }
 
 /* n ln2; the high product is exact. */
 INLINE dw units_of_ln2(vec n) { return (dw){v_mul(n, v_set(ln2_hi)), v_mul(n, v_set(ln2_lo))}; }
