@@ -20,17 +20,24 @@ SITE := $(BIN)/sphinx-build --quiet --fail-on-warning --keep-going docs build/do
 help:
 	@sed -n 's/^# make/make/p' Makefile
 
-# There is a stamp for each set of extras: the package is built and installed again when a source has changed.
+# There is a stamp for the installed package, which is built again when a source has changed, and one for each group of
+# packages that pyproject.toml names. pip can install groups from 25.1 on.
 $(VENV)/pip.stamp:
 	@$(PYTHON) -c 'import sys, venv, ensurepip; assert sys.version_info >= (3, 11)' || { \
 	  echo "fastlog needs Python 3.11 or newer with venv, a C compiler and the Python headers"; \
 	  echo "(Debian: apt install python3-venv python3-dev build-essential)"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
 	touch $@
 
-$(VENV)/%.stamp: $(SOURCES) $(VENV)/pip.stamp
-	$(BIN)/python -m pip install --quiet -e '.[$*]' $(PINS)
+$(VENV)/fastlog.stamp: $(SOURCES) $(VENV)/pip.stamp
+	@echo "Compiling fastlog, which takes two to five minutes"
+	$(BIN)/python -m pip install --quiet -e .
+	touch $@
+
+$(VENV)/%.stamp: $(VENV)/fastlog.stamp
+	@echo "Installing the packages of the group '$*'"
+	$(BIN)/python -m pip install --quiet --group $* $(PINS)
 	touch $@
 
 bench: $(VENV)/bench.stamp

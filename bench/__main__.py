@@ -47,24 +47,25 @@ def use_one_thread() -> None:
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})  # the first core often serves the interrupts
 
 
-def require_packages(extra: str, *names: str) -> None:
+def require_packages(groups: str, *names: str) -> None:
     """Import fastlog's compiled core and the modules that a run needs, or exit and say what to install.
 
     Parameters
     ----------
-    extra : str
-        The extras of pyproject.toml that list the packages.
+    groups : str
+        The dependency groups of pyproject.toml that list the packages, separated by spaces.
     *names : str
         The modules.
     """
     # In the repository root, the source folder fastlog/ would hide the installed package, which has the compiled core.
     root = Path(__file__).resolve().parent.parent
     sys.path[:] = [entry for entry in sys.path if Path(entry).resolve() != root]
+    wanted = " ".join(f"--group {group}" for group in groups.split())
     for name in ("fastlog._core", *names):
         try:
             importlib.import_module(name)
         except ModuleNotFoundError as error:
-            sys.exit(f"bench: {error}\nInstall fastlog and the packages of this run: pip install '.[{extra}]'")
+            sys.exit(f"bench: {error}\nInstall fastlog and what this run needs: pip install . {wanted}")
         except ImportError as error:
             sys.exit(f"bench: cannot import {name}: {error}")
 
@@ -272,7 +273,7 @@ def main() -> None:
         run_threads(quick)
         return
     if arguments.cluster:
-        require_packages("bench,test", "distributed", "rich")
+        require_packages("bench test", "distributed", "rich")
         run_cluster(quick)
         return
     limit_libraries()
@@ -286,13 +287,13 @@ def main() -> None:
         require_packages("programs", "rich")
         run_programs(arguments.only)
     elif arguments.mca:
-        require_packages("bench,test", "cmake", "rich")
+        require_packages("bench test", "cmake", "rich")
         run_mca()
     elif arguments.patterns:
         require_packages("bench", "rich")
         run_patterns()
     elif arguments.accuracy:
-        require_packages("bench,test", "gmpy2", "matplotlib", "rich", "scipy")
+        require_packages("bench test", "gmpy2", "matplotlib", "rich", "scipy")
         run_accuracy()
     else:
         require_packages("bench", "matplotlib", "rich", "scipy", "sklearn")

@@ -154,6 +154,123 @@ def evidence(
     return np.concatenate([growth, [np.mean(log_z), np.std(log_z)], posterior])
 
 
+def particle_filter(returns: np.ndarray, particles: int, weigh: Callable) -> np.ndarray:
+    """Filter a stochastic volatility model; return the logarithm of the likelihood and the mean of every step.
+
+    The log-variance is an autoregression, x_t = 0.98 x_t-1 + 0.2 e_t, and the return is normal with the variance e^x
+    (Gordon, Salmond and Smith, "Novel approach to nonlinear/non-Gaussian Bayesian state estimation", 1993). Particles
+    are resampled where the effective sample size is below half their number.
+
+    Parameters
+    ----------
+    returns : ndarray
+    particles : int
+    weigh : callable
+        Returns the normalised weights of log-weights, the logarithm of their mean, and the effective sample size.
+    """
+    rng = np.random.default_rng(4)
+    x, log_w, log_likelihood = rng.normal(0, 1, particles), np.zeros(particles), 0.0
+    means = []
+    for value in returns:
+        x = 0.98 * x + 0.2 * rng.standard_normal(particles)
+        log_w -= 0.5 * (x + value * value * np.exp(-x))
+        weights, log_mean, size = weigh(log_w)
+        means.append(weights @ x)
+        if size < particles / 2:
+            places = (np.arange(particles) + rng.random()) / particles
+            x = x[np.minimum(np.searchsorted(np.cumsum(weights), places), particles - 1)]
+            log_likelihood += log_mean
+            log_w = np.zeros(particles)
+    return np.append(means, log_likelihood + weigh(log_w)[1])
+
+
+def scipy_weights(log_w: np.ndarray) -> tuple[np.ndarray, float, float]:
+    """Return what `fastlog.importance_weights` does, as users of SciPy write it."""
+    log_sum = scipy.special.logsumexp(log_w)
+    weights = np.exp(log_w - log_sum)
+    return weights, log_sum - np.log(log_w.size), 1 / np.sum(weights**2)
+
+
+def sinkhorn(log_k: np.ndarray, log_product: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> np.ndarray:
+    """Return the potentials of an optimal transport between uniform weights after a hundred steps of Sinkhorn."""
+    m, n = log_k.shape
+    g = np.zeros(n)
+    for _ in range(100):
+        f = -np.log(m) - log_product(log_k, g)
+        g = -np.log(n) - log_product(log_k.T, f)
+    return np.concatenate([f, g])
+
+
+def numpy_shares(score: np.ndarray, group: np.ndarray, groups: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the log-softmax and the softmax of each score in its group, as users of NumPy write them."""
+    top, total = np.full(groups, -np.inf), np.zeros(groups)
+    np.maximum.at(top, group, score)
+    below = score - top[group]
+    term = np.exp(below)
+    np.add.at(total, group, term)
+    return below - np.log(total)[group], term / total[group]
+
+
+def our_shares(score: np.ndarray, group: np.ndarray, groups: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the same by one function of fastlog, as the softmax is the exponential of its logarithm."""
+    log_share = fastlog.segment_log_softmax(score, group, groups)
+    return log_share, np.exp(log_share)
+
+
+def ranking(x: np.ndarray, group: np.ndarray, clicks: np.ndarray, shares: Callable) -> np.ndarray:
+    """Fit a linear ranking by the softmax loss of groups; return the weights of features and the loss.
+
+    The loss of a group is the cross-entropy of its clicks and the softmax of its scores (Cao et al., "Learning to rank:
+    from pairwise approach to listwise approach", ICML 2007).
+    """
+    groups = int(group[-1]) + 1
+    clicked = np.bincount(group, clicks)
+
+    def objective(w: np.ndarray) -> tuple[float, np.ndarray]:
+        log_share, share = shares(x @ w, group, groups)
+        return -np.dot(clicks, log_share) / groups, x.T @ (clicked[group] * share - clicks) / groups
+
+    options = {"maxiter": 50, "ftol": 1e-15, "gtol": 1e-9}
+    fit = scipy.optimize.minimize(objective, np.zeros(x.shape[1]), jac=True, method="L-BFGS-B", options=options)
+    return np.append(fit.x, fit.fun)
+
+
+def primitive_pipelines() -> list[Pipeline]:
+    """Return programs that write by hand what fastlog has functions for."""
+    rng = np.random.default_rng(5)
+    volatility = np.zeros(200)
+    for i in range(1, 200):
+        volatility[i] = 0.98 * volatility[i - 1] + 0.2 * rng.standard_normal()
+    returns = np.exp(0.5 * volatility) * rng.standard_normal(200)
+    log_k = -rng.random((1000, 800)) / 0.05
+    group = np.repeat(np.arange(2000), rng.integers(5, 95, 2000))
+    x = rng.normal(size=(group.size, 20))
+    score = x @ rng.normal(size=20) + rng.gumbel(size=group.size)
+    best = np.full(2000, -np.inf)
+    np.maximum.at(best, group, score)
+    clicks = (score == best[group]).astype(float)
+    return [
+        Pipeline(
+            "particle filter, 200 steps of 20 000",
+            "SciPy's logsumexp",
+            lambda: particle_filter(returns, 20_000, scipy_weights),
+            lambda: particle_filter(returns, 20_000, fastlog.importance_weights),
+        ),
+        Pipeline(
+            "Sinkhorn, 1000 x 800, 100 steps",
+            "SciPy's logsumexp",
+            lambda: sinkhorn(log_k, lambda a, v: scipy.special.logsumexp(a + v, axis=1)),
+            lambda: sinkhorn(log_k, fastlog.logmatmulexp),
+        ),
+        Pipeline(
+            "ranking of 2000 groups, L-BFGS",
+            "NumPy's maximum.at, add.at",
+            lambda: ranking(x, group, clicks, numpy_shares),
+            lambda: ranking(x, group, clicks, our_shares),
+        ),
+    ]
+
+
 def large_pipelines() -> list[Pipeline]:
     """Make data that are large enough for mixtures and classifiers to be slow, and return the pipelines."""
     rng = np.random.default_rng(2)
@@ -240,7 +357,7 @@ def run_pipelines(seconds: float, report: Callable[[str], None], quick: bool) ->
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", sklearn.exceptions.ConvergenceWarning)
         report("preparing the pipelines")
-        pipelines = make_pipelines() + ([] if quick else large_pipelines())
+        pipelines = make_pipelines() + ([] if quick else large_pipelines() + primitive_pipelines())
         for pipeline in pipelines:
             report(f"pipeline: {pipeline.name}")
             usual, ours = pipeline.usual(), pipeline.ours()

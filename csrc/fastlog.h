@@ -27,7 +27,7 @@ enum fl_shape {
     fl_normalize_terms,   /* (n)->(n), from their exponentials */
     fl_reduce_segments,   /* (n),(s),(s)->(s): the elements of a row from an index up to another */
     fl_reduce_buckets,    /* (n),(n),(s)->(s),(s),(s,2): the elements of a row by their indices, see loops/buckets.h */
-    fl_normalize_buckets, /* (n),(n),(s),(s,2)->(n): as normalize, within those */
+    fl_normalize_buckets, /* (n),(n),(s,2)->(n): as normalize, within those */
     fl_reduce_weighted,   /* (n),(n),(n)->(),(): elements, weights, and which of them count; a sum and its sign */
     fl_reduce_normalize,  /* (n)->(n),(): a normalisation, and the logarithm of the divisor */
     fl_reduce_partition,  /* (n)->(),(): the largest element max, and the sum of e^(x - max) over the others */

@@ -143,7 +143,7 @@ static int cut_call(call *c, int function, intptr_t size, intptr_t at_once, intp
     } else if (shape == fl_chain || shape == fl_chain_pairs) {
         cut(c, 0, c->steps, 1, bytes * c->dims[2]);
     } else if (shape == fl_reduce_buckets || shape == fl_normalize_buckets) {
-        along[0] = core[0], along[1] = core[1], along[4] = core[5]; /* elements, indices, shares */
+        along[0] = core[0], along[1] = core[1], along[3] = core[4]; /* elements, indices, shares */
         cut_buckets(c, shape, size, along);
     } else if (shape == fl_reduce_pairs) { /* the argument that varies from row to row decides */
         cut_rows(c, size, bytes, ROWS_OF_PAIRS, c->steps[0] == 0);

@@ -16,10 +16,9 @@ from fastlog._typing import AnyArray
 __all__ = ["segment_log_softmax", "segment_logsumexp", "segment_softmax"]
 
 _UFUNCS = functions()
-# All arguments have the axis of their elements, or segments, in front; sums have one of two words behind it.
-_FIRST = [0, 0, 0]
-_OF_SUMS = [*_FIRST, 0, 0, (0, 1)]
-_OF_ELEMENTS = [*_FIRST, (0, 1), 0]
+# All arguments have the axis of their elements, or segments, in front; those of two words have the words behind it.
+_OF_SUMS = [0, 0, 0, 0, 0, (0, 1)]
+_OF_ELEMENTS = [0, 0, (0, 1), 0]
 
 
 @of_any_array
@@ -112,8 +111,8 @@ def segment_softmax(data: AnyArray, segment_ids: AnyArray, num_segments: int | N
 
     Notes
     -----
-    exp(x - M), as in `segment_logsumexp`, divided by the sum of the segment, both in two words. The error is at most
-    {ulp} ulp, down to correct subnormals. No floating-point exception is raised.
+    exp(x - L), where L is the `segment_logsumexp` of the segment in two words. The error is at most {ulp} ulp, also of
+    subnormal numbers. No floating-point exception is raised.
 
     Examples
     --------
@@ -172,13 +171,13 @@ def segment_log_softmax(data: AnyArray, segment_ids: AnyArray, num_segments: int
 
 def _normalize(name: str, data: Any, segment_ids: Any, num_segments: Any) -> Any:
     x, dtype, ids, n = _segments(name, data, segment_ids, num_segments)
-    _, top, sums = _sums(x, ids, n)
-    y = rounded(_UFUNCS[name](x, ids, top, sums, axes=_OF_ELEMENTS), dtype).reshape(np.shape(data))
+    logs = _sums(x, ids, n)[2]
+    y = rounded(_UFUNCS[name](x, ids, logs, axes=_OF_ELEMENTS), dtype).reshape(np.shape(data))
     return np.ma.array(y, mask=np.ma.getmaskarray(data)) if isinstance(data, np.ma.MaskedArray) else y
 
 
 def _sums(x: np.ndarray, ids: np.ndarray, n: int) -> Any:
-    """Return the logsumexp of segments, their largest elements, and their sums in units of these."""
+    """Return the logsumexp of segments, their largest elements, and the logsumexp in two doubles."""
     return _UFUNCS["segment_logsumexp"](x, ids, np.full((n, *x.shape[1:]), -np.inf, x.dtype), axes=_OF_SUMS)
 
 

@@ -236,7 +236,7 @@ static void hash_segments(fl_loop *loop, char type, layout m) {
     hash_results(arguments[3], type, m.rows * SEGMENTS);
 }
 
-/* Sums of rows by indices, or shares of sums that are 1.5 in units of the largest element. */
+/* Sums of rows by indices, or shares of sums whose logarithms, in two words, are from 4 to 12. */
 static void hash_buckets(fl_loop *loop, enum fl_shape shape, char type, layout m) {
     enum { BUCKETS = 7 };
     intptr_t size = size_of(type), outer = m.outer * size, core = m.core * size, of_sum = 2 * sizeof(double);
@@ -248,7 +248,7 @@ static void hash_buckets(fl_loop *loop, enum fl_shape shape, char type, layout m
     for (intptr_t i = 0; i < m.n; i++) index[i] = (int64_t)(next_random(&state) % BUCKETS);
     for (intptr_t s = 0; s < m.rows * BUCKETS; s++) {
         put_number(arguments[2] + s * size, s % 3 ? -(double)INFINITY : bell(&state) + 4, type);
-        sum[2 * s] = type == 'f' ? 0x1.8p64 : 0x1.8p256, sum[2 * s + 1] = 0;
+        sum[2 * s] = 4 + (double)(s % 9), sum[2 * s + 1] = (double)(s % 5 - 2) * (type == 'f' ? 0x1p-24 : 0x1p-53);
     }
     if (shape == fl_reduce_buckets) {
         char *args[] = {arguments[0], arguments[1], arguments[2], arguments[4], arguments[5], arguments[3]};
@@ -260,8 +260,8 @@ static void hash_buckets(fl_loop *loop, enum fl_shape shape, char type, layout m
         hash_results(arguments[3], 'd', m.rows * BUCKETS * 2);
         return;
     }
-    char *args[] = {arguments[0], arguments[1], arguments[2], arguments[3], arguments[4]};
-    intptr_t steps[] = {outer, 0, BUCKETS * size, BUCKETS * of_sum, outer, core, 8, size, of_sum, sizeof(double), core};
+    char *args[] = {arguments[0], arguments[1], arguments[3], arguments[4]};
+    intptr_t steps[] = {outer, 0, BUCKETS * of_sum, outer, core, 8, of_sum, sizeof(double), core};
     memset(arguments[4], 0, (size_t)((m.rows * m.outer + m.n * m.core + 1) * size));
     run(loop, args, dims, steps, NULL);
     hash_results(arguments[4], type, m.rows * m.outer);
