@@ -22,6 +22,16 @@ COLOURS = {
     "fastlog": "#000000", "SciPy": "#0072B2", "NumPy": "#56B4E9", "PyTorch": "#D55E00", "oneDNN": "#8C510A",
     "JAX": "#009E73", "onnxruntime": "#F0E442", "numexpr": "#E69F00", "numba": "#CC79A7",
 }  # fmt: skip
+# On dark pages, text and lines are light, and the ground is that of the documentation's theme.
+_LIGHT, _GROUND = "#cfd0d0", "#131416"
+DARK = {
+    "text.color": _LIGHT, "axes.labelcolor": _LIGHT, "xtick.color": _LIGHT, "ytick.color": _LIGHT,
+    "axes.edgecolor": _LIGHT, "grid.color": "#303335", "figure.facecolor": _GROUND, "axes.facecolor": _GROUND,
+}  # fmt: skip
+# The part that a variant adds to the name of a picture -> whether it is narrow, and its colours.
+VARIANTS: dict[str, tuple[bool, dict[str, Any]]] = {
+    "": (False, {}), "-dark": (False, DARK), "-narrow": (True, {}), "-narrow-dark": (True, DARK),
+}  # fmt: skip
 BAR = 0.9  # height of a bar, in lines
 GAP = 1.1  # space between functions, in lines
 # Errors below FLOOR ulp are drawn at FLOOR. Errors above TOP are drawn in a strip, where each library has a line of its
@@ -39,10 +49,12 @@ def plain(panel: Any) -> None:
 def finish(figure: Any, path: Path, title: str, footer: str, layout: dict[str, Any], **legend: Any) -> None:
     """Give a figure its title, footer, layout and legend, and write it as a PNG."""
     height = figure.get_figheight()
+    colour = plt.rcParams["text.color"]
     figure.suptitle(title, fontsize=14, fontweight="bold", y=1 - 0.12 / height)
-    legend |= {"ncols": len(legend["handles"]), "loc": "upper center", "bbox_to_anchor": (0.5, 1 - 0.33 / height)}
+    legend = {"ncols": len(legend["handles"])} | legend
+    legend |= {"loc": "upper center", "bbox_to_anchor": (0.5, 1 - 0.33 / height)}
     figure.legend(frameon=False, **legend)
-    figure.text(0.5, 0.06 / height, footer, ha="center", va="bottom", fontsize=8.5, color="0.35")
+    figure.text(0.5, 0.06 / height, footer, ha="center", va="bottom", fontsize=8.5, color=colour, alpha=0.8)
     figure.tight_layout(**layout)
     path.parent.mkdir(exist_ok=True)
     figure.savefig(path, dpi=150)
@@ -54,7 +66,14 @@ def origin(results: dict[str, Any]) -> str:
     return f"{results['machine']['cpu']}, {results['target']}, {results['started'][:10]}"
 
 
-def draw(results: dict[str, Any], path: Path, functions: tuple[str, ...] | None = None) -> None:
+def draw_variants(results: dict[str, Any], path: Path, functions: tuple[str, ...]) -> None:
+    """Draw what `draw` draws for wide and narrow screens, on light and dark pages."""
+    for suffix, (narrow, colours) in VARIANTS.items():
+        with plt.rc_context(colours):
+            draw(results, path.with_stem(path.stem + suffix), functions, narrow)
+
+
+def draw(results: dict[str, Any], path: Path, functions: tuple[str, ...] | None = None, narrow: bool = False) -> None:
     """Draw the headline sizes of `results` as a PNG: a bar from 1 to the ratio for each library.
 
     Parameters
@@ -63,6 +82,8 @@ def draw(results: dict[str, Any], path: Path, functions: tuple[str, ...] | None 
     path : Path
     functions : tuple of str, optional
         The functions to draw; by default all.
+    narrow : bool
+        Whether to draw float32 alone.
     """
     cases = [case for case in results["cases"] if case["size"] in HEADLINE and case["dtype"] in DTYPES]
     cases = [case for case in cases if functions is None or case["function"] in functions]
@@ -75,9 +96,12 @@ def draw(results: dict[str, Any], path: Path, functions: tuple[str, ...] | None 
     for function, count in lines.items():
         top[function] = height
         height += count + GAP
-    figure, panels = plt.subplots(1, 2, figsize=(11, 0.155 * height + 1.5), sharex=True, sharey=True)
+    dtypes, width = (DTYPES[:1], 4.6) if narrow else (DTYPES, 11)
+    size = (width, 0.155 * height + (2 if narrow else 1.5))
+    figure, panels = plt.subplots(1, len(dtypes), figsize=size, sharex=True, sharey=True, squeeze=False)
+    panels = panels[0]
     extremes = [1.0]
-    for panel, dtype in zip(panels, DTYPES, strict=True):
+    for panel, dtype in zip(panels, dtypes, strict=True):
         for case in (case for case in cases if case["dtype"] == dtype):
             found = ratios(case)
             extremes += found.values()
@@ -87,13 +111,13 @@ def draw(results: dict[str, Any], path: Path, functions: tuple[str, ...] | None 
                 side, offset = ("left", 3) if found[name] >= 1 else ("right", -3)
                 panel.annotate(
                     digits(found[name], "×"), (found[name], y), (offset, 0), textcoords="offset points",
-                    ha=side, va="center_baseline", fontsize=7.5, color="0.2",
+                    ha=side, va="center_baseline", fontsize=7.5,
                 )  # fmt: skip
-        panel.axvline(1, color="0.2", linewidth=1, zorder=3)
+        panel.axvline(1, color=plt.rcParams["axes.edgecolor"], linewidth=1, zorder=3)
         panel.set_title(dtype, fontsize=11, fontweight="bold", pad=4)
-        panel.set_xlabel("time of the other library / time of fastlog (ratio, log scale)", fontsize=9)
+        panel.set_xlabel("time of the other library / time of fastlog" + ("" if narrow else ", log scale"), fontsize=9)
         panel.set_xscale("log")
-        panel.grid(axis="x", color="0.9", zorder=0)
+        panel.grid(axis="x", alpha=0.5, zorder=0)
         plain(panel)
     # The axis leaves room for the numbers beside the bars.
     low, high = min(extremes) / (1.9 if min(extremes) < 1 else 1.1), max(extremes) * 1.5
@@ -102,14 +126,22 @@ def draw(results: dict[str, Any], path: Path, functions: tuple[str, ...] | None 
     panels[0].set_xticks(ticks, [f"{t:g}×" for t in ticks])
     for panel in panels:
         panel.minorticks_off()
-    labels = [name.replace("entropy_with", "entropy\n_with").replace(", mean", "\n(mean)") for name in top]
+    long_name = "binary_cross_entropy_with_logits"
+    breaks = {long_name: "binary_cross_entropy\n_with_logits", ", mean": "\n(mean)"}
+    if narrow:
+        breaks = {long_name: "binary_cross\n_entropy\n_with_logits", ", ": ",\n", "and ": "and\n"}
+    labels = list(top)
+    for whole, parts in breaks.items():
+        labels = [label.replace(whole, parts) for label in labels]
     panels[0].set_yticks([first + (lines[name] - 1) / 2 for name, first in top.items()], labels)
     panels[0].set_ylim(height - GAP, -1)
     handles = [plt.Rectangle((0, 0), 1, 1, color=COLOURS[name], label=name) for name in names]
     elementwise, along_rows = HEADLINE
-    footer = f"{elementwise} elements, or along the rows of {along_rows}; one thread of {origin(results)}"
-    layout = {"rect": (0, 0.2 / figure.get_figheight(), 1, 1 - 0.35 / figure.get_figheight())}
-    legend = {"handles": handles, "handlelength": 1, "handleheight": 1}
+    footer = f"{elementwise} elements, or along the rows of {along_rows};" + ("\n" if narrow else " ")
+    footer += f"one thread of {origin(results)}"
+    above, below = (0.75, 0.35) if narrow else (0.35, 0.2)
+    layout = {"rect": (0, below / figure.get_figheight(), 1, 1 - above / figure.get_figheight())}
+    legend = {"handles": handles, "handlelength": 1, "handleheight": 1, "ncols": 3 if narrow else len(handles)}
     finish(figure, path, "How many times faster is fastlog?", footer, layout, **legend)
 
 
