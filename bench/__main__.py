@@ -245,7 +245,7 @@ def write_results() -> None:
             picture.draw(results, report.picture_of(part))
             if target == report.README_TARGET:
                 report.write_page(report.SUMMARY, report.summary_markdown(results))
-                picture.draw(results, report.picture_of(report.SUMMARY), cases.MAIN)
+                picture.draw_variants(results, report.picture_of(report.SUMMARY), cases.MAIN)
             print(f"The pages hold the results for {target} of {results['started']}")
     except (FileNotFoundError, ValueError) as error:
         sys.exit(f"bench: {error}")
