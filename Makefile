@@ -16,7 +16,7 @@ SITE := $(BIN)/sphinx-build --quiet --fail-on-warning --keep-going docs build/do
 
 .NOTPARALLEL:
 
-.PHONY: bench programs test quick fuzz test-ends test-end check docs exhaustive big accuracy vec-neon vec-s390x bits compilers peers mca upstream clean help
+.PHONY: bench programs test quick fuzz fuzz-loops sanitize test-ends test-end check docs exhaustive big accuracy vec-neon vec-s390x bits compilers peers mca upstream clean help
 help:
 	@sed -n 's/^# make/make/p' Makefile
 
@@ -52,11 +52,36 @@ test: $(VENV)/test.stamp
 quick: $(VENV)/test.stamp
 	$(PYTEST) -m 'not slow and not huge'
 
-# make fuzz    the properties that hypothesis tries, at thousands of new examples each; SEED=n repeats a search
+# make fuzz    searches for arguments of the C loops that break them, MINUTES=n long (10), where Clang is installed; then
+#              the properties that hypothesis tries, at thousands of new examples each; SEED=n repeats that search
+MINUTES ?= 10
+CLANG := $(shell ls $$(echo "$$PATH" | tr : ' ') 2>/dev/null | grep -E '^clang(-[0-9]+)?$$' | sort -V | tail -1)
+C_TESTS := -DFASTLOG_PYTHON=OFF -DFASTLOG_C_TESTS=ON
 fuzz: $(VENV)/test.stamp
+	@$(if $(CLANG),$(MAKE) fuzz-loops,echo "The C loops are NOT SEARCHED: Clang is not installed")
 	@seed=$${SEED:-$$(od -An -N4 -tu4 /dev/urandom | tr -d ' ')}; \
 	  echo "make fuzz SEED=$$seed repeats this search"; \
 	  $(PYTEST) -m 'hypothesis and not huge' --hypothesis-profile=fuzz --hypothesis-seed=$$seed
+
+fuzz-loops: $(VENV)/test.stamp
+	$(BIN)/cmake -S . -B build/fuzz -DCMAKE_C_COMPILER=$(CLANG) -DFASTLOG_SANITIZE=fuzzer-no-link,address $(C_TESTS)
+	$(BIN)/cmake --build build/fuzz --parallel 2 --target fuzz
+	mkdir -p build/fuzz/inputs
+	build/fuzz/tests/c/fuzz -max_total_time=$$((60 * $(MINUTES))) -max_len=200 -print_final_stats=1 build/fuzz/inputs
+
+# make sanitize   the C tests under AddressSanitizer and UndefinedBehaviorSanitizer, those of threads under
+#                 ThreadSanitizer, and the Python tests on a package that is compiled with the first two
+LIBASAN = $(shell $(CC) -print-file-name=libasan.so)
+sanitize: $(VENV)/test.stamp
+	$(BIN)/cmake -S . -B build/asan -DFASTLOG_SANITIZE=address,undefined $(C_TESTS)
+	$(BIN)/cmake --build build/asan --parallel 2
+	$(BIN)/ctest --test-dir build/asan --output-on-failure
+	$(BIN)/cmake -S . -B build/tsan -DFASTLOG_SANITIZE=thread $(C_TESTS)
+	$(BIN)/cmake --build build/tsan --parallel 2 --target test_pool bits
+	$(BIN)/ctest --test-dir build/tsan --output-on-failure -R 'pool|threads'
+	SKBUILD_CMAKE_DEFINE=FASTLOG_SANITIZE=address,undefined SKBUILD_BUILD_DIR=build/asan/package \
+	  $(MAKE) VENV=build/asan/venv build/asan/venv/test.stamp
+	ASAN_OPTIONS=detect_leaks=0 LD_PRELOAD=$(LIBASAN) build/asan/venv/bin/pytest -q -m 'not slow and not huge'
 
 # The interpreter of a version, on the PATH or one of pyenv's, if it runs.
 python = $(shell for p in python$(1) $$HOME/.pyenv/versions/$(1).*/bin/python; do $$p -c '' 2>&- && echo $$p && break; done)
@@ -109,7 +134,7 @@ accuracy: $(VENV)/bench.stamp $(VENV)/test.stamp
 
 # make bits        the C tests without Python, and the hashes of all results on the targets of this CPU
 bits: $(VENV)/test.stamp
-	$(BIN)/cmake -S . -B build/c -DFASTLOG_PYTHON=OFF -DFASTLOG_C_TESTS=ON
+	$(BIN)/cmake -S . -B build/c $(C_TESTS)
 	$(BIN)/cmake --build build/c --parallel 2
 	-$(BIN)/ctest --test-dir build/c --output-on-failure
 	build/c/tests/c/bits
@@ -122,8 +147,7 @@ vec-neon vec-s390x: $(VENV)/test.stamp
 	@command -v $(MACHINE)-linux-gnu-gcc >/dev/null && command -v qemu-$(MACHINE)-static >/dev/null || { \
 	  echo "needs a cross compiler and an emulator (Debian: apt install gcc-$(MACHINE)-linux-gnu qemu-user-static,"; \
 	  echo "and libc6-dev-arm64-cross or libc6-dev-s390x-cross)"; exit 1; }
-	$(BIN)/cmake -S . -B build/$(MACHINE) -DCMAKE_TOOLCHAIN_FILE=cmake/cross.cmake -DFASTLOG_MACHINE=$(MACHINE) \
-	  -DFASTLOG_PYTHON=OFF -DFASTLOG_C_TESTS=ON
+	$(BIN)/cmake -S . -B build/$(MACHINE) -DCMAKE_TOOLCHAIN_FILE=cmake/cross.cmake -DFASTLOG_MACHINE=$(MACHINE) $(C_TESTS)
 	$(BIN)/cmake --build build/$(MACHINE) --parallel 2
 	$(BIN)/ctest --test-dir build/$(MACHINE) --output-on-failure
 

@@ -27,6 +27,18 @@ INLINE vec v_sub(vec a, vec b) { return a - b; }
 INLINE vec v_mul(vec a, vec b) { return a * b; }
 INLINE vec v_div(vec a, vec b) { return a / b; }
 
+INLINE ivec v_bits(vec x) {
+    ivec i;
+    memcpy(&i, &x, sizeof i);
+    return i;
+}
+INLINE vec v_real(ivec i) {
+    vec x;
+    memcpy(&x, &i, sizeof x);
+    return x;
+}
+INLINE vec v_abs(vec x) { return v_real(v_bits(x) & ~SIGN_BIT); }
+
 #if FL_WIDTH == 32 && defined(__FP_FAST_FMAF)
 #define FL_FUSED 1
 INLINE vec v_fma(vec a, vec b, vec c) { return __builtin_fmaf(a, b, c); }
@@ -46,10 +58,13 @@ INLINE vec v_fnma(vec a, vec b, vec c) { return c - a * b; }
 /* The product of two floats is exact in double. */
 INLINE vec v_mul_error(vec a, vec b, vec p) { return (float)((double)a * b - p); }
 #else
-/* Dekker: each factor is split by Veltkamp's constant 2^27 + 1 into halves whose products are exact. */
+/* Dekker: each factor is split by Veltkamp's constant 2^27 + 1 into halves whose products are exact. Where that would
+   overflow, the upper halves are what is left without the low bits; the error of the product is then right to 2^-78. */
+INLINE vec upper_half(vec a) { return v_real(v_bits(a) & ~(((bits)1 << 27) - 1)); }
 INLINE vec v_mul_error(vec a, vec b, vec p) {
+    int large = !(v_abs(a) < 0x1p990 && v_abs(b) < 0x1p990);
     vec ca = a * 0x1.0000002p27, cb = b * 0x1.0000002p27;
-    vec ah = ca - (ca - a), bh = cb - (cb - b);
+    vec ah = large ? upper_half(a) : ca - (ca - a), bh = large ? upper_half(b) : cb - (cb - b);
     vec al = a - ah, bl = b - bh;
     return ((ah * bh - p) + ah * bl + al * bh) + al * bl;
 }
@@ -81,18 +96,6 @@ INLINE vec v_lookup(const real *table, ivec i) { return table[i & (FL_WIDTH == 3
 INLINE vec v_swap(vec x, int k) { return (void)k, x; }
 INLINE void v_transpose(vec x[1]) { (void)x; }
 
-INLINE ivec v_bits(vec x) {
-    ivec i;
-    memcpy(&i, &x, sizeof i);
-    return i;
-}
-INLINE vec v_real(ivec i) {
-    vec x;
-    memcpy(&x, &i, sizeof x);
-    return x;
-}
-
-INLINE vec v_abs(vec x) { return v_real(v_bits(x) & ~SIGN_BIT); }
 INLINE vec v_neg(vec x) { return v_real(v_bits(x) ^ SIGN_BIT); }
 INLINE vec v_max(vec a, vec b) { return a > b ? a : b; }
 INLINE vec v_min(vec a, vec b) { return a < b ? a : b; }
