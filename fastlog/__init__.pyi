@@ -390,24 +390,42 @@ def kl_divergence(
 def cross_entropy(
     logits: NDArray[_C], targets: ArrayLike, weight: ArrayLike | None = None, ignore_index: int | None = -100,
     reduction: _Reduced = "mean", label_smoothing: float = 0.0, *, axis: int = -1,
+    sample_weight: ArrayLike | None = None, temperature: float | None = None,
 ) -> _C: ...
 @overload
 def cross_entropy(
     logits: NDArray[_C], targets: ArrayLike, weight: ArrayLike | None = None, ignore_index: int | None = -100,
-    reduction: _Reduced = "mean", label_smoothing: float = 0.0, *, axis: int = -1, return_grad: Literal[True],
+    reduction: _Reduced = "mean", label_smoothing: float = 0.0, *, axis: int = -1,
+    sample_weight: ArrayLike | None = None, temperature: None = None, return_grad: Literal[True],
     return_hess: Literal[False] = False,
 ) -> tuple[_C, NDArray[_C]]: ...
 @overload
 def cross_entropy(
     logits: NDArray[_C], targets: ArrayLike, weight: ArrayLike | None = None, ignore_index: int | None = -100,
-    reduction: _Reduced = "mean", label_smoothing: float = 0.0, *, axis: int = -1, return_grad: bool = False,
+    reduction: _Reduced = "mean", label_smoothing: float = 0.0, *, axis: int = -1,
+    sample_weight: ArrayLike | None = None, temperature: None = None, return_grad: bool = False,
     return_hess: Literal[True],
 ) -> tuple[_C, NDArray[_C], NDArray[_C]]: ...
 @overload
 def cross_entropy(
+    logits: NDArray[_C], targets: ArrayLike, weight: ArrayLike | None = None, ignore_index: int | None = -100,
+    reduction: _Reduced = "mean", label_smoothing: float = 0.0, *, axis: int = -1,
+    sample_weight: ArrayLike | None = None, temperature: float, return_grad: Literal[True],
+    return_hess: Literal[False] = False,
+) -> tuple[_C, NDArray[_C], _C]: ...
+@overload
+def cross_entropy(
+    logits: NDArray[_C], targets: ArrayLike, weight: ArrayLike | None = None, ignore_index: int | None = -100,
+    reduction: _Reduced = "mean", label_smoothing: float = 0.0, *, axis: int = -1,
+    sample_weight: ArrayLike | None = None, temperature: float, return_grad: bool = False,
+    return_hess: Literal[True],
+) -> tuple[_C, NDArray[_C], NDArray[_C], _C]: ...
+@overload
+def cross_entropy(
     logits: AnyArray, targets: AnyArray, weight: AnyArray | None = None, ignore_index: int | None = -100,
     reduction: Literal["mean", "sum", "none"] = "mean", label_smoothing: float = 0.0, *, axis: Axis = -1,
-    return_grad: bool = False, return_hess: bool = False,
+    sample_weight: AnyArray | None = None, temperature: float | None = None, return_grad: bool = False,
+    return_hess: bool = False,
 ) -> Any: ...
 @overload
 def nll_loss(
