@@ -377,6 +377,23 @@ def focal_loss(
     return_hess: bool = False,
 ) -> Any: ...
 @overload
+def softmax_focal_loss(
+    logits: NDArray[_C], targets: ArrayLike, alpha: ArrayLike | None = None, gamma: float = 2.0,
+    reduction: _Reduced = "mean", *, ignore_index: int | None = -100, axis: int = -1,
+    return_grad: Literal[False] = False,
+) -> _C: ...
+@overload
+def softmax_focal_loss(
+    logits: NDArray[_C], targets: ArrayLike, alpha: ArrayLike | None = None, gamma: float = 2.0,
+    reduction: _Reduced = "mean", *, ignore_index: int | None = -100, axis: int = -1, return_grad: Literal[True],
+) -> tuple[_C, NDArray[_C]]: ...
+@overload
+def softmax_focal_loss(
+    logits: AnyArray, targets: AnyArray, alpha: AnyArray | None = None, gamma: float = 2.0,
+    reduction: Literal["mean", "sum", "none"] = "mean", *, ignore_index: int | None = -100, axis: Axis = -1,
+    return_grad: bool = False,
+) -> Any: ...
+@overload
 def kl_divergence(
     log_q: NDArray[_C], p: ArrayLike, *, log_target: bool = False, axis: _Axes | None = -1,
     reduction: Literal["mean", "batchmean", "sum"] = "mean",

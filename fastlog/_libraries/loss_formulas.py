@@ -85,6 +85,38 @@ def focal_loss(
     return _with_derivatives(lib, loss, reduction, grad, hess)
 
 
+def softmax_focal_loss(
+    lib: Library,
+    logits: Any,
+    targets: Any,
+    alpha: Any,
+    gamma: Any,
+    reduction: str,
+    ignore_index: int | None,
+    axis: int,
+    return_grad: bool,
+) -> Any:
+    xp, name = lib.xp, "softmax_focal_loss"
+    x = lib.floating(name, logits)
+    (k,) = as_axes((axis,), x.ndim)
+    _refuse_probabilities(lib, name, targets, x)
+    gamma = _focusing_power(lib, name, gamma, x)
+    parts, count = _class_parts(lib, name, x, targets, None, ignore_index, 0.0, k, None)
+    weighted = parts if alpha is None else _class_parts(lib, name, x, targets, alpha, ignore_index, 0.0, k, None)[0]
+    w = xp.sum(weighted, axis=k, keepdims=True)
+    _, x = _counted(lib, w, x)
+    log_p = _log_probabilities(lib, x, k)
+    entropy = xp.expand_dims(_row_loss(lib, parts, log_p, k), axis=k)
+    power, _ = _power_of(lib, -xp.expm1(-entropy), gamma)
+    loss = xp.squeeze(_product(lib, w, _product(lib, entropy, power)), axis=k)
+    if not return_grad:
+        return _reduced(lib, loss, reduction, count)
+    near = xp.where(entropy < 80, entropy, xp.full_like(entropy, 80.0))  # e / (exp(e) - 1) is tiny beyond.
+    ratio = xp.where(near > 0, near / xp.where(near > 0, xp.expm1(near), xp.ones_like(near)), xp.ones_like(near))
+    slope = _product(lib, w, power * (1 + gamma * ratio))
+    return _with_derivatives(lib, loss, reduction, _product(lib, slope, xp.exp(log_p) - parts), None, count)
+
+
 def kl_divergence(lib: Library, log_q: Any, p: Any, *, log_target: bool, axis: Any, reduction: str) -> Any:
     xp = lib.xp
     log_q, p = _elements(lib, "kl_divergence", log_q, p, "log_q", "p")

@@ -88,6 +88,8 @@ assert_type(fastlog.focal_loss(s, b), np.float32)
 assert_type(fastlog.focal_loss(d, b, 0.25, reduction="none"), NDArray[np.float64])
 assert_type(fastlog.focal_loss(d, b, return_grad=True), tuple[np.float64, NDArray[np.float64]])
 assert_type(fastlog.focal_loss(d, b, return_hess=True), tuple[np.float64, NDArray[np.float64], NDArray[np.float64]])
+assert_type(fastlog.softmax_focal_loss(s, labels), np.float32)
+assert_type(fastlog.softmax_focal_loss(d, labels, return_grad=True), tuple[np.float64, NDArray[np.float64]])
 assert_type(fastlog.cross_entropy(s, labels), np.float32)
 assert_type(fastlog.cross_entropy(s, [0, 1, 2], return_grad=True), tuple[np.float32, NDArray[np.float32]])
 assert_type(
