@@ -50,6 +50,7 @@ def make_arrays(case: Case) -> dict[str, Any]:
         "mask": lambda: v > -3,  # five of six elements
         "labels": lambda: rng.integers(0, n, np.delete(x.shape, axis)),
         "shares": lambda: (np.exp(v) / np.sum(np.exp(v), axis=axis, keepdims=True)).astype(case.dtype),
+        "of_rows": lambda: rng.uniform(0.5, 2, np.delete(x.shape, axis)).astype(case.dtype),
         # One positive weight stands for each place along the axis.
         "weights": lambda: np.moveaxis(rng.uniform(0.5, 2, (1,) * (x.ndim - 1) + (n,)), -1, axis).astype(case.dtype),
         "groups": lambda: rng.integers(0, 100, n),  # of 100 segments

@@ -319,6 +319,14 @@ FUNCTIONS = (
         "PyTorch": "F.cross_entropy(x, shares)",
         "JAX": "-jax.numpy.sum(shares * jax.nn.log_softmax(x, axis)) * n / x.size",
     }),
+    Function("cross_entropy, sample_weight", "cross_entropy", ("x", "labels", "of_rows"), TARGETS, {
+        "fastlog": "fastlog.cross_entropy(x, labels, axis=axis, sample_weight=of_rows)",
+        "SciPy": "-np.sum(of_rows * np.take_along_axis(special.log_softmax(x, axis=axis), "
+        "np.expand_dims(labels, axis), axis).squeeze(axis)) / np.sum(of_rows)",
+        "PyTorch": "(F.cross_entropy(rows, labels, reduction='none') * of_rows).sum() / of_rows.sum()",
+        "JAX": "-jax.numpy.sum(of_rows * jax.numpy.take_along_axis(jax.nn.log_softmax(x, axis), "
+        "jax.numpy.expand_dims(labels, axis), axis).squeeze(axis)) / jax.numpy.sum(of_rows)",
+    }),
     Function("nll_loss", "nll_loss", ("x", "labels"), LOSSES, {
         "fastlog": "fastlog.nll_loss(x, labels, axis=axis)",
         "NumPy": "-np.mean(np.take_along_axis(x, np.expand_dims(labels, axis), axis))",

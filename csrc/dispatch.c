@@ -41,7 +41,7 @@ const fl_shape_info fl_shapes[] = {
     [fl_element_loss] = {4, 4, 0, 0, fl_split_sums, 0},
     [fl_chain] = {4, 2, "(k),(k,k),(k,k),(t,k)->(t,k),(k,16)", "------", fl_split_rows, 0},
     [fl_chain_pairs] = {4, 2, "(k,k),(t,k),(t,k),(t,k)->(k,k),(k,16)", "------", fl_split_rows, 0},
-    [fl_row_loss] = {2, 3, 0, 0, fl_split_sums, 0},
+    [fl_row_loss] = {3, 4, 0, 0, fl_split_sums, 0},
 };
 
 static int always(void) { return 1; }

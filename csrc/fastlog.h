@@ -33,7 +33,8 @@ enum fl_shape {
     fl_reduce_partition,  /* (n)->(),(): the largest element max, and the sum of e^(x - max) over the others */
     fl_reduce_pairs,      /* (n),(n)->() */
     fl_element_loss, /* logits, targets, weights, pos_weights -> losses (EACH), gradients, Hessians, sums of rows */
-    fl_row_loss,     /* logits, labels or probabilities -> losses of rows (EACH), gradients, Hessians */
+    fl_row_loss,     /* logits, labels or probabilities, weights of rows -> losses of rows (EACH), gradients, Hessians,
+                        slopes */
     fl_chain,        /* (k),(k,k),(k,k),(t,k)->(t,k),(k,16): recursions of Markov chains, of doubles alone */
     fl_chain_pairs   /* (k,k),(t,k),(t,k),(t,k)->(k,k),(k,16): expected transitions of such chains */
 };
@@ -117,12 +118,13 @@ fl_loop *fl_unstage_of(const fl_target *target, char type);
 
    A loop of a loss gets an fl_loss as its data. Every argument has an outer and a core stride, which is 0 where it does
    not vary along that axis. A NULL input is absent; a NULL output is not wanted. Targets have any of NumPy's boolean,
-   integer and floating-point types up to double; sums of rows, and class_weight, are doubles; everything else has the
-   loop's type. */
+   integer and floating-point types up to double; sums, weights and slopes of rows, and class_weight, are doubles;
+   everything else has the loop's type. */
 typedef struct {
     char target_type;           /* NumPy's character */
     int are_probabilities;      /* targets of a row_loss are probabilities, not labels */
     double scale;               /* factor of gradients and Hessians */
+    double temperature;         /* of a row_loss: what logits have been divided by; slopes are the derivatives by it */
     double smoothing;           /* the part of the targets that is spread evenly over the classes */
     double positive, negative;  /* focal loss: the weights of the targets 1 and 0 */
     double gamma;               /* focal loss: the exponent */
@@ -135,7 +137,7 @@ typedef struct {
 /* Sums to which a call adds its own. A sum of doubles is in two words. */
 typedef struct {
     double total[2];  /* of all losses, where EACH and sums of rows are not wanted */
-    double weight[2]; /* of the weights of the labels that count */
+    double weight[2]; /* of the weights of the labels that count or, where targets are probabilities, of the rows */
     int64_t wrong;    /* the number of labels out of range */
 } fl_loss_result;
 

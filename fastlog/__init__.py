@@ -25,6 +25,7 @@ from fastlog._patch import *
 from fastlog._running import *
 from fastlog._segments import *
 from fastlog._softmax import *
+from fastlog._softmax_focal import *
 from fastlog._threads import *
 
 __all__ = sorted(["__version__", *[name for name in globals() if not name.startswith("_")]])

@@ -377,6 +377,23 @@ def focal_loss(
     return_hess: bool = False,
 ) -> Any: ...
 @overload
+def softmax_focal_loss(
+    logits: NDArray[_C], targets: ArrayLike, alpha: ArrayLike | None = None, gamma: float = 2.0,
+    reduction: _Reduced = "mean", *, ignore_index: int | None = -100, axis: int = -1,
+    return_grad: Literal[False] = False,
+) -> _C: ...
+@overload
+def softmax_focal_loss(
+    logits: NDArray[_C], targets: ArrayLike, alpha: ArrayLike | None = None, gamma: float = 2.0,
+    reduction: _Reduced = "mean", *, ignore_index: int | None = -100, axis: int = -1, return_grad: Literal[True],
+) -> tuple[_C, NDArray[_C]]: ...
+@overload
+def softmax_focal_loss(
+    logits: AnyArray, targets: AnyArray, alpha: AnyArray | None = None, gamma: float = 2.0,
+    reduction: Literal["mean", "sum", "none"] = "mean", *, ignore_index: int | None = -100, axis: Axis = -1,
+    return_grad: bool = False,
+) -> Any: ...
+@overload
 def kl_divergence(
     log_q: NDArray[_C], p: ArrayLike, *, log_target: bool = False, axis: _Axes | None = -1,
     reduction: Literal["mean", "batchmean", "sum"] = "mean",
@@ -390,24 +407,42 @@ def kl_divergence(
 def cross_entropy(
     logits: NDArray[_C], targets: ArrayLike, weight: ArrayLike | None = None, ignore_index: int | None = -100,
     reduction: _Reduced = "mean", label_smoothing: float = 0.0, *, axis: int = -1,
+    sample_weight: ArrayLike | None = None, temperature: float | None = None,
 ) -> _C: ...
 @overload
 def cross_entropy(
     logits: NDArray[_C], targets: ArrayLike, weight: ArrayLike | None = None, ignore_index: int | None = -100,
-    reduction: _Reduced = "mean", label_smoothing: float = 0.0, *, axis: int = -1, return_grad: Literal[True],
+    reduction: _Reduced = "mean", label_smoothing: float = 0.0, *, axis: int = -1,
+    sample_weight: ArrayLike | None = None, temperature: None = None, return_grad: Literal[True],
     return_hess: Literal[False] = False,
 ) -> tuple[_C, NDArray[_C]]: ...
 @overload
 def cross_entropy(
     logits: NDArray[_C], targets: ArrayLike, weight: ArrayLike | None = None, ignore_index: int | None = -100,
-    reduction: _Reduced = "mean", label_smoothing: float = 0.0, *, axis: int = -1, return_grad: bool = False,
+    reduction: _Reduced = "mean", label_smoothing: float = 0.0, *, axis: int = -1,
+    sample_weight: ArrayLike | None = None, temperature: None = None, return_grad: bool = False,
     return_hess: Literal[True],
 ) -> tuple[_C, NDArray[_C], NDArray[_C]]: ...
 @overload
 def cross_entropy(
+    logits: NDArray[_C], targets: ArrayLike, weight: ArrayLike | None = None, ignore_index: int | None = -100,
+    reduction: _Reduced = "mean", label_smoothing: float = 0.0, *, axis: int = -1,
+    sample_weight: ArrayLike | None = None, temperature: float, return_grad: Literal[True],
+    return_hess: Literal[False] = False,
+) -> tuple[_C, NDArray[_C], _C]: ...
+@overload
+def cross_entropy(
+    logits: NDArray[_C], targets: ArrayLike, weight: ArrayLike | None = None, ignore_index: int | None = -100,
+    reduction: _Reduced = "mean", label_smoothing: float = 0.0, *, axis: int = -1,
+    sample_weight: ArrayLike | None = None, temperature: float, return_grad: bool = False,
+    return_hess: Literal[True],
+) -> tuple[_C, NDArray[_C], NDArray[_C], _C]: ...
+@overload
+def cross_entropy(
     logits: AnyArray, targets: AnyArray, weight: AnyArray | None = None, ignore_index: int | None = -100,
     reduction: Literal["mean", "sum", "none"] = "mean", label_smoothing: float = 0.0, *, axis: Axis = -1,
-    return_grad: bool = False, return_hess: bool = False,
+    sample_weight: AnyArray | None = None, temperature: float | None = None, return_grad: bool = False,
+    return_hess: bool = False,
 ) -> Any: ...
 @overload
 def nll_loss(

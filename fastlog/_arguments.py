@@ -36,6 +36,14 @@ def in_unit_interval(name: str, argument: str, value: Any) -> float:
     return number
 
 
+def focusing_power(name: str, gamma: Any, dtype: np.dtype) -> float:
+    """Return the power of a focal loss of logits of `dtype`."""
+    power = real_number(name, "gamma", gamma)
+    if not 0 <= power <= float(np.finfo("f" if is_narrow(dtype) else dtype).max):
+        raise ValueError(f"{name}: gamma must be a finite number of at least 0, not {power}")
+    return power
+
+
 def _behaved(x: np.ndarray) -> np.ndarray:
     """Return an array that loops can read in place, native and aligned."""
     return x if x.flags.aligned and x.dtype.isnative else x.astype(x.dtype.newbyteorder("="))
@@ -97,14 +105,27 @@ def class_axis(name: str, argument: str, x: np.ndarray, axis: Any) -> int:
     return k
 
 
-def class_weight_array(name: str, weight: Any, classes: int) -> np.ndarray | None:
+def class_weight_array(name: str, weight: Any, classes: int, argument: str = "weight") -> np.ndarray | None:
     """Return one weight for each class, as a contiguous array of float64."""
     if weight is None:
         return None
     w, _ = real_array(name, weight)
     if w.shape != (classes,):
-        raise ValueError(f"{name}: weight must have the shape ({classes},), one per class, not {w.shape}")
+        raise ValueError(f"{name}: {argument} must have the shape ({classes},), one per class, not {w.shape}")
     return np.ascontiguousarray(w, np.float64)
+
+
+def row_weight_array(name: str, weight: Any, shape: tuple[int, ...]) -> np.ndarray:
+    """Return one weight for each row, as an array of float64 of the shape of the rows' losses."""
+    w, _ = real_array(name, weight)
+    if not fits(w.shape, shape):
+        raise row_weight_error(name, w.shape, shape)
+    return np.broadcast_to(w.astype(np.float64, copy=False), shape)
+
+
+def row_weight_error(name: str, shape: tuple[int, ...], rows: tuple[int, ...]) -> ValueError:
+    """Return the error that says what shape the weights of rows may have."""
+    return ValueError(f"{name}: sample_weight has the shape {shape}, but one weight per row has the shape {rows}")
 
 
 def ignored_label(name: str, labels: np.ndarray, ignore_index: Any) -> tuple[np.ndarray, int | None]:

@@ -48,6 +48,24 @@ def refuse_mask(name: str, argument: str, a: Any) -> None:
         )
 
 
+def as_divisor(name: str, temperature: Any, dtype: np.dtype) -> float:
+    """Return a temperature as the number of `dtype` by which an array of that dtype is divided."""
+    refuse_mask(name, "temperature", temperature)
+    try:
+        with np.errstate(all="ignore"):
+            divisor = float(dtype.type(temperature))
+    except (TypeError, ValueError, OverflowError):
+        divisor = math.nan
+    if not 0 < divisor < math.inf:
+        if np.ndim(temperature) > 0:
+            raise ValueError(
+                f"{name}: temperature must be one number, not an array of the shape {np.shape(temperature)}; if "
+                "each row has its own, pass x / temperature, for example x / temperature[:, np.newaxis]"
+            )
+        raise ValueError(f"{name}: temperature must be a positive number of {dtype}, not {temperature!r}")
+    return divisor
+
+
 def working_dtype(dtype: np.dtype) -> np.dtype | None:
     """Return the kernel's dtype for arrays of `dtype`; None where there is no kernel (longdouble, complex)."""
     if dtype.char in "fd":

@@ -48,5 +48,6 @@ def run_loss(
     class_weight: np.ndarray | None = None,
     ignored: int | None = None,
     probabilities: bool = False,
+    temperature: float = 1.0,
     target: str | None = None,
 ) -> tuple[float, float, int]: ...

@@ -59,6 +59,7 @@ cdef extern from "fastlog.h":
         char target_type
         int are_probabilities
         double scale
+        double temperature
         double smoothing
         double positive
         double negative

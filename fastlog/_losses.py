@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -14,15 +15,16 @@ from fastlog._arguments import (
     class_axis,
     class_weight_array,
     factor_array,
+    focusing_power,
     ignored_label,
     in_unit_interval,
     logit_array,
     logits_and_targets,
-    real_number,
     refuse_wrong_label,
+    row_weight_array,
     target_array,
 )
-from fastlog._arrays import as_axes, cast, deliver, is_narrow, to_rows, working_dtype
+from fastlog._arrays import as_axes, as_divisor, cast, deliver, is_narrow, to_rows, working_dtype
 from fastlog._core import INDEX, may_write, run_loss, short_way
 from fastlog._libraries import of_any_array
 
@@ -31,6 +33,7 @@ __all__ = ["binary_cross_entropy_with_logits", "cross_entropy", "focal_loss", "k
 _Pair = tuple[np.ndarray | None, np.ndarray | None]
 
 _MANY_CLASSES = 128  # NumPy picks one narrow number of a row in the time in which so many are converted.
+_FAR = 16  # Weights in another unit are a copy, which is for those that are beyond 2^16 or below 2^-16 alone.
 _LARGEST = {char: float(np.finfo(char).max) for char in "fd"}
 
 
@@ -194,9 +197,7 @@ def focal_loss(
     factors = factor_array(name, "weight", weight, x), None
     check_reduction(name, reduction)
     share = 1.0 if alpha is None else in_unit_interval(name, "alpha", alpha)
-    gamma = real_number(name, "gamma", gamma)
-    if not 0 <= gamma <= _LARGEST["f" if is_narrow(x.dtype) else x.dtype.char]:
-        raise ValueError(f"{name}: gamma must be a finite number of at least 0, not {gamma}")
+    gamma = focusing_power(name, gamma, x.dtype)
     balance: dict[str, Any] = {"positive": share, "negative": 1.0 if alpha is None else 1 - share, "gamma": gamma}
     derivatives = _derivatives(x, return_grad, return_hess)
     return _element_loss(INDEX[name], x, z, factors, derivatives, dtype, reduction, **balance)
@@ -285,6 +286,8 @@ def cross_entropy(
     label_smoothing: float = 0.0,
     *,
     axis: int = -1,
+    sample_weight: ArrayLike | None = None,
+    temperature: float | None = None,
     return_grad: bool = False,
     return_hess: bool = False,
 ) -> Any:
@@ -303,12 +306,20 @@ def cross_entropy(
     ignore_index : int or None, optional
         A label that does not count.
     reduction : {'mean', 'sum', 'none'}, optional
-        The mean divides by the summed class weight of the labels that count; for probabilities, by the number of rows.
+        The mean divides by the sum of class weight times sample weight over the labels that count; for probabilities,
+        by the sum of the sample weights. Weights that are not given are 1.
     label_smoothing : float, optional
         The part e of the targets that is spread evenly over the classes: 1 - e is left to the label, and every one of K
         classes gets e/K.
     axis : int, optional
         The class axis.
+    sample_weight : array_like, optional
+        One weight per row, by which its loss and derivatives are multiplied; of a shape that broadcasts to that of
+        `logits` without `axis`. A row of weight 0 does not count, even where its logits are infinite or nan.
+    temperature : float, optional
+        A positive number that `logits` is divided by, as in ``cross_entropy(logits / temperature, targets)`` and to the
+        same bits, but without an array for the quotients. Derivatives are those by `logits`; a further one, by the
+        temperature, comes with them.
     return_grad : bool, optional
         Whether to return also the gradient of the reduced loss by the logits. With 'none', it is that of each loss.
     return_hess : bool, optional
@@ -320,12 +331,16 @@ def cross_entropy(
         In the dtype of `logits`; of their shape without `axis` with reduction 'none'.
     grad, hess : ndarray
         With `return_grad` or `return_hess`; of the shape and dtype of `logits`.
+    slope : scalar or ndarray
+        With these and `temperature`, the last result: the derivative of the reduced loss by the temperature, like
+        `loss` in dtype and shape.
 
     Raises
     ------
     ValueError
         If a label is out of range, shapes do not fit, `axis` is not one axis, `reduction` is unknown, `label_smoothing`
-        is not in [0, 1], or `ignore_index` names a class and the targets are probabilities.
+        is not in [0, 1], `ignore_index` names a class and the targets are probabilities, or `temperature` is not a
+        positive number of the dtype of `logits` that has a reciprocal there.
     numpy.exceptions.AxisError
         If `axis` is out of range.
     TypeError
@@ -339,7 +354,9 @@ def cross_entropy(
     all terms being positive. If no label counts, the mean is nan and the sum 0.
 
     With A the sum of the a_c and p = softmax(x), the gradient is A p_c - a_c, the Hessian's diagonal A p_c (1 - p_c).
-    1 - p_c comes from the other classes where one has most of the probability, so that it keeps its digits.
+    1 - p_c comes from the other classes where one has most of the probability, so that it keeps its digits. With a
+    temperature T, p = softmax(x / T), the gradient is divided by T, the Hessian by T^2, and the slope is the sum of
+    (max - x_c) / T times the gradient: as a row's gradient adds up to 0, max changes nothing but the rounding.
 
     Labels are checked in the pass that uses them; nothing is returned if one is wrong. A row with a single infinite
     logit has the limit's loss.
@@ -356,6 +373,10 @@ def cross_entropy(
     >>> cross_entropy(logits, [0, 1], return_grad=True)[1]
     array([[-0.05960146,  0.05960146],
            [ 0.25      , -0.25      ]])
+    >>> cross_entropy(logits, [0, 1], sample_weight=[3.0, 1.0])
+    np.float64(0.2684828034222157)
+    >>> cross_entropy(logits, [0, 1], temperature=1.5, return_grad=True)[2]
+    np.float64(0.09271490103379776)
     """
     name = "cross_entropy"
     check_reduction(name, reduction)
@@ -379,6 +400,12 @@ def cross_entropy(
         )
     elif options["ignored"] is not None and options["ignored"] >= 0:
         raise ValueError(f"{name}: ignore_index is for labels; the targets are probabilities")
+    if sample_weight is not None:
+        options["sample_weight"] = row_weight_array(name, sample_weight, x.shape[:k] + x.shape[k + 1 :])
+    if temperature is not None:
+        options["temperature"] = as_divisor(name, temperature, x.dtype)
+        if not 1 / options["temperature"] <= _LARGEST["f" if is_narrow(x.dtype) else x.dtype.char]:
+            raise ValueError(f"{name}: the reciprocal of temperature must be finite in {x.dtype}, not {temperature!r}")
     return _row_loss(name, x, z, k, _derivatives(x, return_grad, return_hess), dtype, reduction, **options)
 
 
@@ -463,11 +490,11 @@ def _derivatives(x: np.ndarray, return_grad: bool, return_hess: bool) -> _Pair:
     return np.empty_like(x) if return_grad or return_hess else None, np.empty_like(x) if return_hess else None
 
 
-def _result(loss: Any, derivatives: _Pair, dtype: np.dtype, out: np.ndarray | None = None) -> Any:
+def _result(loss: Any, derivatives: Iterable[Any], dtype: np.dtype, out: np.ndarray | None = None) -> Any:
     """Return the loss in its dtype, or in `out`, and with it the derivatives that are wanted."""
     if loss is not out:
         loss = deliver(cast(np.asarray(loss), dtype), out)
-    wanted = [cast(d, dtype)[()] for d in derivatives if d is not None]
+    wanted = [cast(np.asarray(d), dtype)[()] for d in derivatives if d is not None]
     return (loss, *wanted) if wanted else loss
 
 
@@ -501,16 +528,34 @@ def _row_loss(
     derivatives: _Pair,
     dtype: np.dtype,
     reduction: str,
+    sample_weight: np.ndarray | None = None,
     **options: Any,
 ) -> Any:
-    """Run the loop of the loss of rows of this name, and return its results as they are wanted."""
-    mean, weight = reduction == "mean", options["class_weight"]
-    if weight is not None and mean and not options.get("probabilities"):
-        # A mean does not depend on the unit of its weights. Near 1, they and their reciprocals are in a float's range.
-        with np.errstate(under="ignore"):
-            options["class_weight"] = np.ldexp(weight, -np.frexp(np.max(np.abs(weight), initial=0))[1])
-    each = np.zeros(x.shape[:axis] + x.shape[axis + 1 :], x.dtype) if reduction == "none" else None
-    value, _, wrong = run_loss(INDEX[name], (x, z, each, *derivatives), axis, mean=mean, **options)
+    """Run the loop of the loss of rows of this name, and return its results as they are wanted.
+
+    If there is a temperature, the derivative by it comes with the others.
+    """
+    mean, shape = reduction == "mean", x.shape[:axis] + x.shape[axis + 1 :]
+    if mean and options["class_weight"] is not None and not options.get("probabilities"):
+        options["class_weight"] = _near_one(options["class_weight"])
+    if mean and sample_weight is not None:
+        sample_weight = _near_one(sample_weight)
+    each = np.zeros(shape, x.dtype) if reduction == "none" else None
+    slopes = np.zeros(shape) if "temperature" in options and derivatives[0] is not None else None
+    value, _, wrong = run_loss(
+        INDEX[name], (x, z, sample_weight, each, *derivatives, slopes), axis, mean=mean, **options
+    )
     if wrong:
         refuse_wrong_label(name, z, x.shape[axis], options["ignored"])
-    return _result(value if each is None else each, derivatives, dtype)
+    slope = slopes if each is not None or slopes is None else np.sum(slopes)
+    return _result(value if each is None else each, (*derivatives, slope), dtype)
+
+
+def _near_one(weight: np.ndarray) -> np.ndarray:
+    """Return weights in another unit, on which a mean does not depend, if theirs is far from 1.
+
+    Near 1, they and their reciprocals are in a float's range.
+    """
+    exponent = np.frexp(np.max(np.abs(weight), initial=0))[1]
+    with np.errstate(under="ignore"):
+        return weight if abs(exponent) < _FAR else np.ldexp(weight, -exponent)

@@ -411,6 +411,8 @@ cdef object way_of_row_losses(ShortWay self, PyObject **given):
         probabilities = cnp.PyArray_TYPE(<cnp.ndarray><object>given[SECOND]) in (cnp.NPY_FLOAT, cnp.NPY_DOUBLE)
     if not is_plain_loss(self.function, given, probabilities) or not PyLong_CheckExact(ignored):
         return None
+    if <object>given[TEMPERATURE] is not None:
+        return None
     x, z = <cnp.ndarray>given[FIRST], <cnp.ndarray>given[SECOND]
     nd = cnp.PyArray_NDIM(x)
     if (not is_last(axis, nd) or cnp.PyArray_NDIM(z) != nd - 1 + probabilities
@@ -423,14 +425,14 @@ cdef object way_of_row_losses(ShortWay self, PyObject **given):
     call.options.ignored, call.options.ignores = PyLong_AsLongLongAndOverflow(ignored, &overflow), 1
     if overflow or call.options.ignored == INT64_MAX or (probabilities and call.options.ignored >= 0):
         return None
-    begin_walk(&w, 5)
+    begin_walk(&w, 7)
     w.args[0], w.args[1] = cnp.PyArray_BYTES(x), cnp.PyArray_BYTES(z)
     w.dims[1] = cnp.PyArray_DIMS(x)[nd - 1]
     w.dims[0] = cnp.PyArray_SIZE(x) // w.dims[1]
-    w.steps[0], w.steps[5] = w.dims[1] * cnp.PyArray_ITEMSIZE(x), cnp.PyArray_ITEMSIZE(x)
+    w.steps[0], w.steps[7] = w.dims[1] * cnp.PyArray_ITEMSIZE(x), cnp.PyArray_ITEMSIZE(x)
     w.steps[1] = cnp.PyArray_ITEMSIZE(z)
     if probabilities:
-        w.steps[1], w.steps[6] = w.dims[1] * cnp.PyArray_ITEMSIZE(z), cnp.PyArray_ITEMSIZE(z)
+        w.steps[1], w.steps[8] = w.dims[1] * cnp.PyArray_ITEMSIZE(z), cnp.PyArray_ITEMSIZE(z)
     return loss_of(self.function, &w, &call, x, z, <str>given[REDUCTION], <object>given[RETURN_GRAD],
                    <object>given[RETURN_HESS], None)
 

@@ -235,23 +235,20 @@ def _multinomial(
 ) -> bool:
     with np.errstate(invalid="ignore"):
         labels = y.astype(np.int32)
+    if weight is not None and (weight == 1).all():
+        weight = None
     if proba is None:
         each = np.empty_like(y) if each is None else each
-        _, _, wrong = run_loss(_CROSS_ENTROPY, (x, labels, each, grad, hess), 1)
-        if wrong:
-            return False
-    else:
-        if labels.min() < 0 or labels.max() >= x.shape[1]:
-            return False
-        run_over(_SOFTMAX, (x, proba), (1,))
-        np.copyto(grad, proba)
-        grad[np.arange(len(x)), labels] -= 1
-    if weight is not None and not (weight == 1).all():
-        if each is not None:
-            np.multiply(each, weight, out=each)
-        for derivative in (grad, hess):
-            if derivative is not None:
-                _multiply_rows(derivative, weight)
+        of_rows = None if weight is None else weight.astype(np.float64, copy=False)
+        _, _, wrong = run_loss(_CROSS_ENTROPY, (x, labels, of_rows, each, grad, hess, None), 1)
+        return not wrong
+    if labels.min() < 0 or labels.max() >= x.shape[1]:
+        return False
+    run_over(_SOFTMAX, (x, proba), (1,))
+    np.copyto(grad, proba)
+    grad[np.arange(len(x)), labels] -= 1
+    if weight is not None:
+        _multiply_rows(grad, weight)
     return True
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
 
 from fastlog import _by_numpy
-from fastlog._arrays import as_axes, deliver, from_rows, in_memory, refuse_mask, to_rows, working_dtype
+from fastlog._arrays import as_axes, as_divisor, deliver, from_rows, in_memory, to_rows, working_dtype
 from fastlog._core import INDEX, claims, may_write, run_over, short_way
 from fastlog._docs import filled
 from fastlog._libraries import of_any_array
@@ -161,19 +160,7 @@ def _normalize(
     """Compute softmax or, with `logs`, log_softmax, in all cases that the short way does not take."""
     x, include = included(name, a, where, dtype)
     axes = as_axes(axis, x.ndim)
-    refuse_mask(name, "temperature", temperature)
-    try:
-        with np.errstate(all="ignore"):
-            divisor = float(x.real.dtype.type(temperature))
-    except (TypeError, ValueError, OverflowError):
-        divisor = math.nan
-    if not 0 < divisor < math.inf:
-        if np.ndim(temperature) > 0:
-            raise ValueError(
-                f"{name}: temperature must be one number, not an array of the shape {np.shape(temperature)}; if "
-                "each row has its own, pass x / temperature, for example x / temperature[:, np.newaxis]"
-            )
-        raise ValueError(f"{name}: temperature must be a positive number of {x.real.dtype}, not {temperature!r}")
+    divisor = as_divisor(name, temperature, x.real.dtype)
     working = working_dtype(x.dtype)
     if working is None:
         y, lse = _by_numpy.normalized(x, include, axes, divisor, logs)

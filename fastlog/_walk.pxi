@@ -7,6 +7,9 @@ index of the rest.
 
 cdef enum:
     ROW_SUMS = 7  # The argument of a loss of elements that lacks the axis of the rows.
+    ROW_WEIGHTS = 2  # The weights of rows themselves, in a loss of rows.
+    ROW_LOSSES = 3  # These lack the axis of the classes, too, as do
+    ROW_SLOPES = 6  # the derivatives of the losses by the temperature.
     SHORT_AXIS = 64  # A core of elements that is shorter gives way to a longer axis.
     FEW_ELEMENTS = 1000  # Releasing the GIL costs as much as a loop over so many elements.
 
@@ -362,7 +365,7 @@ cdef check_loss_arguments(int function, tuple arrays, bint probabilities):
     """Refuse arguments that would make a loop read or write elsewhere."""
     cdef const fl_shape_info *shape = &fl_shapes[fl_rows[function].shape]
     cdef char own = type_of(<cnp.ndarray?>arrays[0]), type
-    cdef bint narrow = is_narrow(own), suits
+    cdef bint narrow = is_narrow(own), of_rows = fl_rows[function].shape == fl_row_loss, suits
     cdef int i
     cdef cnp.ndarray one
     if len(arrays) != shape.nin + shape.nout or own == 0:
@@ -376,9 +379,9 @@ cdef check_loss_arguments(int function, tuple arrays, bint probabilities):
             continue
         suits = type == own or (narrow and type == c"f")
         if i == 1:
-            suits = narrow and type == own and (probabilities or fl_rows[function].shape == fl_element_loss)
-        elif i == ROW_SUMS:
-            suits = type == c"d"
+            suits = narrow and type == own and (probabilities or not of_rows)
+        elif i == ROW_SUMS or (of_rows and (i == ROW_WEIGHTS or i == ROW_SLOPES)):
+            suits = type == c"d" and not (i == ROW_WEIGHTS and fl_rows[function].name == b"nll_loss")
         if not suits or not cnp.PyArray_ISBEHAVED_RO(one) or (i >= shape.nin and not cnp.PyArray_ISWRITEABLE(one)):
             raise ValueError(f"array {i} has no dtype or layout that loops of losses read or write")
 
@@ -394,15 +397,16 @@ cdef void begin_loss(loss_call *call, cnp.ndarray targets) noexcept:
     cdef int typenum = cnp.PyArray_TYPE(targets)
     memset(call, 0, sizeof(call[0]))
     call.options.target_type = codes[typenum] if typenum <= cnp.NPY_DOUBLE else c"f"  # Others are staged as float32.
-    call.options.scale = call.options.positive = call.options.negative = 1
+    call.options.scale = call.options.temperature = call.options.positive = call.options.negative = 1
 
 
 cdef double value_of_loss(int function, walk *w, staging *s, loss_call *call, bint mean, double count) noexcept:
     """Run the loop of a loss, and return the sum of the losses or their mean.
 
-    This is the only place that says what a mean divides by: the weights of the labels that count; where targets are
-    probabilities, the number of rows; for a loss of elements, `count`. The mean of nothing is nan. Derivatives are
-    those of the mean. Labels out of range are counted in ``call.result.wrong``; derivatives may be missing then.
+    This is the only place that says what a mean divides by: the weights of the labels that count, those of classes times
+    those of rows; where targets are probabilities, the weights of rows, or their number; for a loss of elements,
+    `count`. The mean of nothing is nan. Derivatives are those of the mean. Labels out of range are counted in
+    ``call.result.wrong``; derivatives may be missing then.
 
     If arguments are staged, the room is open.
     """
@@ -413,8 +417,8 @@ cdef double value_of_loss(int function, walk *w, staging *s, loss_call *call, bi
     cdef void *context = s if s.staged else &data
     data.options, data.result, s.data = &call.options, &call.result, &data
     if mean and w.args[gradient]:
-        if of_rows and not call.options.are_probabilities:
-            call.options.only_weights = True  # Labels are never staged.
+        if of_rows and (not call.options.are_probabilities or w.args[ROW_WEIGHTS]):
+            call.options.only_weights = True  # Labels and weights of rows are never staged.
             run_walk(w, s.loop, &data)
             call.options.only_weights = False
             if call.result.wrong:
@@ -432,7 +436,7 @@ cdef double value_of_loss(int function, walk *w, staging *s, loss_call *call, bi
 
 def run_loss(int function, tuple arrays, axis=None, *, bint mean=False, count=None, double smoothing=0.0,
              double positive=1.0, double negative=1.0, double gamma=0.0, class_weight=None, ignored=None,
-             bint probabilities=False, target=None):
+             bint probabilities=False, double temperature=1.0, target=None):
     """Run the loop of a loss, without copying an array.
 
     Parameters
@@ -443,7 +447,8 @@ def run_loss(int function, tuple arrays, axis=None, *, bint mean=False, count=No
         The loop's arguments, outputs included; None stands for a missing input, or an output that is not wanted. Arrays
         are native and aligned; logits are float64, float32, float16 or bfloat16, and the others have the same dtype or,
         with the last two, float32. In a loss of elements, all arrays broadcast to the shape
-        of the logits, but the sums of rows, which lack `axis`. In a loss of rows, labels and losses lack `axis`.
+        of the logits, but the sums of rows, which are float64 and lack `axis`. In a loss of rows, labels, weights of
+        rows, losses and slopes lack `axis`; the weights and slopes are float64, and `nll_loss` has neither.
     axis : int, optional
         The axis of the rows, not negative; None where elements are in no rows.
     mean : bool, optional
@@ -452,13 +457,15 @@ def run_loss(int function, tuple arrays, axis=None, *, bint mean=False, count=No
         The number by which the mean of a loss of elements divides; that of the elements by default.
     smoothing, positive, negative, gamma, class_weight, ignored, probabilities
         Options, which csrc/fastlog.h explains; `class_weight` is a contiguous array of float64.
+    temperature : float, optional
+        A number of the dtype of the logits of a loss of rows, by which they are divided.
     target : str, optional
         One of `supported_targets`; the active one by default.
 
     Returns
     -------
     value, weight : float
-        The sum or mean of the losses, unless they are wanted themselves; the sum of the weights of labels that count.
+        The sum or mean of the losses, unless they are wanted themselves; the sum of the weights that count.
     wrong : int
         The number of labels out of range. If it is not 0, the rest means nothing.
     """
@@ -489,7 +496,7 @@ def run_loss(int function, tuple arrays, axis=None, *, bint mean=False, count=No
         call.options.class_weight = <const double *>cnp.PyArray_DATA(one)
     cdef unsigned without_core = 1 << ROW_SUMS
     if of_rows:
-        without_core = 1 << 2 if probabilities else 1 << 1 | 1 << 2  # Losses lack the core, and so do labels.
+        without_core = (not probabilities) << 1 | 1 << ROW_WEIGHTS | 1 << ROW_LOSSES | 1 << ROW_SLOPES
         divisor /= max(cnp.PyArray_DIMS(x)[core], 1)
     lay_out(&w, arrays, cnp.PyArray_NDIM(x), cnp.PyArray_DIMS(x), () if core < 0 else (core,), without_core, True)
     begin_staging(&s, function, active if target is None else find_target(target), type, 0, without_core)
@@ -497,6 +504,11 @@ def run_loss(int function, tuple arrays, axis=None, *, bint mean=False, count=No
     if is_narrow(type):
         for i in range(w.arguments):
             s.staged |= (arrays[i] is not None and type_of(<cnp.ndarray>arrays[i]) == type) << i
+    if temperature != 1:
+        if not of_rows:
+            raise ValueError("only losses of rows have a temperature")
+        call.options.temperature = s.first.divisor = temperature
+        s.staged |= 1
     if s.staged:
         open_room(&s, &w)
     value = value_of_loss(function, &w, &s, &call, mean, divisor)

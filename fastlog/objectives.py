@@ -37,15 +37,9 @@ def _multiclass(x: np.ndarray, y: np.ndarray, weight: np.ndarray | None, derivat
             f"a multiclass objective needs margins of the shape (rows, classes), not {x.shape}: set num_class to the "
             "number of classes; XGBoost before 2.1 and LightGBM before 4.0 have other margins"
         )
-    labels = _class_labels(y)
-    if weight is None:
-        return fastlog.cross_entropy(x, labels, ignore_index=None, reduction="sum", return_hess=derivatives)
-    each = fastlog.cross_entropy(x, labels, ignore_index=None, reduction="none", return_hess=derivatives)
-    loss, *parts = each if derivatives else (each,)
-    for part in parts:
-        part *= weight[:, np.newaxis]
-    total = np.dot(loss.astype(np.float64), weight)
-    return (total, *parts) if derivatives else total
+    return fastlog.cross_entropy(
+        x, _class_labels(y), ignore_index=None, reduction="sum", sample_weight=weight, return_hess=derivatives
+    )
 
 
 _LOSSES: Mapping[str, tuple[str, Callable[..., Any]]] = {

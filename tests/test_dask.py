@@ -258,6 +258,13 @@ def test_unknown_chunks():
     np.testing.assert_allclose(fastlog.logsumexp(some, 0).compute(), fastlog.logsumexp(expected, 0), rtol=1e-15)
     np.testing.assert_allclose(fastlog.logmeanexp(some).compute(), fastlog.logmeanexp(expected), rtol=1e-15)
     np.testing.assert_allclose(fastlog.softmax(some, 1).compute(), fastlog.softmax(expected, 1), rtol=1e-15)
+    of_rows = fastlog.cross_entropy(some, (some[:, 1] > 0) * 1, sample_weight=abs(some[:, 2]), return_grad=True)
+    weights = abs(expected[:, 2])
+    own = fastlog.cross_entropy(expected, (expected[:, 1] > 0) * 1, sample_weight=weights, return_grad=True)
+    for one, other in zip(of_rows, own, strict=True):
+        np.testing.assert_allclose(one.compute(), other, rtol=1e-13)
+    with pytest.raises(ValueError, match="sample_weight needs chunks"):
+        fastlog.cross_entropy(some, (some[:, 1] > 0) * 1, sample_weight=da.ones(5, chunks=5))
     z = (some > 0) * 1.0
     got = fastlog.binary_cross_entropy_with_logits(some, z).compute()
     np.testing.assert_allclose(got, fastlog.binary_cross_entropy_with_logits(expected, (expected > 0) * 1.0))
@@ -275,6 +282,12 @@ def test_errors():
         fastlog.cross_entropy(x, calls.LABELS, reduction="median")
     with pytest.raises(ValueError, match=r"weight must have the shape \(16,\)"):
         fastlog.cross_entropy(x, calls.LABELS, np.ones(3))
+    with pytest.raises(ValueError, match=r"sample_weight has the shape \(16,\)"):
+        fastlog.cross_entropy(x, calls.LABELS, sample_weight=np.ones(16))
+    with pytest.raises(ValueError, match="temperature must be a positive number"):
+        fastlog.cross_entropy(x, calls.LABELS, temperature=-1.0)
+    with pytest.raises(TypeError, match="not computed for Dask arrays"):
+        fastlog.softmax_focal_loss(x, calls.LABELS)
     with pytest.raises(ValueError, match="do not broadcast"):
         fastlog.logsumexp(x, 0, np.ones(7))
     for f, z in ((fastlog.cross_entropy, calls.LABELS), (fastlog.binary_cross_entropy_with_logits, calls.P)):

@@ -128,6 +128,26 @@ def test_weights_and_targets_by_the_names_of_dimensions():
         fastlog.logsumexp(ARRAY, "row", b=b.assign_coords(row=list("abcx")))
 
 
+def test_weights_of_rows_keep_their_labels():
+    labels, w = np.arange(len(X)) % X.shape[1], np.arange(1.0, len(X) + 1)
+    options = {"reduction": "none", "temperature": 2.0, "return_grad": True}
+    expected = fastlog.cross_entropy(X, labels, sample_weight=w, **options)
+    series = pd.Series(w, FRAME.index)
+    loss, grad, slope = fastlog.cross_entropy(FRAME, labels, sample_weight=series, **options)
+    assert loss.index.equals(FRAME.index)
+    assert slope.index.equals(FRAME.index)
+    for one, other in zip((loss, grad, slope), expected, strict=True):
+        np.testing.assert_array_equal(one, other)
+    with pytest.raises(ValueError, match="labels of sample_weight"):
+        fastlog.cross_entropy(FRAME, labels, sample_weight=series[::-1])
+    array = ARRAY["row"].copy(data=w)
+    for one, other in zip(fastlog.cross_entropy(ARRAY, labels, sample_weight=array, **options), expected, strict=True):
+        np.testing.assert_array_equal(one, other)
+    several = ARRAY.expand_dims(group=2)
+    with pytest.raises(ValueError, match="sample_weight needs all dimensions"):
+        fastlog.cross_entropy(several, np.stack([labels, labels]), sample_weight=array, axis="class")
+
+
 def test_chunked_data_arrays_stay_lazy():
     lazy = ARRAY.chunk({"row": 2, "class": 2})
     for f in (fastlog.logsumexp, fastlog.softmax):

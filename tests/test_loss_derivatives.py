@@ -172,9 +172,9 @@ def test_cross_entropy(target, dtype, shape, kind):
         for layout in (x, np.asfortranarray(x), spread[:, ::2]):
             each, g, h = np.empty(len(x), dtype), np.empty_like(layout), np.empty_like(layout)
             with np.errstate(all="raise"):
-                _, _, wrong = run_loss(ROWS, (layout, z, each, g, h), 1, target=target, **options)
+                _, _, wrong = run_loss(ROWS, (layout, z, None, each, g, h, None), 1, target=target, **options)
                 only_g = np.empty_like(layout)
-                total, _, _ = run_loss(ROWS, (layout, z, None, only_g, None), 1, target=target, **options)
+                total, _, _ = run_loss(ROWS, (layout, z, None, None, only_g, None, None), 1, target=target, **options)
             assert wrong == 0
             ulps = {
                 "each": distance(each, loss, loss[0]),

@@ -167,13 +167,13 @@ def test_infinite_weights(target, dtype):
     for x in (np.zeros((1, 3), dtype), np.array([[0, 3, 1]], dtype), np.array([[0, -3, 1]], dtype)):
         for weight in (infinite, np.array([1, INF, 1])):
             labels, one_hot = np.array([1]), np.array([[0, 1, 0]], dtype)
-            assert total("cross_entropy", x, labels, *[None] * 3, axis=1, class_weight=weight) == INF
+            assert total("cross_entropy", x, labels, *[None] * 5, axis=1, class_weight=weight) == INF
             assert (
-                total("cross_entropy", x, one_hot, *[None] * 3, axis=1, class_weight=weight, probabilities=True) == INF
+                total("cross_entropy", x, one_hot, *[None] * 5, axis=1, class_weight=weight, probabilities=True) == INF
             )
-            assert total("cross_entropy", x, labels, *[None] * 3, axis=1, class_weight=weight, smoothing=0.1) == INF
+            assert total("cross_entropy", x, labels, *[None] * 5, axis=1, class_weight=weight, smoothing=0.1) == INF
         log_probs = x - 4
-        assert total("nll_loss", log_probs, labels, *[None] * 3, axis=1, class_weight=infinite) == INF
+        assert total("nll_loss", log_probs, labels, *[None] * 5, axis=1, class_weight=infinite) == INF
     x, z, weight = np.array([0, 1, -2, 5], dtype), np.array([0, 1, 0.5, 1], dtype), np.full(4, INF, dtype)
     for name in ("binary_cross_entropy_with_logits", "focal_loss"):
         assert total(name, x, z, weight, *[None] * 5) == INF

@@ -116,7 +116,7 @@ def test_labelled_rows_on_every_target(target, shape):
     labels = rng.integers(0, shape[1], shape[0])
     for a in (x, np.asfortranarray(x), np.repeat(x, 2, axis=1)[:, ::2]):
         y = np.empty(shape[0])
-        run_loss(INDEX["cross_entropy"], (a, labels, y, None, None), 1, target=target)
+        run_loss(INDEX["cross_entropy"], (a, labels, None, y, *[None] * 3), 1, target=target)
         expected = -functions("portable")["log_softmax"](x)[np.arange(shape[0]), labels]
         np.testing.assert_allclose(y, expected, rtol=5e-16)
 
@@ -331,7 +331,7 @@ def test_sums_do_not_drift(target, name):
     arguments = (x, z, w, None, *[None] * 4)
     axis = None
     if name == "cross_entropy":
-        arguments, axis = (np.broadcast_to(np.float32([0.3, 0.5]), (n, 2)), np.zeros(n, np.int8), None, None, None), 1
+        arguments, axis = (np.broadcast_to(np.float32([0.3, 0.5]), (n, 2)), np.zeros(n, np.int8), *[None] * 5), 1
     few = tuple(a if a is None else a[:16] for a in arguments)  # So many rows fill the lanes of every target.
     total, _, _ = run_loss(INDEX[name], arguments, axis, target=target)
     of_few, _, _ = run_loss(INDEX[name], few, axis, target=target)
@@ -352,23 +352,32 @@ def test_labels_beyond_int64():
 
 def test_loops_refuse_what_they_cannot_read():
     x = np.zeros((2, 3))
+    nothing = [None] * 5
     for arrays, axis in [
-        ((x, np.zeros(2), None, None, None), 1),  # the labels are no integers
-        ((x, np.zeros((2, 3), int), None, None, None), 1),
-        ((x, np.array(0), None, None, None), 1),
-        ((x, np.zeros(3, int), None, None, None), 1),
-        ((x, np.zeros(2, int), np.zeros(2, "f4"), None, None), 1),
-        ((x, np.zeros(2, int), None, np.zeros((3, 3)), None), 1),
-        ((x, np.zeros(2, int), None, None), 1),
-        ((x, np.zeros(2, int), None, None, None), 2),
-        ((x.astype("g"), np.zeros(2, int), None, None, None), 1),
-        ((x.astype("f2"), np.zeros(2, "f2"), None, None, None), 1),
-        ((x.astype("f2"), np.zeros(2, int), np.zeros(2), None, None), 1),
+        ((x, np.zeros(2), *nothing), 1),  # the labels are no integers
+        ((x, np.zeros((2, 3), int), *nothing), 1),
+        ((x, np.array(0), *nothing), 1),
+        ((x, np.zeros(3, int), *nothing), 1),
+        ((x, np.zeros(2, int), None, np.zeros(2, "f4"), None, None, None), 1),
+        ((x, np.zeros(2, int), None, None, np.zeros((3, 3)), None, None), 1),
+        ((x, np.zeros(2, int), np.zeros(2, "f4"), None, None, None, None), 1),  # the weights of the rows
+        ((x, np.zeros(2, int), np.zeros((2, 1)), None, None, None, None), 1),
+        ((x, np.zeros(2, int), None, None, None, None, np.zeros(2, "f4")), 1),
+        ((x, np.zeros(2, int), None, None, None), 1),
+        ((x, np.zeros(2, int), *nothing), 2),
+        ((x.astype("g"), np.zeros(2, int), *nothing), 1),
+        ((x.astype("f2"), np.zeros(2, "f2"), *nothing), 1),
+        ((x.astype("f2"), np.zeros(2, int), None, np.zeros(2), None, None, None), 1),
     ]:
         with pytest.raises(ValueError, match="."):
             run_loss(INDEX["cross_entropy"], arrays, axis)
+    run_loss(INDEX["cross_entropy"], (x, np.zeros(2, int), *nothing), 1)
+    with pytest.raises(ValueError, match="dtype or layout"):
+        run_loss(INDEX["nll_loss"], (x, np.zeros(2, int), np.ones(2), *[None] * 4), 1)
+    with pytest.raises(ValueError, match="temperature"):
+        run_loss(INDEX["focal_loss"], (x, x, *[None] * 6), temperature=2.0)
     with pytest.raises(ValueError, match="probabilities|dtype"):
-        run_loss(INDEX["cross_entropy"], (x, np.zeros((2, 3), int), None, None, None), 1, probabilities=True)
+        run_loss(INDEX["cross_entropy"], (x, np.zeros((2, 3), int), *[None] * 5), 1, probabilities=True)
     with pytest.raises(ValueError, match="no loss"):
         run_loss(INDEX["softplus"], (x, x), 1)
 

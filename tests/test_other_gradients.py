@@ -22,6 +22,10 @@ GRADIENTS = {
     "bce": lambda x, of: fastlog.binary_cross_entropy_with_logits(x, of(calls.P), label_smoothing=0.1),
     "focal": lambda x, of: fastlog.focal_loss(x, of(calls.P), 0.3, 1.7),
     "cross_entropy": lambda x, of: fastlog.cross_entropy(x, of(calls.LABELS), of(calls.ROW), label_smoothing=0.2),
+    "rows with weights": lambda x, of: fastlog.cross_entropy(
+        x, of(calls.LABELS), sample_weight=of(calls.OF_ROWS), temperature=2.5
+    ),
+    "focal of softmax": lambda x, of: fastlog.softmax_focal_loss(x, of(calls.LABELS), of(calls.ROW), 1.5),
     "kl": lambda x, of: fastlog.kl_divergence(fastlog.log_softmax(x, 1), of(calls.P)),
 }
 OURS = {
@@ -31,6 +35,10 @@ OURS = {
     "cross_entropy": lambda x: fastlog.cross_entropy(x, calls.LABELS, calls.ROW, label_smoothing=0.2, return_grad=True)[
         1
     ],
+    "rows with weights": lambda x: fastlog.cross_entropy(
+        x, calls.LABELS, sample_weight=calls.OF_ROWS, temperature=2.5, return_grad=True
+    )[1],
+    "focal of softmax": lambda x: fastlog.softmax_focal_loss(x, calls.LABELS, calls.ROW, 1.5, return_grad=True)[1],
 }
 
 
@@ -55,9 +63,36 @@ def test_gradients_of_jax_and_torch(name, x):
         np.testing.assert_allclose(one, found[0], rtol=1e-10, atol=1e-13)
 
 
+def test_derivatives_by_temperature_and_weights():
+    """The slope is what the libraries find; the derivative of a weighted sum by a weight is the row's loss."""
+    expected = fastlog.cross_entropy(
+        calls.X, calls.LABELS, sample_weight=calls.OF_ROWS, temperature=2.5, return_grad=True
+    )
+    each = fastlog.cross_entropy(calls.X, calls.LABELS, reduction="none")
+    if importlib.util.find_spec("torch"):
+        torch = library("torch")
+        t = torch.tensor(2.5, dtype=torch.float64, requires_grad=True)
+        w = torch.asarray(calls.OF_ROWS).requires_grad_()
+        x, y = torch.asarray(calls.X), torch.asarray(calls.LABELS)
+        fastlog.cross_entropy(x, y, sample_weight=w, temperature=t).backward()
+        np.testing.assert_allclose(t.grad.numpy(), expected[2], rtol=1e-11)
+        (by_weight,) = torch.autograd.grad(fastlog.cross_entropy(x, y, sample_weight=w, reduction="sum"), w)
+        np.testing.assert_allclose(by_weight.numpy(), each, rtol=1e-11)
+    if importlib.util.find_spec("jax"):
+        jax, jnp = sys.modules["jax"], library("jax")
+        x, y, w = jnp.asarray(calls.X), jnp.asarray(calls.LABELS), jnp.asarray(calls.OF_ROWS)
+        by_t = jax.jit(jax.grad(lambda t: fastlog.cross_entropy(x, y, sample_weight=w, temperature=t)))
+        np.testing.assert_allclose(by_t(2.5), expected[2], rtol=1e-11)
+        by_w = jax.jit(jax.grad(lambda v: fastlog.cross_entropy(x, y, sample_weight=v, reduction="sum")))
+        np.testing.assert_allclose(by_w(w), each, rtol=1e-11)
+
+
 SATURATED = {
     "focal": lambda x, of: fastlog.focal_loss(x, of(np.array([[1.0, 0.0], [1.0, 0.0]])), gamma=0.5),
     "ignored row": lambda x, of: fastlog.cross_entropy(x, of(np.array([-100, 1]))),
+    "row that weighs 0": lambda x, of: fastlog.cross_entropy(
+        x, of(np.array([0, 1])), sample_weight=of(np.array([0.0, 1]))
+    ),
     "row of no weight": lambda x, of: fastlog.cross_entropy(x, of(np.array([0, 1])), of(np.array([0.0, 1.0]))),
 }
 

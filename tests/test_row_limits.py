@@ -264,7 +264,7 @@ def test_neighbours_do_not_show(target, dtype):
 def losses_of_rows(x, targets, smoothing, target):
     """Return the cross-entropies of rows, their gradients and the diagonals of their Hessians."""
     each, gradient, hessian = np.empty(len(x), x.dtype), np.empty_like(x), np.empty_like(x)
-    arrays = x, targets, each, gradient, hessian
+    arrays = x, targets, None, each, gradient, hessian, None
     run_loss(INDEX["cross_entropy"], arrays, 1, smoothing=smoothing, probabilities=targets.ndim > 1, target=target)
     return [each, gradient, hessian]
 

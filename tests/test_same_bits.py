@@ -174,7 +174,7 @@ def test_losses_of_rows_have_the_same_bits(kind, dtype):
     labels = rng.integers(0, n, rows)
     labels[::7] = -100
     p = fastlog.softmax(a[:, ::-1].astype(np.float64), axis=1).astype(dtype)
-    weight = rng.random(n)
+    weight, of_rows = rng.random(n), rng.random(rows)
     for view in layouts(a).values():
         for options in (
             {},
@@ -182,6 +182,7 @@ def test_losses_of_rows_have_the_same_bits(kind, dtype):
             {"return_hess": True, "reduction": "sum"},
             {"weight": weight, "return_grad": True},
             {"label_smoothing": 0.1, "reduction": "none", "return_grad": True},
+            {"sample_weight": of_rows, "temperature": 2.0, "return_hess": True},
         ):
             same_for_all_numbers(lambda v=view, o=options: fastlog.cross_entropy(v, labels, **o))
             same_for_all_numbers(lambda v=view, o=options: fastlog.cross_entropy(v.T, labels, axis=0, **o))

@@ -120,7 +120,7 @@ PYTHON = {
     "_threads": 3, "_threadpoolctl": 3, "_config": 4,
     "_elementwise": 3, "_rows": 3, "_libraries.__init__": 3, "_running": 4, "_libraries.elementwise": 4,
     "_libraries.labelled": 4, "_libraries.library": 4, "_logsumexp": 4, "_softmax": 4, "_losses": 4,
-    "_segments": 4, "_matmul": 4, "_categorical": 5,
+    "_segments": 4, "_matmul": 4, "_softmax_focal": 4, "_categorical": 5,
     "_libraries.dask": 6, "_libraries.formulas": 6, "_libraries.torch": 5, "_libraries.jax": 5, "_libraries.cupy": 5,
     "_replace": 3, "_sklearn_losses": 4, "_plans": 5, "_patch": 6, "_libraries.loss_formulas": 7, "__init__": 7,
     "_libraries.array_api": 8, "__main__": 8, "_children.sitecustomize": 8, "special": 8, "nn.functional": 8,

@@ -3,6 +3,9 @@
    With the logits x_c of a row, the weights a_c of its classes, their sum A, and p the softmax of x:
      gradient        A p_c - a_c
      Hessian         A p_c (1 - p_c), on the diagonal
+   and times the row's own weight. Where the logits have been divided by a temperature T, the derivatives are those by what
+   they were before: the gradient is divided by T, the Hessian by T^2. The derivative of a row's loss by T, its slope, is
+   the sum of (max - x_c) gradient_c: as gradients add up to 0, max takes nothing away but cancellation.
 
    Passes      Short rows, one per lane, have their sums and losses first (loops/row_loss.h); then e^x_c is computed
                once more for each class, and everything that follows from it. All other rows, in the way of
@@ -10,7 +13,7 @@
                  1. normalize.h sums them
                  2. take_losses computes the losses, and multiplies the divisor of softmax by A
                  3. normalize.h writes A p_c where the gradient will be
-                 4. finish_gradients subtracts a_c there, and makes the Hessian */
+                 4. finish_gradients subtracts a_c there, and makes the Hessian and the slope */
 
 #pragma once
 
@@ -27,16 +30,17 @@ INLINE probability with_complement(vec p, vec other) {
     return (probability){p, v_select(v_lt(v_set(REAL(0.5)), p), other, v_sub(v_set(1), p))};
 }
 
-/* The gradient and the Hessian of one class, times the scale, given its a_c and the row's A in two words. The gradient is
-   A p - a; where one class has more than half of p, it is (A - a) - A (1 - p), which has more digits. */
+/* The gradient and the Hessian of one class, times the scale, and the Hessian times `curve`, given its a_c and the row's A
+   in two words. The gradient is A p - a; where one class has more than half of p, it is (A - a) - A (1 - p), which has
+   more digits. */
 typedef struct {
     vec gradient, hessian;
 } derivatives;
 
-INLINE derivatives derivatives_of(probability t, dw a, vec of_class, vec scale) {
+INLINE derivatives derivatives_of(probability t, dw a, vec of_class, vec scale, vec curve) {
     vec all = v_mul(a.hi, scale), others = v_add(v_sub(a.hi, of_class), a.lo);
     vec near = v_sub(v_mul(others, scale), v_mul(all, t.q)), far = v_fnma(of_class, scale, v_mul(all, t.p));
-    return (derivatives){v_select(v_lt(v_set(REAL(0.5)), t.p), near, far), v_mul(all, v_mul(t.p, t.q))};
+    return (derivatives){v_select(v_lt(v_set(REAL(0.5)), t.p), near, far), v_mul(v_mul(all, curve), v_mul(t.p, t.q))};
 }
 
 /* `product` is p times the factor. With a single infinite logit, p is the limit. */
@@ -50,12 +54,59 @@ INLINE probability probability_of(vec product, real factor, vec x, real max, rea
     return with_complement(v_div(product, v_set(factor)), v_set(other));
 }
 
+/* What a class adds to the slope. One whose gradient is 0 adds nothing, even if its logit is infinite. */
+INLINE vec slope_of_class(vec max, vec x, vec gradient) {
+    vec zero = v_set(0);
+    mask none = mask_or(v_eq(gradient, zero), v_eq(x, max));
+    return v_select(none, zero, v_mul(v_sub(max, x), gradient));
+}
+
+/* Writes the slope of row r, which is in two words; an infinite one has no low word. */
+static void put_slope(row_losses *l, intptr_t r, real hi, real lo) {
+    double slope = hi - hi == 0 ? (double)hi + (double)lo : (double)hi;
+    memcpy(row_at(l, ROW_SLOPES, r), &slope, sizeof slope);
+}
+
+/* Writes the slope of row r + k, whose gradient is finished. */
+static NOINLINE void finish_slope(row_losses *l, const row_info *info, intptr_t r, intptr_t k) {
+    const matrix *logits = l->argument + ROW_LOGITS, *gradient = l->argument + ROW_GRADIENT;
+    vec zero = v_set(0), max = v_set(info->max[k]);
+    dw slope = {zero, zero};
+    for (intptr_t c = 0; c < l->n; c += STAGE) {
+        real x[STAGE], g[STAGE];
+        intptr_t n = smaller(l->n - c, STAGE);
+        dw block = {zero, zero};
+        gather(x, row_at(l, ROW_LOGITS, r + k) + c * logits->core, logits->core, n);
+        gather(g, row_at(l, ROW_GRADIENT, r + k) + c * gradient->core, gradient->core, n);
+        for (intptr_t i = n; i % LANES; i++) g[i] = 0;
+        for (intptr_t i = 0; i < n; i += LANES)
+            block = join_one(block, slope_of_class(max, v_load(x + i), v_load(g + i)));
+        vec sum = v_add(slope.hi, block.hi); /* an infinite one has no low word to renormalise it with */
+        slope = all_finite(sum) ? dw_add(slope, block) : (dw){sum, zero};
+    }
+    slope = dw_sum_of_lanes(slope);
+    put_slope(l, r + k, first_lane(slope.hi), first_lane(slope.lo));
+}
+
+/* Fills an argument's row with zeros. */
+static void clear_row(row_losses *l, int argument, intptr_t r) {
+    const real zeros[STAGE] = {0};
+    intptr_t core = l->argument[argument].core;
+    for (intptr_t c = 0; c < l->n; c += STAGE)
+        scatter(row_at(l, argument, r) + c * core, core, zeros, smaller(l->n - c, STAGE));
+}
+
 /* Makes the gradient of row r + k, and the Hessian, block by block. The gradient's place has p_c times the factor. */
 static NOINLINE void finish_row(row_losses *l, const row_info *info, intptr_t r, intptr_t k) {
     const matrix *logits = l->argument + ROW_LOGITS, *gradient = l->argument + ROW_GRADIENT;
     const matrix *hessian = l->argument + ROW_HESSIAN;
-    vec scale = v_set((real)l->options->scale);
+    vec scale = v_set(info->scale[k]), curve = v_set((real)(1 / l->options->temperature));
     dw weight = {v_set(info->a[k]), v_set(info->a_lo[k])};
+    if (info->scale[k] == 0) { /* the row does not count */
+        clear_row(l, ROW_GRADIENT, r + k);
+        if (hessian->x) clear_row(l, ROW_HESSIAN, r + k);
+        return;
+    }
     for (intptr_t c = 0; c < l->n; c += STAGE) {
         real x[STAGE], a[STAGE], g[STAGE], h[STAGE];
         intptr_t n = smaller(l->n - c, STAGE);
@@ -65,13 +116,23 @@ static NOINLINE void finish_row(row_losses *l, const row_info *info, intptr_t r,
         class_weights(l, info, r, k, c, n, a);
         for (intptr_t i = 0; i < n; i += LANES) {
             probability t = probability_of(v_load(g + i), info->factor[k], v_load(x + i), info->max[k], info->other[k]);
-            derivatives d = derivatives_of(t, weight, v_load(a + i), scale);
+            derivatives d = derivatives_of(t, weight, v_load(a + i), scale, curve);
             v_store(g + i, d.gradient);
             v_store(h + i, d.hessian);
         }
         scatter(at, gradient->core, g, n);
         if (hessian->x) scatter(row_at(l, ROW_HESSIAN, r + k) + c * hessian->core, hessian->core, h, n);
     }
+}
+
+/* Makes the gradient of row r + k where that of all classes but the label is there already. */
+INLINE void finish_label(row_losses *l, const row_info *info, intptr_t r, intptr_t k, real factor) {
+    real x, g;
+    char *at = label_at(l, info, ROW_GRADIENT, r, k);
+    memcpy(&x, label_at(l, info, ROW_LOGITS, r, k), sizeof x);
+    memcpy(&g, at, sizeof g);
+    g = x == info->max[k] ? -factor * info->other[k] : g - factor;
+    memcpy(at, &g, sizeof g);
 }
 
 /* The callback `normalized`, which is step 4 of the passes. With labels alone, only the label's element changes. */
@@ -82,16 +143,11 @@ static NOINLINE void finish_gradients(void *context, intptr_t r, intptr_t rows) 
     if (l->n == 0) return;
     int spread = f->are_probabilities || f->smoothing != 0 || l->argument[ROW_HESSIAN].x;
     for (intptr_t k = 0; k < rows; k++) {
-        real factor = info->a[k] * (real)f->scale, x, g;
-        if (spread || factor != info->factor[k] || factor == 0 || info->max[k] - info->max[k] != 0) {
-            finish_row(l, info, r, k);
-            continue;
-        }
-        char *at = label_at(l, info, ROW_GRADIENT, r, k);
-        memcpy(&x, label_at(l, info, ROW_LOGITS, r, k), sizeof x);
-        memcpy(&g, at, sizeof g);
-        g = x == info->max[k] ? -factor * info->other[k] : g - factor;
-        memcpy(at, &g, sizeof g);
+        real factor = info->a[k] * info->scale[k];
+        int odd = factor != info->factor[k] || factor == 0 || info->max[k] - info->max[k] != 0;
+        if (spread || odd) finish_row(l, info, r, k);
+        else finish_label(l, info, r, k, factor);
+        if (l->argument[ROW_SLOPES].x) finish_slope(l, info, r, k);
     }
 }
 
@@ -139,16 +195,27 @@ INLINE dw inverse_of_sum(short_sums s) {
     return dw_div((dw){v_set(1), v_set(0)}, product);
 }
 
-INLINE void write_derivatives(const row_losses *l, const row_info *info, short_sums s, lane_targets t, vectors v,
-                              vectors hessian) {
+/* Returns the slopes, if they are wanted. */
+INLINE dw write_derivatives(const row_losses *l, const row_info *info, short_sums s, lane_targets t, vectors v,
+                            vectors hessian, int slopes) {
     dw inverse = inverse_of_sum(s), a = {v_load(info->a), v_load(info->a_lo)};
-    vec scale = v_set((real)l->options->scale), other = other_probability(s.all);
+    vec scale = v_load(info->scale), curve = v_set((real)(1 / l->options->temperature));
+    vec other = other_probability(s.all), zero = v_set(0);
+    dw slope = {zero, zero};
     for (intptr_t c = 0; c < v.n; c++) {
-        vec p = plain_quotient(m_exp_plain(v_load(v.x + c * v.step), s.rounder), inverse);
-        derivatives d = derivatives_of(with_complement(p, other), a, weight_of_class(t, c), scale);
+        vec x = v_load(v.x + c * v.step), p = plain_quotient(m_exp_plain(x, s.rounder), inverse);
+        derivatives d = derivatives_of(with_complement(p, other), a, weight_of_class(t, c), scale, curve);
         v_store(v.kept + c * v.kept_step, d.gradient);
         if (hessian.kept) v_store(hessian.kept + c * hessian.kept_step, d.hessian);
+        if (slopes) slope = join_one(slope, slope_of_class(s.all.max, x, d.gradient));
     }
+    return slope;
+}
+
+static void put_slopes(row_losses *l, intptr_t r, intptr_t rows, dw slopes) {
+    real hi[LANES], lo[LANES];
+    v_store(hi, slopes.hi), v_store(lo, slopes.lo);
+    for (intptr_t k = 0; k < rows; k++) put_slope(l, r + k, hi[k], lo[k]);
 }
 
 /* A callback that multiplies the divisor. */
@@ -160,15 +227,17 @@ static void scale_divisor(void *factor, partition p, divisor *z, intptr_t r, int
 /* The derivatives of row r + k by the way of long rows. */
 static NOINLINE void write_odd_row(row_losses *l, row_info *info, intptr_t r, intptr_t k) {
     row_callbacks to = {.partitioned = scale_divisor, .context = info->factor + k};
-    gradients_of_rows(to, rows_from(l->argument[ROW_LOGITS], r + k, 1), rows_from(l->argument[ROW_GRADIENT], r + k, 1),
-                      0);
+    if (info->scale[k] != 0)
+        gradients_of_rows(to, rows_from(l->argument[ROW_LOGITS], r + k, 1),
+                          rows_from(l->argument[ROW_GRADIENT], r + k, 1), 0);
     finish_row(l, info, r, k);
+    if (l->argument[ROW_SLOPES].x) finish_slope(l, info, r, k);
 }
 
-static void write_odd_rows(row_losses *l, row_info *info, short_sums s, intptr_t r, intptr_t rows) {
+static void write_odd_rows(row_losses *l, row_info *info, short_sums s, mask are_odd, intptr_t r, intptr_t rows) {
     real odd[LANES];
-    v_store(odd, v_select(s.special, v_set(1), v_set(0)));
-    set_factors(l, info, s.all, rows);
+    v_store(odd, v_select(are_odd, v_set(1), v_set(0)));
+    set_factors(info, s.all, rows);
     for (intptr_t k = 0; k < rows; k++)
         if (odd[k] != 0) write_odd_row(l, info, r, k);
 }
@@ -214,10 +283,12 @@ static NOINLINE void short_gradients(row_losses *l) {
         vectors to = place_of(gradient, g, r, direct);
         v.kept = to.kept, v.kept_step = to.kept_step;
         if (hessian->x) of_hessian = place_of(hessian, h, r, direct);
-        write_derivatives(l, info, s, t, v, of_hessian);
+        if (l->argument[ROW_SLOPES].x) put_slopes(l, r, rows, write_derivatives(l, info, s, t, v, of_hessian, 1));
+        else write_derivatives(l, info, s, t, v, of_hessian, 0);
         if (!direct) store_tile(g, gradient, r, rows, 0, l->n);
         if (!direct && hessian->x) store_tile(h, hessian, r, rows, 0, l->n);
-        if (mask_any(s.special)) write_odd_rows(l, info, s, r, rows);
+        mask odd = mask_or(s.special, v_eq(v_load(info->scale), v_set(0)));
+        if (mask_any(odd)) write_odd_rows(l, info, s, odd, r, rows);
     }
 }
 
@@ -233,7 +304,7 @@ static unsigned loop_cross_entropy(char **args, const intptr_t *dims, const intp
     row_losses l;
     row_info info;
     begin_rows(&l, &info, args, dims, steps, loss);
-    if (l.options->only_weights) only_labels(&l);
+    if (l.options->only_weights) only_weights(&l);
     else if (!args[ROW_GRADIENT]) sum_rows(&l);
     else if (are_short(&l)) short_gradients(&l);
     else long_gradients(&l);

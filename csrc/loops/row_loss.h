@@ -1,19 +1,19 @@
 /* Losses of rows of logits with labels or probabilities, and their sums; loops/row_gradient.h has the derivatives.
 
    A row has logits x_c and weights a_c, one for each class c; A is the sum of the a_c. Its loss is the sum of
-   a_c (log Z - x_c). With a label, a_c is 0 for all other classes; smoothed labels and probabilities make it a number
-   for every class.
+   a_c (log Z - x_c), times the weight of the row itself, if rows have weights. With a label, a_c is 0 for all other
+   classes; smoothed labels and probabilities make it a number for every class.
 
    Arguments   `args` are numbered by the enumeration below; dims are the numbers of rows and of classes. Logits,
-               gradient and Hessian have a number for every class of a row, with any strides; EACH has one for every
-               row; targets are a label for every row, or a probability for every class. An output that is not wanted
-               is NULL; a Hessian needs a gradient.
+               gradient and Hessian have a number for every class of a row, with any strides; WEIGHTS, EACH and SLOPES
+               have one for every row; targets are a label for every row, or a probability for every class. Rows without
+               weights have NULL there. An output that is not wanted is NULL; Hessian and slopes need a gradient.
    Passes      for some rows at a time, in the way that sums/rows.h chooses:
                  1. reduce.h or normalize.h sums the row
                  2. take_losses reads labels and weights, computes the losses, and puts them into EACH or adds them to a
                     sum
-               nll_loss, whose rows are log p already, needs no sum of a row. If only the weights of labels are wanted,
-               labels alone are read.
+               nll_loss, whose rows are log p already and have no weights, needs no sum of a row. If only weights are
+               wanted, labels and the weights of rows alone are read.
    Owners      Arrays, options and result belong to the caller. The state of a call, row_losses, is on its stack. It
                keeps what has been found out about rows until their gradients are written: a row_info for each LANES
                rows of a panel. Sums are added to the result when all rows are done. */
@@ -29,6 +29,7 @@
 typedef struct {
     int64_t label[LANES];       /* NO_LABEL if it does not count */
     real a[LANES], a_lo[LANES]; /* A in two words */
+    real scale[LANES];          /* the factor of derivatives, with the row's own weight; 0 for a row that weighs 0 */
     real factor[LANES];         /* what softmax has been multiplied by: |A scale|, or 1 where that is too large */
     real other[LANES];          /* the sum of the probabilities of all classes but the largest one */
     real max[LANES];            /* the largest logit */
@@ -36,17 +37,19 @@ typedef struct {
 
 #define NO_LABEL -1
 
-enum { ROW_LOGITS, ROW_TARGETS, ROW_EACH, ROW_GRADIENT, ROW_HESSIAN, ROW_ARGUMENTS };
+enum { ROW_LOGITS, ROW_TARGETS, ROW_WEIGHTS, ROW_EACH, ROW_GRADIENT, ROW_HESSIAN, ROW_SLOPES, ROW_ARGUMENTS };
 
 typedef struct {
     const fl_loss_options *options;
     fl_loss_result *result;
     matrix argument[ROW_ARGUMENTS];
-    intptr_t n;     /* the number of classes */
-    loss_sum sum;   /* the losses that have no place in EACH */
-    total weight;   /* the weights of the labels that count */
-    row_info *info; /* of the LANES rows that are at hand, or of all rows of a panel */
-    intptr_t infos; /* their number, a power of two */
+    intptr_t n;                            /* the number of classes */
+    double scale;                          /* the factor of the gradients, but for weights of rows */
+    loss_sum sum;                          /* the losses that have no place in EACH */
+    total weight;                          /* the weights of the labels, or of the rows, that count */
+    double lane_hi[LANES], lane_lo[LANES]; /* as `weight`, where rows have weights: a sum in two words for each lane */
+    row_info *info;                        /* of the LANES rows that are at hand, or of all rows of a panel */
+    intptr_t infos;                        /* their number, a power of two */
 } row_losses;
 
 /* The place for what is known of rows r to r+LANES-1. */
@@ -56,6 +59,28 @@ static row_info *info_of(row_losses *l, intptr_t r) { return l->info + (r / LANE
 static char *row_at(row_losses *l, int argument, intptr_t r) {
     const matrix *m = l->argument + argument;
     return (char *)m->x + r * m->outer;
+}
+
+/* Fetches the weights of rows r to r+rows-1 themselves, and 0 for lanes without a row. */
+static void fetch_row_weights(row_losses *l, intptr_t r, intptr_t rows, double *weights) {
+    const char *p = row_at(l, ROW_WEIGHTS, r);
+    intptr_t outer = l->argument[ROW_WEIGHTS].outer;
+    if (rows == LANES && outer == sizeof(double)) {
+        memcpy(weights, p, LANES * sizeof(double));
+        return;
+    }
+    for (intptr_t k = 0; k < LANES; k++) weights[k] = 0;
+    for (intptr_t k = 0; k < rows; k++) memcpy(weights + k, p + k * outer, sizeof(double));
+}
+
+/* Adds weights of labels, or 1, times those of rows, where neither is 0. Each lane has a sum of its own, so that no
+   addition waits for another one; compilers vectorise the loop. */
+static void add_row_weights(row_losses *l, const double *of_labels, const double *of_rows) {
+    for (intptr_t k = 0; k < LANES; k++) {
+        double product = of_labels[k] != 0 && of_rows[k] != 0 ? of_labels[k] * of_rows[k] : 0;
+        total t = total_settled(total_add((total){l->lane_hi[k], l->lane_lo[k]}, product));
+        l->lane_hi[k] = t.hi, l->lane_lo[k] = t.lo;
+    }
 }
 
 /* Labels that do not count become NO_LABEL. Returns how many are out of range. Options are copied first: the compiler
@@ -71,8 +96,8 @@ INLINE int64_t check_labels(row_info *info, const fl_loss_options *f, intptr_t c
     return wrong;
 }
 
-/* Reads the labels of rows r to r+rows-1, and their weights, which are 0 for labels that do not count and for lanes
-   without a row. */
+/* Reads the labels of rows r to r+rows-1, and the weights of their classes, which are 0 for labels that do not count and
+   for lanes without a row. */
 static void read_labels(row_losses *l, row_info *info, intptr_t r, intptr_t rows, real *weights) {
     const fl_loss_options *f = l->options;
     const matrix *labels = l->argument + ROW_TARGETS;
@@ -88,16 +113,36 @@ static void read_labels(row_losses *l, row_info *info, intptr_t r, intptr_t rows
         counted += counts;
         weights[k] = (real)counts;
     }
-    if (!f->class_weight) {
+    int rows_weigh = l->argument[ROW_WEIGHTS].x != 0;
+    if (!f->class_weight && !rows_weigh) {
         l->weight.hi += (double)counted;
         return;
     }
+    double of_labels[LANES] = {0}, of_rows[LANES];
     for (intptr_t k = 0; k < rows; k++) {
-        double weight = info->label[k] >= 0 ? f->class_weight[info->label[k]] : 0;
-        weights[k] = (real)weight;
-        l->weight = total_add(l->weight, weight);
+        if (!f->class_weight) of_labels[k] = weights[k];
+        else if (info->label[k] >= 0) of_labels[k] = f->class_weight[info->label[k]];
+        weights[k] = (real)of_labels[k];
     }
+    if (rows_weigh) {
+        fetch_row_weights(l, r, rows, of_rows);
+        add_row_weights(l, of_labels, of_rows);
+        return;
+    }
+    for (intptr_t k = 0; k < rows; k++) l->weight = total_add(l->weight, of_labels[k]);
     l->weight = total_settled(l->weight);
+}
+
+/* Where targets are probabilities, every row counts. */
+static void count_rows(row_losses *l, intptr_t r, intptr_t rows) {
+    if (!l->argument[ROW_WEIGHTS].x) {
+        l->weight.hi += (double)rows;
+        return;
+    }
+    double ones[LANES], of_rows[LANES];
+    for (intptr_t k = 0; k < LANES; k++) ones[k] = 1;
+    fetch_row_weights(l, r, rows, of_rows);
+    add_row_weights(l, ones, of_rows);
 }
 
 /* The address of the label's element of row r + k; if there is no label, that of the first class. */
@@ -335,10 +380,11 @@ static NOINLINE dw gap_of_spread(row_losses *l, row_info *info, intptr_t r, intp
 #define LARGEST_FACTOR REAL(0x1p30) /* softmax's lifted terms times a larger factor could overflow */
 
 /* What finish_row needs besides the sums. Lanes without a row have the factor of the last one. */
-static void set_factors(const row_losses *l, row_info *info, partition p, intptr_t rows) {
+static void set_factors(row_info *info, partition p, intptr_t rows) {
     v_store(info->other, other_probability(p));
     for (intptr_t k = 0; k < LANES; k++) {
-        real factor = info->a[smaller(k, rows - 1)] * (real)l->options->scale;
+        intptr_t of_row = smaller(k, rows - 1);
+        real factor = info->a[of_row] * info->scale[of_row];
         factor = factor < 0 ? -factor : factor;
         info->factor[k] = factor < LARGEST_FACTOR ? factor : 1;
     }
@@ -364,6 +410,24 @@ INLINE void put_losses(row_losses *l, intptr_t r, intptr_t rows, dw y) {
     scatter(row_at(l, ROW_EACH, r), each->outer, lanes, rows);
 }
 
+/* Multiplies the losses of rows by their weights, and what will be the factor of their derivatives. A row that weighs 0
+   does not count, whatever its numbers are, nor does one without a label that counts, whatever it weighs. */
+static NOINLINE dw weigh_rows(row_losses *l, row_info *info, intptr_t r, intptr_t rows, real *weighs, dw y) {
+    double of_rows[LANES];
+    real weights[LANES], scales[LANES];
+    fetch_row_weights(l, r, rows, of_rows);
+    for (intptr_t k = 0; k < LANES; k++) weights[k] = (real)of_rows[k], scales[k] = (real)(l->scale * of_rows[k]);
+    vec weight = v_load(weights), zero = v_set(0);
+    mask none = mask_or(v_eq(weight, zero), v_eq(v_load(weighs), zero));
+    v_store(info->scale, v_select(none, zero, v_load(scales)));
+    v_store(info->a, v_select(none, zero, v_load(info->a)));
+    v_store(info->a_lo, v_select(none, zero, v_load(info->a_lo)));
+    v_store(weighs, v_select(none, zero, v_load(weighs)));
+    dw product = dw_mul(y.hi, weight);
+    product.lo = v_fma(y.lo, weight, product.lo);
+    return (dw){product.hi, v_select(is_finite(product.hi), product.lo, zero)};
+}
+
 /* The callback `partitioned`, which is step 2 of the passes. */
 static NOINLINE void take_losses(void *context, partition p, divisor *z, intptr_t r, intptr_t rows) {
     row_losses *l = context;
@@ -373,18 +437,20 @@ static NOINLINE void take_losses(void *context, partition p, divisor *z, intptr_
     dw gap;
     real weighs[LANES] = {0}; /* not 0 if an a_c of the row is not 0 */
     if (labels) read_labels(l, info, r, rows, weighs);
-    else l->weight.hi += (double)rows;
+    else count_rows(l, r, rows);
     if (l->n == 0) return;
     v_store(info->max, p.max);
     if (spreads) gap = gap_of_spread(l, info, r, rows, weighs);
     else gap = gap_of_labels(l, info, r, rows, p.max, v_load(weighs));
     vec a = v_load(info->a);
     dw y = k_cross_entropy(gap, a, p);
+    if (l->argument[ROW_WEIGHTS].x) y = weigh_rows(l, info, r, rows, weighs, y);
+    else v_store(info->scale, v_set((real)l->scale));
     mask nothing = v_eq(v_load(weighs), zero);
     y = (dw){v_select(nothing, zero, y.hi), v_select(nothing, zero, y.lo)};
     put_losses(l, r, rows, y);
     if (!z) return;
-    set_factors(l, info, p, rows);
+    set_factors(info, p, rows);
     *z = times(*z, v_load(info->factor));
 }
 
@@ -392,23 +458,31 @@ static NOINLINE void take_losses(void *context, partition p, divisor *z, intptr_
 static void begin_rows(row_losses *l, row_info *info, char **args, const intptr_t *dims, const intptr_t *steps,
                        const fl_loss *loss) {
     l->options = loss->options, l->result = loss->result, l->n = dims[1];
+    l->scale = loss->options->scale / loss->options->temperature;
     l->info = info, l->infos = 1;
     l->sum = no_losses(), l->weight = (total){0, 0};
     for (int k = 0; k < ROW_ARGUMENTS; k++)
         l->argument[k] = matrix_of(args[k], dims, steps[k], steps[ROW_ARGUMENTS + k]);
+    if (!args[ROW_WEIGHTS]) return; /* filling arrays takes as long as a tenth of a short call */
+    for (int k = 0; k < LANES; k++) l->lane_hi[k] = l->lane_lo[k] = 0;
 }
 
 /* Adds what has been summed to the caller's result. */
 static void give_results(row_losses *l) {
     give_total(&l->sum, l->result->total);
+    for (int k = 0; k < LANES && l->argument[ROW_WEIGHTS].x; k++)
+        fl_add_sum(l->result->weight, (double[]){l->lane_hi[k], l->lane_lo[k]});
     fl_add_sum(l->result->weight, (double[]){l->weight.hi, l->weight.lo});
 }
 
-/* Reads the labels alone, for their weights. */
-INLINE void only_labels(row_losses *l) {
+/* Sums the weights of labels and rows alone. */
+INLINE void only_weights(row_losses *l) {
     real weights[LANES];
-    for (intptr_t r = 0; r < l->argument->rows; r += LANES)
-        read_labels(l, info_of(l, r), r, smaller(l->argument->rows - r, LANES), weights);
+    for (intptr_t r = 0; r < l->argument->rows; r += LANES) {
+        intptr_t rows = smaller(l->argument->rows - r, LANES);
+        if (l->options->are_probabilities) count_rows(l, r, rows);
+        else read_labels(l, info_of(l, r), r, rows, weights);
+    }
 }
 
 static NOINLINE void sum_rows(row_losses *l) {
@@ -485,7 +559,7 @@ static unsigned loop_nll_loss(char **args, const intptr_t *dims, const intptr_t 
             put_losses(&l, r + k, smaller(count - k, LANES), (dw){y, zero});
         }
     }
-    if (!l.n) only_labels(&l);
+    if (!l.n) only_weights(&l);
     give_results(&l);
     return 0;
 }

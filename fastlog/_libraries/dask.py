@@ -16,8 +16,8 @@ from typing import Any
 import dask.array as da
 import numpy as np
 
-from fastlog._arguments import REDUCTIONS, check_reduction
-from fastlog._arrays import as_axes, cast, refuse_mask, working_dtype
+from fastlog._arguments import REDUCTIONS, check_reduction, row_weight_error
+from fastlog._arrays import as_axes, cast, fits, refuse_mask, working_dtype
 from fastlog._categorical import ImportanceWeights
 from fastlog._elementwise import logaddexp
 from fastlog._libraries import each
@@ -368,9 +368,9 @@ def _loss(
 ) -> Any:
     """Return a loss and its derivatives, from blocks that hold whole rows.
 
-    `arrays` has further arguments that are arrays, or None: weights of elements, in the shape of the logits, or a class
-    weight. The class axis, if there is one, is in one block. A mean divides by `count`, by default the number of
-    elements.
+    `arrays` has further arguments that are arrays, or None: weights of elements, in the shape of the logits, of rows,
+    or of classes. The class axis, if there is one, is in one block. A mean divides by `count`, by default the number
+    of elements. If there is a temperature, the derivative by it comes with the others.
     """
     check_reduction(function.__name__, reduction)
     if not 0 <= options.get("label_smoothing", 0.0) <= 1:
@@ -379,9 +379,11 @@ def _loss(
     outer = tuple(k for k in inner if k != axis)
     count_of_derivatives = max(int(return_grad), 2 * int(return_hess))
     derivatives = range(1, 1 + count_of_derivatives)
+    slopes = bool(derivatives) and options.get("temperature") is not None
     operands: list[Any] = [x, inner, targets, outer if targets.ndim < x.ndim else inner]
-    for a in (arrays or {}).values():
-        operands += [a, None if a is None else inner if a.ndim == x.ndim else (axis,)]
+    for argument, a in (arrays or {}).items():
+        axes = inner if axis is None else outer if argument == "sample_weight" else (axis,)
+        operands += [a, None if a is None else axes]
     of_block = partial(_loss_of_block, function, tuple(arrays or ()), {} if axis is None else {"axis": axis}, options)
 
     def blocks(part: int, reduction: str, axes: tuple[int, ...], dtype: Any, **adjusted: Any) -> Any:
@@ -391,12 +393,15 @@ def _loss(
     if reduction == "none":
         results = [blocks(0, reduction, outer, x.dtype)]
         results += [blocks(k, reduction, inner, x.dtype) for k in derivatives]
+        results += [blocks(-1, reduction, outer, x.dtype)] if slopes else []
     else:
         ones = {"adjust_chunks": {k: (1,) * x.numblocks[k] for k in outer}}
         total = blocks(0, "sum", outer, np.float64, **ones).sum()
         scale = 1.0 if reduction == "sum" else _size(x) if count is None else count
         results = [_quotient(total, scale, x.dtype, math.nan)]
         results += [_quotient(blocks(k, "sum", inner, x.dtype), scale, x.dtype, 0.0) for k in derivatives]
+        if slopes:
+            results.append(_quotient(blocks(-1, "sum", outer, np.float64, **ones).sum(), scale, x.dtype, 0.0))
     return results[0] if len(results) == 1 else tuple(results)
 
 
@@ -418,13 +423,13 @@ def _loss_of_block(
     targets: Any,
     *arrays: Any,
 ) -> Any:
-    """Compute the loss, gradient or Hessian of a block; sums as arrays of one element."""
+    """Compute the loss, gradient, Hessian or, as the last part, slope of a block; sums as arrays of one element."""
     wanted = dict(zip(names, arrays, strict=True))
     if part:
         wanted["return_hess" if derivatives == 2 else "return_grad"] = True
     result = function(x, targets, reduction=reduction, **wanted, **axis, **options)
     result = result[part] if isinstance(result, tuple) else result
-    if reduction == "none" or part:
+    if reduction == "none" or part > 0:
         return result
     return np.full((1,) * (x.ndim - len(axis)), result, np.float64)
 
@@ -518,7 +523,7 @@ def _of_rows(
     function: _Function, x: Any, targets: Any, weight: Any, ignore_index: Any, reduction: str, axis: Any, **options: Any
 ) -> Any:
     """Return a loss of rows, each of which is moved into one block."""
-    name = function.__name__
+    name, sample_weight = function.__name__, options.pop("sample_weight", None)
     (k,) = as_axes((axis,), x.ndim)
     x = _unmasked(name, "the first argument", x).rechunk({k: -1})
     z = _unmasked(name, "targets", targets)
@@ -532,7 +537,12 @@ def _of_rows(
     z = z.rechunk({k: -1}) if not of_labels else z
     inner = tuple(range(x.ndim))
     outer = tuple(i for i in inner if i != k)
-    _, (x, z) = da.core.unify_chunks(x, inner, z, outer if of_labels else inner)
+    if options.get("temperature") is not None:
+        function(np.zeros((1, 1), x.dtype), [0], temperature=options["temperature"])  # This raises for a wrong one.
+    rows = None if sample_weight is None else _row_weights(name, sample_weight, x, outer)
+    pairs = [x, inner, z, outer if of_labels else inner, *([] if rows is None else [rows, outer])]
+    _, (x, z, *given) = da.core.unify_chunks(*pairs)
+    rows = given[0] if given else None
     if weight is not None:
         weight = _unmasked(name, "weight", weight).rechunk(-1)
         if weight.shape != (x.shape[k],):
@@ -543,16 +553,32 @@ def _of_rows(
         if of_labels:
             of_block = partial(_weight_of_block, ignore_index=ignore_index)
             ones = {"adjust_chunks": {i: (1,) * x.numblocks[i] for i in outer}}
-            operands = [z, outer, weight, None if weight is None else (k,)]
+            operands = [z, outer, weight, None if weight is None else (k,), rows, None if rows is None else outer]
             count = _blockwise(of_block, outer, operands, np.float64, **ones).sum()
-    options |= {"arrays": {"weight": weight}, "axis": k, "count": count, "ignore_index": ignore_index}
+        elif rows is not None:
+            count = rows.sum(dtype=np.float64)
+    arrays = {"weight": weight} if rows is None else {"weight": weight, "sample_weight": rows}
+    options |= {"arrays": arrays, "axis": k, "count": count, "ignore_index": ignore_index}
     return _loss(function, x, z, reduction=reduction, **options)
 
 
-def _weight_of_block(labels: np.ndarray, weight: Any, ignore_index: int | None) -> np.ndarray:
-    """Return the summed class weight of the labels that count; the loss, not this function, checks labels."""
-    counted = labels if ignore_index is None else labels[labels != ignore_index]
-    total = counted.size if weight is None else np.sum(np.take(weight, counted, mode="clip"), dtype=np.float64)
+def _row_weights(name: str, weight: Any, x: Any, outer: tuple[int, ...]) -> Any:
+    w, rows = _unmasked(name, "sample_weight", weight), tuple(x.shape[i] for i in outer)
+    if any(map(math.isnan, w.shape + rows)):
+        if w.numblocks != tuple(x.numblocks[i] for i in outer):
+            raise ValueError(f"{name}: sample_weight needs chunks like those of the rows, whose lengths are not known")
+        return w
+    if not fits(w.shape, rows):
+        raise row_weight_error(name, w.shape, rows)
+    return da.broadcast_to(w, rows)
+
+
+def _weight_of_block(labels: np.ndarray, weight: Any, rows: Any, ignore_index: int | None) -> np.ndarray:
+    """Return the summed weight of the labels that count; the loss, not this function, checks labels."""
+    each = np.ones(labels.shape) if weight is None else np.take(weight, labels, mode="clip").astype(np.float64)
+    if rows is not None:
+        each = np.multiply(each, rows, where=(each != 0) & (rows != 0), out=np.zeros(labels.shape))
+    total = np.sum(each, where=True if ignore_index is None else labels != ignore_index)
     return np.full((1,) * labels.ndim, total, np.float64)
 
 

@@ -245,9 +245,11 @@ def importance_weights(lib: Library, log_w: Any, axis: Any) -> Any:
 
 
 def _tempered(lib: Library, name: str, x: Any, temperature: Any) -> Any:
-    if is_number(temperature, 1):
-        return x
-    return x / number_option(
+    return x if is_number(temperature, 1) else x / temperature_option(lib, name, temperature, x)
+
+
+def temperature_option(lib: Library, name: str, temperature: Any, x: Any) -> Any:
+    return number_option(
         lib, name, "temperature", temperature, x, "a positive number", lambda t: (t > 0) & (t < math.inf)
     )
 

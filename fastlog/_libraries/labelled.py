@@ -30,6 +30,8 @@ def call(function: Callable[..., Any], bound: BoundArguments) -> Any:
     for other in arguments:
         if other != key:
             arguments[other] = labels.values_of(other, arguments[other], by_position)
+            if other == "sample_weight" and np.ndim(arguments[other]) not in (0, labels.values.ndim - 1):
+                raise ValueError(f"{name}: sample_weight needs all dimensions of the first argument but the class axis")
     if name == "segment_logsumexp":  # Segments have other labels than elements.
         return function(**arguments)
     result = function(**arguments)  # The parameters all have names, and bound.args takes longer than a short row.

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from fastlog._arguments import check_reduction, label_error, one_hot_hint
-from fastlog._arrays import as_axes
-from fastlog._libraries.formulas import in_unit_interval, is_number, number_option
+from fastlog._arguments import check_reduction, label_error, one_hot_hint, row_weight_error
+from fastlog._arrays import as_axes, fits
+from fastlog._libraries.formulas import in_unit_interval, is_number, number_option, temperature_option
 from fastlog._libraries.library import Library
 
 
@@ -57,11 +57,9 @@ def focal_loss(
     return_grad: bool,
     return_hess: bool,
 ) -> Any:
-    xp, name = lib.xp, "focal_loss"
+    name = "focal_loss"
     x, z = _elements(lib, name, logits, targets)
-    gamma = number_option(
-        lib, name, "gamma", gamma, x, "a finite number of at least 0", lambda v: (v >= 0) & (v < math.inf)
-    )
+    gamma = _focusing_power(lib, name, gamma, x)
     w = None if weight is None else _fitting(lib, name, "weight", weight, x)
     if alpha is not None:
         alpha = in_unit_interval(lib, name, "alpha", alpha, x)
@@ -71,12 +69,7 @@ def focal_loss(
     x_yes, x_no = _seen(lib, x, z, w), _seen(lib, x, 1 - z, w)
     p, q = lib.sigmoid(x_no), lib.sigmoid(-x_yes)
     entropy = _product(lib, z, lib.softplus(-x_yes)) + _product(lib, 1 - z, lib.softplus(x_no))
-    missed = z * q + (1 - z) * p
-    # Where m is 0, its powers and their derivatives are 0, except the power 0, which is 1 everywhere; the library would
-    # find other derivatives. Subnormal numbers count as 0, as their reciprocals may be infinite.
-    none = xp.abs(missed) < float(xp.finfo(x.dtype).smallest_normal)
-    base = xp.where(none, xp.ones_like(missed), missed)
-    power = xp.where(none & (gamma > 0), xp.zeros_like(missed), base**gamma) + 0 * gamma  # It is nan where gamma is.
+    power, base = _power_of(lib, z * q + (1 - z) * p, gamma)
     loss = _weighed(lib, w, _product(lib, power, entropy))
     if not (return_grad or return_hess):
         return _reduced(lib, loss, reduction)
@@ -90,6 +83,38 @@ def focal_loss(
         curved = _product(lib, gamma * slope * ((gamma - 1) * slope + q - p), entropy)
         hess = _weighed(lib, w, _product(lib, power, curved + 2 * gamma * slope * (p - z) + p * q))
     return _with_derivatives(lib, loss, reduction, grad, hess)
+
+
+def softmax_focal_loss(
+    lib: Library,
+    logits: Any,
+    targets: Any,
+    alpha: Any,
+    gamma: Any,
+    reduction: str,
+    ignore_index: int | None,
+    axis: int,
+    return_grad: bool,
+) -> Any:
+    xp, name = lib.xp, "softmax_focal_loss"
+    x = lib.floating(name, logits)
+    (k,) = as_axes((axis,), x.ndim)
+    _refuse_probabilities(lib, name, targets, x)
+    gamma = _focusing_power(lib, name, gamma, x)
+    parts, count = _class_parts(lib, name, x, targets, None, ignore_index, 0.0, k, None)
+    weighted = parts if alpha is None else _class_parts(lib, name, x, targets, alpha, ignore_index, 0.0, k, None)[0]
+    w = xp.sum(weighted, axis=k, keepdims=True)
+    _, x = _counted(lib, w, x)
+    log_p = _log_probabilities(lib, x, k)
+    entropy = xp.expand_dims(_row_loss(lib, parts, log_p, k), axis=k)
+    power, _ = _power_of(lib, -xp.expm1(-entropy), gamma)
+    loss = xp.squeeze(_product(lib, w, _product(lib, entropy, power)), axis=k)
+    if not return_grad:
+        return _reduced(lib, loss, reduction, count)
+    near = xp.where(entropy < 80, entropy, xp.full_like(entropy, 80.0))  # e / (exp(e) - 1) is tiny beyond.
+    ratio = xp.where(near > 0, near / xp.where(near > 0, xp.expm1(near), xp.ones_like(near)), xp.ones_like(near))
+    slope = _product(lib, w, power * (1 + gamma * ratio))
+    return _with_derivatives(lib, loss, reduction, _product(lib, slope, xp.exp(log_p) - parts), None, count)
 
 
 def kl_divergence(lib: Library, log_q: Any, p: Any, *, log_target: bool, axis: Any, reduction: str) -> Any:
@@ -118,20 +143,35 @@ def cross_entropy(
     reduction: str,
     label_smoothing: Any,
     axis: int,
+    sample_weight: Any,
+    temperature: Any,
     return_grad: bool,
     return_hess: bool,
 ) -> Any:
-    x = lib.floating("cross_entropy", logits)
+    name = "cross_entropy"
+    x = lib.floating(name, logits)
     (k,) = as_axes((axis,), x.ndim)
-    parts, count = _class_parts(lib, "cross_entropy", x, targets, weight, ignore_index, label_smoothing, k)
+    divisor = None if temperature is None else temperature_option(lib, name, temperature, x)
+    x = x if divisor is None else x / divisor
+    of_rows = None if sample_weight is None else _of_rows(lib, name, sample_weight, x, k)
+    parts, count = _class_parts(lib, name, x, targets, weight, ignore_index, label_smoothing, k, of_rows)
     _, x = _counted(lib, lib.xp.sum(lib.xp.abs(parts), axis=k, keepdims=True), x)
     log_p = _log_probabilities(lib, x, k)
     loss = _row_loss(lib, parts, log_p, k)
     if not (return_grad or return_hess):
         return _reduced(lib, loss, reduction, count)
     p, total = lib.xp.exp(log_p), lib.xp.sum(parts, axis=k, keepdims=True)
+    grad = _product(lib, total, p) - parts
     hess = _product(lib, total, p * (1 - p)) if return_hess else None
-    return _with_derivatives(lib, loss, reduction, _product(lib, total, p) - parts, hess, count)
+    if divisor is None:
+        return _with_derivatives(lib, loss, reduction, grad, hess, count)
+    grad, hess = grad / divisor, None if hess is None else hess / divisor / divisor
+    slope = lib.xp.sum(_product(lib, grad, _below_largest(lib, x, k)), axis=k)
+    if reduction != "none":
+        slope = lib.xp.sum(slope)
+    if reduction == "mean":
+        slope = _divided(lib, slope, loss, count, 0.0)
+    return (*_with_derivatives(lib, loss, reduction, grad, hess, count), slope)
 
 
 def nll_loss(
@@ -139,10 +179,32 @@ def nll_loss(
 ) -> Any:
     x = lib.floating("nll_loss", log_probs)
     (k,) = as_axes((axis,), x.ndim)
-    if lib.xp.isdtype(lib.array("nll_loss", targets, x).dtype, "real floating"):
-        raise TypeError("nll_loss: targets must be integer class labels")
-    parts, count = _class_parts(lib, "nll_loss", x, targets, weight, ignore_index, 0.0, k)
+    _refuse_probabilities(lib, "nll_loss", targets, x)
+    parts, count = _class_parts(lib, "nll_loss", x, targets, weight, ignore_index, 0.0, k, None)
     return _reduced(lib, _row_loss(lib, parts, x, k), reduction, count)
+
+
+def _focusing_power(lib: Library, name: str, gamma: Any, x: Any) -> Any:
+    must = "a finite number of at least 0"
+    return number_option(lib, name, "gamma", gamma, x, must, lambda v: (v >= 0) & (v < math.inf))
+
+
+def _power_of(lib: Library, missed: Any, gamma: Any) -> tuple[Any, Any]:
+    """Return a power of m, and the base: m, or 1 where that is 0.
+
+    Where m is 0, its powers and their derivatives are 0, except the power 0, which is 1 everywhere; the library would
+    find other derivatives. Subnormal numbers count as 0, as their reciprocals may be infinite.
+    """
+    xp = lib.xp
+    none = xp.abs(missed) < float(xp.finfo(missed.dtype).smallest_normal)
+    base = xp.where(none, xp.ones_like(missed), missed)
+    power = xp.where(none & (gamma > 0), xp.zeros_like(missed), base**gamma) + 0 * gamma  # It is nan where gamma is.
+    return power, base
+
+
+def _refuse_probabilities(lib: Library, name: str, targets: Any, x: Any) -> None:
+    if lib.xp.isdtype(lib.array(name, targets, x).dtype, "real floating"):
+        raise TypeError(f"{name}: targets must be integer class labels")
 
 
 def _elements(
@@ -222,10 +284,37 @@ def _log_probabilities(lib: Library, x: Any, k: int) -> Any:
     return xp.where(single, xp.where(is_infinite, zeros, x - infinite), log_p)
 
 
+def _below_largest(lib: Library, x: Any, k: int) -> Any:
+    """Return how far the logits of a row are below its largest one."""
+    largest = lib.xp.max(x, axis=k, keepdims=True)
+    return lib.xp.where(x == largest, lib.xp.zeros_like(x), largest - x)
+
+
+def _of_rows(lib: Library, name: str, weight: Any, x: Any, k: int) -> Any:
+    """Return a weight for each row, in the dtype of the logits; the class axis has the length 1."""
+    rows = tuple(x.shape[:k]) + tuple(x.shape[k + 1 :])
+    given = np.asarray(weight, np.float64) if isinstance(weight, (bool, int, float)) else weight
+    w = lib.xp.astype(lib.floating(name, given, like=x), x.dtype)
+    if not fits(tuple(w.shape), rows):
+        raise row_weight_error(name, tuple(w.shape), rows)
+    return lib.xp.expand_dims(lib.xp.broadcast_to(w, rows), axis=k)
+
+
 def _class_parts(
-    lib: Library, name: str, x: Any, targets: Any, weight: Any, ignore_index: int | None, smoothing: Any, k: int
+    lib: Library,
+    name: str,
+    x: Any,
+    targets: Any,
+    weight: Any,
+    ignore_index: int | None,
+    smoothing: Any,
+    k: int,
+    of_rows: Any,
 ) -> tuple[Any, Any]:
-    """Return the weight of each class in each row, and the number that a mean divides by."""
+    """Return the weight of each class in each row, and the number that a mean divides by.
+
+    The weights of the rows themselves, if any, are a factor of both.
+    """
     xp, classes = lib.xp, x.shape[k]
     z = lib.array(name, targets, x)
     along: tuple[int, ...] = tuple([classes if i == k else 1 for i in range(x.ndim)])
@@ -245,7 +334,10 @@ def _class_parts(
         if ignore_index is not None and lib.known(ignore_index >= 0):
             raise ValueError(f"{name}: ignore_index is for labels; the targets are probabilities")
         w, z = _counted(lib, w, xp.astype(z, x.dtype))
-        return _joint(lib, w, (1 - smoothing) * z + even if smooth else z), math.prod(x.shape) // max(classes, 1)
+        parts = _joint(lib, w, (1 - smoothing) * z + even if smooth else z)
+        if of_rows is not None:
+            return _product(lib, of_rows, parts), xp.sum(of_rows)
+        return parts, math.prod(x.shape) // max(classes, 1)
     expected = tuple(x.shape[:k]) + tuple(x.shape[k + 1 :])
     if tuple(z.shape) != expected:
         hint = one_hot_hint(name, z.shape, x.shape)
@@ -265,12 +357,16 @@ def _class_parts(
     is_label = xp.reshape(lib.array(name, np.arange(classes), x), along) == z
     of_label = xp.where(is_label & counts, w, xp.zeros_like(x))
     # Counts are integers, because float32 has no odd number above 2**24.
-    total = lib.count(counts & ~wrong) if weight is None else xp.sum(of_label)
+    if of_rows is not None:  # A label that does not count makes a weight that is nan 0.
+        of_rows = xp.where(xp.sum(of_label, axis=k, keepdims=True) == 0, xp.zeros_like(of_rows), of_rows)
+        of_label = _product(lib, of_rows, of_label)
+    total = lib.count(counts & ~wrong) if weight is None and of_rows is None else xp.sum(of_label)
     parts = of_label
     if smooth:
         parts = _joint(
             lib, xp.where(counts, w, xp.zeros_like(x)), (1 - smoothing) * xp.astype(is_label, x.dtype) + even
         )
+        parts = parts if of_rows is None else _product(lib, of_rows, parts)
     return xp.where(wrong, xp.full_like(parts, math.nan), parts), total
 
 

@@ -372,22 +372,28 @@ static void hash_row_loss(fl_loop *loop, char type, layout m, int options) {
             put_number(arguments[1] + (r * m.outer + i * m.core) * size, i % 3 ? uniform(&state, 0, 1) : 0, type);
     }
     for (intptr_t i = 0; i < m.n; i++) class_weight[i] = i % 5 ? uniform(&state, 0, 2) : 0;
-    intptr_t steps[] = {outer, probabilities ? outer : 8, size, outer, outer, core, core, 0, core, core};
-    char *args[] = {arguments[0], arguments[1], options & 2 ? arguments[2] : NULL, options & 4 ? arguments[3] : NULL,
-                    options & 8 && options & 4 ? arguments[4] : NULL};
+    intptr_t steps[] = {outer, probabilities ? outer : 8, 0, size, outer, outer, 0, core, core, 0, 0, core, core, 0};
+    char *args[] = {arguments[0],
+                    arguments[1],
+                    NULL,
+                    options & 2 ? arguments[2] : NULL,
+                    options & 4 ? arguments[3] : NULL,
+                    options & 8 && options & 4 ? arguments[4] : NULL,
+                    NULL};
     for (int k = 2; k < 5; k++) memset(arguments[k], 0, (size_t)((m.rows * m.outer + m.n * m.core + 1) * size));
     fl_loss_options loss = {.target_type = probabilities       ? type
                                            : sizeof(long) == 8 ? 'l'
                                                                : 'q',
                             .are_probabilities = probabilities != 0,
                             .scale = 0.7,
+                            .temperature = 1,
                             .smoothing = options & 1 ? 0.1 : 0,
                             .class_weight = options & 1 ? class_weight : NULL,
                             .ignored = -100,
                             .ignores = 1};
     run_loss(loop, args, dims, steps, loss, 1);
-    if (args[2]) hash_results(args[2], type, m.rows);
-    for (int k = 3; k < 5; k++)
+    if (args[3]) hash_results(args[3], type, m.rows);
+    for (int k = 4; k < 6; k++)
         if (args[k]) hash_results(args[k], type, m.rows * m.outer);
 }
 

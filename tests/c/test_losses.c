@@ -101,36 +101,45 @@ static void test_claim(int target, int width, uint64_t points) {
     }
 }
 
+/* Rows with labels, weights of their own, and slopes. */
 static void test_labelled(int target, int width, int rows, int n, uint64_t *state) {
     static int32_t labels[LONGEST];
+    static double weights[LONGEST], slopes[LONGEST];
     intptr_t size = width / 8, dims[] = {rows, n};
-    intptr_t steps[] = {n * size, 4, size, n * size, n * size, size, 0, 0, size, size};
+    intptr_t steps[] = {n * size, 4, 8, size, n * size, n * size, 8, size, 0, 0, 0, size, size, 0};
     for (int i = 0; i < rows * n; i++) {
         values[i] = rounded_to(uniform(state, -10, 10), width);
         put(x, i, values[i], width);
     }
-    for (int r = 0; r < rows; r++) labels[r] = r % 7 == 6 ? -1 : (int32_t)(next_random(state) % (uint64_t)n);
-    fl_loss_options options = {.target_type = 'i', .scale = 1, .ignored = -1, .ignores = 1};
-    char *args[] = {(char *)x, (char *)labels, (char *)each, (char *)gradient, (char *)hessian};
+    for (int r = 0; r < rows; r++) {
+        labels[r] = r % 7 == 6 ? -1 : (int32_t)(next_random(state) % (uint64_t)n);
+        weights[r] = r % 5 == 4 ? 0 : 0.75 * (r % 3 + 1);
+    }
+    fl_loss_options options = {.target_type = 'i', .scale = 1, .temperature = 1, .ignored = -1, .ignores = 1};
+    char *args[] = {(char *)x,        (char *)labels,  (char *)weights, (char *)each,
+                    (char *)gradient, (char *)hessian, (char *)slopes};
     fl_loss_result result = run(target, FL_cross_entropy, width, args, dims, steps, &options);
-    long double sum = 0;
+    long double sum = 0, weight = 0;
     for (int r = 0; r < rows; r++) {
         exact_partition p = exact_partition_of(values + r * n, n);
-        int counts = labels[r] >= 0;
+        long double counts = labels[r] >= 0 ? weights[r] : 0, slope = 0, size_of_slope = 0;
         long double exact = counts ? p.max - values[r * n + labels[r]] + log1pl(p.rest) : 0;
-        sum += exact;
+        exact *= counts, sum += exact, weight += counts;
         check("row's loss", target, width, n, r, get(each, r, width), exact, rounded_to(exact, width));
         for (int c = 0; c < n; c++) {
             long double of_class = values[r * n + c], q = expl(of_class - p.max) / (1 + p.rest);
             long double others = of_class == p.max ? p.rest / (1 + p.rest) : 1 - q;
             long double g = c == labels[r] ? -others : q;
+            slope += counts * g * (p.max - of_class), size_of_slope += counts * fabsl(g) * (p.max - of_class);
             check("row's gradient", target, width, n, c, get(gradient, r * n + c, width), counts * g,
                   rounded_to(counts * g, width));
             check("row's Hessian", target, width, n, c, get(hessian, r * n + c, width), counts * q * others,
                   rounded_to(counts * q * others, width));
         }
+        check("row's slope", target, width, n, r, slopes[r], slope, rounded_to(size_of_slope, width));
     }
-    args[2] = 0;
+    if (fl_sum(result.weight) != weight && failures++ < 20) printf("WRONG weight of rows\n");
+    args[3] = 0;
     result = run(target, FL_cross_entropy, width, args, dims, steps, &options);
     check("sum of rows", target, width, n, -1, fl_sum(result.total), sum, rounded_to(sum, width));
     if (result.wrong && failures++ < 20) printf("WRONG %s f%d: labels\n", fl_targets[target].name, width);
@@ -140,7 +149,7 @@ static void test_labelled(int target, int width, int rows, int n, uint64_t *stat
 static void test_others(int target, int width, int n, uint64_t *state) {
     static int16_t labels[LONGEST];
     intptr_t size = width / 8, dims[] = {1, n}, steps[16] = {[8] = size, size};
-    intptr_t row_dims[] = {n, 1}, row_steps[10] = {size, 2, [5] = size};
+    intptr_t row_dims[] = {n, 1}, row_steps[14] = {size, 2, [7] = size};
     long double focal = 0, kl = 0, kl_size = 0, nll = 0;
     for (int i = 0; i < n; i++) {
         values[i] = rounded_to(uniform(state, -10, 0), width);
@@ -166,8 +175,8 @@ static void test_others(int target, int width, int n, uint64_t *state) {
     options = (fl_loss_options){.target_type = width == 32 ? 'f' : 'd'};
     result = run(target, FL_kl_divergence_of_logs, width, args, dims, steps, &options);
     check("divergence of logarithms", target, width, n, -1, fl_sum(result.total), kl, rounded_to(kl_size, width));
-    char *row_args[] = {(char *)x, (char *)labels, 0, 0, 0};
-    options = (fl_loss_options){.target_type = 'h', .ignored = -7, .ignores = 1};
+    char *row_args[7] = {(char *)x, (char *)labels};
+    options = (fl_loss_options){.target_type = 'h', .temperature = 1, .ignored = -7, .ignores = 1};
     result = run(target, FL_nll_loss, width, row_args, row_dims, row_steps, &options);
     check("likelihood", target, width, n, -1, fl_sum(result.total), nll, rounded_to(nll, width));
     if ((int)fl_sum(result.weight) != n - (n + 4) / 5 && failures++ < 20) printf("WRONG number of labels\n");

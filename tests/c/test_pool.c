@@ -41,7 +41,7 @@ static void compute(results *r, int threads) {
     const intptr_t columns[] = {ROW, ELEMENTS / ROW}, all[] = {1, ELEMENTS, ELEMENTS / ROW}, one_row[] = {1, ELEMENTS};
     char *in = (char *)x;
     fl_loss_options of_elements = {.target_type = 'd', .scale = 1};
-    fl_loss_options of_rows = {.target_type = sizeof(long) == 8 ? 'l' : 'q', .scale = 1};
+    fl_loss_options of_rows = {.target_type = sizeof(long) == 8 ? 'l' : 'q', .scale = 1, .temperature = 1};
     memset(r, 0, sizeof *r);
     fl_set_threads(threads);
     fl_loop_of(target, FL_softplus, 'd')((char *[]){in, (char *)r->map}, n, (intptr_t[]){size, size}, 0);
@@ -58,9 +58,10 @@ static void compute(results *r, int threads) {
     fl_loop_of(target, FL_binary_cross_entropy_with_logits, 'd')(
         (char *[]){in, (char *)z, 0, 0, 0, (char *)r->gradient[0], 0, 0}, one_row,
         (intptr_t[]){0, 0, 0, 0, 0, 0, 0, 0, size, size, 0, 0, 0, size, 0, 0}, &(fl_loss){&of_elements, r->losses});
-    fl_loop_of(target, FL_cross_entropy, 'd')((char *[]){in, (char *)labels, 0, (char *)r->gradient[1], 0}, rows,
-                                              (intptr_t[]){row, sizeof *labels, 0, row, 0, size, 0, 0, size, 0},
-                                              &(fl_loss){&of_rows, r->losses + 1});
+    fl_loop_of(target, FL_cross_entropy,
+               'd')((char *[]){in, (char *)labels, 0, 0, (char *)r->gradient[1], 0, 0}, rows,
+                    (intptr_t[]){row, sizeof *labels, 0, 0, row, 0, 0, size, 0, 0, 0, size, 0, 0},
+                    &(fl_loss){&of_rows, r->losses + 1});
 }
 
 static results expected;

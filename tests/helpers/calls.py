@@ -11,6 +11,7 @@ ROW = _RNG.random(16)
 SOME = _RNG.random((15, 16)) > 0.3
 LABELS = np.where(np.arange(15) == 2, -100, _RNG.integers(0, 16, 15))
 COLUMN_LABELS = _RNG.integers(0, 15, 16)
+OF_ROWS = np.where(np.arange(15) == 4, 0, _RNG.random(15))
 REDUCTIONS = ("mean", "sum", "none")
 
 
@@ -49,7 +50,11 @@ def _cross_entropy(x, of):
     for targets in (LABELS, P):
         yield from losses(fastlog.cross_entropy, x, of(targets))
         yield from losses(fastlog.cross_entropy, x, of(targets), of(ROW), label_smoothing=0.2)
+        weighted = {"sample_weight": of(OF_ROWS), "temperature": 2.5}
+        yield from losses(fastlog.cross_entropy, x, of(targets), of(ROW), label_smoothing=0.2, **weighted)
+        yield from losses(fastlog.cross_entropy, x, of(targets), sample_weight=OF_ROWS)
     yield from losses(fastlog.cross_entropy, x, of(COLUMN_LABELS), axis=0)
+    yield from losses(fastlog.cross_entropy, x, of(COLUMN_LABELS), axis=0, sample_weight=2, temperature=0.5)
     yield from losses(fastlog.cross_entropy, x, of(np.full(15, -100)))
 
 

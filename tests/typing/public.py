@@ -88,11 +88,22 @@ assert_type(fastlog.focal_loss(s, b), np.float32)
 assert_type(fastlog.focal_loss(d, b, 0.25, reduction="none"), NDArray[np.float64])
 assert_type(fastlog.focal_loss(d, b, return_grad=True), tuple[np.float64, NDArray[np.float64]])
 assert_type(fastlog.focal_loss(d, b, return_hess=True), tuple[np.float64, NDArray[np.float64], NDArray[np.float64]])
+assert_type(fastlog.softmax_focal_loss(s, labels), np.float32)
+assert_type(fastlog.softmax_focal_loss(d, labels, return_grad=True), tuple[np.float64, NDArray[np.float64]])
 assert_type(fastlog.cross_entropy(s, labels), np.float32)
 assert_type(fastlog.cross_entropy(s, [0, 1, 2], return_grad=True), tuple[np.float32, NDArray[np.float32]])
 assert_type(
     fastlog.cross_entropy(d, labels, return_grad=True, return_hess=True),
     tuple[np.float64, NDArray[np.float64], NDArray[np.float64]],
+)
+assert_type(fastlog.cross_entropy(s, labels, sample_weight=[1, 0, 2], temperature=2.0), np.float32)
+assert_type(
+    fastlog.cross_entropy(s, labels, temperature=2.0, return_grad=True),
+    tuple[np.float32, NDArray[np.float32], np.float32],
+)
+assert_type(
+    fastlog.cross_entropy(d, labels, temperature=0.5, return_hess=True),
+    tuple[np.float64, NDArray[np.float64], NDArray[np.float64], np.float64],
 )
 assert_type(fastlog.nll_loss(d, labels), np.float64)
 assert_type(fastlog.kl_divergence(s, s, reduction="batchmean"), np.float32)
