@@ -8,7 +8,7 @@
 
 PYTHON ?= python3
 VENV := .venv
-BIN := $(VENV)/bin
+BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 # The install is editable: only what is compiled needs another one.
 SOURCES := pyproject.toml CMakeLists.txt $(wildcard fastlog/*.p[yx][xid]) $(shell find csrc -type f -not -name '*.py*')
 
@@ -16,7 +16,7 @@ SITE := $(BIN)/sphinx-build --quiet --fail-on-warning --keep-going docs build/do
 
 .NOTPARALLEL:
 
-.PHONY: bench programs test quick fuzz test-ends test-end check docs exhaustive big accuracy vec-neon vec-s390x bits compilers peers mca upstream clean help
+.PHONY: bench programs test quick fuzz test-ends test-end check docs exhaustive big accuracy vec-neon vec-s390x bits compilers peers mca upstream wheel clean help
 help:
 	@sed -n 's/^# make/make/p' Makefile
 
@@ -78,6 +78,12 @@ check: $(VENV)/dev.stamp $(VENV)/test.stamp
 	$(BIN)/python -m mypy.stubtest fastlog --mypy-config-file pyproject.toml
 	$(BIN)/basedpyright
 	$(SITE)
+
+# make wheel        a source distribution, and a wheel of it for the oldest and the newest Python (or PYTHONS), in dist/:
+#                   the same bits twice, what is in them, and the tests on what is installed; RELEASE=tag asks for more
+PYTHONS = $(or $(OLDEST),$(PYTHON)) $(NEWEST)
+wheel: $(VENV)/release.stamp
+	$(BIN)/python tests/tools/wheel.py $(if $(RELEASE),--release $(RELEASE)) $(PYTHONS)
 
 # make exhaustive   float32 functions of one argument at all 2^32 inputs, the others at millions of points
 exhaustive: $(VENV)/test.stamp
