@@ -2,7 +2,10 @@
 
 import json
 import re
+import runpy
 import tomllib
+import zipfile
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -131,6 +134,46 @@ def test_the_bill_of_materials_is_json():
     names = {part["bom-ref"] for part in found["components"]}
     assert names == {"cython", "numpy"}
     assert found["dependencies"] == [{"ref": component["bom-ref"], "dependsOn": sorted(names)}]
+
+
+TOOL = runpy.run_path(str(ROOT / "tests" / "tools" / "wheel.py"))
+BILL = {
+    "metadata": {"component": {"name": "fastlog-numpy", "version": fastlog.__version__}},
+    "components": [{"name": "numpy", "version": "2.0"}],
+}
+METADATA = f"Name: fastlog-numpy\nVersion: {fastlog.__version__}\nRequires-Dist: numpy>=2.0\n"
+WHOLE = {
+    "fastlog/_core.cpython-311.so": "",
+    "fastlog-0.dist-info/METADATA": METADATA,
+    "fastlog-0.dist-info/licenses/LICENSE": "",
+    "fastlog-0.dist-info/sboms/fastlog.cdx.json": json.dumps(BILL),
+}
+FAULTS = {
+    "": {},
+    "has the extensions": {"fastlog/_core.cpython-312.so": ""},
+    "differs from fastlog/": {"fastlog/_core.pyx": ""},
+    "requires numpy>=1.0": {"fastlog-0.dist-info/METADATA": METADATA.replace("2.0", "1.0")},
+    "is about fastlog": {"fastlog-0.dist-info/sboms/fastlog.cdx.json": json.dumps(BILL).replace("-numpy", "")},
+    "has no version of": {"fastlog-0.dist-info/sboms/fastlog.cdx.json": json.dumps(BILL).replace("2.0", "")},
+    "is not that of version": {},
+    "runs on this Linux alone": {},
+    "bytes, more than": {"fastlog/data": "0" * (TOOL["MOST_BYTES"] + 1)},
+}
+
+
+@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="the repository says what belongs into a wheel")
+@pytest.mark.parametrize("fault", FAULTS)
+def test_the_check_of_a_wheel_finds_what_is_wrong(fault, tmp_path):
+    system = "linux" if "Linux" in fault else "manylinux_2_28"
+    wheel = tmp_path / f"fastlog_numpy-0-cp311-cp311-{system}_x86_64.whl"
+    package = {
+        name for name in TOOL["tracked"]() if name.startswith("fastlog/") and not name.endswith((".pyx", ".pxi"))
+    }
+    with zipfile.ZipFile(wheel, "w") as archive:
+        for name, text in ({name: "" for name in package} | WHOLE | FAULTS[fault]).items():
+            archive.writestr(name, text)
+    with pytest.raises(SystemExit, match=fault) if fault else nullcontext():
+        TOOL["check_wheel"](wheel, "v99" if fault == "is not that of version" else "")
 
 
 def test_nothing_that_is_deprecated_stays_unannounced():
