@@ -202,12 +202,16 @@ def write_within_fences(f, x, at_end):
         f(*[view] * f.nin, out=fenced(np.zeros(shape, x.dtype), at_end))
 
 
+linux = pytest.mark.skipif(sys.platform != "linux", reason="the fences are calls of Linux")
+
+
 @pytest.mark.slow
-@pytest.mark.skipif(sys.platform != "linux", reason="the fences are calls of Linux")
+@linux
 def test_no_call_reads_or_writes_beyond_its_arrays():
     run("from test_failures import call_within_fences; call_within_fences()")
 
 
+@linux
 def test_a_fence_ends_who_goes_beyond_it():
     code = "from test_failures import *; a = fenced(X, {}); ctypes.string_at(a.ctypes.data {}, 1)"
     for at_end, beyond in ((True, f"+ {X.nbytes}"), (False, "- 1")):
