@@ -8,7 +8,7 @@
 
 PYTHON ?= python3
 VENV := .venv
-BIN := $(VENV)/bin
+BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 # The install is editable: only what is compiled needs another one.
 SOURCES := pyproject.toml CMakeLists.txt $(wildcard fastlog/*.p[yx][xid]) $(shell find csrc -type f -not -name '*.py*')
 
@@ -16,7 +16,7 @@ SITE := $(BIN)/sphinx-build --quiet --fail-on-warning --keep-going docs build/do
 
 .NOTPARALLEL:
 
-.PHONY: bench programs test quick fuzz fuzz-loops sanitize test-ends test-end check docs exhaustive big accuracy vec-neon vec-s390x bits compilers peers mca upstream clean help
+.PHONY: bench programs test quick fuzz fuzz-loops sanitize test-ends test-end check docs exhaustive big accuracy vec-neon vec-s390x bits compilers peers mca upstream wheel clean help
 help:
 	@sed -n 's/^# make/make/p' Makefile
 
@@ -97,7 +97,7 @@ test-ends:
 test-end: $(VENV)/test.stamp
 	@$(BIN)/python -c 'import sys, numpy, scipy; print("Python", *sys.version_info[:2], numpy.__version__, scipy.__version__)'
 	$(PYTEST) -m 'not huge and not other_target' $(addprefix tests/test_,patch.py patch_late.py sklearn_losses.py segments.py chains.py command_line.py call_forms.py ufuncs.py logaddexp_reduce.py reductions.py \
-	  row_functions.py row_limits.py other_arrays.py other_gradients.py torch_and_jax.py dask.py labelled.py cimport.py docs.py)
+	  row_functions.py row_limits.py other_arrays.py other_gradients.py torch_and_jax.py dask.py labelled.py cimport.py docs.py failures.py)
 	$(BIN)/python tests/tools/upstream.py special
 
 check: $(VENV)/dev.stamp $(VENV)/test.stamp
@@ -110,6 +110,12 @@ check: $(VENV)/dev.stamp $(VENV)/test.stamp
 	$(BIN)/python -m mypy.stubtest fastlog --mypy-config-file pyproject.toml
 	$(BIN)/basedpyright
 	$(SITE)
+
+# make wheel        a source distribution, and a wheel of it for the oldest and the newest Python (or PYTHONS), in dist/:
+#                   the same bits twice, what is in them, and the tests on what is installed; RELEASE=tag asks for more
+PYTHONS = $(or $(OLDEST),$(PYTHON)) $(NEWEST)
+wheel: $(VENV)/release.stamp
+	$(BIN)/python tests/tools/wheel.py $(if $(RELEASE),--release $(RELEASE)) $(PYTHONS)
 
 # make exhaustive   float32 functions of one argument at all 2^32 inputs, the others at millions of points
 exhaustive: $(VENV)/test.stamp

@@ -47,23 +47,41 @@ const fl_shape_info fl_shapes[] = {
 static int always(void) { return 1; }
 
 #if defined(__x86_64__)
-/* Clang before version 17 does not know "f16c" in __builtin_cpu_supports, so cpuid is asked directly. */
-static int has_f16c(void) {
+static int has_of_leaf1(unsigned wanted) {
     unsigned eax, ebx, ecx, edx;
-    return __get_cpuid(1, &eax, &ebx, &ecx, &edx) && (ecx & bit_F16C);
+    return __get_cpuid(1, &eax, &ebx, &ecx, &edx) && (ecx & wanted) == wanted;
 }
 
+#if defined(_WIN32)
+/* What __builtin_cpu_supports calls is in a library that clang-cl does not link, so cpuid is asked directly, and the
+   operating system (XCR0) whether it saves the registers. */
+static int has_of_leaf7(unsigned wanted) {
+    unsigned eax, ebx, ecx, edx;
+    return __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) && (ebx & wanted) == wanted;
+}
+static int saves(unsigned registers) {
+    unsigned low, high;
+    if (!has_of_leaf1(bit_OSXSAVE)) return 0;
+    __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+    return (low & registers) == registers;
+}
+static int has_avx2(void) { return saves(0x06) && has_of_leaf7(bit_AVX2) && has_of_leaf1(bit_FMA | bit_F16C); }
+static int has_avx512(void) {
+    return saves(0xe6) && has_of_leaf7(bit_AVX512F | bit_AVX512DQ | bit_AVX512BW | bit_AVX512VL);
+}
+#else
 /* The compiler's run-time test covers both cpuid and the operating system's part (XCR0): whether it saves the
-   registers. */
+   registers. Clang before version 17 does not know "f16c". */
 static int has_avx2(void) {
     __builtin_cpu_init();
-    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && has_f16c();
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && has_of_leaf1(bit_F16C);
 }
 static int has_avx512(void) {
     __builtin_cpu_init();
     return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
            __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl");
 }
+#endif
 #endif
 
 #define DECLARE(target) extern const fl_table fl_table_##target##_16, fl_table_##target##_32, fl_table_##target##_64;

@@ -171,7 +171,14 @@ static inline void fl_add_result(fl_loss_result *result, const fl_loss_result *p
    so many, if there is enough for each to do. */
 #define FL_MOST_THREADS 256
 
+/* threadpoolctl knows the library by the name that has this. */
+#if defined(_WIN32)
+#define FL_EXPORT __declspec(dllexport)
+#else
+#define FL_EXPORT __attribute__((visibility("default")))
+#endif
+
 int fl_threads(void);
-int fl_set_threads(int n);             /* for this thread; 0: that of the process. Returns what was set before */
-void fl_set_threads_of_process(int n); /* for all threads that set none themselves */
-int fl_pool_size(void);                /* the number of threads that this process has started so far */
+int fl_set_threads(int n); /* for this thread; 0: that of the process. Returns what was set before */
+int fl_pool_size(void);    /* the number of threads that this process has started so far */
+FL_EXPORT void fl_set_threads_of_process(int n); /* for all threads that set none themselves */

@@ -167,9 +167,7 @@ int fl_set_threads(int n) {
     of_thread = n;
     return before;
 }
-#pragma GCC visibility push(default) /* by this name, fastlog._threads knows the library */
 void fl_set_threads_of_process(int n) { atomic_store_explicit(&of_process, n, memory_order_relaxed); }
-#pragma GCC visibility pop
 
 /* ---- the threads ---- */
 
@@ -189,7 +187,7 @@ static void work_on(job *j) {
 }
 
 #if defined(_WIN32)
-/* There is no pool yet. */
+/* There is no pool: calls run on the thread that makes them. */
 static void share(job *j, int threads) {
     (void)threads;
     work_on(j);

@@ -13,6 +13,10 @@ except ModuleNotFoundError as _error:
         f"{__path__[0]} has no compiled part for this Python. If that is the source folder, install it with "
         "'pip install .' and start Python in another folder; if it is not, install fastlog again with this Python"
     ) from None
+except ImportError as _error:
+    if _error.path:  # The system cannot load the file; an error of fastlog's own names none.
+        _error.add_note(f"{_error.path} is damaged, or made for another system; install fastlog again with this Python")
+    raise
 
 from fastlog._categorical import *
 from fastlog._chains import *

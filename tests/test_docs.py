@@ -59,9 +59,22 @@ def test_the_site_documents_every_public_name_once():
 
 
 def test_links_between_pages_lead_somewhere():
-    for page in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")):
+    for page in (*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")):
         for link in re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text()):
             assert (page.parent / link).exists(), f"{page.name} links to {link}"
+
+
+def test_every_promise_names_tests_that_exist():
+    page = (ROOT / "docs" / "promises.md").read_text()
+    rows = [row for row in re.findall(r"^\| (.*) \|$", page, re.M) if not row.startswith(("|", ":--"))]
+    assert len(rows) >= 30
+    for row in rows:
+        promise, tests = row.rsplit(" | ", 1)
+        named = re.findall(r"`(\w+)(?:: (\w+))?`", tests)
+        assert named, promise
+        for file, name in named:
+            text = (ROOT / "tests" / f"test_{file}.py").read_text()
+            assert f"\ndef test_{name}" + ("(" if name else "") in text, f"{file}: {name}"
 
 
 @pytest.mark.parametrize("name", fastlog.__all__)

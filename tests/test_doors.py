@@ -95,9 +95,7 @@ def test_dtypes_follow_the_logits():
 
 
 def of_pandas(a):
-    import pandas
-
-    return pandas.Series(a)
+    return pytest.importorskip("pandas").Series(a)
 
 
 def of_nullable(a):
@@ -109,15 +107,11 @@ def of_frame(a):
 
 
 def of_xarray(a):
-    import xarray
-
-    return xarray.DataArray(a)
+    return pytest.importorskip("xarray").DataArray(a)
 
 
 def of_dask(a):
-    import dask.array
-
-    return dask.array.from_array(a, chunks=2)
+    return pytest.importorskip("dask.array").from_array(a, chunks=2)
 
 
 @pytest.mark.parametrize("of", [list, np.ma.asarray, of_pandas, of_nullable, of_frame, of_xarray, of_dask])

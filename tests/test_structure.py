@@ -155,6 +155,25 @@ def test_the_c_core_knows_no_python():
         assert not re.search(r"Python\.h|numpy/|npy_\w+\(|PyObject", path.read_text()), path.name
 
 
+# Extensions of C that GCC, Clang and clang-cl all have; dispatch.c has another way for Windows beside the first two.
+EXTENSIONS = """
+    __builtin_cpu_init __builtin_cpu_supports __get_cpuid __get_cpuid_count __declspec __attribute__ __asm__ __int128
+    __builtin_expect __builtin_prefetch __builtin_inf __builtin_nan __builtin_fabs __builtin_isinf __builtin_fma
+    __builtin_fmaf __builtin_clzll __builtin_ia32_pause
+    __linux__ __x86_64__ __aarch64__ __m128i __m256 __m256d __m256i __m512 __m512d __m512i __mmask8 __mmask16
+"""
+ATTRIBUTES = {"always_inline", "noinline", "unused", "visibility"}
+
+
+def test_extensions_of_c_are_those_that_all_compilers_have():
+    for path in SOURCES:
+        text = re.sub(r"/\*.*?\*/", "", path.read_text(), flags=re.S)  # without comments
+        assert not re.search(r"^#pragma (?!once|GCC unroll \d+$)", text, re.M), path.name
+        assert set(re.findall(r"\b(?:typeof|asm|__[a-z]\w*)\b", text)) <= set(EXTENSIONS.split()), path.name
+        for attributes in re.findall(r"__attribute__\(\((.*)\)\)", text):
+            assert {one.partition("(")[0].strip() for one in attributes.split(",")} <= ATTRIBUTES, path.name
+
+
 def test_intrinsics_stay_in_vec():
     """Apart from the status register, no intrinsic and no vector type of an instruction set stands outside vec/."""
     for path in SOURCES:

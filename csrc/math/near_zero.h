@@ -261,6 +261,20 @@ INLINE vec m_logaddexp_near_zero(vec max, vec min, vec y, vec bound) {
     return RARELY(mask_any(v_lt(v_abs(y), bound))) ? logaddexp_by_integers(max, min, y) : y;
 }
 
+/* x / y, which is below 2^64. clang-cl's libraries have no division of two words, so there it goes bit by bit. */
+INLINE uint64_t w_quotient(two_words x, uint64_t y) {
+#if defined(_MSC_VER)
+    uint64_t quotient = 0;
+    for (int k = 63; k >= 0; k--) {
+        two_words part = (two_words)y << k;
+        if (x >= part) x -= part, quotient |= (uint64_t)1 << k;
+    }
+    return quotient;
+#else
+    return (uint64_t)(x / y);
+#endif
+}
+
 /* e^a - e^b - 1 as two words, for a > b, a > 0, where it is below 8, and small beside e^a. With v = e^-a + e^(b-a) - 1,
    in which the terms cancel as above, e^a - e^b = e^a (1 - e^(b-a)) = e^a (e^-a - v) = 1 - v/e^-a. b - a is taken in two
    words. */
@@ -269,7 +283,7 @@ INLINE void w_difference_less_1(real a, real b, real *hi, real *lo) {
     two_doubles gap = {difference, (a - (difference - part)) - (b + part)}, whole = {a, 0};
     int above = b > 0; /* then b - a is the smaller exponent */
     cancelled c = w_cancel(above ? gap : whole, above ? whole : gap, 3);
-    int64_t quotient = (int64_t)(((two_words)c.m << 62) / (above ? c.exp_z : c.exp_x)); /* below 2^63, as e^-x > 1/4 */
+    int64_t quotient = (int64_t)w_quotient((two_words)c.m << 62, above ? c.exp_z : c.exp_x); /* < 2^63: e^-x > 1/4 */
     int exponent = c.exponent + 1 + (above ? c.n : 0);
     if (!c.negative) quotient = -quotient;
     double first = (double)quotient;

@@ -88,9 +88,10 @@ static void read_signature(call *c, reader *r, const char *signature) {
 
 /* Losses have one core length, which some arguments do not have. */
 static void describe_loss(call *c, reader *r) {
-    static const char *const signatures[] = {"(n),(n),(n),(n)->(n),(n),(n),()", "(n),(n)->(),(n),(n)"};
+    static const char *const signatures[] = {"(n),(n),(n),(n)->(n),(n),(n),()", "(n),(n),()->(),(n),(n),()"};
     int rows = c->shape == fl_row_loss;
-    c->options = (fl_loss_options){.target_type = (char)(c->width == 32 ? 'f' : 'd'), .scale = 1, .positive = 1};
+    c->options = (fl_loss_options){
+        .target_type = (char)(c->width == 32 ? 'f' : 'd'), .scale = 1, .positive = 1, .temperature = 1};
     c->options.negative = 1, c->options.gamma = (double)below(r, 5) / 2;
     read_signature(c, r, signatures[rows]);
     for (int k = 0; k < c->count; k++) c->at[k].absent = k > 1 && below(r, 2);
@@ -101,8 +102,10 @@ static void describe_loss(call *c, reader *r) {
         if (c->at[5].absent) c->at[6].absent = 1; /* a Hessian needs a gradient */
         return;
     }
-    if (c->at[3].absent) c->at[4].absent = 1; /* so does that of rows */
-    if (c->function == FL_nll_loss) c->at[3].absent = c->at[4].absent = 1;
+    c->options.temperature = below(r, 3) ? 1 : 1.5;
+    c->at[2].type = c->at[6].type = 'd';
+    if (c->at[4].absent) c->at[5].absent = c->at[6].absent = 1; /* a Hessian and a slope need a gradient */
+    if (c->function == FL_nll_loss) c->at[2].absent = c->at[4].absent = c->at[5].absent = c->at[6].absent = 1;
     else c->options.are_probabilities = below(r, 2), c->options.smoothing = below(r, 3) ? 0 : 0.1;
     c->options.ignores = (int)below(r, 2), c->options.ignored = below(r, 3) - 1;
     if (below(r, 2)) {
