@@ -102,6 +102,20 @@ def discriminant() -> Callable[[], Any]:
     return lambda: model.predict_proba(x)
 
 
+def calibration() -> Callable[[], Any]:
+    """scikit-learn: the temperature of a classifier of twenty classes."""
+    from sklearn.calibration import CalibratedClassifierCV
+    from sklearn.frozen import FrozenEstimator
+    from sklearn.linear_model import LogisticRegression
+
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(50_000, 20))
+    labels = np.argmax(x @ rng.normal(size=(20, 20)) + rng.gumbel(size=(50_000, 20)), axis=1)
+    model = FrozenEstimator(LogisticRegression(max_iter=20).fit(x[:5000], labels[:5000]))
+    calibrated = CalibratedClassifierCV(model, method="temperature")
+    return lambda: calibrated.fit(x, labels).calibrated_classifiers_[0].calibrators[0].beta_
+
+
 # A title -> the module that it needs, and what prepares it.
 PROGRAMS: dict[str, tuple[str, Callable[[], Callable[[], Any]]]] = {
     "POT, sinkhorn_log, 500 × 500": ("ot", sinkhorn),
@@ -121,6 +135,7 @@ PROGRAMS: dict[str, tuple[str, Callable[[], Callable[[], Any]]]] = {
     ),
     "GaussianMixture.fit, 20 components": ("sklearn", gaussian_mixture),
     "LDA.predict_proba, 10 classes": ("sklearn", discriminant),
+    "CalibratedClassifierCV.fit, temperature": ("sklearn", calibration),
 }
 
 
