@@ -70,6 +70,7 @@ __all__ = [
     "sigmoid",
     "silu",
     "softmax",
+    "softmax_focal_loss",
     "softplus",
     "softplus_inverse",
     "unpatch",

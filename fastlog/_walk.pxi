@@ -403,8 +403,8 @@ cdef void begin_loss(loss_call *call, cnp.ndarray targets) noexcept:
 cdef double value_of_loss(int function, walk *w, staging *s, loss_call *call, bint mean, double count) noexcept:
     """Run the loop of a loss, and return the sum of the losses or their mean.
 
-    This is the only place that says what a mean divides by: the weights of the labels that count, those of classes times
-    those of rows; where targets are probabilities, the weights of rows, or their number; for a loss of elements,
+    This is the only place that says what a mean divides by: the weights of the labels that count, those of classes
+    times those of rows; where targets are probabilities, the weights of rows, or their number; for a loss of elements,
     `count`. The mean of nothing is nan. Derivatives are those of the mean. Labels out of range are counted in
     ``call.result.wrong``; derivatives may be missing then.
 

@@ -79,7 +79,8 @@ def test_derivatives_by_temperature_and_weights():
         (by_weight,) = torch.autograd.grad(fastlog.cross_entropy(x, y, sample_weight=w, reduction="sum"), w)
         np.testing.assert_allclose(by_weight.numpy(), each, rtol=1e-11)
     if importlib.util.find_spec("jax"):
-        jax, jnp = sys.modules["jax"], library("jax")
+        jnp = library("jax")
+        jax = sys.modules["jax"]
         x, y, w = jnp.asarray(calls.X), jnp.asarray(calls.LABELS), jnp.asarray(calls.OF_ROWS)
         by_t = jax.jit(jax.grad(lambda t: fastlog.cross_entropy(x, y, sample_weight=w, temperature=t)))
         np.testing.assert_allclose(by_t(2.5), expected[2], rtol=1e-11)

@@ -3,9 +3,9 @@
    With the logits x_c of a row, the weights a_c of its classes, their sum A, and p the softmax of x:
      gradient        A p_c - a_c
      Hessian         A p_c (1 - p_c), on the diagonal
-   and times the row's own weight. Where the logits have been divided by a temperature T, the derivatives are those by what
-   they were before: the gradient is divided by T, the Hessian by T^2. The derivative of a row's loss by T, its slope, is
-   the sum of (max - x_c) gradient_c: as gradients add up to 0, max takes nothing away but cancellation.
+   and times the row's own weight. Where logits have been divided by a temperature T, the derivatives are those by what
+   they were before: the gradient is divided by T, the Hessian by T^2. The derivative of a row's loss by T, its slope,
+   is the sum of (max - x_c) gradient_c. As the gradient adds up to 0, max changes nothing but the rounding errors.
 
    Passes      Short rows, one per lane, have their sums and losses first (loops/row_loss.h); then e^x_c is computed
                once more for each class, and everything that follows from it. All other rows, in the way of
@@ -30,9 +30,9 @@ INLINE probability with_complement(vec p, vec other) {
     return (probability){p, v_select(v_lt(v_set(REAL(0.5)), p), other, v_sub(v_set(1), p))};
 }
 
-/* The gradient and the Hessian of one class, times the scale, and the Hessian times `curve`, given its a_c and the row's A
-   in two words. The gradient is A p - a; where one class has more than half of p, it is (A - a) - A (1 - p), which has
-   more digits. */
+/* The gradient and the Hessian of one class, times the scale, and the Hessian times `curve`, given its a_c and the
+   row's A in two words. The gradient is A p - a; where one class has more than half of p, it is (A - a) - A (1 - p),
+   which has more digits. */
 typedef struct {
     vec gradient, hessian;
 } derivatives;

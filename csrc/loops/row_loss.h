@@ -96,8 +96,8 @@ INLINE int64_t check_labels(row_info *info, const fl_loss_options *f, intptr_t c
     return wrong;
 }
 
-/* Reads the labels of rows r to r+rows-1, and the weights of their classes, which are 0 for labels that do not count and
-   for lanes without a row. */
+/* Reads the labels of rows r to r+rows-1, and the weights of their classes, which are 0 for labels that do not count
+   and for lanes without a row. */
 static void read_labels(row_losses *l, row_info *info, intptr_t r, intptr_t rows, real *weights) {
     const fl_loss_options *f = l->options;
     const matrix *labels = l->argument + ROW_TARGETS;
