@@ -54,6 +54,7 @@ typedef struct {
     intptr_t dims[4];
     fl_loss_options options;
     double class_weight[512];
+    double size; /* of the largest weights of a loss, multiplied: its terms are so large */
 } call;
 
 static intptr_t size_of(char type) {
@@ -201,7 +202,7 @@ static int describe(call *c, reader *r) {
     c->function = (int)below(r, FL_FUNCTIONS), c->shape = fl_rows[c->function].shape;
     c->width = is_chain(c) || below(r, 2) ? 64 : 32;
     const fl_shape_info *shape = fl_shapes + c->shape;
-    c->count = shape->nin + shape->nout;
+    c->count = shape->nin + shape->nout, c->size = 1;
     c->dims[0] = below(r, below(r, 4) ? 20 : c->shape <= FL_LAST_MAP ? 3000 : 300);
     for (int k = 0; k < c->count; k++) {
         char type = shape->types ? shape->types[k] : '-';
@@ -227,6 +228,10 @@ static int describe(call *c, reader *r) {
         if (c->shape == fl_normalize_buckets && k == 2) fill_logarithms(c, a);
         else if (a->type == 'f' || a->type == 'd') fill_numbers(c, r, a, k);
         else fill_indices(c, r, a, k);
+        double largest = 1;
+        for (intptr_t i = 0; is_loss(c) && k > 1 && i < elements_of(c, a); i++)
+            largest = fmax(largest, number_at(element(c, a, i), a->type));
+        c->size *= largest;
     }
     return 1;
 }
@@ -289,7 +294,7 @@ static double allowed(const call *c, double exact) {
     if (is_chain(c)) return 64 * ulp_of(fabs(exact) + 1000, c->width);
     if (c->shape <= FL_LAST_MAP) return (2 * claim + 1) * ulp_of(exact, c->width);
     if (c->shape == fl_normalize_terms) return 12 * ulp_of(exact, c->width);
-    return 16 * ulp_of(fmax(1, fabs(exact)), c->width);
+    return (is_loss(c) ? 64 : 16) * ulp_of(fmax(c->size, fabs(exact)), c->width);
 }
 
 static int are_close(const call *c, double x, double y) {
