@@ -405,7 +405,7 @@ INLINE unsigned loop_logdotexp(char **args, const intptr_t *dims, const intptr_t
     if (may_multiply) f.y_max = max_of_common(&f.y);
     may_multiply = may_multiply && all_finite(f.y_max);
     for (intptr_t left = f.x.rows; left > 0; left -= f.x.rows) {
-        f.x.rows = rows_of_panels(left);
+        f.x.rows = f.y.rows = rows_of_panels(left);
         f.multiplies = may_multiply, f.kernel.add = may_multiply ? add_products_with : add_pairs;
         reduce_moments(&f);
         f.multiplies = 0, f.kernel.add = add_pairs;

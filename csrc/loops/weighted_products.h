@@ -481,7 +481,7 @@ static void reduce_panels(weighted_rows f, void (*reduce)(weighted_rows *)) {
     uint16_t later[MOST_WAITING];
     f.later = (waiting_rows){later, 0};
     for (intptr_t left = f.x.rows; left > 0; left -= f.x.rows) {
-        f.x.rows = rows_of_panels(left);
+        f.x.rows = f.b.rows = rows_of_panels(left);
         reduce(&f);
         compute_later(&f);
         f.x.x += f.x.rows * f.x.outer, f.b.x += f.x.rows * f.b.outer, f.include.x += f.x.rows * f.include.outer;
