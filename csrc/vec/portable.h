@@ -60,11 +60,12 @@ INLINE vec v_mul_error(vec a, vec b, vec p) { return (float)((double)a * b - p);
 #else
 /* Dekker: each factor is split by Veltkamp's constant 2^27 + 1 into halves whose products are exact. Where that would
    overflow, the upper halves are what is left without the low bits; the error of the product is then right to 2^-78. */
-INLINE vec upper_half(vec a) { return v_real(v_bits(a) & ~(((bits)1 << 27) - 1)); }
+#define UPPER_HALF ~(((bits)1 << 27) - 1)
 INLINE vec v_mul_error(vec a, vec b, vec p) {
     int large = !(v_abs(a) < 0x1p990 && v_abs(b) < 0x1p990);
     vec ca = a * 0x1.0000002p27, cb = b * 0x1.0000002p27;
-    vec ah = large ? upper_half(a) : ca - (ca - a), bh = large ? upper_half(b) : cb - (cb - b);
+    vec ah = large ? v_real(v_bits(a) & UPPER_HALF) : ca - (ca - a),
+        bh = large ? v_real(v_bits(b) & UPPER_HALF) : cb - (cb - b);
     vec al = a - ah, bl = b - bh;
     return ((ah * bh - p) + ah * bl + al * bh) + al * bl;
 }
