@@ -152,6 +152,23 @@ def check_label_shape(name: str, labels: np.ndarray, x: np.ndarray, axis: int) -
         )
 
 
+def class_labels(
+    name: str, argument: str, logits: Any, targets: Any, axis: Any, ignore_index: Any
+) -> tuple[np.ndarray, np.dtype, int, np.ndarray, int | None]:
+    """Return rows and their labels for a loss that takes no probabilities.
+
+    These are the rows, the dtype that a result should have, the class axis, the labels, and the one that is ignored.
+    """
+    x, dtype = logit_array(name, logits)
+    k = class_axis(name, argument, x, axis)
+    labels = target_array(name, targets, x.dtype)
+    if labels.dtype.kind not in "biu":
+        raise TypeError(f"{name}: targets must be integer class labels, not {labels.dtype}")
+    check_label_shape(name, labels, x, k)
+    labels, ignored = ignored_label(name, labels, ignore_index)
+    return x, dtype, k, labels, ignored
+
+
 def one_hot_hint(name: str, targets: Any, logits: Any) -> str:
     """Return what a message adds on integers or booleans of the shape of the logits; other losses take labels alone."""
     one_hot = name == "cross_entropy" and tuple(targets) == tuple(logits)

@@ -13,6 +13,7 @@ from fastlog._arguments import (
     check_label_shape,
     check_reduction,
     class_axis,
+    class_labels,
     class_weight_array,
     factor_array,
     focusing_power,
@@ -465,13 +466,7 @@ def nll_loss(
     """
     name = "nll_loss"
     check_reduction(name, reduction)
-    x, dtype = logit_array(name, log_probs)
-    k = class_axis(name, "log_probs", x, axis)
-    z = target_array(name, targets, x.dtype)
-    if z.dtype.kind not in "biu":
-        raise TypeError(f"{name}: targets must be integer class labels, not {z.dtype}")
-    check_label_shape(name, z, x, k)
-    z, ignored = ignored_label(name, z, ignore_index)
+    x, dtype, k, z, ignored = class_labels(name, "log_probs", log_probs, targets, axis, ignore_index)
     class_weight = class_weight_array(name, weight, x.shape[k])
     if is_narrow(x.dtype) and x.shape[k] >= _MANY_CLASSES:
         x = _only_labels(x, z, k)

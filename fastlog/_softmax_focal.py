@@ -8,15 +8,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastlog._arguments import (
-    check_label_shape,
     check_reduction,
-    class_axis,
+    class_labels,
     class_weight_array,
     focusing_power,
-    ignored_label,
-    logit_array,
     refuse_wrong_label,
-    target_array,
 )
 from fastlog._arrays import cast, working_dtype
 from fastlog._core import INDEX, run_loss
@@ -104,13 +100,7 @@ def softmax_focal_loss(
     """
     name = "softmax_focal_loss"
     check_reduction(name, reduction)
-    x, dtype = logit_array(name, logits)
-    k = class_axis(name, "logits", x, axis)
-    labels = target_array(name, targets, x.dtype)
-    if labels.dtype.kind not in "biu":
-        raise TypeError(f"{name}: targets must be integer class labels, not {labels.dtype}")
-    check_label_shape(name, labels, x, k)
-    labels, ignored = ignored_label(name, labels, ignore_index)
+    x, dtype, k, labels, ignored = class_labels(name, "logits", logits, targets, axis, ignore_index)
     weight = class_weight_array(name, alpha, x.shape[k], "alpha")
     gamma = focusing_power(name, gamma, x.dtype)
 

@@ -134,7 +134,7 @@ def failures_that_change_something():
     from test_resources import arguments, outcome
 
     changed, failed = [], 0
-    for form in WRITING.values():  # The stack has to grow before memory is limited: there is no error for it, but a crash.
+    for form in WRITING.values():  # The stack grows before memory is limited; where it cannot, there is a crash.
         function, given, result = form(*arguments(200)[:2])
         function(*given, out=result)
     for name, form in WRITING.items():
