@@ -221,16 +221,35 @@ def run_cluster(quick: bool) -> None:
     console.print(table)
 
 
-def run_programs(only: str) -> None:
-    """Measure and show programs with the patch and without it."""
+def run_programs(only: str, all_cores: bool) -> None:
+    """Measure and show programs with the patch and without it, and write the table into docs/ if it is of all programs.
+
+    Parameters
+    ----------
+    only : str
+        A part of the titles that are measured.
+    all_cores : bool
+        Whether every library, and fastlog, may use all cores; then nothing is written.
+    """
     from rich.console import Console
+    from rich.table import Table
 
-    from bench import programs
+    import fastlog
+    from bench import programs, report
 
+    fastlog.set_num_threads(fastlog.usable_cpus() if all_cores else 1)
+    results = about(["SciPy", "NumPy"])
     console = Console()
     with console.status("") as status:
-        table = programs.show(only, status.update)
+        rows = programs.measure(only, status.update)
+    table = Table(*programs.HEADINGS)
+    for row in rows:
+        table.add_row(*row)
     console.print(table)
+    if not only and not all_cores:
+        part = report.programs_part(results["target"])
+        report.write_page(part, programs.markdown(results, rows))
+        console.print(f"{report.page_of(part).name} holds the numbers for {results['target']}", highlight=False)
 
 
 def write_results() -> None:
@@ -263,29 +282,31 @@ def main() -> None:
     parser.add_argument("--mca", action="store_true", help="predict the cycles of the inner loops on other processors")
     parser.add_argument("--patterns", action="store_true", help="measure how much the time depends on the data")
     parser.add_argument("--programs", action="store_true", help="measure programs with the patch and without it")
-    parser.add_argument("--threads", action="store_true", help="measure one thread and all cores, for docs/")
+    parser.add_argument(
+        "--threads",
+        action="store_true",
+        help="measure one thread and all cores, for docs/; with --programs, let every library use all cores",
+    )
     parser.add_argument("--cluster", action="store_true", help="measure a Dask cluster, of which a process is killed")
     arguments = parser.parse_args()
     quick = arguments.quick or os.environ.get("QUICK", "0") not in ("", "0")
-    if arguments.threads:
-        limit_libraries()
-        require_packages("bench", "matplotlib", "rich")
-        run_threads(quick)
-        return
+    limit_libraries()
+    if not arguments.threads and not arguments.cluster:
+        use_one_thread()
     if arguments.cluster:
         require_packages("bench test", "distributed", "rich")
         run_cluster(quick)
-        return
-    limit_libraries()
-    use_one_thread()
-    if arguments.against:
+    elif arguments.against:
         require_packages("bench", "rich")
         from bench import against
 
         against.show(arguments.against, quick, arguments.only)
     elif arguments.programs:
         require_packages("programs", "rich")
-        run_programs(arguments.only)
+        run_programs(arguments.only, arguments.threads)
+    elif arguments.threads:
+        require_packages("bench", "matplotlib", "rich")
+        run_threads(quick)
     elif arguments.mca:
         require_packages("bench test", "cmake", "rich")
         run_mca()

@@ -37,9 +37,16 @@ def speed_part(target: str) -> str:
     return f"speed {target}"
 
 
+def programs_part(target: str) -> str:
+    """Return the name of the part of the page on the patch that belongs to an instruction set."""
+    return f"programs {target}"
+
+
 def page_of(part: str) -> Path:
     """Return the page that has a part."""
     pages = {SUMMARY: ROOT / "README.md", ERRORS: DOCS / "accuracy.md", THREADS: DOCS / "threads.md"}
+    if part.startswith("programs"):
+        return DOCS / "drop-in.md"
     return pages.get(part, DOCS / "speed.md")
 
 
