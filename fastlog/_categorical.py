@@ -167,13 +167,15 @@ def _logarithms(name: str, a: Any) -> np.ndarray:
 def _sum_of_squares(a: np.ndarray, axis: int) -> np.ndarray:
     """Return the sum of squares along an axis: sums of few are taken in the dtype, and sums of these in float64."""
     n = a.shape[axis]
-    if axis == a.ndim - 1 and a.flags.c_contiguous and n:
+    if n <= _FEW_SQUARES:
+        return np.asarray(np.vecdot(a, a, axis=axis), np.float64)
+    if axis == a.ndim - 1 and a.flags.c_contiguous:
         whole = n - n % _FEW_SQUARES
         blocks = a[..., :whole].reshape(*a.shape[:-1], -1, _FEW_SQUARES)
         sums = [np.einsum("...i,...i->...", blocks, blocks), np.vecdot(a[..., whole:], a[..., whole:])[..., np.newaxis]]
         return np.asarray(np.sum(np.concatenate(sums, axis=-1), axis=-1, dtype=np.float64))
     lines = np.moveaxis(a, axis, 0)
-    parts = [lines[k : k + _FEW_SQUARES] for k in range(0, n, _FEW_SQUARES)] or [lines]
+    parts = [lines[k : k + _FEW_SQUARES] for k in range(0, n, _FEW_SQUARES)]
     return np.asarray(np.sum([np.sum(np.square(part), axis=0) for part in parts], axis=0, dtype=np.float64))
 
 

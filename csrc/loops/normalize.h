@@ -44,22 +44,25 @@ static int has_others(const matrix *a, intptr_t r, real max) {
 
 /* log Z is the maximum itself where all other terms underflow. Then log_softmax of the maximum is -0, a negative number
    that underflows, too; but log(1) = +0 where there are no other terms at all. */
-static NOINLINE void sign_zeros(divisor *z, vec max, const matrix *a, intptr_t r, intptr_t rows) {
-    mask vanish = mask_and(mask_and(v_eq(z->value.hi, max), v_eq(z->value.lo, v_set(0))), is_finite(max));
-    if (!mask_any(vanish)) return;
-    real maxima[LANES], low[LANES], vanished[LANES];
-    v_store(maxima, max), v_store(low, z->value.lo), v_store(vanished, v_select(vanish, v_set(1), v_set(0)));
+RARE vec zeros_with_signs(vec low, mask vanish, vec max, const matrix *a, intptr_t r, intptr_t rows) {
+    real maxima[LANES], lows[LANES], vanished[LANES];
+    v_store(maxima, max), v_store(lows, low), v_store(vanished, v_select(vanish, v_set(1), v_set(0)));
     for (intptr_t k = 0; k < LANES; k++) { /* lanes without a row are those of the last one */
-        if (k >= rows) low[k] = low[rows - 1];
-        else if (vanished[k] && !(a->n > 1 && has_others(a, r + k, maxima[k]))) low[k] = 0;
+        if (k >= rows) lows[k] = lows[rows - 1];
+        else if (vanished[k] && !(a->n > 1 && has_others(a, r + k, maxima[k]))) lows[k] = 0;
     }
-    z->value.lo = v_load(low);
+    return v_load(lows);
+}
+INLINE dw sign_zeros(dw log_z, vec max, const matrix *a, intptr_t r, intptr_t rows) {
+    mask vanish = mask_and(mask_and(v_eq(log_z.hi, max), v_eq(log_z.lo, v_set(0))), is_finite(max));
+    if (RARELY(mask_any(vanish))) log_z.lo = zeros_with_signs(log_z.lo, vanish, max, a, r, rows);
+    return log_z;
 }
 
 /* The divisors of rows r to r+rows-1. */
 INLINE divisor divisor_of_rows(normalization f, tally t, const matrix *a, intptr_t r, intptr_t rows) {
     divisor z = f.divisor_of(t);
-    if (!f.of_terms) sign_zeros(&z, t.max, a, r, rows);
+    if (!f.of_terms) z.value = sign_zeros(z.value, t.max, a, r, rows);
     if (f.to.partitioned) f.to.partitioned(f.to.context, partition_of(&t, 0), &z, r, rows);
     return z;
 }
@@ -86,11 +89,14 @@ INLINE void normalize_vectors(normalization f, divisor z, const real *x, intptr_
         for (intptr_t i = 0; i < n; i++) v_store(y + i * y_step, normalized(f, v_load(x + i * x_step), z, w, 0));
 }
 
-/* Normalises a row of any strides, by way of blocks. */
+/* Normalises a row of any strides. Where elements or results are not neighbours, and at the end, it does so by way of
+   blocks. */
 INLINE void normalize_along(normalization f, divisor z, const char *x, intptr_t step, char *out, intptr_t out_step,
                             intptr_t n) {
     real block[GROUP * LANES];
-    for (intptr_t i = 0; i < n; i += GROUP * LANES) {
+    intptr_t whole = step == WIDTH && out_step == WIDTH ? whole_vectors(n) : 0;
+    normalize_vectors(f, z, (const real *)x, LANES, (real *)out, LANES, whole / LANES);
+    for (intptr_t i = whole; i < n; i += GROUP * LANES) {
         intptr_t count = smaller(n - i, GROUP * LANES);
         gather(block, x + i * step, step, count);
         normalize_vectors(f, z, block, LANES, block, LANES, filled_up(count) / LANES);
@@ -210,11 +216,49 @@ static void normalize_short(matrix a, matrix out) {
         if (direct) v = (vectors){(const real *)a.x + r, a.core / WIDTH, a.n, (real *)out.x + r, out.core / WIDTH};
         else load_tile(tile, &a, r, rows, 0, a.n);
         partition p = short_partition(v);
-        divisor z = log_divisor(p);
-        sign_zeros(&z, p.max, &a, r, rows);
+        dw log_z = sign_zeros(log_of_divisor(p), p.max, &a, r, rows);
         for (intptr_t i = 0; i < a.n; i++)
-            v_store(v.kept + i * v.kept_step, k_log_softmax(v_load(v.x + i * v.step), z));
+            v_store(v.kept + i * v.kept_step, minus_log(v_load(v.x + i * v.step), log_z));
         if (!direct) store_tile(tile, &out, r, rows, 0, a.n);
+    }
+}
+
+/* log_softmax of LANES pairs by normalize_short. */
+typedef struct {
+    vec first, second;
+} pair;
+RARE pair log_softmax_of_any(vec first, vec second, intptr_t rows) {
+    real x[2 * LANES], y[2 * LANES];
+    matrix a = {.x = (const char *)x, .rows = rows, .n = 2, .outer = WIDTH, .core = LANES * WIDTH}, out = a;
+    out.x = (const char *)y;
+    v_store(x, first), v_store(x + LANES, second);
+    for (intptr_t i = 0; i < 2 * LANES; i++) y[i] = 0;
+    normalize_short(a, out);
+    return (pair){v_load(y), v_load(y + LANES)};
+}
+
+/* log_softmax of pairs: -log(1 + e^d) for the larger element, and d - log(1 + e^d) for the other one, where d <= 0 is
+   their difference. Pairs that are far apart, infinite or nan have the way of other short rows. */
+static void log_softmax_of_pairs(matrix a, matrix out) {
+    real x[4 * LANES], y[4 * LANES]; /* load_tile needs room for four */
+    int columns = a.outer == WIDTH && out.outer == WIDTH;
+    for (intptr_t r = 0; r < a.rows; r += LANES) {
+        intptr_t rows = smaller(a.rows - r, LANES);
+        vectors v = {.x = x, .step = LANES, .kept = y, .kept_step = LANES};
+        int direct = columns && rows == LANES;
+        if (direct) v = (vectors){(const real *)a.x + r, a.core / WIDTH, 2, (real *)out.x + r, out.core / WIDTH};
+        else load_tile(x, &a, r, rows, 0, 2);
+        vec first = v_load(v.x), second = v_load(v.x + v.step), max = v_max(first, second), min = v_min(second, first);
+        dw d = dw_two_sum(min, v_neg(max)), log = m_log1pexp(d.hi, d.lo), rest = dw_two_sum(d.hi, v_neg(log.hi));
+        vec of_max = v_neg(v_add(log.hi, log.lo)), of_min = v_add(rest.hi, v_add(rest.lo, v_sub(d.lo, log.lo)));
+        mask is_max = v_eq(first, max), far = v_ne(v_max(v_set(WORD_MIN), d.hi), d.hi); /* or nan */
+        pair p = {v_select(is_max, of_max, of_min), v_select(is_max, of_min, of_max)};
+        if (RARELY(mask_any(far))) {
+            pair of_far = log_softmax_of_any(first, second, rows);
+            p = (pair){v_select(far, of_far.first, p.first), v_select(far, of_far.second, p.second)};
+        }
+        v_store(v.kept, p.first), v_store(v.kept + v.kept_step, p.second);
+        if (!direct) store_tile(y, &out, r, rows, 0, 2);
     }
 }
 
@@ -267,9 +311,31 @@ INLINE normalization of_log_softmax(void) {
 /* Panels have a frame of their own, for which long rows do not pay. */
 static NOINLINE intptr_t log_softmax_panels(matrix a, matrix out) { return normalize_panels(of_log_softmax(), a, out); }
 
+/* log_softmax of a few columns without gaps. Each vector of elements has its vector of the logarithms of sums. */
+static NOINLINE void log_softmax_flat(matrix a, matrix out) {
+    tally t[FLAT_GROUPS];
+    real hi[FLAT_ROWS * LANES], lo[FLAT_ROWS * LANES];
+    intptr_t line = a.rows * LANES, all = a.rows * a.n;
+    tally_flat(t, &a, FLOOR, (summation){0});
+    for (intptr_t r = 0; r < a.rows; r += LANES) {
+        intptr_t rows = smaller(a.rows - r, LANES);
+        divisor z = divisor_of_rows(of_log_softmax(), t[r / LANES], &a, r, rows);
+        store_some(hi + r, rows, z.value.hi), store_some(lo + r, rows, z.value.lo);
+    }
+    for (intptr_t i = a.rows; i < line; i++) hi[i] = hi[i - a.rows], lo[i] = lo[i - a.rows];
+    for (intptr_t i = 0; i < all; i += line)
+        for (intptr_t k = 0; k < line && i + k < all; k += LANES) {
+            dw log_z = {v_load(hi + k), v_load(lo + k)};
+            intptr_t some = smaller(all - i - k, LANES);
+            store_some((real *)out.x + i + k, some, minus_log(load_some((const real *)a.x + i + k, some), log_z));
+        }
+}
+
 INLINE unsigned loop_log_softmax(char **args, const intptr_t *dims, const intptr_t *steps) {
     matrix a = matrix_of(args[0], dims, steps[0], steps[2]), out = matrix_of(args[1], dims, steps[1], steps[3]);
-    if (a.n && a.n <= LANE_BLOCK && choose_way(a) != ALONG) normalize_short(a, out);
+    if (a.n == 2) log_softmax_of_pairs(a, out);
+    else if (is_better_flat(&a) && is_flat(&out)) log_softmax_flat(a, out);
+    else if (a.n && a.n <= LANE_BLOCK && choose_way(a) != ALONG) normalize_short(a, out);
     else normalize_rows(of_log_softmax(), a, out, log_softmax_panels(a, out));
     return 0;
 }

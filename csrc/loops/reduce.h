@@ -62,7 +62,19 @@ static NOINLINE void reduce_lanes(row_callbacks to, matrix a, enum way way) {
     }
 }
 
+/* Reduces a few columns without gaps. */
+static NOINLINE void reduce_flat(row_callbacks to, matrix a) {
+    tally t[FLAT_GROUPS];
+    tally_flat(t, &a, FLOOR, (summation){.rough = 1});
+    for (intptr_t r = 0; r < a.rows; r += LANES)
+        to.partitioned(to.context, partition_of(t + r / LANES, 1), NULL, r, smaller(a.rows - r, LANES));
+}
+
 INLINE void reduce_matrix(row_callbacks to, matrix a) {
+    if (is_better_flat(&a)) {
+        reduce_flat(to, a);
+        return;
+    }
     enum way way = choose_way(a);
     if (way != ALONG) {
         if (a.n && a.n <= LANE_BLOCK) reduce_short(to, a, way);

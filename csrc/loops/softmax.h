@@ -107,40 +107,58 @@ static NOINLINE void plain_quotients_shared(real *y, intptr_t whole, dw inverse)
 INLINE int is_shared(intptr_t whole) { return whole > SPAN * LANES && whole * WIDTH >= 2 * FL_BYTES_OF_THREAD; }
 
 /* Writes the terms of a row where y is not NULL. The lanes of the result have parts of their sum. */
-INLINE plain_row plain_strip(const real *x, real *y, intptr_t n) {
-    plain_row p = plain_start(v_set(x[0]));
+INLINE plain_row plain_strip(const real *x, real *y, intptr_t n, real first, int holes) {
+    plain_row p = plain_start(v_set(first));
     intptr_t whole = whole_vectors(n), part = n - whole;
-    real unused[LANES], start = x[0];
+    real unused[LANES];
     if (y && is_shared(whole)) {
         plain_terms_shared(&p, x, y, whole);
     } else {
         for (intptr_t i = 0; i < whole; i += SPAN * LANES) {
             vectors v = {.x = x + i, .step = LANES, .n = smaller(SPAN, (whole - i) / LANES), .kept = unused};
             if (y) v.kept = y + i, v.kept_step = LANES;
-            plain_terms(&p, v, 0);
+            plain_terms(&p, v, holes);
         }
     }
     if (part) {
         real rest[LANES], kept[LANES];
-        v_store(rest, v_load_part(x + whole, part, start));
-        vec sum = plain_term(&p, (vectors){.x = rest, .n = 1, .kept = kept}, 0, 0);
+        v_store(rest, v_load_part(x + whole, part, first));
+        vec sum = plain_term(&p, (vectors){.x = rest, .n = 1, .kept = kept}, 0, holes);
         if (y) v_store_part(y + whole, part, v_load(kept));
         p.sum = dw_add(p.sum, (dw){leading_lanes(sum, part), v_set(0)});
     }
     return p;
 }
 
-/* True if a row is known not to be plain before its terms take the place of its elements. */
-static int looks_rough(const real *x, intptr_t n) {
-    plain_row p = plain_start(v_set(x[0]));
+INLINE plain_row look_at_strip(const real *x, intptr_t n, vec first, int holes) {
+    plain_row p = plain_start(first);
     intptr_t whole = whole_vectors(n);
-    look_at_all(&p, (vectors){.x = x, .step = LANES, .n = whole / LANES}, 0);
+    look_at_all(&p, (vectors){.x = x, .step = LANES, .n = whole / LANES}, holes);
     if (n > whole) {
         real rest[LANES];
-        v_store(rest, v_load_part(x + whole, n - whole, x[0]));
-        look_at(&p, v_load(rest), 0);
+        v_store(rest, v_load_part(x + whole, n - whole, first_lane(first)));
+        look_at(&p, v_load(rest), holes);
     }
-    return !lanes_are_plain(p);
+    return p;
+}
+
+enum strip_kind { ROUGH, PLAIN, WITH_HOLES };
+
+/* Writes the terms of a row if it is plain, or plain but for holes. Its elements are looked at before the first term is
+   written: because that takes their place, or because rows before had holes. Rows that are not contiguous, or so long
+   that threads share them, are not worth holes. */
+static NOINLINE enum strip_kind strip_by_look(const real *x, real *y, intptr_t n, dw *sum) {
+    enum strip_kind kind = PLAIN;
+    plain_row p = look_at_strip(x, n, v_set(x[0]), 0);
+    if (lanes_are_plain(p)) {
+        p = plain_strip(x, y, n, x[0], 0);
+    } else {
+        vec max = largest_lane(p.max);
+        if (!y || is_shared(whole_vectors(n)) || !lanes_are_plain(look_at_strip(x, n, max, 1))) return ROUGH;
+        p = plain_strip(x, y, n, first_lane(max), 1), kind = WITH_HOLES;
+    }
+    *sum = p.sum;
+    return kind;
 }
 
 /* Computes the results of a row once more from its elements, and stores them anywhere. */
@@ -157,24 +175,31 @@ static NOINLINE void scatter_quotients(const real *x, intptr_t n, dw inverse, ch
 }
 
 static void softmax_strips(matrix a, matrix out) {
-    int in_place = share_memory(&a, &out), contiguous = out.core == WIDTH;
+    int in_place = share_memory(&a, &out), contiguous = out.core == WIDTH, looks = in_place;
     intptr_t at_once = strips_at_once(a.n), whole = whole_vectors(a.n), part = a.n - whole;
     for (intptr_t r = 0; r < a.rows; r += at_once) {
         intptr_t rows = smaller(a.rows - r, at_once);
         vec hi[LANES], lo[LANES];
-        int plain[LANES] = {0};
+        enum strip_kind kind[LANES] = {ROUGH};
         for (intptr_t k = 0; k < LANES; k++) {
             hi[k] = v_set(1), lo[k] = v_set(0);
             if (k >= rows) continue;
             const real *x = (const real *)(a.x + (r + k) * a.outer);
-            plain[k] = !in_place || !looks_rough(x, a.n);
-            if (!plain[k]) continue;
-            plain_row p = plain_strip(x, contiguous ? (real *)((char *)out.x + (r + k) * out.outer) : NULL, a.n);
-            hi[k] = p.sum.hi, lo[k] = p.sum.lo, plain[k] = in_place || lanes_are_plain(p);
+            real *y = contiguous ? (real *)((char *)out.x + (r + k) * out.outer) : NULL;
+            dw sum = {v_set(1), v_set(0)};
+            if (looks) {
+                kind[k] = strip_by_look(x, y, a.n, &sum);
+            } else {
+                plain_row p = plain_strip(x, y, a.n, x[0], 0);
+                sum = p.sum, kind[k] = PLAIN;
+                if (!lanes_are_plain(p)) kind[k] = strip_by_look(x, y, a.n, &sum);
+            }
+            hi[k] = sum.hi, lo[k] = sum.lo;
+            looks = in_place || kind[k] != PLAIN;
         }
         dw inverse = dw_div((dw){v_set(1), v_set(0)}, dw_sum_across(hi, lo));
         for (intptr_t k = 0; k < rows; k++) {
-            if (!plain[k]) {
+            if (kind[k] == ROUGH) {
                 softmax_by_tallies(rows_from(a, r + k, 1), rows_from(out, r + k, 1));
                 continue;
             }
@@ -326,13 +351,7 @@ static void softmax_columns(matrix a, matrix out) {
     if (a.rows > whole) softmax_staged(v, a.rows - whole, out.outer);
 }
 
-/* ---- a few columns without gaps: lanes run through memory, and every lane has a part of one row ---- */
-
-/* LANES elements of each of R rows fill R vectors: number p of these R LANES elements is of row p mod R. So the matrix is
-   one of R LANES rows that are n/LANES long; `rest` elements of each row are left. */
-#define FLAT_ROWS (PLAIN_PANEL / 2)
-
-INLINE int is_flat(const matrix *a) { return a->core == a->rows * WIDTH && a->outer == WIDTH; }
+/* ---- a few columns without gaps (sums/flat.h) ---- */
 
 /* Joins the parts of each row: every lane gets the sum, the maximum and the minimum of its whole row. */
 static void join_parts(plain_row *p, intptr_t rows) {
@@ -445,7 +464,7 @@ INLINE unsigned loop_softmax(char **args, const intptr_t *dims, const intptr_t *
     matrix a = matrix_of(args[0], dims, steps[0], steps[2]), out = matrix_of(args[1], dims, steps[1], steps[3]);
     if (!a.n) return 0;
     enum way way = choose_way(a);
-    if (a.rows > 1 && a.rows <= FLAT_ROWS && a.n >= 2 * LANES && is_flat(&a)) softmax_flat(a, out);
+    if (is_long_and_flat(&a)) softmax_flat(a, out);
     else if (way == ALONG && a.core == WIDTH) softmax_strips(a, out);
     else if (way == COLUMNS) softmax_columns(a, out);
     else if (way == TILES && a.n <= LANE_BLOCK) softmax_tiles(a, out);

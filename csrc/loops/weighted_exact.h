@@ -285,17 +285,18 @@ static NOINLINE void few_rows_exactly(const weighted_rows *f, const uint16_t *ro
 
 #endif
 
-/* Computes the rows that wait; neighbours among them together. */
+/* Computes the rows that wait; neighbours among them together, and short rows in copies if they are none. */
 static void compute_later(weighted_rows *f) {
     const uint16_t *row = f->later.row;
     intptr_t count = f->later.count;
 #if FL_WIDTH == 32
-    if (f->x.n <= FEW_FLOATS) {
-        for (intptr_t k = 0; k < count; k += ROWS_OF_FEW) few_rows_exactly(f, row + k, smaller(count - k, ROWS_OF_FEW));
-    } else {
-        for (intptr_t k = 0, next; k < count; k = next) {
-            for (next = k + 1; next < count && row[next] == row[next - 1] + 1;) next++;
+    for (intptr_t k = 0, next; k < count; k = next) {
+        for (next = k + 1; next < count && row[next] == row[next - 1] + 1;) next++;
+        if (f->x.n > FEW_FLOATS || next - k >= ROWS_OF_FEW) {
             floats_exactly(f, row[k], next - k);
+        } else {
+            next = k + smaller(count - k, ROWS_OF_FEW);
+            few_rows_exactly(f, row + k, next - k);
         }
     }
 #else

@@ -76,13 +76,18 @@ INLINE real number_of(const weighted_rows *f, const char *p) {
 /* A tile of floats. */
 static void tile_of_floats(const weighted_rows *f, const matrix *a, real *tile, intptr_t r, intptr_t rows, intptr_t k,
                            intptr_t n, real neutral) {
-    int varies = f->include.core != 0;
-    for (intptr_t i = 0; i < n; i++)
-        for (intptr_t lane = 0; lane < LANES; lane++) {
-            intptr_t row = r + smaller(lane, rows - 1);
-            real number = number_of(f, a->x + row * a->outer + (k + i) * a->core);
-            tile[i * LANES + lane] = !varies || includes(f, row, k + i) ? number : neutral;
+    if (rows == LANES && a->outer == sizeof(float) && f->include.core == 0) {
+        for (intptr_t i = 0; i < n; i++) {
+            const float *x = (const float *)(a->x + (k + i) * a->core) + r;
+            for (intptr_t lane = 0; lane < LANES; lane++) tile[i * LANES + lane] = x[lane];
         }
+        return;
+    }
+    real rows_of_tile[LANE_BLOCK * LANES];
+    for (intptr_t lane = 0; lane < rows; lane++)
+        copy_part(f, a, rows_of_tile + lane * LANE_BLOCK, r + lane, k, n, neutral);
+    matrix copy = {.x = (const char *)rows_of_tile, .rows = rows, .n = n, .outer = LANE_BLOCK * WIDTH, .core = WIDTH};
+    load_tile(tile, &copy, 0, rows, 0, n);
 }
 
 /* Loads a tile (sums/tiles.h) of x or b, in which `neutral` stands for what is not included. */
@@ -239,14 +244,20 @@ INLINE term_sum signed_products(weighted_vectors v, window w) {
     return t;
 }
 
-/* Terms of both signs, in one word; the sum of their sizes is added to t.size. */
-INLINE term_sum rough_signed_products(weighted_vectors v, window w, weighted_tally *t) {
-    vec sum[2] = {v_set(0), v_set(0)}, sizes = v_set(0);
-    for (int k = 0; v.n > 0; v.n--, v.x += v.x_step, v.b += v.b_step, k ^= 1) {
-        exp_parts e = m_exp_parts(window_argument(v_load(v.x), w, 1), w.rounder, 0);
-        vec product = v_mul(e.power, v_load(v.b)), term = v_fma(product, e.rest, product);
-        sum[k] = v_add(sum[k], term);
-        sizes = v_add(sizes, v_abs(term));
+/* Terms of both signs, in one word; the sum of their sizes is added to t->size. */
+INLINE term_sum rough_signed_products(weighted_vectors v, window w, weighted_tally *t, int far) {
+    vec sum[2] = {v_set(0), v_set(0)}, sizes = v_set(0), zero = v_set(0);
+    for (; v.n > 0; v.n -= 2, v.x += 2 * v.x_step, v.b += 2 * v.b_step) {
+        vec term[2] = {zero, zero};
+#pragma GCC unroll 2
+        for (intptr_t k = 0; k < 2; k++) {
+            if (k == v.n) break;
+            exp_parts e = m_exp_parts(window_argument(v_load(v.x + k * v.x_step), w, far), w.rounder, 0);
+            vec product = v_mul(e.power, v_load(v.b + k * v.b_step));
+            term[k] = v_fma(product, e.rest, product);
+            sum[k] = v_add(sum[k], term[k]);
+        }
+        sizes = v_add(sizes, v_add(v_abs(term[0]), v_abs(term[1])));
     }
     t->size = v_select(t->negative, v_add(t->size, sizes), t->size);
     return (term_sum){dw_two_sum(sum[0], sum[1]), v_set(0)};
@@ -255,7 +266,19 @@ INLINE term_sum rough_signed_products(weighted_vectors v, window w, weighted_tal
 #define SIGNS 0
 #endif
 
-/* Replaces elements without a weight by -inf, in a copy, and looks for weights that are negative or too small. */
+/* Finds weights that are negative, and the largest size. Returns whether no weight is 0, or too small. */
+INLINE int has_all_weights(weighted_tally *t, weighted_vectors v) {
+    vec least = v_set(REAL_INFINITY), lowest = least;
+    for (intptr_t i = 0; i < v.n; i++) {
+        vec b = v_load(v.b + i * v.b_step), size = v_abs(b);
+        least = v_min(size, least), lowest = v_min(b, lowest), t->most = v_max(size, t->most);
+    }
+    t->negative = mask_or(t->negative, v_lt(lowest, v_set(0)));
+    return !mask_any(v_lt(least, v_set(WEIGHT_MIN)));
+}
+
+/* Replaces elements without a weight by -inf, in a copy, and looks for weights that are too small, or must not be
+   negative. */
 static weighted_vectors without_dropped(weighted_tally *t, weighted_vectors v, real *copy) {
     vec least = v_set(WEIGHT_MIN), zero = v_set(0);
     for (intptr_t i = 0; i < v.n; i++) {
@@ -263,9 +286,6 @@ static weighted_vectors without_dropped(weighted_tally *t, weighted_vectors v, r
         mask counts = v_le(least, size);
         v_store(copy + i * LANES, v_select(counts, v_load(v.x + i * v.x_step), v_set(-REAL_INFINITY)));
         t->odd = mask_or(t->odd, v_ne(v_select(counts, zero, b), zero));
-        if (!SIGNS) continue;
-        t->negative = mask_or(t->negative, v_lt(b, zero));
-        t->most = v_max(size, t->most);
     }
     v.x = copy, v.x_step = LANES;
     return v;
@@ -283,10 +303,12 @@ typedef struct {
     int rough; /* terms of both signs need not be in two words */
 } products;
 
+INLINE int is_true_everywhere(mask m) { return !mask_any(v_eq(v_select(m, v_set(1), v_set(0)), v_set(0))); }
+
 /* Adds at most STRIP / LANES vectors. `copy` is room for the elements. */
 static NOINLINE void add_products(weighted_tally *t, weighted_vectors v, products how, real *copy) {
     vec zero = v_set(0), max = t->sum.max, least = v_set(REAL_INFINITY), most = t->most;
-    if (!mask_any(v_eq(v_select(t->odd, v_set(1), zero), zero))) return; /* all rows are computed in another way */
+    if (is_true_everywhere(t->odd)) return; /* all rows are computed in another way */
     if (how.usual) {
         max = max_of_elements(max, v);
     } else {
@@ -303,8 +325,9 @@ static NOINLINE void add_products(weighted_tally *t, weighted_vectors v, product
             max = v_max(v_load(v.x + i * v.x_step), max), least = v_min(b, least), most = v_max(b, most);
         }
         max = v_max(other, max), least = v_min(other_least, least), t->most = v_max(other_most, most);
-        if (mask_any(v_lt(least, v_set(WEIGHT_MIN)))) {
+        if (mask_any(v_lt(least, v_set(WEIGHT_MIN))) && !(SIGNS && has_all_weights(t, v))) {
             v = without_dropped(t, v, copy);
+            if (is_true_everywhere(t->odd)) return;
             max = max_of_elements(t->sum.max, v);
         }
     }
@@ -320,11 +343,13 @@ static NOINLINE void add_products(weighted_tally *t, weighted_vectors v, product
     w.rounder = m_word_rounder(v_sub(v_set(PRODUCT_LIFT), w.n));
     term_sum terms = no_terms();
     int signs = SIGNS && mask_any(t->negative),
-        all = signs && !mask_any(v_eq(v_select(t->negative, v_set(1), zero), zero));
+        all = signs && is_true_everywhere(t->negative);
     if (!all) terms = window_is_far(w) ? products_in_window(v, w, how.few, 1) : products_in_window(v, w, how.few, 0);
 #if SIGNS
     if (signs) { /* how a row is summed must not depend on its neighbours */
-        term_sum of_signs = how.rough ? rough_signed_products(v, w, t) : signed_products(v, w);
+        term_sum of_signs = !how.rough           ? signed_products(v, w)
+                            : window_is_far(w) ? rough_signed_products(v, w, t, 1)
+                                               : rough_signed_products(v, w, t, 0);
         terms.sum.hi = v_select(t->negative, of_signs.sum.hi, terms.sum.hi);
         terms.sum.lo = v_select(t->negative, of_signs.sum.lo, terms.sum.lo);
     }
@@ -342,6 +367,10 @@ typedef struct {
 /* Stores the results of sums. A sum is trusted if the terms at the floor do not show in it, and rough terms have not
    cancelled; nan and infinities are not. Terms in two words may have cancelled altogether. */
 static void store_products(weighted_rows *f, sums_of_products p, intptr_t r, intptr_t rows) {
+    if (is_true_everywhere(p.odd)) {
+        wait_where(&f->later, p.odd, r, rows);
+        return;
+    }
     vec zero = v_set(0), infinity = v_set(REAL_INFINITY), none = v_neg(infinity);
     window w = make_window(p.max, PRODUCT_FLOOR);
     dw sum = dw_two_sum(p.sum.hi, p.sum.lo); /* the low word is the larger one where the high words cancel */

@@ -53,9 +53,14 @@ INLINE void gather(real *block, const char *p, intptr_t step, intptr_t n) {
 
 /* Copies n elements of block to p, step bytes apart. */
 INLINE void scatter(char *p, intptr_t step, const real *block, intptr_t n) {
-    if (step == WIDTH) memcpy(p, block, (size_t)(n * WIDTH));
-    else
-        for (intptr_t i = 0; i < n; i++) memcpy(p + i * step, block + i, sizeof(real));
+    if (step == WIDTH) {
+        real *y = (real *)p;
+        intptr_t i = 0;
+        for (; i < whole_vectors(n); i += LANES) v_store(y + i, v_load(block + i));
+        if (i < n) v_store_part(y + i, n - i, v_load_part(block + i, n - i, block[i]));
+        return;
+    }
+    for (intptr_t i = 0; i < n; i++) memcpy(p + i * step, block + i, sizeof(real));
 }
 
 /* The type of an argument's numbers: the target's own, or the next narrower one, which is binary16 at width 32 and
@@ -70,7 +75,7 @@ INLINE void narrow_gather(real *block, const char *p, intptr_t step, intptr_t n)
         intptr_t count = smaller(n, STAGE), whole = step == sizeof *h ? whole_vectors(count) : 0;
         for (intptr_t i = 0; i < whole; i += LANES) v_store(block + i, v_load_half((const uint16_t *)p + i));
         for (intptr_t i = whole; i < count; i++) memcpy(h + i, p + i * step, sizeof *h);
-        for (intptr_t i = count; i % LANES; i++) h[i] = h[count - 1];
+        for (intptr_t i = count; i < filled_up(count); i++) h[i] = h[count - 1];
         for (intptr_t i = whole; i < count; i += LANES) v_store(block + i, v_load_half(h + i));
     }
 }

@@ -87,14 +87,15 @@ INLINE vec k_softmax(vec term, divisor z) {
 /* log_softmax = x - log Z = -(hi - x) - lo, each part of log Z subtracted in turn. Where x is the maximum and
    dominates, the first difference is exact, and what remains is -log1p(rest) with all its digits; where that
    underflows, -lo is -0, and so is the result. Infinite and nan differences remain. */
-INLINE divisor log_divisor(partition p) {
+INLINE dw log_of_divisor(partition p) {
     dw log_z = log_partition(p);
     mask finite = v_lt(v_abs(log_z.hi), v_set(REAL_INFINITY));
     vec hi = v_select(v_eq(p.rest.hi, p.rest.hi), log_z.hi, p.rest.hi);
-    return (divisor){.value = {hi, v_neg(v_select(finite, log_z.lo, v_set(0)))}};
+    return (dw){hi, v_neg(v_select(finite, log_z.lo, v_set(0)))};
 }
-INLINE divisor divisor_log_softmax(tally t) { return log_divisor(partition_of(&t, 0)); }
-INLINE vec k_log_softmax(vec x, divisor z) { return v_sub(z.value.lo, v_sub(z.value.hi, x)); }
+INLINE vec minus_log(vec x, dw log_z) { return v_sub(log_z.lo, v_sub(log_z.hi, x)); }
+INLINE divisor divisor_log_softmax(tally t) { return (divisor){.value = log_of_divisor(partition_of(&t, 0))}; }
+INLINE vec k_log_softmax(vec x, divisor z) { return minus_log(x, z.value); }
 
 /* Cross-entropy of a row with the weights a_c of its classes, sum of a_c (log Z - x_c): given gap, the sum of
    a_c (max - x_c), and `weight`, that of the a_c, it is gap + weight log1p(rest), where no term is negative. With a

@@ -10,6 +10,7 @@
 #pragma once
 
 #include "pool.h"
+#include "sums/flat.h"
 #include "sums/partition.h"
 #include "sums/short.h"
 #include "sums/strips.h"

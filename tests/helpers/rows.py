@@ -19,6 +19,12 @@ ROWS = {
     "equal": lambda rng: np.full((2, 4097), -7.25),
     "dominated": lambda rng: np.where(np.arange(40) == 7, 3.0, rng.uniform(-40, -10, (50, 40))),
     "near zero": lambda rng: np.log(rng.dirichlet(np.ones(6), 200)),
+    "pairs far apart": lambda rng: rng.normal(0, 60, (300, 2)),
+    "few": lambda rng: rng.normal(0, 3, (10, 700)),
+    "holes": lambda rng: np.where(rng.random((40, 300)) < 0.3, -np.inf, rng.normal(0, 3, (40, 300))),
+    "holes at first": lambda rng: np.where(
+        np.arange(300) < rng.integers(1, 290, (40, 1)), -np.inf, rng.normal(0, 3, (40, 300))
+    ),
 }
 NAMES = ("logsumexp", "softmax", "log_softmax")
 
