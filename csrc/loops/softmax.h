@@ -147,7 +147,7 @@ enum strip_kind { ROUGH, PLAIN, WITH_HOLES };
 /* Writes the terms of a row if it is plain, or plain but for holes. Its elements are looked at before the first term is
    written: because that takes their place, or because rows before had holes. Rows that are not contiguous, or so long
    that threads share them, are not worth holes. */
-static NOINLINE enum strip_kind strip_by_look(const real *x, real *y, intptr_t n, dw *sum) {
+static NOINLINE enum strip_kind strip_by_look(const real *x, real *y, intptr_t n, vec *hi, vec *lo) {
     enum strip_kind kind = PLAIN;
     plain_row p = look_at_strip(x, n, v_set(x[0]), 0);
     if (lanes_are_plain(p)) {
@@ -157,7 +157,7 @@ static NOINLINE enum strip_kind strip_by_look(const real *x, real *y, intptr_t n
         if (!y || is_shared(whole_vectors(n)) || !lanes_are_plain(look_at_strip(x, n, max, 1))) return ROUGH;
         p = plain_strip(x, y, n, first_lane(max), 1), kind = WITH_HOLES;
     }
-    *sum = p.sum;
+    *hi = p.sum.hi, *lo = p.sum.lo;
     return kind;
 }
 
@@ -186,15 +186,14 @@ static void softmax_strips(matrix a, matrix out) {
             if (k >= rows) continue;
             const real *x = (const real *)(a.x + (r + k) * a.outer);
             real *y = contiguous ? (real *)((char *)out.x + (r + k) * out.outer) : NULL;
-            dw sum = {v_set(1), v_set(0)};
+            kind[k] = PLAIN;
             if (looks) {
-                kind[k] = strip_by_look(x, y, a.n, &sum);
+                kind[k] = strip_by_look(x, y, a.n, hi + k, lo + k);
             } else {
                 plain_row p = plain_strip(x, y, a.n, x[0], 0);
-                sum = p.sum, kind[k] = PLAIN;
-                if (!lanes_are_plain(p)) kind[k] = strip_by_look(x, y, a.n, &sum);
+                hi[k] = p.sum.hi, lo[k] = p.sum.lo;
+                if (RARELY(!lanes_are_plain(p))) kind[k] = strip_by_look(x, y, a.n, hi + k, lo + k);
             }
-            hi[k] = sum.hi, lo[k] = sum.lo;
             looks = in_place || kind[k] != PLAIN;
         }
         dw inverse = dw_div((dw){v_set(1), v_set(0)}, dw_sum_across(hi, lo));

@@ -342,12 +342,11 @@ static NOINLINE void add_products(weighted_tally *t, weighted_vectors v, product
     window w = make_window(max, PRODUCT_FLOOR);
     w.rounder = m_word_rounder(v_sub(v_set(PRODUCT_LIFT), w.n));
     term_sum terms = no_terms();
-    int signs = SIGNS && mask_any(t->negative),
-        all = signs && is_true_everywhere(t->negative);
+    int signs = SIGNS && mask_any(t->negative), all = signs && is_true_everywhere(t->negative);
     if (!all) terms = window_is_far(w) ? products_in_window(v, w, how.few, 1) : products_in_window(v, w, how.few, 0);
 #if SIGNS
     if (signs) { /* how a row is summed must not depend on its neighbours */
-        term_sum of_signs = !how.rough           ? signed_products(v, w)
+        term_sum of_signs = !how.rough         ? signed_products(v, w)
                             : window_is_far(w) ? rough_signed_products(v, w, t, 1)
                                                : rough_signed_products(v, w, t, 0);
         terms.sum.hi = v_select(t->negative, of_signs.sum.hi, terms.sum.hi);

@@ -19,10 +19,9 @@ INLINE int is_long_and_flat(const matrix *a) {
     return a->rows > 1 && a->rows <= FLAT_ROWS && a->n >= 2 * LANES && is_flat(a);
 }
 
-/* Whether that lays them better over the lanes than as columns: these fill whole vectors, or no more than one. */
-INLINE int is_better_flat(const matrix *a) {
-    return is_long_and_flat(a) && a->n >= 16 * LANES && a->rows % LANES != 0;
-}
+/* Whether such rows are better laid out so than as columns: these leave lanes unused unless they fill whole vectors, but
+   parts of rows take some time to be joined. */
+INLINE int is_better_flat(const matrix *a) { return is_long_and_flat(a) && a->n >= 16 * LANES && a->rows % LANES != 0; }
 
 /* The tallies of the parts, lane by lane. */
 typedef struct {
@@ -65,5 +64,6 @@ static NOINLINE void tally_flat(tally *t, const matrix *a, real floor, summation
         v_store(parts.max + k * LANES, part[k].max), v_store(parts.maxima + k * LANES, part[k].terms.maxima);
         v_store(parts.hi + k * LANES, part[k].settled.hi), v_store(parts.lo + k * LANES, part[k].settled.lo);
     }
-    for (intptr_t first = 0; first < a->rows; first += LANES) t[first / LANES] = join_flat(&parts, a, first, floor, how);
+    for (intptr_t first = 0; first < a->rows; first += LANES)
+        t[first / LANES] = join_flat(&parts, a, first, floor, how);
 }
