@@ -60,6 +60,16 @@ def leave_one_out() -> Callable[[], Any]:
     return lambda: float(arviz_stats.loo(data).elpd)
 
 
+def labelled_weights() -> Callable[[], Any]:
+    """xarray-einstats: the logarithm of a mixture's density at 4000 draws of 20 components, along a named axis."""
+    import xarray
+    from xarray_einstats import stats
+
+    log_density = np.random.default_rng(0).normal(-3, 4, (4, 1000, 20, 50))
+    draws = xarray.DataArray(log_density, dims=("chain", "draw", "component", "observation"))
+    return lambda: stats.logsumexp(draws, dims="component").values
+
+
 def hidden_markov(states: int) -> Callable[[], Any]:
     """hmmlearn: five steps of a Gaussian hidden Markov model in log space."""
     from hmmlearn import hmm
@@ -123,6 +133,7 @@ PROGRAMS: dict[str, tuple[str, Callable[[], Callable[[], Any]]]] = {
     "POT, sinkhorn_log, 500 × 500": ("ot", sinkhorn),
     "pymbar, MBAR, 10 × 20 000": ("pymbar", mbar),
     "arviz-stats, loo, 4 × 1000 × 500": ("arviz_stats", leave_one_out),
+    "xarray-einstats, logsumexp, 4000 × 20 × 50": ("xarray_einstats", labelled_weights),
     "hmmlearn, GaussianHMM.fit, 5 states": ("hmmlearn", lambda: hidden_markov(5)),
     "hmmlearn, GaussianHMM.fit, 50 states": ("hmmlearn", lambda: hidden_markov(50)),
     "LogisticRegression.fit, 2 classes, float64": ("sklearn", lambda: logistic_regression(2, "float64")),
