@@ -96,7 +96,7 @@ test-ends:
 
 test-end: $(VENV)/test.stamp
 	@$(BIN)/python -c 'import sys, numpy, scipy; print("Python", *sys.version_info[:2], numpy.__version__, scipy.__version__)'
-	$(PYTEST) -m 'not huge and not other_target' $(addprefix tests/test_,patch.py patch_late.py sklearn_losses.py segments.py chains.py command_line.py call_forms.py ufuncs.py logaddexp_reduce.py reductions.py \
+	$(PYTEST) -m 'not huge and not other_target' $(addprefix tests/test_,patch.py patch_steps.py patch_late.py sklearn_losses.py segments.py chains.py command_line.py call_forms.py ufuncs.py logaddexp_reduce.py reductions.py \
 	  row_functions.py row_limits.py other_arrays.py other_gradients.py torch_and_jax.py dask.py labelled.py cimport.py docs.py failures.py)
 	$(BIN)/python tests/tools/upstream.py special
 
