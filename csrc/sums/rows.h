@@ -16,7 +16,8 @@
 #include "sums/strips.h"
 #include "sums/tiles.h"
 
-#define LONG_ROW (4 * LANES)        /* from here on a row is worth vectors of its own */
+/* From here on, a row is worth vectors of its own: it has several, and more elements than rows of short.h. */
+#define LONG_ROW (4 * LANES > LANE_BLOCK ? 4 * LANES : LANE_BLOCK + 1)
 #define GATHERED (8192 / WIDTH)     /* elements that are copied at a time where they are not neighbours */
 #define ROWS_AT_ONCE (2048 * LANES) /* elements whose terms stay in cache until they are needed again: 128 KiB */
 
