@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fastlog._arrays import as_array, as_axes, cast, fits, is_narrow, rectangular, working_dtype
+from fastlog._arrays import as_array, as_axis, cast, fits, is_narrow, rectangular, working_dtype
 
 REDUCTIONS = ("none", "sum", "mean")
 
@@ -101,8 +101,7 @@ def class_axis(name: str, argument: str, x: np.ndarray, axis: Any) -> int:
     """Return the axis of the classes, from 0 to x.ndim - 1."""
     if x.ndim == 0 or isinstance(axis, tuple) or axis is None:
         raise ValueError(f"{name}: {argument} need one class axis; got {argument} of shape {x.shape} and axis={axis}")
-    (k,) = as_axes(axis, x.ndim)
-    return k
+    return as_axis(axis, x.ndim)
 
 
 def class_weight_array(name: str, weight: Any, classes: int, argument: str = "weight") -> np.ndarray | None:

@@ -23,8 +23,8 @@ def as_array(name: str, a: Any) -> np.ndarray:
     if x.dtype.kind in "fc" or x.dtype.name == "bfloat16":
         return x if x.dtype.isnative else x.astype(x.dtype.newbyteorder("="))
     raise TypeError(
-        f"{name}: cannot compute with dtype {x.dtype}; convert the argument to numbers first, "
-        "for example with np.asarray(x, dtype=np.float64)"
+        f"{name}: cannot compute with dtype {x.dtype}; convert the argument to numbers first, for example with "
+        "np.asarray(x, dtype=np.float64), or names of classes to labels with np.unique(x, return_inverse=True)[1]"
     )
 
 
@@ -118,6 +118,14 @@ def broadcast_shape(name: str, one: tuple[int, ...], other: tuple[int, ...]) -> 
 def fits(shape: tuple[int, ...], to: tuple[int, ...]) -> bool:
     """Tell whether an array of one shape can be broadcast to another shape."""
     return len(shape) <= len(to) and all(n in (1, m) for n, m in zip(reversed(shape), reversed(to), strict=False))
+
+
+def as_axis(axis: Any, ndim: int) -> int:
+    """Return `axis`, an int, as an axis from 0 to ndim - 1; TypeError and AxisError otherwise."""
+    if axis is None or isinstance(axis, (tuple, bool, np.bool)):
+        raise TypeError(f"axis must be an int, not {axis!r}")
+    (k,) = as_axes(axis, ndim)
+    return k
 
 
 def as_axes(axis: Any, ndim: int) -> tuple[int, ...]:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastlog._arrays import as_axes, deliver, in_memory, is_narrow, rounded, working_dtype
+from fastlog._arrays import as_axes, as_axis, deliver, in_memory, is_narrow, rounded, working_dtype
 from fastlog._core import INDEX, short_way
 from fastlog._libraries import of_any_array
 from fastlog._rows import included, masked_sum, run
@@ -145,7 +145,7 @@ def importance_weights(log_w: AnyArray, axis: Axis = -1) -> Any:
     x = _logarithms("importance_weights", log_w)
     if x.ndim == 0:
         raise ValueError("importance_weights: the weights need an axis")
-    (k,) = as_axes((axis,), x.ndim)
+    k = as_axis(axis, x.ndim)
     weights, lse = softmax(x, k, return_lse=True)
     n = x.shape[k]
     with np.errstate(all="ignore"):
@@ -235,7 +235,7 @@ def sample_categorical(
     x = _logarithms(name, logits)
     if x.ndim == 0:
         raise ValueError(f"{name}: the logits need an axis")
-    (k,) = as_axes((axis,), x.ndim)
+    k = as_axis(axis, x.ndim)
     if is_narrow(x.dtype):
         x = x.astype(np.float32)
     p = np.moveaxis(softmax(x, k, temperature=temperature), k, -1)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from fastlog import _by_numpy
-from fastlog._arrays import as_axes, broadcast_shape, deliver, in_memory, rounded, to_rows, working_dtype
+from fastlog._arrays import as_axes, as_axis, broadcast_shape, deliver, in_memory, rounded, to_rows, working_dtype
 from fastlog._core import INDEX, claims, functions, short_way
 from fastlog._docs import filled
 from fastlog._libraries import of_any_array
@@ -313,7 +313,7 @@ def logcumsumexp(
         raise TypeError(f"logcumsumexp: computed for float16, float32 and float64, not for {x.dtype}")
     if axis is None:
         x, axis = x.reshape(-1), 0
-    (along,) = as_axes((axis,), max(x.ndim, 1))
+    along = as_axis(axis, max(x.ndim, 1))
     x = np.atleast_1d(x)
     if out is None:
         y = np.empty(x.shape, x.dtype)

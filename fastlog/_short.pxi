@@ -439,13 +439,13 @@ cdef object way_of_row_losses(ShortWay self, PyObject **given):
 
 @internal
 cdef class ShortWay:
-    """A public function whose plain calls are computed here; all other calls go on to it as they came.
-
-    The names and defaults of its parameters come from the function's own signature. In a plain call, arguments that the
-    short way does not know have their default, and those that it knows suit it. The function itself reports mistakes.
-
-    Instances are called by the vectorcall protocol, as a tuple and a dict would take half as long as the call itself.
-    """
+    # This is a public function whose plain calls are computed here; all other calls go on to it as they came. Notebooks
+    # would show a docstring of the class beside that of the function.
+    #
+    # The names and defaults of its parameters come from the function's own signature. In a plain call, arguments that
+    # the short way does not know have their default, and those that it knows suit it. The function itself reports
+    # mistakes. Instances are called by the vectorcall protocol, as a tuple and a dict would take half as long as the
+    # call itself.
 
     cdef vectorcallfunc vectorcall
     cdef object general
@@ -513,6 +513,9 @@ cdef class ShortWay:
 
     def __reduce__(self):
         return self.__qualname__  # pickle finds a function by its name.
+
+    def __repr__(self):
+        return f"<function fastlog.{self.__qualname__}>"
 
 
 cdef bint is_same(object a, object b) noexcept:

@@ -52,7 +52,10 @@ _LOSSES: Mapping[str, tuple[str, Callable[..., Any]]] = {
 def _probabilities(y: np.ndarray) -> np.ndarray:
     """Refuse targets outside [0, 1], such as -1."""
     if y.size and not (y.min() >= 0 and y.max() <= 1):
-        raise ValueError("a binary objective needs labels 0 and 1, or probabilities; labels -1 and +1 need (y + 1) / 2")
+        raise ValueError(
+            "a binary objective needs labels 0 and 1, or probabilities; labels -1 and +1 need (y + 1) / 2, and more "
+            "classes the multiclass objective"
+        )
     return y
 
 
