@@ -186,10 +186,11 @@ $(ARM)/root/usr/bin/python:
 	for package in $(ARM)/root/var/cache/apt/archives/*.deb; do dpkg -x $$package $(ARM)/root || exit 1; done
 	$(call emulated-python,$@,qemu-aarch64-static -L $(abspath $(ARM))/root,$(abspath $(ARM))/root/usr/bin/python3.11)
 
+# The variable would tell NumPy's library which kernels this CPU runs, not the emulated one.
 baseline:
 	@command -v qemu-x86_64-static >/dev/null || { echo "needs an emulator (Debian: apt install qemu-user-static)"; exit 1; }
 	$(MAKE) VENV=build/baseline build/baseline/wheel.stamp
-	$(call emulated-python,build/baseline/bin/emulated,qemu-x86_64-static -cpu Nehalem,$$(realpath build/baseline/bin/python))
+	$(call emulated-python,build/baseline/bin/emulated,env -u OPENBLAS_CORETYPE qemu-x86_64-static -cpu Nehalem,$$(realpath build/baseline/bin/python))
 	$(call test-emulated,build/baseline,emulated,portable)
 
 # A copy of the tests leaves out those that need the sources or other packages: a wheel's group has few.
