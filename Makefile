@@ -72,7 +72,8 @@ fuzz-loops: $(VENV)/test.stamp
 # make sanitize   the C tests under AddressSanitizer and UndefinedBehaviorSanitizer, those of threads under
 #                 ThreadSanitizer, and the Python tests on a package that is compiled with the first two. Python leaks by
 #                 design; a test of guard pages sees the signal itself
-LIBASAN = $(shell $(CC) -print-file-name=libasan.so)
+# Libraries of C++ throw exceptions, which AddressSanitizer passes on only if their library is there before it.
+LIBASAN = $(foreach name,libasan.so libstdc++.so.6,$(shell $(CC) -print-file-name=$(name)))
 sanitize: $(VENV)/test.stamp
 	SKBUILD_BUILD_DIR=build/asan SKBUILD_CMAKE_DEFINE="FASTLOG_SANITIZE=address,undefined;FASTLOG_C_TESTS=ON" \
 	  $(MAKE) VENV=build/asan/venv build/asan/venv/test.stamp
@@ -80,7 +81,7 @@ sanitize: $(VENV)/test.stamp
 	$(BIN)/cmake -S . -B build/tsan -DFASTLOG_SANITIZE=thread $(C_TESTS)
 	$(BIN)/cmake --build build/tsan --parallel 2 --target test_pool bits
 	$(BIN)/ctest --test-dir build/tsan --output-on-failure -R 'pool|threads'
-	ASAN_OPTIONS=detect_leaks=0:handle_segv=0 LD_PRELOAD=$(LIBASAN) build/asan/venv/bin/pytest -q -m 'not slow and not huge'
+	ASAN_OPTIONS=detect_leaks=0:handle_segv=0 LD_PRELOAD="$(LIBASAN)" build/asan/venv/bin/pytest -q -m 'not slow and not huge'
 
 # The interpreter of a version, on the PATH or one of pyenv's, if it runs.
 python = $(shell for p in python$(1) $$HOME/.pyenv/versions/$(1).*/bin/python; do $$p -c '' 2>&- && echo $$p && break; done)
