@@ -16,7 +16,7 @@ SITE := $(BIN)/sphinx-build --quiet --fail-on-warning --keep-going docs build/do
 
 .NOTPARALLEL:
 
-.PHONY: bench programs run-programs test quick fuzz fuzz-loops sanitize test-ends test-end check docs exhaustive big accuracy vec-neon vec-s390x bits compilers peers mca upstream wheel clean help
+.PHONY: bench programs run-programs test quick fuzz fuzz-loops sanitize test-ends test-end check docs exhaustive big accuracy vec-neon vec-s390x aarch64 baseline bits compilers peers mca upstream wheel clean help
 help:
 	@sed -n 's/^# make/make/p' Makefile
 
@@ -70,18 +70,18 @@ fuzz-loops: $(VENV)/test.stamp
 	build/fuzz/tests/c/fuzz -max_total_time=$$((60 * $(MINUTES))) -max_len=200 -print_final_stats=1 build/fuzz/inputs
 
 # make sanitize   the C tests under AddressSanitizer and UndefinedBehaviorSanitizer, those of threads under
-#                 ThreadSanitizer, and the Python tests on a package that is compiled with the first two
-LIBASAN = $(shell $(CC) -print-file-name=libasan.so)
+#                 ThreadSanitizer, and the Python tests on a package that is compiled with the first two. Python leaks by
+#                 design; a test of guard pages sees the signal itself
+# Libraries of C++ throw exceptions, which AddressSanitizer passes on only if their library is there before it.
+LIBASAN = $(foreach name,libasan.so libstdc++.so.6,$(shell $(CC) -print-file-name=$(name)))
 sanitize: $(VENV)/test.stamp
-	$(BIN)/cmake -S . -B build/asan -DFASTLOG_SANITIZE=address,undefined $(C_TESTS)
-	$(BIN)/cmake --build build/asan --parallel 2
+	SKBUILD_BUILD_DIR=build/asan SKBUILD_CMAKE_DEFINE="FASTLOG_SANITIZE=address,undefined;FASTLOG_C_TESTS=ON" \
+	  $(MAKE) VENV=build/asan/venv build/asan/venv/test.stamp
 	$(BIN)/ctest --test-dir build/asan --output-on-failure
 	$(BIN)/cmake -S . -B build/tsan -DFASTLOG_SANITIZE=thread $(C_TESTS)
 	$(BIN)/cmake --build build/tsan --parallel 2 --target test_pool bits
 	$(BIN)/ctest --test-dir build/tsan --output-on-failure -R 'pool|threads'
-	SKBUILD_CMAKE_DEFINE=FASTLOG_SANITIZE=address,undefined SKBUILD_BUILD_DIR=build/asan/package \
-	  $(MAKE) VENV=build/asan/venv build/asan/venv/test.stamp
-	ASAN_OPTIONS=detect_leaks=0 LD_PRELOAD=$(LIBASAN) build/asan/venv/bin/pytest -q -m 'not slow and not huge'
+	ASAN_OPTIONS=detect_leaks=0:handle_segv=0 LD_PRELOAD="$(LIBASAN)" build/asan/venv/bin/pytest -q -m 'not slow and not huge'
 
 # The interpreter of a version, on the PATH or one of pyenv's, if it runs.
 python = $(shell for p in python$(1) $$HOME/.pyenv/versions/$(1).*/bin/python; do $$p -c '' 2>&- && echo $$p && break; done)
@@ -160,6 +160,50 @@ vec-neon vec-s390x: $(VENV)/test.stamp
 	$(BIN)/cmake -S . -B build/$(MACHINE) -DCMAKE_TOOLCHAIN_FILE=cmake/cross.cmake -DFASTLOG_MACHINE=$(MACHINE) $(C_TESTS)
 	$(BIN)/cmake --build build/$(MACHINE) --parallel 2
 	$(BIN)/ctest --test-dir build/$(MACHINE) --output-on-failure
+
+# make aarch64     the tests of a wheel on arm64, Python and NumPy included, under user-mode emulation; only compilers run
+#                  natively. Debian's packages for arm64 serve: build/aarch64/root has their files, which no program installs
+# make baseline    the tests of a wheel on an x86-64 without AVX, likewise: the portable target alone runs there
+ARM := build/aarch64
+aarch64: $(ARM)/root/usr/bin/python
+	CC=aarch64-linux-gnu-gcc CFLAGS="-idirafter $(abspath $(ARM))/root/usr/include" \
+	  SKBUILD_CMAKE_ARGS="-DCMAKE_SYSTEM_NAME=Linux;-DCMAKE_SYSTEM_PROCESSOR=aarch64" \
+	  $(MAKE) VENV=$(ARM)/venv PYTHON=$(abspath $<) $(ARM)/venv/wheel.stamp
+	$(call test-emulated,$(ARM)/venv,python,neon portable)
+
+# The name of the emulated program is that of this script, so that Python starts the script again for each of its own
+# processes: pip, workers of pytest, and programs of tests are emulated, too.
+define emulated-python # script, emulator with its options, and the program
+	printf '#!/bin/sh\nexec %s -0 "$$0" %s "$$@"\n' '$(2)' "$(3)" > $(1)
+	chmod +x $(1)
+endef
+
+$(ARM)/root/usr/bin/python:
+	@for tool in debootstrap dpkg qemu-aarch64-static aarch64-linux-gnu-gcc cmake; do \
+	  command -v $$tool >/dev/null || { echo "needs $$tool, and root for debootstrap (Debian: apt install debootstrap"; \
+	  echo "qemu-user-static gcc-aarch64-linux-gnu libc6-dev-arm64-cross cmake)"; exit 1; }; done
+	rm -rf $(ARM)/root
+	mkdir -p $(ARM)/root
+	debootstrap --foreign --arch=arm64 --variant=minbase --include=python3-venv,python3-dev,libstdc++6,libgomp1 bookworm $(ARM)/root
+	for package in $(ARM)/root/var/cache/apt/archives/*.deb; do dpkg -x $$package $(ARM)/root || exit 1; done
+	$(call emulated-python,$@,qemu-aarch64-static -L $(abspath $(ARM))/root,$(abspath $(ARM))/root/usr/bin/python3.11)
+
+# The variable would tell NumPy's library which kernels this CPU runs, not the emulated one.
+baseline:
+	@command -v qemu-x86_64-static >/dev/null || { echo "needs an emulator (Debian: apt install qemu-user-static)"; exit 1; }
+	$(MAKE) VENV=build/baseline build/baseline/wheel.stamp
+	$(call emulated-python,build/baseline/bin/emulated,env -u OPENBLAS_CORETYPE qemu-x86_64-static -cpu Nehalem,$$(realpath build/baseline/bin/python))
+	$(call test-emulated,build/baseline,emulated,portable)
+
+# A copy of the tests leaves out those that need the sources or other packages: a wheel's group has few. test_same_bits
+# would take hours; the C tests of make bits and make vec-neon show, too, that threads change no bit.
+define test-emulated # environment, interpreter, and the targets that must run
+	rm -rf $(1)/tests
+	cp -r tests $(1)/tests
+	$(1)/bin/$(2) -c "import fastlog; assert fastlog.show_config('dicts')['supported targets'] == '$(3)'.split()"
+	$(1)/bin/$(2) -m pytest -q --numprocesses auto --dist worksteal -m 'not slow and not huge' \
+	  --ignore $(1)/tests/test_same_bits.py $(1)/tests
+endef
 
 # make compilers   builds the package and runs the C tests by every GCC and Clang that is installed
 compilers: $(VENV)/test.stamp

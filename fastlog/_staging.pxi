@@ -172,8 +172,12 @@ cdef void run_piece(staging *s, char **args, const intptr_t *dims, const intptr_
     cdef intptr_t room[2]
     cdef intptr_t of_row[2]
     cdef intptr_t shape[2]
+    cdef intptr_t of_mask[2]
     cdef int total = s.arguments + s.masked, i, k
     cdef bint out, of_rows
+    of_mask[0] = of_mask[1] = 0
+    if s.masked:
+        of_mask[0], of_mask[1] = steps[s.arguments], steps[total + s.arguments]
     room[0], room[1] = (s.size, line_across(s, dims[0])) if s.across else (dims[1] * s.size, s.size)
     of_row[0] = of_row[1] = s.size
     if s.in_results:
@@ -189,8 +193,8 @@ cdef void run_piece(staging *s, char **args, const intptr_t *dims, const intptr_
             shape[0], shape[1] = dims[0], 1 if of_rows else dims[1]
             if out == (i >= s.inputs):
                 mask = args[s.arguments] if s.masked and i < 2 else NULL
-                move(s, i, out, args[i], steps[i], steps[i if of_rows else total + i], mask, steps[s.arguments],
-                     steps[total + s.arguments], shape, at_room, &of_row[0] if of_rows else &room[0])
+                move(s, i, out, args[i], steps[i], steps[i if of_rows else total + i], mask, of_mask[0], of_mask[1],
+                     shape, at_room, &of_row[0] if of_rows else &room[0])
             own[i] = at_room
             own_steps[i], own_steps[s.arguments + i] = (s.size, s.size) if of_rows else (room[0], room[1])
         if not out:
