@@ -229,10 +229,10 @@ def draw_threads(results: dict[str, Any], path: Path) -> None:
         n = np.array([one["elements"] for one in found])
         cost.plot(n, 1e9 * seconds / n, color=COLOURS["JAX"], linewidth=1.4)
         faster.axhline(1, color="0.4", linewidth=0.8, linestyle=(0, (1, 2)))
-        faster.set_ylim(0.4, threads + 0.2)
+        faster.set_ylim(0.4, 1.3 * threads)
         faster.set_title(kind, fontsize=10, fontweight="bold", pad=4)
         cost.set_yscale("log")
-        cost.set_ylim(0.1, 1e3)
+        cost.set_ylim(0.03, 1e3)
         for panel in (faster, cost):
             panel.set_xscale("log")
             panel.grid(axis="both", color="0.92", zorder=0)
