@@ -90,7 +90,8 @@ def draw(results: dict[str, Any], path: Path, functions: tuple[str, ...] | None 
     names = peers(results)
     lines: dict[str, int] = {}  # of a function: each has one for every library that has the function
     for case in cases:
-        lines[case["function"]] = max(len(ratios(case)), lines.get(case["function"], 0))
+        found = len(ratios(case).keys() & {*names})
+        lines[case["function"]] = max(found, lines.get(case["function"], 0))
     top = {}  # function -> its first line
     height = 0.0
     for function, count in lines.items():
@@ -103,9 +104,10 @@ def draw(results: dict[str, Any], path: Path, functions: tuple[str, ...] | None 
     extremes = [1.0]
     for panel, dtype in zip(panels, dtypes, strict=True):
         for case in (case for case in cases if case["dtype"] == dtype):
-            found = ratios(case)
+            ratio = ratios(case)
+            found = {name: ratio[name] for name in names if name in ratio}
             extremes += found.values()
-            for line, name in enumerate(name for name in names if name in found):
+            for line, name in enumerate(found):
                 y = top[case["function"]] + line
                 panel.barh(y, found[name] - 1, left=1, height=BAR, color=COLOURS[name], zorder=2)
                 side, offset = ("left", 3) if found[name] >= 1 else ("right", -3)

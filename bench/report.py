@@ -79,9 +79,10 @@ def load_last() -> dict[str, dict[str, Any]]:
 
 
 def peers(results: dict[str, Any]) -> list[str]:
-    """Return the names of the libraries that stand beside fastlog in these results."""
+    """Return the names of the libraries that stand beside fastlog in these results, on the same instructions."""
     timed = {library for case in results["cases"] for library in case["seconds"]}
-    return [library for library in LIBRARIES if library in timed and library != "fastlog"]
+    left_out = {"fastlog", *results.get("unlimited", ())}
+    return [library for library in LIBRARIES if library in timed and library not in left_out]
 
 
 def ratios(case: dict[str, Any]) -> dict[str, float]:
@@ -160,7 +161,7 @@ def machine(results: dict[str, Any]) -> str:
     limit = ""
     if results.get("limited"):
         limit = f" The other libraries were kept to {results['target']}, too, by their environment variables"
-        limit += f", but for {', '.join(results['unlimited'])}, which does not count." if results["unlimited"] else "."
+        limit += f", but for {', '.join(results['unlimited'])}, which has no column." if results["unlimited"] else "."
     return (
         f"The numbers are from {results['machine']['cpu']}, one thread, target {results['target']}, "
         f"{results['machine']['system']}, {results['started'][:10]}"
