@@ -168,7 +168,8 @@ def _sum_of_squares(a: np.ndarray, axis: int) -> np.ndarray:
     """Return the sum of squares along an axis: sums of few are taken in the dtype, and sums of these in float64."""
     n = a.shape[axis]
     if n <= _FEW_SQUARES:
-        return np.asarray(np.vecdot(a, a, axis=axis), np.float64)
+        rows = a if axis == a.ndim - 1 else np.moveaxis(a, axis, -1)
+        return np.asarray(np.vecdot(rows, rows), np.float64)
     if axis == a.ndim - 1 and a.flags.c_contiguous:
         whole = n - n % _FEW_SQUARES
         blocks = a[..., :whole].reshape(*a.shape[:-1], -1, _FEW_SQUARES)
