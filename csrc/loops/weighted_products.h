@@ -73,43 +73,35 @@ INLINE real number_of(const weighted_rows *f, const char *p) {
     return (real) * (const float *)(const void *)p;
 }
 
-/* A tile of floats. */
-static void tile_of_floats(const weighted_rows *f, const matrix *a, real *tile, intptr_t r, intptr_t rows, intptr_t k,
-                           intptr_t n, real neutral) {
-    if (rows == LANES && a->outer == sizeof(float) && f->include.core == 0) {
-        for (intptr_t i = 0; i < n; i++) {
-            const float *x = (const float *)(a->x + (k + i) * a->core) + r;
-            for (intptr_t lane = 0; lane < LANES; lane++) tile[i * LANES + lane] = x[lane];
-        }
-        return;
+/* A tile of floats that are neighbours. */
+INLINE void tile_of_floats(const matrix *a, real *tile, intptr_t r, intptr_t k, intptr_t n) {
+    for (intptr_t i = 0; i < n; i++) {
+        const float *x = (const float *)(a->x + (k + i) * a->core) + r;
+        for (intptr_t lane = 0; lane < LANES; lane++) tile[i * LANES + lane] = x[lane];
     }
-    real rows_of_tile[LANE_BLOCK * LANES];
-    for (intptr_t lane = 0; lane < rows; lane++)
-        copy_part(f, a, rows_of_tile + lane * LANE_BLOCK, r + lane, k, n, neutral);
-    matrix copy = {.x = (const char *)rows_of_tile, .rows = rows, .n = n, .outer = LANE_BLOCK * WIDTH, .core = WIDTH};
-    load_tile(tile, &copy, 0, rows, 0, n);
 }
 
 /* Loads a tile (sums/tiles.h) of x or b, in which `neutral` stands for what is not included. */
 static void tile_included(const weighted_rows *f, const matrix *a, real *tile, intptr_t r, intptr_t rows, intptr_t k,
                           intptr_t n, real neutral) {
     const matrix *include = &f->include;
-    if (f->type == NARROW) {
-        tile_of_floats(f, a, tile, r, rows, k, n, neutral);
-        return;
-    }
-    if (include->core == 0) { /* all are included, or the row is computed exactly */
+    int own = f->type == OWN;
+    if (own && include->core == 0) { /* all are included, or the row is computed exactly */
         load_tile(tile, a, r, rows, k, n);
         return;
     }
-    if (rows == LANES && a->outer == WIDTH && include->outer == 0) {
+    if (!own && rows == LANES && a->outer == sizeof(float) && include->core == 0) {
+        tile_of_floats(a, tile, r, k, n);
+        return;
+    }
+    if (own && rows == LANES && a->outer == WIDTH && include->outer == 0) {
         for (intptr_t i = 0; i < n; i++) {
             const real *x = (const real *)(a->x + (k + i) * a->core) + r;
             v_store(tile + i * LANES, include->x[(k + i) * include->core] ? v_load(x) : v_set(neutral));
         }
         return;
     }
-    if (rows == LANES && a->outer == WIDTH && include->outer == 1) {
+    if (own && rows == LANES && a->outer == WIDTH && include->outer == 1) {
         for (intptr_t i = 0; i < n; i++) {
             const real *x = (const real *)(a->x + (k + i) * a->core) + r;
             mask included = mask_load(include->x + (k + i) * include->core + r);
@@ -119,7 +111,7 @@ static void tile_included(const weighted_rows *f, const matrix *a, real *tile, i
     }
     real rows_of_tile[LANE_BLOCK * LANES];
     for (intptr_t lane = 0; lane < rows; lane++)
-        copy_included(f, a, rows_of_tile + lane * LANE_BLOCK, r + lane, k, n, neutral);
+        copy_part(f, a, rows_of_tile + lane * LANE_BLOCK, r + lane, k, n, neutral);
     matrix copy = {.x = (const char *)rows_of_tile, .rows = rows, .n = n, .outer = LANE_BLOCK * WIDTH, .core = WIDTH};
     load_tile(tile, &copy, 0, rows, 0, n);
 }
