@@ -18,7 +18,9 @@ from fastlog import _core
 
 
 def needs_more_than_a_wheel(text):
-    """Return whether a file of tests reads the source tree, or imports a package that is not installed."""
+    """Return whether a file of tests reads the source tree, or a package that it or a helper imports is missing."""
+    for helper in re.findall(r"^from helpers\.(\w+) import", text, re.M):
+        text += (Path(__file__).parent / "helpers" / f"{helper}.py").read_text()
     imported = re.findall(r"^(?:import|from) (\w+)", text, re.M)
     return "__file__).parents[1]" in text or not all(map(find_spec, imported))
 
