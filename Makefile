@@ -162,11 +162,11 @@ vec-neon vec-s390x: $(VENV)/test.stamp
 	$(BIN)/ctest --test-dir build/$(MACHINE) --output-on-failure
 
 # make aarch64     the tests of a wheel on arm64, Python and NumPy included, under user-mode emulation; only compilers run
-#                  natively. Debian's packages for arm64 serve: build/aarch64/root has their files, which no program installs
+#                  natively. Debian's packages for arm64 serve: build/aarch64/debian has their files, uninstalled
 # make baseline    the tests of a wheel on an x86-64 without AVX, likewise: the portable target alone runs there
 ARM := build/aarch64
-aarch64: $(ARM)/root/usr/bin/python
-	CC=aarch64-linux-gnu-gcc CFLAGS="-idirafter $(abspath $(ARM))/root/usr/include" \
+aarch64: $(ARM)/debian/usr/bin/python
+	CC=aarch64-linux-gnu-gcc CFLAGS="-idirafter $(abspath $(ARM))/debian/usr/include" \
 	  SKBUILD_CMAKE_ARGS="-DCMAKE_SYSTEM_NAME=Linux;-DCMAKE_SYSTEM_PROCESSOR=aarch64" \
 	  $(MAKE) VENV=$(ARM)/venv PYTHON=$(abspath $<) $(ARM)/venv/wheel.stamp
 	$(call test-emulated,$(ARM)/venv,python,neon portable)
@@ -178,15 +178,15 @@ define emulated-python # script, emulator with its options, and the program
 	chmod +x $(1)
 endef
 
-$(ARM)/root/usr/bin/python:
+$(ARM)/debian/usr/bin/python:
 	@for tool in debootstrap dpkg qemu-aarch64-static aarch64-linux-gnu-gcc cmake; do \
 	  command -v $$tool >/dev/null || { echo "needs $$tool, and root for debootstrap (Debian: apt install debootstrap"; \
 	  echo "qemu-user-static gcc-aarch64-linux-gnu libc6-dev-arm64-cross cmake)"; exit 1; }; done
-	rm -rf $(ARM)/root
-	mkdir -p $(ARM)/root
-	debootstrap --foreign --arch=arm64 --variant=minbase --include=python3-venv,python3-dev,libstdc++6,libgomp1 bookworm $(ARM)/root
-	for package in $(ARM)/root/var/cache/apt/archives/*.deb; do dpkg -x $$package $(ARM)/root || exit 1; done
-	$(call emulated-python,$@,qemu-aarch64-static -L $(abspath $(ARM))/root,$(abspath $(ARM))/root/usr/bin/python3.11)
+	rm -rf $(ARM)/debian
+	mkdir -p $(ARM)/debian
+	debootstrap --foreign --arch=arm64 --variant=minbase --include=python3-venv,python3-dev,libstdc++6,libgomp1 bookworm $(ARM)/debian
+	for package in $(ARM)/debian/var/cache/apt/archives/*.deb; do dpkg -x $$package $(ARM)/debian || exit 1; done
+	$(call emulated-python,$@,qemu-aarch64-static -L $(abspath $(ARM))/debian,$(abspath $(ARM))/debian/usr/bin/python3.11)
 
 # The variable would tell NumPy's library which kernels this CPU runs, not the emulated one.
 baseline:

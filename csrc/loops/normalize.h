@@ -228,11 +228,10 @@ typedef struct {
     vec first, second;
 } pair;
 RARE pair log_softmax_of_any(vec first, vec second, intptr_t rows) {
-    real x[2 * LANES], y[2 * LANES];
+    real x[2 * LANES], y[2 * LANES] = {0};
     matrix a = {.x = (const char *)x, .rows = rows, .n = 2, .outer = WIDTH, .core = LANES * WIDTH}, out = a;
     out.x = (const char *)y;
     v_store(x, first), v_store(x + LANES, second);
-    for (intptr_t i = 0; i < 2 * LANES; i++) y[i] = 0;
     normalize_short(a, out);
     return (pair){v_load(y), v_load(y + LANES)};
 }
@@ -241,7 +240,7 @@ RARE pair log_softmax_of_any(vec first, vec second, intptr_t rows) {
    their difference. Pairs that are far apart, infinite or nan have the way of other short rows. */
 static void log_softmax_of_pairs(matrix a, matrix out) {
     real x[4 * LANES], y[4 * LANES]; /* load_tile needs room for four */
-    int columns = a.outer == WIDTH && out.outer == WIDTH;
+    int columns = is_in_columns(&a) && is_in_columns(&out);
     for (intptr_t r = 0; r < a.rows; r += LANES) {
         intptr_t rows = smaller(a.rows - r, LANES);
         vectors v = {.x = x, .step = LANES, .kept = y, .kept_step = LANES};

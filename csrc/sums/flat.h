@@ -50,15 +50,9 @@ static tally join_flat(const flat_parts *parts, const matrix *a, intptr_t first,
 static NOINLINE void tally_flat(tally *t, const matrix *a, real floor, summation how) {
     tally part[FLAT_ROWS];
     flat_parts parts;
-    intptr_t line = a->rows * LANES, lines = a->n / LANES;
-    for (intptr_t i = 0; i < lines; i += LANE_BLOCK) {
-        vectors v = {.x = (const real *)a->x + i * line, .step = line, .n = smaller(lines - i, LANE_BLOCK)};
-        for (intptr_t k = 0; k < a->rows; k++, v.x += LANES) {
-            if (i) tally_more(part + k, v, floor, how);
-            else part[k] = tally_start(v, floor, how);
-            if (i && i % SPAN == 0) tally_settle(part + k, floor);
-        }
-    }
+    intptr_t line = a->rows * LANES;
+    matrix lines = {.x = a->x, .rows = line, .n = a->n / LANES, .outer = WIDTH, .core = line * WIDTH};
+    tally_columns(part, &lines, 0, a->rows, floor, how);
     for (intptr_t k = 0; k < a->rows; k++) {
         settle_sum(part + k);
         v_store(parts.max + k * LANES, part[k].max), v_store(parts.maxima + k * LANES, part[k].terms.maxima);

@@ -5,7 +5,8 @@
      columns  lanes are rows: neighbouring rows are neighbours in memory (axis 0 of a C-ordered array), and are read
               panel by panel, a block of elements of many rows at a time, so that cache lines are used whole
      tiles    lanes are rows: short or oddly strided rows are transposed into a block on the stack first
-   The way depends on sizes and strides alone, so the result is the same whenever the layout is. */
+   The way depends on sizes and strides alone, so the result is the same whenever the layout is. Loops ask flat.h first
+   where it has a fourth way for them. */
 
 #pragma once
 
