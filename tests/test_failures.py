@@ -73,7 +73,8 @@ def run(code):
 def test_refused_calls_leak_nothing():
     """Over 1e5 refused calls no count of references moves, and neither Python's memory nor the process's grows."""
     code = """
-    import gc, sys, tracemalloc
+    import sys
+    from helpers.memory import leaked
     from test_failures import HALF, LABELS, REFUSED, WIDE, X, out
 
     given = out(5, 8)
@@ -87,13 +88,6 @@ def test_refused_calls_leak_nothing():
                     continue
                 raise AssertionError
 
-    def traced(times):
-        gc.collect()
-        before = tracemalloc.get_traced_memory()[0]
-        refuse(times)
-        gc.collect()
-        return tracemalloc.get_traced_memory()[0] - before
-
     def resident():
         with open("/proc/self/statm") as file:
             return int(file.read().split()[1]) * 4096
@@ -101,11 +95,8 @@ def test_refused_calls_leak_nothing():
     watched = (X, HALF, LABELS, WIDE, given, X.dtype, HALF.dtype)
     refuse(50)
     before = [sys.getrefcount(one) for one in watched]
-    tracemalloc.start()
-    # A leak grows in every round, and the least object of Python has 16 bytes; caches of Python's grow now and then.
-    grown = [traced(200) for _ in range(6)]
-    assert min(grown) < 8 * 200, grown
-    tracemalloc.stop()
+    grown = leaked(lambda: refuse(200))
+    assert grown < 8 * 200, grown  # The least object of Python has 16 bytes.
     held = resident() if sys.platform == "linux" else 0
     refuse(100_000 // len(REFUSED))
     after = [sys.getrefcount(one) for one in watched]

@@ -31,19 +31,13 @@ def run_all():
 
 def test_nothing_leaks():
     code = """
-    import gc, tracemalloc
+    from helpers.memory import leaked
     from test_resources import run_all
 
     for _ in range(3):
         run_all()
-    tracemalloc.start()
-    held = []
-    for _ in range(4):
-        for _ in range(25):
-            run_all()
-        gc.collect()
-        held.append(tracemalloc.get_traced_memory()[0])
-    assert held[-1] - held[0] < 4000, held
+    grown = leaked(lambda: [run_all() for _ in range(25)])
+    assert grown < 8 * 25, grown  # The least object of Python has 16 bytes.
     """
     run(code)
 
