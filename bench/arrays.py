@@ -27,7 +27,7 @@ def _log_transitions(states: int) -> np.ndarray:
 
 
 def make_arrays(case: Case) -> dict[str, Any]:
-    """Return the arguments of a case as NumPy arrays, `axis`, the length `n` of that axis, and `out`.
+    """Return the arguments of a case as NumPy arrays, `axis`, the length `n` of that axis, `rng`, and `out`.
 
     `out` is None for the shortest calls, because making the result is a part of what a call costs.
     """
@@ -62,4 +62,4 @@ def make_arrays(case: Case) -> dict[str, Any]:
     }
     made = {name: make() for name, make in makers.items() if name in case.function.arguments}
     out = None if case.size in CALLS else np.empty_like(x)
-    return {"x": x, "axis": case.axis, "n": n, "out": out, **made}
+    return {"x": x, "axis": case.axis, "n": n, "rng": rng, "out": out, **made}

@@ -72,9 +72,9 @@ class Function:
         The names of `SHAPES` that are measured.
     calls : dict
         Library -> the Python expression that is timed. It can use arrays of the library under the names of `arguments`,
-        an array `out` for the result, `axis`, and the number `n` of elements along it. JAX's expression is the body of
-        a jitted function. numba's is the body of a jitted loop over the elements; if it adds to a `total`, it is a
-        statement. onnxruntime's is the name of an operator.
+        an array `out` for the result, NumPy's generator `rng`, `axis`, and the number `n` of elements along it. JAX's
+        expression is the body of a jitted function. numba's is the body of a jitted loop over the elements; if it adds
+        to a `total`, it is a statement. onnxruntime's is the name of an operator.
     half : tuple of str
         The names of `SHAPES` that are measured in float16, too.
     relative : bool
@@ -399,10 +399,10 @@ FUNCTIONS = (
     }),
     Function("sample_categorical", "softmax", ("x",), ("call of 1 × 10", "100000 × 10", "1000 × 1000", "64 × 32000"), {
         # Samples differ, so their products with 0 are compared.
-        "fastlog": "0.0 * fastlog.sample_categorical(x, 0, axis=axis)",
+        "fastlog": "0.0 * fastlog.sample_categorical(x, rng, axis=axis)",
         "SciPy": "(lambda p, u: 0.0 * np.argmax(np.cumsum(p, axis=1) > u[:, None], axis=1))"
-        "(special.softmax(x, axis=1), np.random.default_rng(0).random(len(x)))",
-        "NumPy": "0.0 * np.argmax(x + np.random.default_rng(0).gumbel(size=x.shape), axis=axis)",
+        "(special.softmax(x, axis=1), rng.random(len(x)))",
+        "NumPy": "0.0 * np.argmax(x + rng.gumbel(size=x.shape), axis=axis)",
         "PyTorch": "0.0 * torch.multinomial(torch.softmax(x, 1), 1)[:, 0]",
         "JAX": "0.0 * jax.random.categorical(jax.random.key(0), x, axis)",
     }),

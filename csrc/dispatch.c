@@ -38,6 +38,7 @@ const fl_shape_info fl_shapes[] = {
     [fl_reduce_normalize] = {1, 2, "(n)->(n),()", "---", fl_split_rows, 0},
     [fl_reduce_partition] = {1, 2, "(n)->(),()", "---", fl_split_rows, 0},
     [fl_reduce_pairs] = {2, 1, "(n),(n)->()", "---", fl_split_rows, 0},
+    [fl_draw] = {2, 1, "(n),()->()", "-dq", fl_split_rows, 0},
     [fl_element_loss] = {4, 4, 0, 0, fl_split_sums, 0},
     [fl_chain] = {4, 2, "(k),(k,k),(k,k),(t,k)->(t,k),(k,16)", "------", fl_split_rows, 0},
     [fl_chain_pairs] = {4, 2, "(k,k),(t,k),(t,k),(t,k)->(k,k),(k,16)", "------", fl_split_rows, 0},

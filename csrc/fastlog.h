@@ -32,6 +32,7 @@ enum fl_shape {
     fl_reduce_normalize,  /* (n)->(n),(): a normalisation, and the logarithm of the divisor */
     fl_reduce_partition,  /* (n)->(),(): the largest element max, and the sum of e^(x - max) over the others */
     fl_reduce_pairs,      /* (n),(n)->() */
+    fl_draw,              /* (n),()->(): probabilities, a double, and the index that it draws, see loops/draw.h */
     fl_element_loss, /* logits, targets, weights, pos_weights -> losses (EACH), gradients, Hessians, sums of rows */
     fl_row_loss,     /* logits, labels or probabilities, weights of rows -> losses of rows (EACH), gradients, Hessians,
                         slopes */

@@ -9,6 +9,7 @@
 #include "kernels/mish.h"
 #include "loops/buckets.h"
 #include "loops/chain.h"
+#include "loops/draw.h"
 #include "loops/element_loss.h"
 #include "loops/map.h"
 #include "loops/moments.h"
@@ -55,6 +56,7 @@ fl_loop NAME(logsumexp_weighted_of_floats, FL_TARGET, 64), NAME(logmeanexp_weigh
 #define RUN_reduce_normalize(name, type) loop_##name(NAME(logsumexp_of_floats, FL_TARGET, 64), args, dims, steps)
 #define RUN_reduce_partition(name, type) loop_reduce_partition(args, dims, steps)
 #define RUN_reduce_pairs(name, type) loop_##name(args, dims, steps)
+#define RUN_draw(name, type) loop_draw(args, dims, steps)
 #define RUN_element_loss(name, type) loop_##name(args, dims, steps, data)
 #define RUN_row_loss(name, type) loop_##name(args, dims, steps, data)
 

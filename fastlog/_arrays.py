@@ -90,8 +90,10 @@ def cast(y: np.ndarray, dtype: np.dtype) -> np.ndarray:
 
 def rounded(y: np.ndarray, dtype: np.dtype) -> np.ndarray:
     """Return results in another dtype; numbers beyond its range become infinite without a warning."""
-    with np.errstate(over="ignore"):
-        return cast(y, dtype)
+    if y.dtype == dtype:
+        return y
+    with np.errstate(over="ignore", under="ignore"):
+        return y.astype(dtype, copy=False)
 
 
 def in_memory(x: np.ndarray, working: np.dtype) -> np.ndarray:
@@ -122,6 +124,8 @@ def fits(shape: tuple[int, ...], to: tuple[int, ...]) -> bool:
 
 def as_axis(axis: Any, ndim: int) -> int:
     """Return `axis`, an int, as an axis from 0 to ndim - 1; TypeError and AxisError otherwise."""
+    if type(axis) is int and -ndim <= axis < ndim:
+        return axis % ndim
     if axis is None or isinstance(axis, (tuple, bool, np.bool)):
         raise TypeError(f"axis must be an int, not {axis!r}")
     (k,) = as_axes(axis, ndim)

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastlog._arrays import as_axes, as_axis, deliver, in_memory, is_narrow, rounded, working_dtype
-from fastlog._core import INDEX, short_way
+from fastlog._arrays import as_array, as_axes, as_axis, deliver, in_memory, is_narrow, rounded, working_dtype
+from fastlog._core import INDEX, functions, short_way
 from fastlog._libraries import of_any_array
 from fastlog._rows import included, masked_sum, run
 from fastlog._softmax import softmax
@@ -17,9 +17,7 @@ from fastlog._typing import AnyArray, Axes, Axis
 __all__ = ["categorical_entropy", "importance_weights", "sample_categorical"]
 
 _ENTROPY = INDEX["categorical_entropy"]
-_BLOCK = 64  # So many probabilities have a sum of their own, of which few are added one after the other.
-_FEW_CLASSES = 32
-_AT_ONCE = 1 << 15  # So many probabilities are at hand at a time, so that they stay in the cache.
+_DRAW = functions()["categorical_draw"]
 _FEW_SQUARES = 256  # So many squares are added one after the other.
 
 
@@ -151,14 +149,14 @@ def importance_weights(log_w: AnyArray, axis: Axis = -1) -> Any:
     with np.errstate(all="ignore"):
         log_mean = np.asarray(lse, np.float64) - (math.log(n) if n else -math.inf)
         ess = 1 / _sum_of_squares(weights, k) if x.size else np.full(np.shape(log_mean), np.nan)
-    return ImportanceWeights(weights, rounded(log_mean, x.dtype)[()], rounded(np.asarray(ess), x.dtype)[()])
+        return ImportanceWeights(weights, log_mean.astype(x.dtype)[()], np.asarray(ess).astype(x.dtype)[()])
 
 
 def _logarithms(name: str, a: Any) -> np.ndarray:
     """Return real numbers without a mask."""
     if isinstance(a, np.ma.MaskedArray) and np.ma.is_masked(a):
         raise TypeError(f"{name}: the argument has masked elements; fill them first, for example with -inf")
-    x, _ = included(name, np.ma.getdata(a) if isinstance(a, np.ma.MaskedArray) else a, None, None)
+    x = as_array(name, np.ma.getdata(a) if isinstance(a, np.ma.MaskedArray) else a)
     if working_dtype(x.dtype) is None:
         raise TypeError(f"{name}: computed for real numbers up to float64, not for {x.dtype}")
     return x
@@ -239,60 +237,11 @@ def sample_categorical(
     k = as_axis(axis, x.ndim)
     if is_narrow(x.dtype):
         x = x.astype(np.float32)
-    p = np.moveaxis(softmax(x, k, temperature=temperature), k, -1)
-    shape, n = p.shape[:-1], p.shape[-1]
-    p = p.reshape(-1, n) if n else np.empty((math.prod(shape), 0))
-    u = np.random.default_rng(rng).random(shape).reshape(-1)
-    drawn, step = np.full(len(u), -1), max(_AT_ONCE // max(n, 1), 1)
-    for k in range(0, len(u) if n else 0, step):
-        drawn[k : k + step] = _drawn(p[k : k + step], u[k : k + step])
-    if np.any(drawn < 0):
-        row = tuple(int(i) for i in np.unravel_index(np.argmin(drawn), shape))
+    u = np.random.default_rng(rng).random(x.shape[:k] + x.shape[k + 1 :])
+    drawn = np.asarray(_DRAW(softmax(x, k, temperature=temperature), u, axis=k))
+    least = int(drawn.argmin()) if drawn.size else -1
+    if least >= 0 and drawn.item(least) < 0:
+        row = tuple(int(i) for i in np.unravel_index(least, drawn.shape))
         where = f"the row {row}" if row else "the array"
         raise ValueError(f"{name}: there is nothing to draw from, as {where} has no finite logit, or has nan or inf")
-    return deliver(drawn.reshape(shape), None)
-
-
-def _drawn(p: np.ndarray, u: np.ndarray) -> np.ndarray:
-    """Return a sample of each row of probabilities; -1 where they do not add up to a positive number."""
-    is_short = p.shape[1] <= _FEW_CLASSES
-    # Running sums go down the columns: along short rows, NumPy takes longer for each row than for its numbers.
-    upto = np.cumsum(np.array(p.T, np.float64, order="C") if is_short else _sums_of_blocks(p).T, axis=0)
-    total = upto[-1]
-    with np.errstate(invalid="ignore"):
-        u = u * total
-        drawn = _first_above(upto, u)
-        if not is_short:
-            drawn = _first_in_block(p, upto, drawn, u)
-    drawn[~(total > 0)] = -1
-    return drawn
-
-
-def _first_in_block(p: np.ndarray, upto: np.ndarray, block: np.ndarray, u: np.ndarray) -> np.ndarray:
-    """Return the first place in each row at which the running sum is above u, given the block that it is in."""
-    rows, n = p.shape
-    block = np.minimum(block, len(upto) - 1)  # Where there is nothing to draw, it may be beyond the end.
-    u = u - np.where(block > 0, upto[block - 1, np.arange(rows)], 0)
-    first = np.minimum(block * _BLOCK, max(n - _BLOCK, 0))  # The last block begins earlier, with zeros.
-    places = first[:, np.newaxis] + np.arange(min(_BLOCK, n))
-    inside = np.where(places < block[:, np.newaxis] * _BLOCK, 0, np.take_along_axis(p, places, 1))
-    inner = _first_above(np.cumsum(np.array(inside.T, np.float64, order="C"), axis=0), u)
-    return np.asarray(first + inner)
-
-
-def _sums_of_blocks(p: np.ndarray) -> np.ndarray:
-    """Return the sums of all blocks of all rows."""
-    rows, n = p.shape
-    whole = n - n % _BLOCK
-    sums = np.asarray(np.sum(p[:, :whole].reshape(rows, whole // _BLOCK, _BLOCK), axis=2, dtype=np.float64))
-    if whole == n:
-        return sums
-    return np.concatenate([sums, np.sum(p[:, whole:], axis=1, keepdims=True, dtype=np.float64)], axis=1)
-
-
-def _first_above(upto: np.ndarray, u: np.ndarray) -> np.ndarray:
-    """Return the first place in each column where a running sum is above u; its last step where rounding hid that."""
-    is_before = upto <= np.minimum(u, np.nextafter(upto[-1], -np.inf))
-    count = np.uint8 if len(upto) <= 255 else np.intp  # NumPy adds narrow numbers without converting them.
-    places = np.asarray(np.sum(is_before.view(np.uint8), axis=0, dtype=count))
-    return places.astype(np.intp)
+    return deliver(drawn, None)

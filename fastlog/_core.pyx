@@ -12,7 +12,7 @@ from cpython.object cimport PyObject
 from cpython.pycapsule cimport PyCapsule_GetPointer, PyCapsule_New, PyCapsule_SetPointer
 from cpython.ref cimport Py_INCREF
 from cpython.tuple cimport PyTuple_GET_ITEM, PyTuple_GET_SIZE
-from libc.float cimport FLT_MAX, FLT_MIN
+from libc.float cimport DBL_MAX, FLT_MAX, FLT_MIN
 from libc.math cimport INFINITY, NAN, fabs
 from libc.stdint cimport INT64_MAX, int64_t, intptr_t
 from libc.stdlib cimport calloc, free, llabs, malloc
@@ -41,6 +41,7 @@ cdef extern from "fastlog.h":
         fl_normalize_terms
         fl_reduce_weighted
         fl_reduce_normalize
+        fl_reduce_pairs
         fl_element_loss
         fl_row_loss
     ctypedef struct fl_row:

@@ -559,6 +559,10 @@ As logsumexp_weighted, but the sum is divided by the number of included elements
     "logsumexp_segments": """
 logsumexp of the elements of a row from one index up to another, which must be larger; the indices are not checked.
 """,
+    "categorical_draw": """
+The index that a number from 0 to 1, in float64, draws from the probabilities along the core axis: the first at which
+their running sum is above it; -1 where there is none. `sample_categorical` uses it.
+""",
     **dict.fromkeys(
         ("log_forward", "log_backward"),
         "The recursion of a hidden Markov chain under the function of this name, of float64 alone. The arguments are "

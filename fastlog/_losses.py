@@ -128,6 +128,7 @@ def binary_cross_entropy_with_logits(
     return _element_loss(INDEX[name], x, z, factors, derivatives, dtype, reduction, out, smoothing=smoothing)
 
 
+@short_way(INDEX["focal_loss"])
 @of_any_array
 def focal_loss(
     logits: ArrayLike,

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from fastlog._arrays import aligned, as_array, broadcast_shape, deliver, is_narrow, rounded, working_dtype
-from fastlog._core import INDEX, run_over
+from fastlog._core import INDEX, run_over, short_way
 from fastlog._libraries import of_any_array
 from fastlog._typing import AnyArray, Out
 
@@ -23,6 +23,7 @@ _LEAST_FACTOR = -690.0  # Smaller factors than e**-690 > 2**-996 count as 0, as 
 _LEAST_SUM = 2.0**-900  # In larger sums of products, what was left out does not show.
 
 
+@short_way(_DOT)
 @of_any_array
 def logmatmulexp(a: AnyArray, b: AnyArray, *, out: Out | None = None) -> Any:
     """Matrix product of exponentials, log(exp(a) @ exp(b)), without overflow or underflow.
@@ -81,10 +82,6 @@ def logmatmulexp(a: AnyArray, b: AnyArray, *, out: Out | None = None) -> Any:
     array([[0.83, 0.17],
            [0.34, 0.66]])
     """
-    if out is None and _is_plain(a) and _is_plain(b):
-        product = _with_vector(a, b)
-        if product is not None:
-            return product
     x, y = _operand("a", a), _operand("b", b)
     dtype = np.result_type(x, y)
     working = working_dtype(dtype)
@@ -107,22 +104,6 @@ def logmatmulexp(a: AnyArray, b: AnyArray, *, out: Out | None = None) -> Any:
         with np.errstate(all="ignore"):
             product = _by_matmul(x, columns)
     return deliver(rounded(product.reshape(shape), dtype), out)
-
-
-def _is_plain(a: Any) -> bool:
-    """Tell whether a loop can read an array as it is."""
-    return type(a) is np.ndarray and a.dtype.char in "fd" and a.dtype.isnative and a.flags.aligned
-
-
-def _with_vector(a: Any, b: Any) -> np.ndarray | None:
-    """Return the product of a matrix and a vector of one dtype; None where they are not that, or do not fit."""
-    made = None
-    if a.dtype == b.dtype and a.size and b.size:
-        if a.ndim == 2 and b.shape == a.shape[1:]:
-            made = run_over(_DOT, (a, b), (1,))
-        elif b.ndim == 2 and b.shape[:1] == a.shape:
-            made = run_over(_DOT, (b, a[:, np.newaxis]), (0,))
-    return made[0] if made else None
 
 
 def _operand(name: str, a: Any) -> np.ndarray:

@@ -207,7 +207,7 @@ cdef object loss_of(int function, walk *w, loss_call *call, cnp.ndarray x, cnp.n
 
 cdef enum:
     FIRST, SECOND, AXIS, OUT, REDUCTION, RETURN_GRAD, RETURN_HESS, IGNORE_INDEX, LOG_TARGET, WHERE, TEMPERATURE
-    SMOOTHING, WEIGHTS, KEEPDIMS, RETURN_SIGN, SLOTS
+    SMOOTHING, WEIGHTS, KEEPDIMS, RETURN_SIGN, RETURN_LSE, ALPHA, GAMMA, SLOTS
     MAX_PARAMETERS = 16
 
 cdef class ShortWay
@@ -216,7 +216,7 @@ cdef class ShortWay
 cdef dict SLOT_OF = {
     "axis": AXIS, "out": OUT, "reduction": REDUCTION, "return_grad": RETURN_GRAD, "return_hess": RETURN_HESS,
     "ignore_index": IGNORE_INDEX, "log_target": LOG_TARGET, "where": WHERE, "temperature": TEMPERATURE,
-    "label_smoothing": SMOOTHING}
+    "label_smoothing": SMOOTHING, "return_lse": RETURN_LSE, "alpha": ALPHA, "gamma": GAMMA}
 # The short way of sums knows these, too.
 cdef dict SLOT_OF_SUMS = {**SLOT_OF, "b": WEIGHTS, "keepdims": KEEPDIMS, "return_sign": RETURN_SIGN}
 
@@ -229,6 +229,10 @@ cdef object way_of_rows(ShortWay self, PyObject **given):
     elif where is not None:
         return None
     if divisor != divisor:
+        return None
+    if <object>given[RETURN_LSE] is True:
+        return with_logsumexp(self.second, a, <object>given[AXIS], <object>given[OUT], divisor, where)
+    if <object>given[RETURN_LSE] is not False and <object>given[RETURN_LSE] is not None:
         return None
     return rows_of(self.function, a, <object>given[AXIS], <object>given[OUT], active, divisor, where)
 
@@ -282,6 +286,48 @@ cdef object plain_weights(object b, cnp.ndarray x):
     narrow = <float>value
     (<float *>cnp.PyArray_DATA(<cnp.ndarray>made))[0] = narrow
     return made
+
+
+cdef object with_logsumexp(int function, object a, object axis, object out, double divisor, object where):
+    """Return a normalisation and the logsumexp; None where the general function has to decide."""
+    cdef cnp.ndarray x
+    if type(a) is not cnp.ndarray:
+        return None
+    x = <cnp.ndarray>a
+    if (cnp.PyArray_TYPE(x) not in (cnp.NPY_FLOAT, cnp.NPY_DOUBLE) or not cnp.PyArray_ISBEHAVED_RO(x)
+            or not 0 < cnp.PyArray_NDIM(x) <= 8 or (where is not None and not is_mask_of(where, x))):
+        return None
+    if out is not None and not (is_plain(out) and may_write(out, x, (where,))):
+        return None
+    axes = plain_axes(axis, cnp.PyArray_NDIM(x))
+    if axes is None:
+        return None
+    y = out
+    if out is None:
+        y = cnp.PyArray_EMPTY(cnp.PyArray_NDIM(x), cnp.PyArray_DIMS(x), cnp.PyArray_TYPE(x), 0)
+    made = run_arrays(function, (x, y), axes, False, active, divisor, where)
+    if made is None:
+        return None
+    lse = made[0]
+    return y, lse[()] if cnp.PyArray_NDIM(<cnp.ndarray>lse) == 0 else lse
+
+
+cdef object way_of_pairs(ShortWay self, PyObject **given):
+    """Compute the product of a matrix and a vector of one dtype, in either order."""
+    cdef cnp.ndarray x, y
+    a, b = <object>given[FIRST], <object>given[SECOND]
+    if type(a) is not cnp.ndarray or type(b) is not cnp.ndarray or <object>given[OUT] is not None:
+        return None
+    x, y, core = <cnp.ndarray>a, <cnp.ndarray>b, (1,)
+    if cnp.PyArray_NDIM(x) == 1:
+        x, y, core = y, x, (0,)
+    if (cnp.PyArray_NDIM(x) != 2 or cnp.PyArray_NDIM(y) != 1 or cnp.PyArray_TYPE(x) != cnp.PyArray_TYPE(y)
+            or cnp.PyArray_TYPE(x) not in (cnp.NPY_FLOAT, cnp.NPY_DOUBLE) or not cnp.PyArray_SIZE(x)
+            or cnp.PyArray_DIMS(y)[0] != cnp.PyArray_DIMS(x)[<int>core[0]]
+            or not cnp.PyArray_ISBEHAVED_RO(x) or not cnp.PyArray_ISBEHAVED_RO(y)):
+        return None
+    made = run_arrays(self.function, (x, y if core[0] else y[:, None]), core, False, active, 1, None)
+    return None if made is None else made[0]
 
 
 cdef void nan_where_negative(cnp.ndarray y, cnp.ndarray sign) noexcept:
@@ -362,6 +408,20 @@ cdef bint set_smoothing(loss_call *call, object smoothing) noexcept:
     return True
 
 
+cdef bint set_focus(loss_call *call, object alpha, object gamma, double largest) noexcept:
+    """Set the weights and the power of a focal loss, if it is one; return False where the function has to decide."""
+    if gamma is None:
+        return True
+    if type(gamma) is not float or not 0 <= <double>gamma <= largest:
+        return False
+    call.options.gamma = <double>gamma
+    if alpha is not None:
+        if type(alpha) is not float or not 0 <= <double>alpha <= 1:
+            return False
+        call.options.positive, call.options.negative = <double>alpha, 1 - <double>alpha
+    return True
+
+
 cdef bint is_last(object axis, int nd) noexcept:
     """Tell whether an axis is an int, and the last one of nd."""
     cdef int overflow = 0
@@ -390,7 +450,9 @@ cdef object way_of_elements(ShortWay self, PyObject **given):
     if out is not None and not (reduction == "none" and is_plain(out) and may_write(out, x, (z,))):
         return None
     begin_loss(&call, z)
-    if not set_smoothing(&call, <object>given[SMOOTHING]):
+    if not set_smoothing(&call, <object>given[SMOOTHING]) or not set_focus(
+            &call, <object>given[ALPHA], <object>given[GAMMA],
+            FLT_MAX if cnp.PyArray_TYPE(x) == cnp.NPY_FLOAT else DBL_MAX):
         return None
     begin_walk(&w, 8)
     w.args[0], w.args[1] = cnp.PyArray_BYTES(x), cnp.PyArray_BYTES(z)
@@ -437,6 +499,10 @@ cdef object way_of_row_losses(ShortWay self, PyObject **given):
                    <object>given[RETURN_HESS], None)
 
 
+cdef bint weighs(int function) noexcept:
+    return function >= 0 and fl_rows[function].shape == fl_reduce_weighted
+
+
 @internal
 cdef class ShortWay:
     # This is a public function whose plain calls are computed here; all other calls go on to it as they came. Notebooks
@@ -451,7 +517,7 @@ cdef class ShortWay:
     cdef object general
     cdef object (*way)(ShortWay self, PyObject **given)
     cdef int function
-    cdef int second  # A divergence of logarithms, or a weighted sum; -1 stands for none.
+    cdef int second  # See short_way; -1 stands for none.
     cdef int parameters
     cdef int positional  # So many parameters may be given by position.
     cdef tuple names
@@ -467,9 +533,11 @@ cdef class ShortWay:
         self.vectorcall, self.general = <vectorcallfunc>call_short_way, general
         self.way = way_of_row_losses
         if runs_rows(function):
-            self.way = way_of_rows if second < 0 else way_of_sums
+            self.way = way_of_sums if weighs(second) else way_of_rows
         elif fl_rows[function].shape == fl_element_loss:
             self.way = way_of_elements
+        elif fl_rows[function].shape == fl_reduce_pairs:
+            self.way = way_of_pairs
         self.function, self.second = function, second
         self.names = tuple([intern(p.name) for p in parameters])
         self.defaults = tuple([p.default for p in parameters])
@@ -543,13 +611,18 @@ cdef void enable_vectorcall(ShortWay any):
 def short_way(int function, int second=-1):
     """Decorate a public function: its plain calls go straight to the loop of a function, by the number in `INDEX`.
 
-    A divergence has a second function, which it runs if ``log_target`` is true; a sum has one for weights.
+    A divergence has a second function, which it runs if ``log_target`` is true; a sum has one for weights, and a
+    normalisation one that returns the logsumexp, too.
     """
-    weighs = 0 <= second < FL_FUNCTIONS and fl_rows[second].shape == fl_reduce_weighted
-    if not is_loss(function) and not (runs_rows(function) and (second == -1 or weighs)):
-        raise ValueError(f"function {function} is neither a function of rows nor a loss, or {second} does not suit it")
-    if is_loss(function) and second != -1 and not is_loss(second):
-        raise ValueError(f"function {second} is no loss")
+    if not -1 <= second < FL_FUNCTIONS or not 0 <= function < FL_FUNCTIONS:
+        raise ValueError(f"there are no functions {function} and {second}")
+    shape = fl_rows[function].shape
+    suits = second == -1 and (is_loss(function) or runs_rows(function) or shape == fl_reduce_pairs)
+    if second != -1:
+        suits = ((is_loss(function) and is_loss(second)) or (shape == fl_reduce and weighs(second))
+                 or (shape in (fl_normalize, fl_normalize_terms) and fl_rows[second].shape == fl_reduce_normalize))
+    if not suits:
+        raise ValueError(f"function {function} is neither one of rows nor a loss, or {second} does not suit it")
 
     def decorate(general):
         return wraps(general)(ShortWay(general, function, second))

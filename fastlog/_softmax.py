@@ -20,7 +20,7 @@ _SOFTMAX, _LOG_SOFTMAX = INDEX["softmax"], INDEX["log_softmax"]
 _AND_LOGSUMEXP = {_SOFTMAX: INDEX["softmax_and_logsumexp"], _LOG_SOFTMAX: INDEX["log_softmax_and_logsumexp"]}
 
 
-@short_way(_SOFTMAX)
+@short_way(_SOFTMAX, _AND_LOGSUMEXP[_SOFTMAX])
 @of_any_array
 @filled(claims()["softmax"])
 def softmax(
@@ -87,7 +87,7 @@ def softmax(
     return _normalize("softmax", x, axis, where, out, dtype, temperature, return_lse, False)
 
 
-@short_way(_LOG_SOFTMAX)
+@short_way(_LOG_SOFTMAX, _AND_LOGSUMEXP[_LOG_SOFTMAX])
 @of_any_array
 @filled(claims()["log_softmax"])
 def log_softmax(

@@ -1,5 +1,7 @@
 """Entropies, importance weights and samples of categorical distributions that are given by logits."""
 
+import itertools
+from fractions import Fraction
 from functools import cache
 
 import mpmath
@@ -293,6 +295,27 @@ def test_no_tail_is_lost(dtype):
     tail = drawn[drawn > 0]
     assert stats.binomtest(len(tail), 400, 0.2).pvalue > 1e-3
     assert stats.kstest(tail / n, "uniform").pvalue > 1e-3
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("n", [1, 9, 64, 65, 128, 500])
+def test_draws_are_where_the_running_sum_is_above(n, dtype, target):
+    """In every layout, the index is that of exact sums, unless u is next to one of these."""
+    rng = np.random.default_rng(n)
+    p = rng.random((40, n)).astype(dtype) * (rng.random((40, n)) < 0.7)
+    p[0], p[1] = 0, 1
+    u = rng.random(40)
+    draw = _core.functions(target)["categorical_draw"]
+    drawn = draw(p, u)
+    for row in range(40):
+        upto = list(itertools.accumulate(map(Fraction, p[row].tolist())))
+        above = [k for k, sum_ in enumerate(upto) if sum_ > Fraction(u[row]) * upto[-1]]
+        assert drawn[row] == (above[0] if above else -1)
+    np.testing.assert_array_equal(draw(np.asfortranarray(p), u), drawn)
+    np.testing.assert_array_equal(draw(np.repeat(p, 2, axis=1)[:, ::2], u), drawn)
+    np.testing.assert_array_equal(draw(p.T, u, axis=0), drawn)
+    last = np.nextafter(1, 0)
+    assert np.all(p[np.arange(2, 40), draw(p[2:], last)] > 0) or n == 1
 
 
 @pytest.mark.parametrize("row", [[-INF, -INF], [NAN, 0.0], [INF, 0.0]])

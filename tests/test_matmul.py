@@ -119,6 +119,20 @@ def test_shapes_are_those_of_matmul(shapes):
         np.testing.assert_array_equal(out, got)
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_vector_in_every_layout(dtype):
+    """Plain arrays go straight to the loop; a matrix in columns, strided vectors and byte orders give the same."""
+    a, b = (np.random.default_rng(4).normal(0, 20, shape).astype(dtype) for shape in ((30, 12), (12,)))
+    expected = logmatmulexp(a, b)
+    wide = np.repeat(b, 2)[::2]
+    swapped = a.astype(a.dtype.newbyteorder())
+    for one, other in ((np.asfortranarray(a), b), (a, wide), (a.tolist(), b.tolist()), (swapped, b)):
+        np.testing.assert_allclose(logmatmulexp(one, other), expected, rtol=4 * np.finfo(dtype).eps)
+        np.testing.assert_allclose(logmatmulexp(other, np.transpose(one)), expected, rtol=4 * np.finfo(dtype).eps)
+    assert logmatmulexp(np.zeros((0, 12), dtype), b).shape == (0,)
+    assert np.all(logmatmulexp(np.zeros((3, 0), dtype), b[:0]) == -np.inf)
+
+
 @pytest.mark.parametrize("shapes", [((), (3,)), ((3,), ()), ((2, 3), (4,)), ((2, 3), (4, 3)), ((2, 2, 3), (3, 3, 4))])
 def test_wrong_shapes(shapes):
     a, b = (np.zeros(shape) for shape in shapes)

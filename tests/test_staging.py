@@ -302,6 +302,20 @@ def test_short_and_general_calls_agree(dtype):
                         )
                         for short, general in pairs:
                             same(np.asarray(short), np.asarray(general))
+        for options in ({}, {"axis": 0}, {"axis": (0, -1)}, {"temperature": 0.7}, {"where": p > 0.2}):
+            for function in (fastlog.softmax, fastlog.log_softmax):
+                general = function(x.view(Subclass), return_lse=True, **options)
+                for made in (function(x, return_lse=True, **options), function(x, return_lse=1, **options)):
+                    for short, other in zip(made, general, strict=True):
+                        same(np.asarray(short), np.asarray(other))
+        for options in ({}, {"gamma": 0.5}, {"gamma": 2, "alpha": 0.25}, {"alpha": 0.3, "reduction": "none"}):
+            short = fastlog.focal_loss(x, p, return_hess=True, **options)
+            general = fastlog.focal_loss(x.view(Subclass), p, return_hess=True, **options)
+            for one, other in zip(short, general, strict=True):
+                same(np.asarray(one), np.asarray(other))
+        for bad in ({"gamma": -1.0}, {"gamma": np.inf}, {"alpha": 1.5}, {"alpha": np.nan}):
+            with pytest.raises(ValueError, match="gamma|alpha"):
+                fastlog.focal_loss(x, p, **bad)
         with pytest.raises(ValueError, match="probabilities"):
             cross_entropy(x, p, ignore_index=1)
         with pytest.raises(ValueError, match="label_smoothing"):

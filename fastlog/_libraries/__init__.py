@@ -24,6 +24,7 @@ _LIBRARIES = {
     "pandas": ("iloc", "labelled"),
     "xarray": ("broadcast_equals", "labelled"),
 }
+_OFTEN = {np.ndarray, bool, int, float, str, list, type(None)}  # To look for a missing attribute takes 100 ns.
 _found: WeakKeyDictionary[type, str | None] = WeakKeyDictionary()
 
 
@@ -50,7 +51,7 @@ def library_among(*arrays: Any) -> str | None:
 
 def computed(a: Any) -> Any:
     """Return a Dask array as an array in memory, which still shows its mask; return other things as they are."""
-    return a.compute() if hasattr(a, "__dask_graph__") else a
+    return a.compute() if type(a) not in _OFTEN and hasattr(a, "__dask_graph__") else a
 
 
 def each(function: Callable[[Any], Any], y: Any) -> Any:

@@ -181,6 +181,26 @@ static void hash_running(fl_loop *loop, char type) {
     }
 }
 
+/* Probabilities of rows, some of them 0, and a number for each row. */
+static void hash_draws(fl_loop *loop, char type, layout m) {
+    intptr_t size = size_of(type), dims[] = {m.rows, m.n};
+    intptr_t steps[] = {m.outer * size, 8, 8, m.core * size};
+    char *args[] = {arguments[0], arguments[1], arguments[2]};
+    uint64_t state = 5;
+    for (intptr_t r = 0; r < m.rows; r++) {
+        put_number(arguments[1] + 8 * r, uniform(&state, 0, 1), 'd');
+        for (intptr_t i = 0; i < m.n; i++)
+            put_number(arguments[0] + (r * m.outer + i * m.core) * size,
+                       r % 5 && next_random(&state) % 3 ? uniform(&state, 0, 1) : 0, type);
+    }
+    run(loop, args, dims, steps, NULL);
+    for (intptr_t r = 0; r < m.rows; r++) {
+        uint64_t index;
+        memcpy(&index, arguments[2] + 8 * r, sizeof index);
+        hash_word(index);
+    }
+}
+
 /* Functions of rows: one matrix in; a number of the row, or a row, or both, out. */
 static void hash_rows(fl_loop *loop, enum fl_shape shape, char type, layout m) {
     intptr_t size = size_of(type), dims[] = {m.rows, m.n}, outer = m.outer * size, core = m.core * size;
@@ -418,6 +438,7 @@ static void hash_matrices(fl_loop *loop, int f, char type) {
                 if (shape == fl_reduce_weighted) hash_weighted(loop, type, m);
                 else if (shape == fl_reduce_pairs) hash_pairs(loop, type, m);
                 else if (shape == fl_reduce_segments) hash_segments(loop, type, m);
+                else if (shape == fl_draw) hash_draws(loop, type, m);
                 else if (is_of_buckets(shape)) hash_buckets(loop, shape, type, m);
                 else if (shape == fl_row_loss)
                     for (int options = 0; options < combinations; options += lengths[i] > 100 ? 5 : 1)
@@ -428,6 +449,7 @@ static void hash_matrices(fl_loop *loop, int f, char type) {
     if (shape == fl_reduce_weighted) hash_weighted(loop, type, long_row);
     else if (is_of_buckets(shape)) hash_buckets(loop, shape, type, long_row);
     else if (shape == fl_reduce_pairs) hash_pairs(loop, type, long_row);
+    else if (shape == fl_draw) hash_draws(loop, type, long_row);
     else if (shape != fl_row_loss && shape != fl_reduce_segments) hash_rows(loop, shape, type, long_row);
 }
 

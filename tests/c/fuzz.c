@@ -153,20 +153,25 @@ static unsigned char *element(const call *c, const argument *a, intptr_t i) {
     return p + i * a->outer;
 }
 
-static double number_at(const unsigned char *p, char type) { return type == 'd' ? get(p, 0, 64) : get(p, 0, 32); }
+static double number_at(const unsigned char *p, char type) {
+    int64_t index;
+    memcpy(&index, p, type == 'q' ? sizeof index : 0);
+    return type == 'q' ? (double)index : get(p, 0, type == 'd' ? 64 : 32);
+}
 
 /* Real numbers of a kind; those of weights and targets are not negative. */
 static void fill_numbers(call *c, reader *r, argument *a, int k) {
     int width = a->type == 'd' ? 64 : 32, kind = (int)below(r, 6);
     double scale = ldexp(1, (int)below(r, 12) - 2), level = (double)below(r, 200) - 100;
     uint64_t edge[MAX_EDGES], edges = (uint64_t)edge_patterns(width, edge);
-    int nonnegative = k > 0 && (is_loss(c) || c->shape == fl_reduce_weighted);
+    int below_1 = k == 1 && (is_loss(c) || c->shape == fl_draw);
+    int nonnegative = c->shape == fl_draw || (k > 0 && (is_loss(c) || c->shape == fl_reduce_weighted));
     for (intptr_t i = 0; i < elements_of(c, a); i++) {
         double x = kind == 0   ? level
                    : kind == 1 ? value_of(edge[next_byte(r) % edges], width)
                    : kind == 2 ? stratified_point(width, next_random(&r->state))
                                : scale * normal(&r->state);
-        if (nonnegative) x = !(fabs(x) < 1e6) ? 0 : is_loss(c) && k == 1 ? fabs(x) - floor(fabs(x)) : fabs(x);
+        if (nonnegative) x = !(fabs(x) < 1e6) ? 0 : below_1 ? fabs(x) - floor(fabs(x)) : fabs(x);
         put(element(c, a, i), 0, x, width);
     }
 }
