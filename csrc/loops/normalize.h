@@ -205,21 +205,30 @@ INLINE void normalize_tiles(normalization f, matrix a, matrix out, intptr_t r, i
     }
 }
 
+/* Rows r to r+rows-1 of a matrix of short rows: where they are, if they are columns and fill a vector, else a tile. */
+INLINE vectors place_of(const matrix *m, real *tile, intptr_t r, intptr_t rows) {
+    if (rows < LANES || !is_in_columns(m))
+        return (vectors){.x = tile, .step = LANES, .n = m->n, .kept = tile, .kept_step = LANES};
+    real *at = (real *)(m->x + r * WIDTH);
+    return (vectors){.x = at, .step = m->core / WIDTH, .n = m->n, .kept = at, .kept_step = m->core / WIDTH};
+}
+INLINE vectors rows_at(const matrix *m, real *tile, intptr_t r, intptr_t rows) {
+    vectors v = place_of(m, tile, r, rows);
+    if (v.x == tile) load_tile(tile, m, r, rows, 0, m->n);
+    return v;
+}
+
 /* log_softmax of short rows, by their partitions. */
 static void normalize_short(matrix a, matrix out) {
     real tile[LANE_BLOCK * LANES];
-    int columns = choose_way(a) == COLUMNS && out.outer == WIDTH;
     for (intptr_t r = 0; r < a.rows; r += LANES) {
         intptr_t rows = smaller(a.rows - r, LANES);
-        int direct = columns && rows == LANES;
-        vectors v = {.x = tile, .step = LANES, .n = a.n, .kept = tile, .kept_step = LANES};
-        if (direct) v = (vectors){(const real *)a.x + r, a.core / WIDTH, a.n, (real *)out.x + r, out.core / WIDTH};
-        else load_tile(tile, &a, r, rows, 0, a.n);
+        vectors v = rows_at(&a, tile, r, rows), to = place_of(&out, tile, r, rows);
         partition p = short_partition(v);
         dw log_z = sign_zeros(log_of_divisor(p), p.max, &a, r, rows);
         for (intptr_t i = 0; i < a.n; i++)
-            v_store(v.kept + i * v.kept_step, minus_log(v_load(v.x + i * v.step), log_z));
-        if (!direct) store_tile(tile, &out, r, rows, 0, a.n);
+            v_store(to.kept + i * to.kept_step, minus_log(v_load(v.x + i * v.step), log_z));
+        if (to.kept == tile) store_tile(tile, &out, r, rows, 0, a.n);
     }
 }
 
@@ -239,14 +248,10 @@ RARE pair log_softmax_of_any(vec first, vec second, intptr_t rows) {
 /* log_softmax of pairs: -log(1 + e^d) for the larger element, and d - log(1 + e^d) for the other one, where d <= 0 is
    their difference. Pairs that are far apart, infinite or nan have the way of other short rows. */
 static void log_softmax_of_pairs(matrix a, matrix out) {
-    real x[4 * LANES], y[4 * LANES]; /* load_tile needs room for four */
-    int columns = is_in_columns(&a) && is_in_columns(&out);
+    real tile[4 * LANES]; /* load_tile needs room for four */
     for (intptr_t r = 0; r < a.rows; r += LANES) {
         intptr_t rows = smaller(a.rows - r, LANES);
-        vectors v = {.x = x, .step = LANES, .kept = y, .kept_step = LANES};
-        int direct = columns && rows == LANES;
-        if (direct) v = (vectors){(const real *)a.x + r, a.core / WIDTH, 2, (real *)out.x + r, out.core / WIDTH};
-        else load_tile(x, &a, r, rows, 0, 2);
+        vectors v = rows_at(&a, tile, r, rows), to = place_of(&out, tile, r, rows);
         vec first = v_load(v.x), second = v_load(v.x + v.step), max = v_max(first, second), min = v_min(second, first);
         dw d = dw_two_sum(min, v_neg(max)), log = m_log1pexp(d.hi, d.lo), rest = dw_two_sum(d.hi, v_neg(log.hi));
         vec of_max = v_neg(v_add(log.hi, log.lo)), of_min = v_add(rest.hi, v_add(rest.lo, v_sub(d.lo, log.lo)));
@@ -256,8 +261,8 @@ static void log_softmax_of_pairs(matrix a, matrix out) {
             pair of_far = log_softmax_of_any(first, second, rows);
             p = (pair){v_select(far, of_far.first, p.first), v_select(far, of_far.second, p.second)};
         }
-        v_store(v.kept, p.first), v_store(v.kept + v.kept_step, p.second);
-        if (!direct) store_tile(y, &out, r, rows, 0, 2);
+        v_store(to.kept, p.first), v_store(to.kept + to.kept_step, p.second);
+        if (to.kept == tile) store_tile(tile, &out, r, rows, 0, 2);
     }
 }
 

@@ -80,7 +80,7 @@ static NOINLINE void finish_slope(row_losses *l, const row_info *info, intptr_t 
         gather(g, row_at(l, ROW_GRADIENT, r + k) + c * gradient->core, gradient->core, n);
         for (intptr_t i = n; i % LANES; i++) g[i] = 0;
         for (intptr_t i = 0; i < n; i += LANES)
-            block = join_one(block, slope_of_class(max, v_load(x + i), v_load(g + i)));
+            block = dw_join_word(block, slope_of_class(max, v_load(x + i), v_load(g + i)));
         vec sum = v_add(slope.hi, block.hi); /* an infinite one has no low word to renormalise it with */
         slope = all_finite(sum) ? dw_add(slope, block) : (dw){sum, zero};
     }
@@ -207,7 +207,7 @@ INLINE dw write_derivatives(const row_losses *l, const row_info *info, short_sum
         derivatives d = derivatives_of(with_complement(p, other), a, weight_of_class(t, c), scale, curve);
         v_store(v.kept + c * v.kept_step, d.gradient);
         if (hessian.kept) v_store(hessian.kept + c * hessian.kept_step, d.hessian);
-        if (slopes) slope = join_one(slope, slope_of_class(s.all.max, x, d.gradient));
+        if (slopes) slope = dw_join_word(slope, slope_of_class(s.all.max, x, d.gradient));
     }
     return slope;
 }
@@ -250,13 +250,6 @@ static int are_short(const row_losses *l) {
     return !(of_classes && f->class_weight) && (!f->are_probabilities || f->target_type == REAL_TYPE);
 }
 
-/* The place of rows r to r+LANES-1 in a matrix, or a tile if they are not to be read or written there. */
-INLINE vectors place_of(const matrix *m, real *tile, intptr_t r, int direct) {
-    if (!direct) return (vectors){.x = tile, .step = LANES, .n = m->n, .kept = tile, .kept_step = LANES};
-    real *at = (real *)(m->x + r * WIDTH);
-    return (vectors){.x = at, .step = m->core / WIDTH, .n = m->n, .kept = at, .kept_step = m->core / WIDTH};
-}
-
 static NOINLINE void short_gradients(row_losses *l) {
     const fl_loss_options *f = l->options;
     const matrix *logits = l->argument + ROW_LOGITS, *targets = l->argument + ROW_TARGETS;
@@ -264,11 +257,8 @@ static NOINLINE void short_gradients(row_losses *l) {
     real x[LANE_BLOCK * LANES], z[LANE_BLOCK * LANES], g[LANE_BLOCK * LANES], h[LANE_BLOCK * LANES];
     for (intptr_t r = 0; r < logits->rows; r += LANES) {
         intptr_t rows = smaller(logits->rows - r, LANES);
-        int direct = LANES > 1 && rows == LANES && is_in_columns(logits) && is_in_columns(gradient);
-        direct = direct && (!hessian->x || is_in_columns(hessian));
         row_info *info = info_of(l, r);
-        vectors v = place_of(logits, x, r, direct), of_hessian = {0};
-        if (!direct) load_tile(x, logits, r, rows, 0, l->n);
+        vectors v = rows_at(logits, x, r, rows), of_hessian = {0};
         short_sums s = sums_of_short(v);
         take_losses(l, s.all, NULL, r, rows);
         lane_targets t = {.smooth = f->smoothing != 0, .f = spread_of(l)};
@@ -280,13 +270,13 @@ static NOINLINE void short_gradients(row_losses *l) {
             for (intptr_t k = 0; k < LANES; k++) label[k] = (real)info->label[k];
             t.label = v_load(label), t.counts = v_load(info->a);
         }
-        vectors to = place_of(gradient, g, r, direct);
+        vectors to = place_of(gradient, g, r, rows);
         v.kept = to.kept, v.kept_step = to.kept_step;
-        if (hessian->x) of_hessian = place_of(hessian, h, r, direct);
+        if (hessian->x) of_hessian = place_of(hessian, h, r, rows);
         if (l->argument[ROW_SLOPES].x) put_slopes(l, r, rows, write_derivatives(l, info, s, t, v, of_hessian, 1));
         else write_derivatives(l, info, s, t, v, of_hessian, 0);
-        if (!direct) store_tile(g, gradient, r, rows, 0, l->n);
-        if (!direct && hessian->x) store_tile(h, hessian, r, rows, 0, l->n);
+        if (to.kept == g) store_tile(g, gradient, r, rows, 0, l->n);
+        if (of_hessian.kept == h) store_tile(h, hessian, r, rows, 0, l->n);
         mask odd = mask_or(s.special, v_eq(v_load(info->scale), v_set(0)));
         if (mask_any(odd)) write_odd_rows(l, info, s, odd, r, rows);
     }
@@ -305,6 +295,7 @@ static unsigned loop_cross_entropy(char **args, const intptr_t *dims, const intp
     row_info info;
     begin_rows(&l, &info, args, dims, steps, loss);
     if (l.options->only_weights) only_weights(&l);
+    else if (are_picked(&l)) pick_rows(&l);
     else if (!args[ROW_GRADIENT]) sum_rows(&l);
     else if (are_short(&l)) short_gradients(&l);
     else long_gradients(&l);

@@ -12,8 +12,9 @@
                  1. reduce.h or normalize.h sums the row
                  2. take_losses reads labels and weights, computes the losses, and puts them into EACH or adds them to a
                     sum
-               nll_loss, whose rows are log p already and have no weights, needs no sum of a row. If only weights are
-               wanted, labels and the weights of rows alone are read.
+               nll_loss, whose rows are log p already and have no weights, needs no sum of a row, and the losses of
+               short rows with labels alone are taken as its are, from log p. If only weights are wanted, labels and
+               the weights of rows alone are read.
    Owners      Arrays, options and result belong to the caller. The state of a call, row_losses, is on its stack. It
                keeps what has been found out about rows until their gradients are written: a row_info for each LANES
                rows of a panel. Sums are added to the result when all rows are done. */
@@ -212,18 +213,23 @@ static NOINLINE dw gap_of_row(row_losses *l, row_info *info, intptr_t r, intptr_
     return dw_of_total(gap.all);
 }
 
-/* With labels alone, the sum of a_c (max - x_c) has a single term. This takes one row per lane. */
-static dw gap_of_labels(row_losses *l, row_info *info, intptr_t r, intptr_t rows, vec max, vec weight) {
-    real picked[LANES];
-    for (intptr_t k = 0; k < LANES; k++)
-        memcpy(picked + k, label_at(l, info, ROW_LOGITS, r, smaller(k, rows - 1)), sizeof(real));
-    vec x = v_load(picked), zero = v_set(0);
-    v_store(info->a, weight), v_store(info->a_lo, zero);
+/* weight (max - x), which is 0 where x is the maximum or weighs nothing. */
+INLINE dw gap_below(vec max, vec x, vec weight) {
+    vec zero = v_set(0);
     dw below = dw_two_sum(max, v_neg(x));
     mask none = mask_or(v_eq(x, max), v_eq(weight, zero)), exact = mask_and(is_finite(below.hi), is_finite(x));
     dw gap = dw_mul(weight, v_sub(max, x));
     vec lo = v_fma(weight, v_select(exact, below.lo, zero), gap.lo);
     return (dw){v_select(none, zero, gap.hi), v_select(mask_or(none, v_ne(v_sub(gap.hi, gap.hi), zero)), zero, lo)};
+}
+
+/* With labels alone, the sum of a_c (max - x_c) has a single term. This takes one row per lane. */
+static dw gap_of_labels(row_losses *l, row_info *info, intptr_t r, intptr_t rows, vec max, vec weight) {
+    real picked[LANES];
+    for (intptr_t k = 0; k < LANES; k++)
+        memcpy(picked + k, label_at(l, info, ROW_LOGITS, r, smaller(k, rows - 1)), sizeof(real));
+    v_store(info->a, weight), v_store(info->a_lo, v_set(0));
+    return gap_below(max, v_load(picked), weight);
 }
 
 /* The sums of rows in which every class may weigh something, one row per lane: of a_c (max - x_c), and of the a_c;
@@ -243,19 +249,14 @@ INLINE spread spread_of(const row_losses *l) {
     return (spread){smoothing != 0, v_set((real)(smoothing / (double)l->n)), v_set((real)(1 - smoothing))};
 }
 
-INLINE dw join_one(dw sum, vec x) {
-    dw s = dw_two_sum(sum.hi, x);
-    return (dw){s.hi, v_add(sum.lo, s.lo)};
-}
-
 INLINE void add_classes(spread_sums *s, vec below, vec target, int has_target, spread f) {
     if (!has_target) {
-        s->gap = join_one(s->gap, below);
+        s->gap = dw_join_word(s->gap, below);
         return;
     }
     if (f.smooth) target = v_add(v_mul(target, f.kept), f.even);
-    s->gap = join_one(s->gap, v_mul(target, below));
-    s->weight = join_one(s->weight, target);
+    s->gap = dw_join_word(s->gap, v_mul(target, below));
+    s->weight = dw_join_word(s->weight, target);
 }
 
 /* Sums n <= STAGE classes of one row along the lanes. The last vector is filled up with maxima of weight 0. */
@@ -500,28 +501,35 @@ static const int64_t *labels_of(row_losses *l, int64_t *stage, intptr_t r, intpt
     return stage;
 }
 
-/* True if each of `count` labels names a class, and is not ignored. Compilers vectorise this loop. */
-INLINE int all_count(const int64_t *labels, intptr_t count, uint64_t classes, int64_t ignores, int64_t ignored) {
-    int64_t others = 0;
-    for (intptr_t k = 0; k < count; k++)
-        others |= (int64_t)((uint64_t)labels[k] >= classes) | (ignores & (labels[k] == ignored));
-    return !others;
+/* True if each of `count` labels names a class, and is not ignored. Compilers vectorise these loops. A label or its
+   distance from the last class is negative if it names none; so is an ignored one, mostly. */
+INLINE int all_count(const int64_t *labels, intptr_t count, const row_losses *l) {
+    uint64_t signs = 0, last = (uint64_t)l->n - 1;
+    int64_t ignored = l->options->ignored, equal = 0;
+    for (intptr_t k = 0; k < count; k++) signs |= (uint64_t)labels[k] | (last - (uint64_t)labels[k]);
+    if (signs >> 63) return 0;
+    if (!l->options->ignores || (uint64_t)ignored > last) return 1;
+    for (intptr_t k = 0; k < count; k++) equal |= labels[k] == ignored;
+    return !equal;
 }
 
-/* The numbers that the labels of `count` rows name. Where not all labels count, `weighs` is 0 for those that do not. */
-INLINE int64_t pick(row_losses *l, const int64_t *labels, intptr_t r, intptr_t count, real *picked, real *weighs) {
-    const matrix *x = l->argument + ROW_LOGITS;
-    const char *row = row_at(l, ROW_LOGITS, r);
-    intptr_t outer = x->outer, core = x->core;
-    uint64_t classes = (uint64_t)l->n;
-    int64_t ignores = l->options->ignores, ignored = l->options->ignored, counted = 0;
-    if (all_count(labels, count, classes, ignores, ignored)) {
-        for (intptr_t k = 0; k < count; k++) memcpy(picked + k, row + k * outer + (intptr_t)labels[k] * core, WIDTH);
+/* The numbers that the labels of rows name. Where not all labels count, `weighs` is 0 for those that do not. */
+INLINE int64_t pick(row_losses *l, const int64_t *labels, matrix x, real *picked, real *weighs) {
+    const char *row = x.x;
+    intptr_t outer = x.outer, core = x.core, count = x.rows;
+    int64_t counted = 0;
+    if (all_count(labels, count, l)) {
+        if (core == WIDTH)
+            for (intptr_t k = 0; k < count; k++) picked[k] = ((const real *)(row + k * outer))[labels[k]];
+        else
+            for (intptr_t k = 0; k < count; k++)
+                memcpy(picked + k, row + k * outer + (intptr_t)labels[k] * core, WIDTH);
         for (intptr_t k = 0; k < filled_up(count); k++) weighs[k] = 1;
         return count;
     }
     for (intptr_t k = 0; k < count; k++) {
-        int right = (uint64_t)labels[k] < classes, drops = ignores && labels[k] == ignored;
+        int right = (uint64_t)labels[k] < (uint64_t)l->n;
+        int drops = l->options->ignores && labels[k] == l->options->ignored;
         l->result->wrong += !right && !drops;
         weighs[k] = right && !drops, counted += right && !drops;
         memcpy(picked + k, row + k * outer + (right && !drops ? (intptr_t)labels[k] * core : 0), WIDTH);
@@ -539,26 +547,56 @@ static void weigh_labels(row_losses *l, const int64_t *labels, intptr_t count, r
     l->weight = total_settled(l->weight);
 }
 
-/* Rows are log-probabilities. The loss is minus that of the label, times the label's weight. */
+/* The losses of rows from r on, at most STAGE. With their partitions, rows are logits, else log-probabilities, of which
+   the loss is minus that of the label, times the label's weight. */
+INLINE void pick_losses(row_losses *l, matrix x, const partition *p, intptr_t r) {
+    int64_t stage[STAGE];
+    real picked[STAGE], weighs[STAGE], low[STAGE];
+    const int64_t *labels = labels_of(l, stage, r, x.rows);
+    int64_t counted = pick(l, labels, x, picked, weighs);
+    if (l->options->class_weight) weigh_labels(l, labels, x.rows, weighs);
+    else l->weight.hi += (double)counted;
+    for (intptr_t k = x.rows; k < filled_up(x.rows); k++) picked[k] = weighs[k] = 0;
+    for (intptr_t k = 0; k < x.rows; k += LANES) {
+        vec zero = v_set(0), weight = v_load(weighs + k), of_label = v_load(picked + k);
+        mask none = v_eq(weight, zero); /* then the loss is 0, not -0, and not nan times 0 */
+        dw y = {v_fnma(weight, of_label, zero), zero};
+        if (p) y = k_cross_entropy(gap_below(p[k / LANES].max, of_label, weight), weight, p[k / LANES]);
+        y.hi = v_select(none, zero, y.hi), y.lo = v_select(none, zero, y.lo);
+        v_store(picked + k, l->argument[ROW_EACH].x ? v_add(y.hi, y.lo) : y.hi);
+        v_store(low + k, y.lo);
+    }
+    if (l->argument[ROW_EACH].x) scatter(row_at(l, ROW_EACH, r), l->argument[ROW_EACH].outer, picked, x.rows);
+    else add_some_losses(&l->sum, picked, p ? low : NULL, x.rows);
+}
+
+/* Whether rows are short, and have labels alone. */
+static int are_picked(const row_losses *l) {
+    const fl_loss_options *f = l->options;
+    if (f->are_probabilities || f->smoothing != 0 || f->class_weight || l->argument[ROW_WEIGHTS].x) return 0;
+    return !l->argument[ROW_GRADIENT].x && l->n && l->n <= LANE_BLOCK && choose_way(l->argument[ROW_LOGITS]) != ALONG;
+}
+
+/* Their losses: partitions first, as labels are read faster for many rows at a time. */
+static NOINLINE void pick_rows(row_losses *l) {
+    real tile[LANE_BLOCK * LANES];
+    partition p[STAGE / LANES];
+    intptr_t all = l->argument->rows;
+    for (intptr_t r = 0; r < all; r += STAGE) {
+        matrix a = rows_from(l->argument[ROW_LOGITS], r, smaller(all - r, STAGE));
+        for (intptr_t k = 0; k < a.rows; k += LANES)
+            p[k / LANES] = short_partition(rows_at(&a, tile, k, smaller(a.rows - k, LANES)));
+        pick_losses(l, a, p, r);
+    }
+}
+
+/* Rows are log-probabilities. */
 static unsigned loop_nll_loss(char **args, const intptr_t *dims, const intptr_t *steps, const fl_loss *loss) {
     row_losses l;
     row_info info;
     begin_rows(&l, &info, args, dims, steps, loss);
-    for (intptr_t r = 0; r < dims[0] && l.n; r += STAGE) {
-        intptr_t count = smaller(dims[0] - r, STAGE);
-        int64_t stage[STAGE];
-        real picked[STAGE], weighs[STAGE];
-        const int64_t *labels = labels_of(&l, stage, r, count);
-        int64_t counted = pick(&l, labels, r, count, picked, weighs);
-        if (l.options->class_weight) weigh_labels(&l, labels, count, weighs);
-        else l.weight.hi += (double)counted;
-        for (intptr_t k = count; k < filled_up(count); k++) picked[k] = weighs[k] = 0;
-        for (intptr_t k = 0; k < count; k += LANES) {
-            vec zero = v_set(0), weight = v_load(weighs + k), y = v_fnma(weight, v_load(picked + k), zero);
-            y = v_select(v_eq(weight, zero), zero, y); /* not -0, and not nan times 0 */
-            put_losses(&l, r + k, smaller(count - k, LANES), (dw){y, zero});
-        }
-    }
+    for (intptr_t r = 0; r < dims[0] && l.n; r += STAGE)
+        pick_losses(&l, rows_from(l.argument[ROW_LOGITS], r, smaller(dims[0] - r, STAGE)), NULL, r);
     if (!l.n) only_weights(&l);
     give_results(&l);
     return 0;

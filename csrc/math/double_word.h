@@ -28,6 +28,12 @@ INLINE dw dw_join(dw sum, dw x) {
     return (dw){s.hi, v_add(sum.lo, v_add(s.lo, x.lo))};
 }
 
+/* Likewise, for x of one word. */
+INLINE dw dw_join_word(dw sum, vec x) {
+    dw s = dw_two_sum(sum.hi, x);
+    return (dw){s.hi, v_add(sum.lo, s.lo)};
+}
+
 /* x + y, renormalised. Where both have the same sign, the error is below 2^(1-2p) of the sum. */
 INLINE dw dw_add(dw x, dw y) {
     dw s = dw_two_sum(x.hi, y.hi);

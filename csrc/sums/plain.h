@@ -53,18 +53,13 @@ INLINE vec plain_term(plain_row *p, vectors v, intptr_t i, int holes) {
     return term;
 }
 
-INLINE dw join_word(dw sum, vec x) {
-    dw s = dw_two_sum(sum.hi, x);
-    return (dw){s.hi, v_add(sum.lo, s.lo)};
-}
-
 /* Stores the terms of at most SPAN vectors, and returns their sum. */
 INLINE dw sum_of_terms(plain_row *p, vectors v, int holes) {
     dw sum = {v_set(0), v_set(0)};
     for (; v.n >= GROUP; v = vectors_from(v, GROUP))
 #pragma GCC unroll 8
-        for (intptr_t i = 0; i < GROUP; i++) sum = join_word(sum, plain_term(p, v, i, holes));
-    for (; v.n > 0; v = vectors_from(v, 1)) sum = join_word(sum, plain_term(p, v, 0, holes));
+        for (intptr_t i = 0; i < GROUP; i++) sum = dw_join_word(sum, plain_term(p, v, i, holes));
+    for (; v.n > 0; v = vectors_from(v, 1)) sum = dw_join_word(sum, plain_term(p, v, 0, holes));
     return sum;
 }
 INLINE void plain_terms(plain_row *p, vectors v, int holes) { p->sum = dw_add(p->sum, sum_of_terms(p, v, holes)); }

@@ -47,7 +47,7 @@ INLINE dw short_rest(short_sums *all, vectors v, vec max) {
     sum_of_parts s = {{v_set(0), v_set(0)}, v_set(0), v_set(0)};
     for (intptr_t i = 0; i < v.n; i++) {
         exp_parts e = short_term(&s, v, i, max, rounder);
-        s.powers = join_word(s.powers, e.power);
+        s.powers = dw_join_word(s.powers, e.power);
         s.rests = v_fma(e.power, e.rest, s.rests);
     }
     dw others = dw_fast_two_sum(s.powers.hi, v_add(s.powers.lo, s.rests));
