@@ -250,15 +250,28 @@ static int are_short(const row_losses *l) {
     return !(of_classes && f->class_weight) && (!f->are_probabilities || f->target_type == REAL_TYPE);
 }
 
+/* Writes the derivatives of rows r to r+rows-1, whose sums, targets and `info` are known. */
+INLINE void gradients_of_lanes(row_losses *l, row_info *info, short_sums s, lane_targets t, vectors v, intptr_t r,
+                               intptr_t rows) {
+    const matrix *gradient = l->argument + ROW_GRADIENT, *hessian = l->argument + ROW_HESSIAN;
+    real g[LANE_BLOCK * LANES], h[LANE_BLOCK * LANES];
+    vectors to = place_of(gradient, g, r, rows), of_hessian = {0};
+    v.kept = to.kept, v.kept_step = to.kept_step;
+    if (hessian->x) of_hessian = place_of(hessian, h, r, rows);
+    if (l->argument[ROW_SLOPES].x) put_slopes(l, r, rows, write_derivatives(l, info, s, t, v, of_hessian, 1));
+    else write_derivatives(l, info, s, t, v, of_hessian, 0);
+    if (to.kept == g) store_tile(g, gradient, r, rows, 0, l->n);
+    if (of_hessian.kept == h) store_tile(h, hessian, r, rows, 0, l->n);
+}
+
 static NOINLINE void short_gradients(row_losses *l) {
     const fl_loss_options *f = l->options;
     const matrix *logits = l->argument + ROW_LOGITS, *targets = l->argument + ROW_TARGETS;
-    const matrix *gradient = l->argument + ROW_GRADIENT, *hessian = l->argument + ROW_HESSIAN;
-    real x[LANE_BLOCK * LANES], z[LANE_BLOCK * LANES], g[LANE_BLOCK * LANES], h[LANE_BLOCK * LANES];
+    real x[LANE_BLOCK * LANES], z[LANE_BLOCK * LANES];
     for (intptr_t r = 0; r < logits->rows; r += LANES) {
         intptr_t rows = smaller(logits->rows - r, LANES);
         row_info *info = info_of(l, r);
-        vectors v = rows_at(logits, x, r, rows), of_hessian = {0};
+        vectors v = rows_at(logits, x, r, rows);
         short_sums s = sums_of_short(v);
         take_losses(l, s.all, NULL, r, rows);
         lane_targets t = {.smooth = f->smoothing != 0, .f = spread_of(l)};
@@ -270,15 +283,45 @@ static NOINLINE void short_gradients(row_losses *l) {
             for (intptr_t k = 0; k < LANES; k++) label[k] = (real)info->label[k];
             t.label = v_load(label), t.counts = v_load(info->a);
         }
-        vectors to = place_of(gradient, g, r, rows);
-        v.kept = to.kept, v.kept_step = to.kept_step;
-        if (hessian->x) of_hessian = place_of(hessian, h, r, rows);
-        if (l->argument[ROW_SLOPES].x) put_slopes(l, r, rows, write_derivatives(l, info, s, t, v, of_hessian, 1));
-        else write_derivatives(l, info, s, t, v, of_hessian, 0);
-        if (to.kept == g) store_tile(g, gradient, r, rows, 0, l->n);
-        if (of_hessian.kept == h) store_tile(h, hessian, r, rows, 0, l->n);
+        gradients_of_lanes(l, info, s, t, v, r, rows);
         mask odd = mask_or(s.special, v_eq(v_load(info->scale), v_set(0)));
         if (mask_any(odd)) write_odd_rows(l, info, s, odd, r, rows);
+    }
+}
+
+/* What write_odd_rows needs to know of rows with labels alone. */
+static void describe_picked(row_info *info, const picked_rows *p, intptr_t k, vec max) {
+    v_store(info->max, max);
+    for (intptr_t i = 0; i < LANES; i++) info->label[i] = p->weighs[k + i] != 0 ? p->label[k + i] : NO_LABEL;
+}
+
+/* Short rows with labels alone. A label has few digits, so that it is converted fast. */
+static NOINLINE void picked_gradients(row_losses *l) {
+    real tile[LANE_BLOCK * LANES], label[STAGE];
+    picked_rows p;
+    row_info *info = l->info;
+    intptr_t all = l->argument->rows;
+    v_store(info->a_lo, v_set(0)), v_store(info->scale, v_set((real)l->scale));
+    for (intptr_t r = 0; r < all; r += STAGE) {
+        matrix x = rows_from(l->argument[ROW_LOGITS], r, smaller(all - r, STAGE));
+        read_picked(l, &p, x, r);
+        for (intptr_t k = 0; k < x.rows; k++) label[k] = (real)(int32_t)p.label[k];
+        for (intptr_t k = x.rows; k < filled_up(x.rows); k++) label[k] = 0;
+        for (intptr_t k = 0; k < x.rows; k += LANES) {
+            intptr_t rows = smaller(x.rows - k, LANES);
+            vectors v = rows_at(&x, tile, k, rows);
+            short_sums s = sums_of_short(v);
+            p.all[k / LANES] = s.all;
+            v_store(info->a, v_load(p.weighs + k));
+            gradients_of_lanes(l, info, s, (lane_targets){.label = v_load(label + k), .counts = v_load(p.weighs + k)},
+                               v, r + k, rows);
+            mask odd = mask_or(s.special, v_eq(v_load(info->scale), v_set(0)));
+            if (!mask_any(odd)) continue;
+            describe_picked(info, &p, k, s.all.max);
+            write_odd_rows(l, info, s, odd, r + k, rows);
+        }
+        keep_entropies(&p);
+        put_picked(l, &p, r);
     }
 }
 
@@ -295,7 +338,7 @@ static unsigned loop_cross_entropy(char **args, const intptr_t *dims, const intp
     row_info info;
     begin_rows(&l, &info, args, dims, steps, loss);
     if (l.options->only_weights) only_weights(&l);
-    else if (are_picked(&l)) pick_rows(&l);
+    else if (are_picked(&l)) args[ROW_GRADIENT] ? picked_gradients(&l) : pick_rows(&l);
     else if (!args[ROW_GRADIENT]) sum_rows(&l);
     else if (are_short(&l)) short_gradients(&l);
     else long_gradients(&l);

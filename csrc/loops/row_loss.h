@@ -547,56 +547,86 @@ static void weigh_labels(row_losses *l, const int64_t *labels, intptr_t count, r
     l->weight = total_settled(l->weight);
 }
 
-/* The losses of rows from r on, at most STAGE. With their partitions, rows are logits, else log-probabilities, of which
-   the loss is minus that of the label, times the label's weight. */
-INLINE void pick_losses(row_losses *l, matrix x, const partition *p, intptr_t r) {
+/* Some rows with labels alone: the elements that the labels name, which losses take the place of. */
+typedef struct {
+    intptr_t rows;
+    const int64_t *label;
     int64_t stage[STAGE];
-    real picked[STAGE], weighs[STAGE], low[STAGE];
-    const int64_t *labels = labels_of(l, stage, r, x.rows);
-    int64_t counted = pick(l, labels, x, picked, weighs);
-    if (l->options->class_weight) weigh_labels(l, labels, x.rows, weighs);
+    real element[STAGE], weighs[STAGE], low[STAGE];
+    partition all[STAGE / LANES];
+} picked_rows;
+
+/* Reads the labels of rows r to r+x.rows-1, at most STAGE. */
+INLINE void read_picked(row_losses *l, picked_rows *p, matrix x, intptr_t r) {
+    p->rows = x.rows, p->label = labels_of(l, p->stage, r, x.rows);
+    int64_t counted = pick(l, p->label, x, p->element, p->weighs);
+    if (l->options->class_weight) weigh_labels(l, p->label, x.rows, p->weighs);
     else l->weight.hi += (double)counted;
-    for (intptr_t k = x.rows; k < filled_up(x.rows); k++) picked[k] = weighs[k] = 0;
-    for (intptr_t k = 0; k < x.rows; k += LANES) {
-        vec zero = v_set(0), weight = v_load(weighs + k), of_label = v_load(picked + k);
-        mask none = v_eq(weight, zero); /* then the loss is 0, not -0, and not nan times 0 */
-        dw y = {v_fnma(weight, of_label, zero), zero};
-        if (p) y = k_cross_entropy(gap_below(p[k / LANES].max, of_label, weight), weight, p[k / LANES]);
-        y.hi = v_select(none, zero, y.hi), y.lo = v_select(none, zero, y.lo);
-        v_store(picked + k, l->argument[ROW_EACH].x ? v_add(y.hi, y.lo) : y.hi);
-        v_store(low + k, y.lo);
+    for (intptr_t k = x.rows; k < filled_up(x.rows); k++) p->element[k] = p->weighs[k] = 0;
+}
+
+/* Keeps the losses of rows k to k+LANES-1: 0 for rows that weigh nothing, not -0, and not nan times 0. */
+INLINE void keep_losses(picked_rows *p, intptr_t k, dw y) {
+    vec zero = v_set(0);
+    mask none = v_eq(v_load(p->weighs + k), zero);
+    v_store(p->element + k, v_select(none, zero, y.hi)), v_store(p->low + k, v_select(none, zero, y.lo));
+}
+
+/* The losses of rows whose partitions are known. They have a loop of their own, as more of its steps overlap in time. */
+INLINE void keep_entropies(picked_rows *p) {
+    for (intptr_t k = 0; k < p->rows; k += LANES) {
+        vec weight = v_load(p->weighs + k);
+        partition all = p->all[k / LANES];
+        keep_losses(p, k, k_cross_entropy(gap_below(all.max, v_load(p->element + k), weight), weight, all));
     }
-    if (l->argument[ROW_EACH].x) scatter(row_at(l, ROW_EACH, r), l->argument[ROW_EACH].outer, picked, x.rows);
-    else add_some_losses(&l->sum, picked, p ? low : NULL, x.rows);
+}
+
+/* Stores or adds the losses that are kept, from row r on. */
+INLINE void put_picked(row_losses *l, picked_rows *p, intptr_t r) {
+    const matrix *each = l->argument + ROW_EACH;
+    if (!each->x) {
+        add_some_losses(&l->sum, p->element, p->low, p->rows);
+        return;
+    }
+    for (intptr_t k = 0; k < p->rows; k += LANES)
+        v_store(p->element + k, v_add(v_load(p->element + k), v_load(p->low + k)));
+    scatter(row_at(l, ROW_EACH, r), each->outer, p->element, p->rows);
 }
 
 /* Whether rows are short, and have labels alone. */
 static int are_picked(const row_losses *l) {
     const fl_loss_options *f = l->options;
     if (f->are_probabilities || f->smoothing != 0 || f->class_weight || l->argument[ROW_WEIGHTS].x) return 0;
-    return !l->argument[ROW_GRADIENT].x && l->n && l->n <= LANE_BLOCK && choose_way(l->argument[ROW_LOGITS]) != ALONG;
+    return l->n && l->n <= LANE_BLOCK && choose_way(l->argument[ROW_LOGITS]) != ALONG;
 }
 
-/* Their losses: partitions first, as labels are read faster for many rows at a time. */
+/* Their losses. */
 static NOINLINE void pick_rows(row_losses *l) {
     real tile[LANE_BLOCK * LANES];
-    partition p[STAGE / LANES];
+    picked_rows p;
     intptr_t all = l->argument->rows;
     for (intptr_t r = 0; r < all; r += STAGE) {
-        matrix a = rows_from(l->argument[ROW_LOGITS], r, smaller(all - r, STAGE));
-        for (intptr_t k = 0; k < a.rows; k += LANES)
-            p[k / LANES] = short_partition(rows_at(&a, tile, k, smaller(a.rows - k, LANES)));
-        pick_losses(l, a, p, r);
+        matrix x = rows_from(l->argument[ROW_LOGITS], r, smaller(all - r, STAGE));
+        read_picked(l, &p, x, r);
+        for (intptr_t k = 0; k < x.rows; k += LANES)
+            p.all[k / LANES] = short_partition(rows_at(&x, tile, k, smaller(x.rows - k, LANES)));
+        keep_entropies(&p);
+        put_picked(l, &p, r);
     }
 }
 
-/* Rows are log-probabilities. */
+/* Rows are log-probabilities. The loss is minus that of the label, times the label's weight. */
 static unsigned loop_nll_loss(char **args, const intptr_t *dims, const intptr_t *steps, const fl_loss *loss) {
     row_losses l;
     row_info info;
+    picked_rows p;
     begin_rows(&l, &info, args, dims, steps, loss);
-    for (intptr_t r = 0; r < dims[0] && l.n; r += STAGE)
-        pick_losses(&l, rows_from(l.argument[ROW_LOGITS], r, smaller(dims[0] - r, STAGE)), NULL, r);
+    for (intptr_t r = 0; r < dims[0] && l.n; r += STAGE) {
+        read_picked(&l, &p, rows_from(l.argument[ROW_LOGITS], r, smaller(dims[0] - r, STAGE)), r);
+        for (intptr_t k = 0; k < p.rows; k += LANES)
+            keep_losses(&p, k, (dw){v_fnma(v_load(p.weighs + k), v_load(p.element + k), v_set(0)), v_set(0)});
+        put_picked(&l, &p, r);
+    }
     if (!l.n) only_weights(&l);
     give_results(&l);
     return 0;

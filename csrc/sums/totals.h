@@ -42,14 +42,14 @@ INLINE void add_losses(loss_sum *s, dw y) {
 }
 
 /* Adds n losses and those that fill the last vector, as add_losses does one vector after the other, but with the sums in
-   registers. `lo` is NULL where losses have one word. */
+   registers. */
 INLINE void add_some_losses(loss_sum *s, const real *hi, const real *lo, intptr_t n) {
     dw lanes = s->lanes;
     vec zero = v_set(0), nan_of_large = zero;
     for (intptr_t i = 0; i < n; i += LANES) {
-        vec y = v_load(hi + i);
-        lanes = lo ? dw_join(lanes, (dw){y, v_load(lo + i)}) : dw_join_word(lanes, y);
-        nan_of_large = v_fma(v_mul(y, v_set(HEADROOM)), zero, nan_of_large);
+        dw y = {v_load(hi + i), v_load(lo + i)};
+        lanes = dw_join(lanes, y);
+        nan_of_large = v_fma(v_mul(y.hi, v_set(HEADROOM)), zero, nan_of_large);
     }
     int vectors = (int)((n + LANES - 1) / LANES);
     if (all_finite(nan_of_large) && s->pending + vectors <= PENDING) {
@@ -57,7 +57,7 @@ INLINE void add_some_losses(loss_sum *s, const real *hi, const real *lo, intptr_
         if (s->pending == PENDING) empty_lanes(s);
         return;
     }
-    for (intptr_t i = 0; i < n; i += LANES) add_losses(s, (dw){v_load(hi + i), lo ? v_load(lo + i) : zero});
+    for (intptr_t i = 0; i < n; i += LANES) add_losses(s, (dw){v_load(hi + i), v_load(lo + i)});
 }
 
 /* Adds the sum to a result, and empties it. */
