@@ -18,6 +18,7 @@ MATRICES = {
     "long rows": rng.normal(0, 9, (5, 40_001)),
     "few rows": rng.normal(0, 400, (37, 4000)),
     "rows": rng.normal(0, 9, (301, 350)),
+    "a power of two": rng.normal(0, 9, (1024, 301)),
     "rows near zero": rng.normal(-6.9, 0.01, (151, 1000)),
     "many rows": rng.normal(0, 9, (2501, 70)),
     "short rows": rng.normal(0, 9, (20_007, 7)),

@@ -209,8 +209,9 @@ def test_no_thread_starts_before_a_large_call():
     assert run(code).split("\n") == ["0 True", "2 True", "2 1"]
 
 
-SHARED = {  # Each one asks for one thread more; there are only a few pieces of columns, so that these come first.
+SHARED = {  # Each one asks for one thread more; columns and one row, which come first, have few pieces at a time.
     "columns": "fastlog.logsumexp(a, axis=0)",
+    "one row": "fastlog.logsumexp(x)",
     "float16": "fastlog.softmax(a.astype(np.float16), axis=1)",
     "a temperature": "fastlog.log_softmax(a, axis=1, temperature=0.5)",
     "a mask": "fastlog.softmax(a, axis=1, where=a > 0)",
@@ -218,7 +219,6 @@ SHARED = {  # Each one asks for one thread more; there are only a few pieces of 
     "a ufunc": "fastlog.logaddexp(x, z)",
     "strides": "fastlog.softplus(np.repeat(x, 2)[::2])",
     "rows": "fastlog.logsumexp(a, axis=1)",
-    "one row": "fastlog.logsumexp(x)",
     "one row of softmax": "fastlog.softmax(x)",
     "one row of log_softmax": "fastlog.log_softmax(x)",
     "weights": "fastlog.logsumexp(a, axis=1, b=a * a)",

@@ -70,6 +70,12 @@ INLINE divisor divisor_of_rows(normalization f, tally t, const matrix *a, intptr
 /* Terms that round to 0 by themselves are dropped if they are results, but many of them may add up in a partition. */
 static inline real floor_of(normalization f) { return f.of_terms && !f.to.partitioned ? NO_TERM : FLOOR; }
 
+/* Sums of logarithms may have rough terms where these lack no more than a quarter ulp, and not a part that grows with
+   the distance from the maximum: see m_exp_parts. */
+static inline summation summation_of(normalization f) {
+    return (summation){.rough = !f.of_terms && !EXP_RESTS_ARE_SMALL};
+}
+
 INLINE void after_rows(normalization f, intptr_t r, intptr_t rows) {
     if (f.to.normalized) f.to.normalized(f.to.context, r, rows);
 }
@@ -146,7 +152,8 @@ INLINE divisor divisor_of_lane(divisor z, intptr_t k) {
 /* Normalises rows that are contiguous in both matrices, and short enough to be read again soon. Their terms are kept
    where the results will be. */
 INLINE void normalize_strips(normalization f, matrix a, matrix out) {
-    summation how = {.keeps = f.of_terms};
+    summation how = summation_of(f);
+    how.keeps = f.of_terms;
     intptr_t at_once = strips_at_once(a.n), whole = whole_vectors(a.n), part = a.n - whole;
     for (intptr_t r = 0; r < a.rows; r += at_once) {
         intptr_t rows = smaller(a.rows - r, at_once);
@@ -190,7 +197,8 @@ INLINE void normalize_columns(normalization f, const column_state *state, matrix
    do not: terms that are kept have another sum, and normalize_panels, which leaves some columns, keeps none. */
 INLINE void normalize_tiles(normalization f, matrix a, matrix out, intptr_t r, intptr_t rows) {
     real tile[LANE_BLOCK * LANES];
-    summation how = {.keeps = f.of_terms && a.n <= LANE_BLOCK && choose_way(a) != COLUMNS};
+    summation how = summation_of(f);
+    how.keeps = f.of_terms && a.n <= LANE_BLOCK && choose_way(a) != COLUMNS;
     divisor z = divisor_of_rows(f, tally_tiles(&a, r, rows, tile, floor_of(f), how), &a, r, rows);
     if (how.keeps) {
         for (intptr_t i = 0; i < a.n; i++) v_store(tile + i * LANES, f.kernel(v_load(tile + i * LANES), z));
@@ -273,7 +281,7 @@ INLINE intptr_t normalize_panels(normalization f, matrix a, matrix out) {
     while (r < whole_vectors(a.rows)) {
         column_state state[NORMALIZED_PANEL];
         intptr_t panel = smaller((a.rows - r) / LANES, f.to.partitioned ? CALLBACK_PANEL : NORMALIZED_PANEL);
-        tally_columns(&state->sum, &a, r, panel, floor_of(f), (summation){0});
+        tally_columns(&state->sum, &a, r, panel, floor_of(f), summation_of(f));
         for (intptr_t v = 0; v < panel; v++)
             state[v].divisor = divisor_of_rows(f, state[v].sum, &a, r + v * LANES, LANES);
         normalize_columns(f, state, a, out, r, panel);
@@ -292,7 +300,7 @@ INLINE void normalize_rows(normalization f, matrix a, matrix out, intptr_t r) {
     }
     for (; along && r < a.rows; r++) {
         const char *x = a.x + r * a.outer;
-        divisor z = divisor_of_rows(f, tally_fetched(OWN, x, a.core, a.n, floor_of(f), (summation){0}), &a, r, 1);
+        divisor z = divisor_of_rows(f, tally_fetched(OWN, x, a.core, a.n, floor_of(f), summation_of(f)), &a, r, 1);
         char *y = (char *)out.x + r * out.outer;
         if (f.piece && a.n > NORMALIZED_PIECE) share_row(f.piece, (normalized_row){z, x, y, a.core, out.core, a.n});
         else normalize_along(f, z, x, a.core, y, out.core, a.n);
@@ -320,7 +328,7 @@ static NOINLINE void log_softmax_flat(matrix a, matrix out) {
     tally t[FLAT_GROUPS];
     real hi[FLAT_ROWS * LANES], lo[FLAT_ROWS * LANES];
     intptr_t line = a.rows * LANES, all = a.rows * a.n;
-    tally_flat(t, &a, FLOOR, (summation){0});
+    tally_flat(t, &a, FLOOR, summation_of(of_log_softmax()));
     for (intptr_t r = 0; r < a.rows; r += LANES) {
         intptr_t rows = smaller(a.rows - r, LANES);
         divisor z = divisor_of_rows(of_log_softmax(), t[r / LANES], &a, r, rows);

@@ -282,9 +282,9 @@ enum panel_pass { LOOK, TERMS };
 
 /* Looks at all elements of `panel` vectors of rows, or writes their terms, block by block. */
 INLINE void pass_over_panel(plain_row *p, vectors v, intptr_t panel, enum panel_pass pass, int holes) {
-    for (intptr_t i = 0; i < v.n; i += LANE_BLOCK) {
+    for (intptr_t i = 0, height = height_of_block(v.step * WIDTH); i < v.n; i += height) {
         vectors block = vectors_from(v, i);
-        block.n = smaller(block.n, LANE_BLOCK);
+        block.n = smaller(block.n, height);
         for (intptr_t k = 0; k < panel; k++, block.x += LANES, block.kept += LANES) {
             if (panel > 1 && k * LANES * WIDTH % 64 == 0) prefetch_block(block);
             if (pass == TERMS) plain_terms(p + k, block, holes);

@@ -21,7 +21,7 @@ typedef struct {
 } summation;
 
 /* SPECIALIZED calls f with a constant `how` as its last argument, so that a loop is compiled for each of the six legal
-   combinations. All of them look for the maximum; strips.h drops that for groups that do not have it. */
+   combinations. All of them look for the maximum, but in groups that do not have it. */
 #define CASE(...) ((summation){__VA_ARGS__, .has_max = 1})
 #define SPECIALIZED(f, how, ...) \
     ((how).far && (how).rough   ? f(__VA_ARGS__, CASE(.far = 1, .rough = 1)) \
@@ -143,13 +143,33 @@ INLINE vec max_of_vectors(vec max, vectors v) {
     return v_max(max, other);
 }
 
+/* The same of at most MOST_GROUPS groups and some more vectors; each group's own maximum is kept. */
+#define MOST_GROUPS 4
+typedef struct {
+    vec all, of_group[MOST_GROUPS];
+} group_maxima;
+INLINE group_maxima maxima_of_groups(vec max, vectors v) {
+    group_maxima m = {.all = max};
+    for (vec *group = m.of_group; v.n >= GROUP; v = vectors_from(v, GROUP), group++) {
+        *group = max_of_vectors(v_set(-REAL_INFINITY), (vectors){.x = v.x, .step = v.step, .n = GROUP});
+        m.all = v_max(*group, m.all);
+    }
+    m.all = max_of_vectors(m.all, v);
+    return m;
+}
+
 /* The tally of no elements. */
 INLINE tally tally_empty(void) { return tally_of_max(v_set(-REAL_INFINITY)); }
 
 /* Adds the terms of vectors, whose maxima are in t.max. */
-INLINE tally tally_vectors(tally t, vectors v, window w, summation how) {
+INLINE tally tally_vectors(tally t, vectors v, const vec *of_group, window w, summation how) {
+    summation ordinary = how;
+    ordinary.has_max = 0;
     /* Stored terms are not summed by twos here: a sum of a few terms should not round one of them twice. */
-    for (; !how.keeps && v.n >= GROUP; v = vectors_from(v, GROUP)) t.terms = add_group(t.terms, v, t.max, w, how);
+    for (; !how.keeps && v.n >= GROUP; v = vectors_from(v, GROUP), of_group++) {
+        if (how.far || mask_any(v_eq(*of_group, t.max))) t.terms = add_group(t.terms, v, t.max, w, how);
+        else t.terms = add_group(t.terms, v, t.max, w, ordinary);
+    }
     for (; v.n > 0; v = vectors_from(v, 1)) t.terms = add_vector(t.terms, v, t.max, w, how);
     return t;
 }
@@ -182,34 +202,35 @@ static void tally_raise(tally *t, vec max, real floor) {
 }
 
 /* Runs tally_vectors by a loop that is specialised for the window. */
-static void tally_terms(tally *t, const vectors *v, real floor, summation how) {
+static void tally_terms(tally *t, const vectors *v, const vec *of_group, real floor, summation how) {
     window w = make_window(t->max, floor);
     how.far = window_is_far(w);
-    *t = SPECIALIZED(tally_vectors, how, *t, *v, w);
+    *t = SPECIALIZED(tally_vectors, how, *t, *v, of_group, w);
 }
 
 /* A tally starts with the first vectors of its rows. */
 INLINE tally tally_start(vectors v, real floor, summation how) {
-    vec max = max_of_vectors(v_set(-REAL_INFINITY), v);
-    tally t = tally_of_max(max);
-    tally_terms(&t, &v, floor, how);
+    group_maxima max = maxima_of_groups(v_set(-REAL_INFINITY), v);
+    tally t = tally_of_max(max.all);
+    tally_terms(&t, &v, max.of_group, floor, how);
     return t;
 }
 
 /* As tally_start, for a constant `how` that is not far. Far windows are left to tally_terms. */
 INLINE tally tally_near(vectors v, real floor, summation how) {
-    tally t = tally_of_max(max_of_vectors(v_set(-REAL_INFINITY), v));
+    group_maxima max = maxima_of_groups(v_set(-REAL_INFINITY), v);
+    tally t = tally_of_max(max.all);
     window w = make_window(t.max, floor);
-    if (!window_is_far(w)) return tally_vectors(t, v, w, how);
-    tally_terms(&t, &v, floor, how);
+    if (!window_is_far(w)) return tally_vectors(t, v, max.of_group, w, how);
+    tally_terms(&t, &v, max.of_group, floor, how);
     return t;
 }
 
 /* Adds more vectors of its rows to a tally. */
 INLINE void tally_more(tally *t, vectors v, real floor, summation how) {
-    vec max = max_of_vectors(t->max, v);
-    if (mask_any(v_lt(t->max, max))) tally_raise(t, max, floor);
-    tally_terms(t, &v, floor, how);
+    group_maxima max = maxima_of_groups(t->max, v);
+    if (mask_any(v_lt(t->max, max.all))) tally_raise(t, max.all, floor);
+    tally_terms(t, &v, max.of_group, floor, how);
 }
 
 #define MANY_MAXIMA REAL(0x1p20)

@@ -67,8 +67,12 @@ INLINE tally sum_tiles(const matrix *a, intptr_t r, intptr_t rows, real *tile, r
 
 /* Asks for the next block of these rows, while this one is computed. */
 INLINE void prefetch_block(vectors v) {
-    for (intptr_t i = 0; i < v.n; i++) __builtin_prefetch(v.x + (LANE_BLOCK + i) * v.step);
+    for (intptr_t i = 0; i < v.n; i++) __builtin_prefetch(v.x + (v.n + i) * v.step);
 }
+
+/* The elements of neighbouring rows that are a block, given the bytes from element to element. Addresses a multiple of
+   1 KiB apart share so few sets of the innermost cache that more of them would drive each other out. */
+INLINE intptr_t height_of_block(intptr_t core) { return core % 1024 ? LANE_BLOCK : GROUP; }
 
 /* Runs sum_tiles, specialised. It starts with a near window, and leaves far ones to tally_terms. */
 static tally tally_tiles(const matrix *a, intptr_t r, intptr_t rows, real *tile, real floor, summation how) {
@@ -79,9 +83,9 @@ static tally tally_tiles(const matrix *a, intptr_t r, intptr_t rows, real *tile,
 /* Sums `panel` groups of LANES neighbouring rows from row r on. */
 static void tally_columns(tally *t, const matrix *a, intptr_t r, intptr_t panel, real floor, summation how) {
     for (intptr_t v = 0; v < panel && a->n == 0; v++) t[v] = tally_empty();
-    for (intptr_t k = 0; k < a->n; k += LANE_BLOCK) {
+    for (intptr_t k = 0, height = height_of_block(a->core); k < a->n; k += height) {
         vectors x = {
-            .x = (const real *)(a->x + k * a->core) + r, .step = a->core / WIDTH, .n = smaller(a->n - k, LANE_BLOCK)};
+            .x = (const real *)(a->x + k * a->core) + r, .step = a->core / WIDTH, .n = smaller(a->n - k, height)};
         for (intptr_t v = 0; v < panel; v++, x.x += LANES) {
             prefetch_block(x);
             if (k) tally_more(t + v, x, floor, how);
