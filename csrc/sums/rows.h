@@ -66,7 +66,7 @@ static NOINLINE tally tally_some_strips(const fetched_row *row, intptr_t i, intp
 }
 
 /* Threads share very long rows, so many times LANES strips at a time. Their sums are joined in order. */
-#define SHARED_STRIPS ((8 << 10) / (intptr_t)sizeof(tally))
+#define SHARED_STRIPS ((24 << 10) / (intptr_t)sizeof(tally))
 
 typedef struct {
     const fetched_row *row;
