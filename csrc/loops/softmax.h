@@ -299,12 +299,19 @@ INLINE int all_are_plain(const plain_row *p, intptr_t panel) {
     return !rough;
 }
 
+/* Puts inverses in the place of sums. */
+INLINE void invert_sums(plain_row *p, intptr_t panel) {
+    for (intptr_t k = 0; k < panel; k++) p[k].sum = inverse_sum(p[k]);
+}
+
 /* Puts quotients in the place of terms, line by line, as lines are what memory is read by. */
 INLINE void quotients_of_panel(plain_row *p, vectors v, intptr_t panel) {
-    for (intptr_t k = 0; k < panel; k++) p[k].sum = inverse_sum(p[k]);
-    for (intptr_t i = 0; i < v.n; i++, v.kept += v.kept_step)
+    invert_sums(p, panel);
+    for (intptr_t i = 0; i < v.n; i++) {
+        real *line = v.kept + i * v.kept_step;
         for (intptr_t k = 0; k < panel; k++)
-            v_store(v.kept + k * LANES, plain_quotient(v_load(v.kept + k * LANES), p[k].sum));
+            v_store(line + k * LANES, plain_quotient(v_load(line + k * LANES), p[k].sum));
+    }
 }
 
 /* Computes the rows of a panel of which some are not plain. */
@@ -427,13 +434,13 @@ static void softmax_flat(matrix a, matrix out) {
         if (count > 0) p[k].sum = dw_add(p[k].sum, (dw){leading_lanes(term, count), v_set(0)});
     }
     join_parts(p, rows);
+    if (stored) quotients_of_panel(p, v, rows);
+    else invert_sums(p, rows);
     for (intptr_t k = 0; k < rows; k++) {
-        dw inverse = inverse_sum(p[k]);
         mask rough = is_not_plain(p[k]);
-        if (stored) plain_quotients((vectors){.n = lines, .kept = v.kept + k * LANES, .kept_step = line}, inverse);
         for (intptr_t i = stored ? lines : 0; i <= lines; i++) {
             vec element = v_load(i < lines ? v.x + i * line + k * LANES : x + k * LANES);
-            vec y = v_select(rough, element, plain_quotient(m_exp_plain(element, p[k].rounder), inverse));
+            vec y = v_select(rough, element, plain_quotient(m_exp_plain(element, p[k].rounder), p[k].sum));
             if (i < lines) store_flat(&out, i * line + k * LANES, y);
             else v_store(x + k * LANES, y);
         }
