@@ -178,6 +178,7 @@ def _sum_of_squares(a: np.ndarray, axis: int) -> np.ndarray:
     return np.asarray(np.sum([np.sum(np.square(part), axis=0) for part in parts], axis=0, dtype=np.float64))
 
 
+@short_way(INDEX["categorical_draw"], INDEX["softmax"])
 def sample_categorical(
     logits: AnyArray, rng: np.random.Generator | int | None = None, axis: Axis = -1, *, temperature: float = 1.0
 ) -> Any:

@@ -42,6 +42,7 @@ cdef extern from "fastlog.h":
         fl_reduce_weighted
         fl_reduce_normalize
         fl_reduce_pairs
+        fl_draw
         fl_element_loss
         fl_row_loss
     ctypedef struct fl_row:

@@ -503,6 +503,36 @@ cdef bint weighs(int function) noexcept:
     return function >= 0 and fl_rows[function].shape == fl_reduce_weighted
 
 
+cdef object way_of_draws(ShortWay self, PyObject **given):
+    """Draw an index from each row along the last axis, by a generator's numbers."""
+    cdef walk w
+    cdef cnp.ndarray x
+    cdef int nd
+    cdef double divisor
+    a, rng, axis = <object>given[FIRST], <object>given[SECOND], <object>given[AXIS]
+    if not is_plain(a) or not isinstance(rng, np.random.Generator):
+        return None
+    x, divisor = <cnp.ndarray>a, divisor_for(a, <object>given[TEMPERATURE])
+    nd = cnp.PyArray_NDIM(x)
+    if (cnp.PyArray_TYPE(x) not in (cnp.NPY_FLOAT, cnp.NPY_DOUBLE) or nd == 0 or not is_last(axis, nd)
+            or not cnp.PyArray_SIZE(x) or divisor != divisor):
+        return None
+    p = rows_of(self.second, a, axis, None, active, divisor, None)
+    u = np.asarray(rng.random(a.shape[:nd - 1]))
+    drawn = cnp.PyArray_EMPTY(nd - 1, cnp.PyArray_DIMS(x), cnp.NPY_INT64, 0)
+    begin_walk(&w, 3)
+    w.args[0], w.args[1] = cnp.PyArray_BYTES(<cnp.ndarray?>p), cnp.PyArray_BYTES(<cnp.ndarray?>u)
+    w.args[2] = cnp.PyArray_BYTES(<cnp.ndarray>drawn)
+    w.dims[1] = cnp.PyArray_DIMS(x)[nd - 1]
+    w.dims[0] = cnp.PyArray_SIZE(x) // w.dims[1]
+    w.steps[0], w.steps[3] = w.dims[1] * cnp.PyArray_ITEMSIZE(x), cnp.PyArray_ITEMSIZE(x)
+    w.steps[1] = w.steps[2] = 8
+    run_walk(&w, loop_for(active, self.function, x), NULL)
+    if drawn.item(drawn.argmin()) < 0:
+        return None  # The general function says which row has nothing to draw from.
+    return drawn[()] if nd == 1 else drawn
+
+
 @internal
 cdef class ShortWay:
     # This is a public function whose plain calls are computed here; all other calls go on to it as they came. Notebooks
@@ -538,6 +568,8 @@ cdef class ShortWay:
             self.way = way_of_elements
         elif fl_rows[function].shape == fl_reduce_pairs:
             self.way = way_of_pairs
+        elif fl_rows[function].shape == fl_draw:
+            self.way = way_of_draws
         self.function, self.second = function, second
         self.names = tuple([intern(p.name) for p in parameters])
         self.defaults = tuple([p.default for p in parameters])
@@ -611,8 +643,8 @@ cdef void enable_vectorcall(ShortWay any):
 def short_way(int function, int second=-1):
     """Decorate a public function: its plain calls go straight to the loop of a function, by the number in `INDEX`.
 
-    A divergence has a second function, which it runs if ``log_target`` is true; a sum has one for weights, and a
-    normalisation one that returns the logsumexp, too.
+    A divergence has a second function, which it runs if ``log_target`` is true; a sum has one for weights, a
+    normalisation one that returns the logsumexp, too, and a draw the softmax that it draws from.
     """
     if not -1 <= second < FL_FUNCTIONS or not 0 <= function < FL_FUNCTIONS:
         raise ValueError(f"there are no functions {function} and {second}")
@@ -620,7 +652,8 @@ def short_way(int function, int second=-1):
     suits = second == -1 and (is_loss(function) or runs_rows(function) or shape == fl_reduce_pairs)
     if second != -1:
         suits = ((is_loss(function) and is_loss(second)) or (shape == fl_reduce and weighs(second))
-                 or (shape in (fl_normalize, fl_normalize_terms) and fl_rows[second].shape == fl_reduce_normalize))
+                 or (shape in (fl_normalize, fl_normalize_terms) and fl_rows[second].shape == fl_reduce_normalize)
+                 or (shape == fl_draw and fl_rows[second].shape == fl_normalize_terms))
     if not suits:
         raise ValueError(f"function {function} is neither one of rows nor a loss, or {second} does not suit it")
 

@@ -298,6 +298,21 @@ def test_no_tail_is_lost(dtype):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
+def test_short_draws_agree_with_the_general_ones(dtype):
+    """Plain rows and a generator go straight to the loop; other layouts and axes do not."""
+    rng = np.random.default_rng
+    for shape in ((7,), (1, 10), (40, 3), (4, 5, 70)):
+        x = rng(1).normal(0, 3, shape).astype(dtype)
+        for options in ({}, {"temperature": 0.5}):
+            drawn = sample_categorical(x, rng(2), **options)
+            assert np.shape(drawn) == shape[:-1]
+            np.testing.assert_array_equal(drawn, sample_categorical(x, rng(2), np.int64(-1), **options))
+            np.testing.assert_array_equal(drawn, sample_categorical(np.moveaxis(x, -1, 0), rng(2), 0, **options))
+    with pytest.raises(ValueError, match=r"the row \(1,\) has no finite logit"):
+        sample_categorical(np.array([[0, 1], [-INF, -INF]], dtype), rng(0))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("n", [1, 9, 64, 65, 128, 500])
 def test_draws_are_where_the_running_sum_is_above(n, dtype, target):
     """In every layout, the index is that of exact sums, unless u is next to one of these."""
