@@ -412,6 +412,7 @@ def pool_size():
 
 include "_walk.pxi"
 include "_staging.pxi"
+include "_ways.pxi"
 include "_short.pxi"
 include "_cimport.pxi"
 

@@ -7,9 +7,9 @@
    they were before: the gradient is divided by T, the Hessian by T^2. The derivative of a row's loss by T, its slope,
    is the sum of (max - x_c) gradient_c. As the gradient adds up to 0, max changes nothing but the rounding errors.
 
-   Passes      Short rows, one per lane, have their sums and losses first (loops/row_loss.h); then e^x_c is computed
-               once more for each class, and everything that follows from it. All other rows, in the way of
-               normalize.h:
+   Passes      Short rows, one per lane, have their sums and losses first (loops/row_loss.h, or label_loss.h where they
+               have labels alone); then e^x_c is computed once more for each class, and everything that follows from
+               it. All other rows, in the way of normalize.h:
                  1. normalize.h sums them
                  2. take_losses computes the losses, and multiplies the divisor of softmax by A
                  3. normalize.h writes A p_c where the gradient will be
@@ -17,7 +17,7 @@
 
 #pragma once
 
-#include "loops/row_loss.h"
+#include "loops/label_loss.h"
 #include "loops/softmax.h"
 
 /* The probability p of a class, and q = 1 - p. */

@@ -282,7 +282,8 @@ enum panel_pass { LOOK, TERMS };
 
 /* Looks at all elements of `panel` vectors of rows, or writes their terms, block by block. */
 INLINE void pass_over_panel(plain_row *p, vectors v, intptr_t panel, enum panel_pass pass, int holes) {
-    for (intptr_t i = 0, height = height_of_block(v.step * WIDTH); i < v.n; i += height) {
+    intptr_t height = panel > 1 ? height_of_block(v.step * WIDTH) : LANE_BLOCK;
+    for (intptr_t i = 0; i < v.n; i += height) {
         vectors block = vectors_from(v, i);
         block.n = smaller(block.n, height);
         for (intptr_t k = 0; k < panel; k++, block.x += LANES, block.kept += LANES) {
