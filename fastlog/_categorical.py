@@ -238,8 +238,9 @@ def sample_categorical(
     k = as_axis(axis, x.ndim)
     if is_narrow(x.dtype):
         x = x.astype(np.float32)
+    p = softmax(x, k, temperature=temperature)
     u = np.random.default_rng(rng).random(x.shape[:k] + x.shape[k + 1 :])
-    drawn = np.asarray(_DRAW(softmax(x, k, temperature=temperature), u, axis=k))
+    drawn = np.asarray(_DRAW(p, u, axis=k))
     least = int(drawn.argmin()) if drawn.size else -1
     if least >= 0 and drawn.item(least) < 0:
         row = tuple(int(i) for i in np.unravel_index(least, drawn.shape))

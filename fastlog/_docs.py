@@ -561,7 +561,8 @@ logsumexp of the elements of a row from one index up to another, which must be l
 """,
     "categorical_draw": """
 The index that a number from 0 to 1, in float64, draws from the probabilities along the core axis: the first at which
-their running sum is above it; -1 where there is none. `sample_categorical` uses it.
+their running sum is above that number times their sum; -1 where this is not positive and finite. `sample_categorical`
+uses it.
 """,
     **dict.fromkeys(
         ("log_forward", "log_backward"),

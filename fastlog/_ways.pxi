@@ -203,7 +203,7 @@ cdef object loss_of(int function, walk *w, loss_call *call, cnp.ndarray x, cnp.n
     return results[0] if results[0] is None or len(results) == 1 else tuple(results)
 
 
-# ---- arguments ----
+# ---- the ways, and the arguments that they know ----
 
 cdef enum:
     FIRST, SECOND, AXIS, OUT, REDUCTION, RETURN_GRAD, RETURN_HESS, IGNORE_INDEX, LOG_TARGET, WHERE, TEMPERATURE
@@ -399,18 +399,18 @@ cdef bint is_plain_loss(int function, PyObject **given, bint probabilities) noex
             and holds_targets(function, <cnp.ndarray>targets, probabilities))
 
 
-cdef bint set_smoothing(loss_call *call, object smoothing) noexcept:
+cdef bint set_smoothing(ShortWay self, loss_call *call, object smoothing) noexcept:
     """Set the option, if the function has it; return False where the general function has to decide."""
-    if smoothing is not None:
+    if self.unset[SMOOTHING] != <PyObject *>None:
         if type(smoothing) is not float or not 0 <= <double>smoothing <= 1:
             return False
         call.options.smoothing = <double>smoothing
     return True
 
 
-cdef bint set_focus(loss_call *call, object alpha, object gamma, double largest) noexcept:
+cdef bint set_focus(ShortWay self, loss_call *call, object alpha, object gamma, double largest) noexcept:
     """Set the weights and the power of a focal loss, if it is one; return False where the function has to decide."""
-    if gamma is None:
+    if self.unset[GAMMA] == <PyObject *>None:
         return True
     if type(gamma) is not float or not 0 <= <double>gamma <= largest:
         return False
@@ -450,8 +450,8 @@ cdef object way_of_elements(ShortWay self, PyObject **given):
     if out is not None and not (reduction == "none" and is_plain(out) and may_write(out, x, (z,))):
         return None
     begin_loss(&call, z)
-    if not set_smoothing(&call, <object>given[SMOOTHING]) or not set_focus(
-            &call, <object>given[ALPHA], <object>given[GAMMA],
+    if not set_smoothing(self, &call, <object>given[SMOOTHING]) or not set_focus(
+            self, &call, <object>given[ALPHA], <object>given[GAMMA],
             FLT_MAX if cnp.PyArray_TYPE(x) == cnp.NPY_FLOAT else DBL_MAX):
         return None
     begin_walk(&w, 8)
@@ -482,7 +482,7 @@ cdef object way_of_row_losses(ShortWay self, PyObject **given):
         return None
     begin_loss(&call, z)
     call.options.are_probabilities = probabilities
-    if not set_smoothing(&call, smoothing) or (probabilities and <str>given[REDUCTION] == "none"):
+    if not set_smoothing(self, &call, smoothing) or (probabilities and <str>given[REDUCTION] == "none"):
         return None
     call.options.ignored, call.options.ignores = PyLong_AsLongLongAndOverflow(ignored, &overflow), 1
     if overflow or call.options.ignored == INT64_MAX or (probabilities and call.options.ignored >= 0):
@@ -506,7 +506,7 @@ cdef object way_of_draws(ShortWay self, PyObject **given):
     cdef int nd
     cdef double divisor
     a, rng, axis = <object>given[FIRST], <object>given[SECOND], <object>given[AXIS]
-    if not is_plain(a) or not isinstance(rng, np.random.Generator):
+    if not is_plain(a) or type(rng) is not np.random.Generator:
         return None
     x, divisor = <cnp.ndarray>a, divisor_for(a, <object>given[TEMPERATURE])
     nd = cnp.PyArray_NDIM(x)

@@ -203,6 +203,21 @@ def test_weights_of_classes_that_no_label_names(dtype):
 
 
 @pytest.mark.parametrize("dtype", ["f2", "f4", "f8"])
+@pytest.mark.parametrize("classes", [3, 30, 40])
+def test_ignored_rows_may_have_nan(classes, dtype):
+    """Loss, gradient and Hessian of a row that is ignored are 0, wherever its nan or infinity stands."""
+    for bad in (np.nan, INF, -INF):
+        for place in (0, 1, classes - 1):
+            x = np.random.default_rng(5).normal(size=(40, classes)).astype(dtype)
+            labels = np.arange(40) % classes
+            labels[::3], x[::3, place] = -100, bad
+            for options in ({}, {"label_smoothing": 0.1}, {"sample_weight": np.ones(40)}):
+                for made in cross_entropy(x, labels, reduction="none", return_hess=True, **options):
+                    assert np.all(made[::3] == 0), (bad, place, options)
+                    assert np.all(np.isfinite(made))
+
+
+@pytest.mark.parametrize("dtype", ["f2", "f4", "f8"])
 def test_derivatives_by_infinite_weights(dtype):
     x, z = np.array([3, -2, 0, 1, 0], dtype), np.array([0.5, 0.5, 1, 0, 0], dtype)
     loss, gradient, hessian = bce(x, z, np.full(5, INF), reduction="none", return_hess=True)

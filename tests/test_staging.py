@@ -313,6 +313,12 @@ def test_short_and_general_calls_agree(dtype):
             general = fastlog.focal_loss(x.view(Subclass), p, return_hess=True, **options)
             for one, other in zip(short, general, strict=True):
                 same(np.asarray(one), np.asarray(other))
+        for bad in ({"gamma": None}, {"gamma": None, "alpha": 0.5}):
+            with pytest.raises(TypeError, match="gamma"):
+                fastlog.focal_loss(x, p, **bad)
+        for loss, targets in ((cross_entropy, labels), (binary_cross_entropy_with_logits, p)):
+            with pytest.raises(TypeError, match="label_smoothing"):
+                loss(x, targets, label_smoothing=None)
         for bad in ({"gamma": -1.0}, {"gamma": np.inf}, {"alpha": 1.5}, {"alpha": np.nan}):
             with pytest.raises(ValueError, match="gamma|alpha"):
                 fastlog.focal_loss(x, p, **bad)

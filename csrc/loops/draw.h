@@ -1,18 +1,18 @@
 /* (n),()->(): an index that is drawn from each row of probabilities.
 
    Arguments   args[0] has dims[0] rows of dims[1] numbers of at least 0, which are multiples of probabilities; args[1]
-               has a double u for each row, 0 <= u < 1; args[2] gets an index of type int64, or -1 where the numbers do
-               not add up to a positive one.
+               has a double u for each row, 0 <= u < 1; args[2] gets an index of type int64, or -1 where the sum of
+               the numbers is not positive and finite.
    Method      The index is the first one at which the running sum is above u times the whole sum; where rounding hid
-               that, the last one whose number is positive. So one whose number is 0 is never drawn. Sums are doubles:
-               those of SUMMED numbers first, then those of all, so that many small numbers do not vanish beside a large
+               that, the last one of a block whose number is positive. So one whose number is 0 is never drawn. Sums are doubles:
+               those of DRAW_BLOCK numbers first, then those of all, so that many small numbers do not vanish beside a large
                one. The operations are those of the C standard, in this order, on every target. */
 
 #pragma once
 
 #include "memory/strided.h"
 
-#define SUMMED 64
+#define DRAW_BLOCK 64
 
 INLINE double double_at(const char *p) {
     real x;
@@ -33,16 +33,17 @@ INLINE double sum_of_numbers(const char *p, intptr_t step, intptr_t count) {
 INLINE intptr_t index_drawn(const char *p, intptr_t step, intptr_t n, double u) {
     double total = 0, sum = 0, upto = 0, next;
     intptr_t block = 0, found = -1;
-    for (intptr_t i = 0; i < n; i += SUMMED) total += sum_of_numbers(p + i * step, step, smaller(n - i, SUMMED));
+    for (intptr_t i = 0; i < n; i += DRAW_BLOCK)
+        total += sum_of_numbers(p + i * step, step, smaller(n - i, DRAW_BLOCK));
     if (!(total > 0 && total < (double)REAL_INFINITY)) return -1;
     u *= total;
-    if (n > SUMMED) { /* The block comes first, and `sum` is that of the blocks before it. */
-        for (intptr_t i = 0; i < n && upto <= u; i += SUMMED, upto = next) {
-            next = upto + sum_of_numbers(p + i * step, step, smaller(n - i, SUMMED));
+    if (n > DRAW_BLOCK) { /* The block comes first, and `sum` is that of the blocks before it. */
+        for (intptr_t i = 0; i < n && upto <= u; i += DRAW_BLOCK, upto = next) {
+            next = upto + sum_of_numbers(p + i * step, step, smaller(n - i, DRAW_BLOCK));
             if (next > upto) block = i, sum = upto;
         }
     }
-    for (intptr_t i = block; i < smaller(n, block + SUMMED); i++) {
+    for (intptr_t i = block; i < smaller(n, block + DRAW_BLOCK); i++) {
         double x = double_at(p + i * step);
         if (x > 0) found = i;
         sum += x;

@@ -1,7 +1,7 @@
 /* Losses of rows with labels alone: nll_loss, and the cross-entropy of short rows, in the words of loops/row_loss.h.
 
    Arguments   as in row_loss.h. Rows have no weights; classes have them in nll_loss alone.
-   Passes      for STAGE rows at a time:
+   Passes      for PICKED rows at a time:
                  1. their labels are checked, and the elements that these name are picked
                  2. short rows are summed (sums/short.h), unless they are log-probabilities already
                  3. losses take the place of the picked elements, and are put into EACH or added to a sum
@@ -22,8 +22,8 @@ static const int64_t *labels_of(row_losses *l, int64_t *stage, intptr_t r, intpt
     return stage;
 }
 
-/* True if each of `count` labels names a class, and is not ignored. Compilers vectorise these loops. A label or its
-   distance from the last class is negative if it names none; so is an ignored one, mostly. */
+/* True if each of `count` labels names a class, and is not ignored. Compilers vectorise these loops. A label that names
+   no class, or its distance from the last one, is negative. Mostly the label that is ignored names none. */
 INLINE int all_count(const int64_t *labels, intptr_t count, const row_losses *l) {
     uint64_t signs = 0, last = (uint64_t)l->n - 1;
     int64_t ignored = l->options->ignored, equal = 0;
@@ -34,7 +34,7 @@ INLINE int all_count(const int64_t *labels, intptr_t count, const row_losses *l)
     return !equal;
 }
 
-/* The numbers that the labels of rows name. Where not all labels count, `weighs` is 0 for those that do not. */
+/* Picks the numbers that the labels of rows name, and returns how many labels count; `weighs` is 0 for the others. */
 INLINE int64_t pick(row_losses *l, const int64_t *labels, matrix x, real *picked, real *weighs) {
     const char *row = x.x;
     intptr_t outer = x.outer, core = x.core, count = x.rows;
@@ -68,16 +68,20 @@ static void weigh_labels(row_losses *l, const int64_t *labels, intptr_t count, r
     l->weight = total_settled(l->weight);
 }
 
-/* Some rows with labels alone: the elements that the labels name, which losses take the place of. */
+#define PICKED 128 /* rows at a time, so that what is known of them takes 8 KiB of stack at most */
+
+/* What is known of some rows with labels alone. */
 typedef struct {
-    intptr_t rows;
+    intptr_t rows; /* their number */
     const int64_t *label;
-    int64_t stage[STAGE];
-    real element[STAGE], weighs[STAGE], low[STAGE];
-    partition all[STAGE / LANES];
+    int64_t stage[PICKED];         /* room for labels of other types or strides */
+    real element[PICKED];          /* what the label names, and then the upper word of the loss */
+    real weighs[PICKED];           /* the weight of the label, 0 if it does not count */
+    real low[PICKED];              /* the lower word of the loss */
+    partition all[PICKED / LANES]; /* the sums of short rows */
 } picked_rows;
 
-/* Reads the labels of rows r to r+x.rows-1, at most STAGE. */
+/* Reads the labels of rows r to r+x.rows-1, at most PICKED. */
 INLINE void read_picked(row_losses *l, picked_rows *p, matrix x, intptr_t r) {
     p->rows = x.rows, p->label = labels_of(l, p->stage, r, x.rows);
     int64_t counted = pick(l, p->label, x, p->element, p->weighs);
@@ -118,16 +122,16 @@ INLINE void put_picked(row_losses *l, picked_rows *p, intptr_t r) {
 static int are_picked(const row_losses *l) {
     const fl_loss_options *f = l->options;
     if (f->are_probabilities || f->smoothing != 0 || f->class_weight || l->argument[ROW_WEIGHTS].x) return 0;
-    return l->n && l->n <= LANE_BLOCK && choose_way(l->argument[ROW_LOGITS]) != ALONG;
+    return is_short(l->argument + ROW_LOGITS);
 }
 
-/* Their losses. */
+/* Computes the losses of such rows. */
 static NOINLINE void pick_rows(row_losses *l) {
     real tile[LANE_BLOCK * LANES];
     picked_rows p;
     intptr_t all = l->argument->rows;
-    for (intptr_t r = 0; r < all; r += STAGE) {
-        matrix x = rows_from(l->argument[ROW_LOGITS], r, smaller(all - r, STAGE));
+    for (intptr_t r = 0; r < all; r += PICKED) {
+        matrix x = rows_from(l->argument[ROW_LOGITS], r, smaller(all - r, PICKED));
         read_picked(l, &p, x, r);
         for (intptr_t k = 0; k < x.rows; k += LANES)
             p.all[k / LANES] = short_partition(rows_at(&x, tile, k, smaller(x.rows - k, LANES)));
@@ -142,8 +146,8 @@ static unsigned loop_nll_loss(char **args, const intptr_t *dims, const intptr_t 
     row_info info;
     picked_rows p;
     begin_rows(&l, &info, args, dims, steps, loss);
-    for (intptr_t r = 0; r < dims[0] && l.n; r += STAGE) {
-        read_picked(&l, &p, rows_from(l.argument[ROW_LOGITS], r, smaller(dims[0] - r, STAGE)), r);
+    for (intptr_t r = 0; r < dims[0] && l.n; r += PICKED) {
+        read_picked(&l, &p, rows_from(l.argument[ROW_LOGITS], r, smaller(dims[0] - r, PICKED)), r);
         for (intptr_t k = 0; k < p.rows; k += LANES)
             keep_losses(&p, k, (dw){v_fnma(v_load(p.weighs + k), v_load(p.element + k), v_set(0)), v_set(0)});
         put_picked(&l, &p, r);

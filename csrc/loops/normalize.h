@@ -70,8 +70,8 @@ INLINE divisor divisor_of_rows(normalization f, tally t, const matrix *a, intptr
 /* Terms that round to 0 by themselves are dropped if they are results, but many of them may add up in a partition. */
 static inline real floor_of(normalization f) { return f.of_terms && !f.to.partitioned ? NO_TERM : FLOOR; }
 
-/* Sums of logarithms may have rough terms where these lack no more than a quarter ulp, and not a part that grows with
-   the distance from the maximum: see m_exp_parts. */
+/* Where exp has no table, the sums whose logarithms are wanted have rough terms, which lack a quarter ulp. With a table,
+   rough terms would lack a part that grows with the distance from the maximum: see m_exp_parts and m_rough_error. */
 static inline summation summation_of(normalization f) {
     return (summation){.rough = !f.of_terms && !EXP_RESTS_ARE_SMALL};
 }
@@ -213,19 +213,6 @@ INLINE void normalize_tiles(normalization f, matrix a, matrix out, intptr_t r, i
     }
 }
 
-/* Rows r to r+rows-1 of a matrix of short rows: where they are, if they are columns and fill a vector, else a tile. */
-INLINE vectors place_of(const matrix *m, real *tile, intptr_t r, intptr_t rows) {
-    if (rows < LANES || !is_in_columns(m))
-        return (vectors){.x = tile, .step = LANES, .n = m->n, .kept = tile, .kept_step = LANES};
-    real *at = (real *)(m->x + r * WIDTH);
-    return (vectors){.x = at, .step = m->core / WIDTH, .n = m->n, .kept = at, .kept_step = m->core / WIDTH};
-}
-INLINE vectors rows_at(const matrix *m, real *tile, intptr_t r, intptr_t rows) {
-    vectors v = place_of(m, tile, r, rows);
-    if (v.x == tile) load_tile(tile, m, r, rows, 0, m->n);
-    return v;
-}
-
 /* log_softmax of short rows, by their partitions. */
 static void normalize_short(matrix a, matrix out) {
     real tile[LANE_BLOCK * LANES];
@@ -347,7 +334,7 @@ INLINE unsigned loop_log_softmax(char **args, const intptr_t *dims, const intptr
     matrix a = matrix_of(args[0], dims, steps[0], steps[2]), out = matrix_of(args[1], dims, steps[1], steps[3]);
     if (a.n == 2) log_softmax_of_pairs(a, out);
     else if (is_better_flat(&a) && is_flat(&out)) log_softmax_flat(a, out);
-    else if (a.n && a.n <= LANE_BLOCK && choose_way(a) != ALONG) normalize_short(a, out);
+    else if (is_short(&a)) normalize_short(a, out);
     else normalize_rows(of_log_softmax(), a, out, log_softmax_panels(a, out));
     return 0;
 }

@@ -25,15 +25,12 @@ typedef struct {
 } row_callbacks;
 
 /* Reduces short rows, some of which are summed before any result is computed from the sums. */
-static NOINLINE void reduce_short(row_callbacks to, matrix a, enum way way) {
+static NOINLINE void reduce_short(row_callbacks to, matrix a) {
     real tile[LANE_BLOCK * LANES];
     partition p[TILES_AT_ONCE];
     for (intptr_t r = 0, first; r < a.rows;) {
         for (first = r; r < a.rows && r < first + TILES_AT_ONCE * LANES; r += LANES) {
-            vectors v = {.x = tile, .step = LANES, .n = a.n};
-            if (way == COLUMNS && a.rows - r >= LANES) v.x = (const real *)a.x + r, v.step = a.core / WIDTH;
-            else load_tile(tile, &a, r, smaller(a.rows - r, LANES), 0, a.n);
-            p[(r - first) / LANES] = short_partition(v);
+            p[(r - first) / LANES] = short_partition(rows_at(&a, tile, r, smaller(a.rows - r, LANES)));
         }
         for (r = first; r < a.rows && r < first + TILES_AT_ONCE * LANES; r += LANES)
             to.partitioned(to.context, p[(r - first) / LANES], NULL, r, smaller(a.rows - r, LANES));
@@ -76,9 +73,12 @@ INLINE void reduce_matrix(row_callbacks to, matrix a) {
         return;
     }
     enum way way = choose_way(a);
+    if (is_short(&a)) {
+        reduce_short(to, a);
+        return;
+    }
     if (way != ALONG) {
-        if (a.n && a.n <= LANE_BLOCK) reduce_short(to, a, way);
-        else reduce_lanes(to, a, way);
+        reduce_lanes(to, a, way);
         return;
     }
     summation how = {.rough = 1};

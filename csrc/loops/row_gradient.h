@@ -7,9 +7,9 @@
    they were before: the gradient is divided by T, the Hessian by T^2. The derivative of a row's loss by T, its slope,
    is the sum of (max - x_c) gradient_c. As the gradient adds up to 0, max changes nothing but the rounding errors.
 
-   Passes      Short rows, one per lane, have their sums and losses first (loops/row_loss.h, or label_loss.h where they
-               have labels alone); then e^x_c is computed once more for each class, and everything that follows from
-               it. All other rows, in the way of normalize.h:
+   Passes      Short rows, one per lane, have their sums first, and their losses (loops/row_loss.h, or label_loss.h where
+               they have labels alone); then, or before those losses, e^x_c is computed once more for each class, and
+               everything that follows from it. All other rows, in the way of normalize.h:
                  1. normalize.h sums them
                  2. take_losses computes the losses, and multiplies the divisor of softmax by A
                  3. normalize.h writes A p_c where the gradient will be
@@ -234,19 +234,27 @@ static NOINLINE void write_odd_row(row_losses *l, row_info *info, intptr_t r, in
     if (l->argument[ROW_SLOPES].x) finish_slope(l, info, r, k);
 }
 
-static void write_odd_rows(row_losses *l, row_info *info, short_sums s, mask are_odd, intptr_t r, intptr_t rows) {
+static void write_odd_rows(row_losses *l, row_info *info, short_sums s, mask which, intptr_t r, intptr_t rows) {
     real odd[LANES];
-    v_store(odd, v_select(are_odd, v_set(1), v_set(0)));
+    v_store(odd, v_select(which, v_set(1), v_set(0)));
     set_factors(info, s.all, rows);
     for (intptr_t k = 0; k < rows; k++)
         if (odd[k] != 0) write_odd_row(l, info, r, k);
+}
+
+/* The rows that short_gradients leaves to the way of long rows: those whose sum is not an ordinary one, those that weigh
+   0, and those with a nan whose label does not count, as 0 times nan is not 0. */
+INLINE mask are_odd(const row_info *info, short_sums s) {
+    vec zero = v_set(0), rest = s.all.rest.hi;
+    mask no_label = mask_and(v_eq(v_load(info->a), zero), v_ne(rest, rest));
+    return mask_or(mask_or(s.special, no_label), v_eq(v_load(info->scale), zero));
 }
 
 /* Whether short_gradients has a way for the rows and their targets. */
 static int are_short(const row_losses *l) {
     const fl_loss_options *f = l->options;
     int of_classes = f->are_probabilities || f->smoothing != 0;
-    if (!l->n || l->n > LANE_BLOCK || choose_way(l->argument[ROW_LOGITS]) == ALONG) return 0;
+    if (!is_short(l->argument + ROW_LOGITS)) return 0;
     return !(of_classes && f->class_weight) && (!f->are_probabilities || f->target_type == REAL_TYPE);
 }
 
@@ -284,7 +292,7 @@ static NOINLINE void short_gradients(row_losses *l) {
             t.label = v_load(label), t.counts = v_load(info->a);
         }
         gradients_of_lanes(l, info, s, t, v, r, rows);
-        mask odd = mask_or(s.special, v_eq(v_load(info->scale), v_set(0)));
+        mask odd = are_odd(info, s);
         if (mask_any(odd)) write_odd_rows(l, info, s, odd, r, rows);
     }
 }
@@ -295,15 +303,16 @@ static void describe_picked(row_info *info, const picked_rows *p, intptr_t k, ve
     for (intptr_t i = 0; i < LANES; i++) info->label[i] = p->weighs[k + i] != 0 ? p->label[k + i] : NO_LABEL;
 }
 
-/* Short rows with labels alone. A label has few digits, so that it is converted fast. */
+/* Short rows with labels alone. Labels that count are below LANE_BLOCK, so that int32, which becomes a real faster than
+   int64, has them. */
 static NOINLINE void picked_gradients(row_losses *l) {
-    real tile[LANE_BLOCK * LANES], label[STAGE];
+    real tile[LANE_BLOCK * LANES], label[PICKED];
     picked_rows p;
     row_info *info = l->info;
     intptr_t all = l->argument->rows;
     v_store(info->a_lo, v_set(0)), v_store(info->scale, v_set((real)l->scale));
-    for (intptr_t r = 0; r < all; r += STAGE) {
-        matrix x = rows_from(l->argument[ROW_LOGITS], r, smaller(all - r, STAGE));
+    for (intptr_t r = 0; r < all; r += PICKED) {
+        matrix x = rows_from(l->argument[ROW_LOGITS], r, smaller(all - r, PICKED));
         read_picked(l, &p, x, r);
         for (intptr_t k = 0; k < x.rows; k++) label[k] = (real)(int32_t)p.label[k];
         for (intptr_t k = x.rows; k < filled_up(x.rows); k++) label[k] = 0;
@@ -315,7 +324,7 @@ static NOINLINE void picked_gradients(row_losses *l) {
             v_store(info->a, v_load(p.weighs + k));
             gradients_of_lanes(l, info, s, (lane_targets){.label = v_load(label + k), .counts = v_load(p.weighs + k)},
                                v, r + k, rows);
-            mask odd = mask_or(s.special, v_eq(v_load(info->scale), v_set(0)));
+            mask odd = are_odd(info, s);
             if (!mask_any(odd)) continue;
             describe_picked(info, &p, k, s.all.max);
             write_odd_rows(l, info, s, odd, r + k, rows);

@@ -32,6 +32,9 @@ static inline enum way choose_way(matrix a) {
     return a.outer == WIDTH ? COLUMNS : TILES;
 }
 
+/* Whether all elements of rows are at hand when these are summed, one row per lane (short.h). */
+static inline int is_short(const matrix *a) { return a->n && a->n <= LANE_BLOCK && choose_way(*a) != ALONG; }
+
 /* A whole row, of any type and stride. */
 typedef struct {
     enum number_type type;
@@ -65,8 +68,9 @@ static NOINLINE tally tally_some_strips(const fetched_row *row, intptr_t i, intp
     return in_place ? tally_strips_of(row, i, length, NULL) : tally_copied_strips(row, i, length);
 }
 
-/* Threads share very long rows, so many times LANES strips at a time. Their sums are joined in order. */
-#define SHARED_STRIPS ((24 << 10) / (intptr_t)sizeof(tally))
+/* Threads share very long rows, so many times LANES strips at a time: as many as leave room on the stack for the maxima
+   of tally_strips. Their sums are joined in order. */
+#define SHARED_STRIPS (((24 << 10) - 2 * KEPT_MAXIMA * LANES * WIDTH) / (intptr_t)sizeof(tally))
 
 typedef struct {
     const fetched_row *row;

@@ -58,7 +58,7 @@ typedef struct {
     dw top;       /* e^max 2^-n */
 } short_sums;
 
-/* The same of any short row: the sum of the e^x, divided by e^max. */
+/* The sum of e^(x - max) over all of many elements but one of the largest: the sum of the e^x, divided by e^max. */
 INLINE dw rest_of_short(const short_sums *all, vectors v, vec max) {
     sum_of_parts s = {{v_set(0), v_set(0)}, v_set(0), v_set(0)};
     for (intptr_t i = 0; i < v.n; i++) {

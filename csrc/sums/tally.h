@@ -21,7 +21,7 @@ typedef struct {
 } summation;
 
 /* SPECIALIZED calls f with a constant `how` as its last argument, so that a loop is compiled for each of the six legal
-   combinations. All of them look for the maximum, but in groups that do not have it. */
+   combinations. All of them look for the maximum, except in groups that do not have it. */
 #define CASE(...) ((summation){__VA_ARGS__, .has_max = 1})
 #define SPECIALIZED(f, how, ...) \
     ((how).far && (how).rough   ? f(__VA_ARGS__, CASE(.far = 1, .rough = 1)) \
@@ -68,10 +68,7 @@ INLINE exp_parts load_parts(term_sum *t, vectors v, intptr_t i, vec max, window 
     return (exp_parts){v_unless(is_max, e.power), v_unless(is_max, e.rest)}; /* that of an infinite maximum is nan */
 }
 
-INLINE term_sum join_terms(term_sum t, vec sum) {
-    dw joined = dw_two_sum(t.sum.hi, sum);
-    return (term_sum){{joined.hi, v_add(t.sum.lo, joined.lo)}, t.maxima};
-}
+INLINE term_sum join_terms(term_sum t, vec sum) { return (term_sum){dw_join_word(t.sum, sum), t.maxima}; }
 
 #define GROUP 8
 
@@ -143,7 +140,7 @@ INLINE vec max_of_vectors(vec max, vectors v) {
     return v_max(max, other);
 }
 
-/* The same of at most MOST_GROUPS groups and some more vectors; each group's own maximum is kept. */
+/* The maximum of each lane over at most MOST_GROUPS groups and fewer than GROUP more vectors, and that of each group. */
 #define MOST_GROUPS 4
 typedef struct {
     vec all, of_group[MOST_GROUPS];
@@ -161,7 +158,7 @@ INLINE group_maxima maxima_of_groups(vec max, vectors v) {
 /* The tally of no elements. */
 INLINE tally tally_empty(void) { return tally_of_max(v_set(-REAL_INFINITY)); }
 
-/* Adds the terms of vectors, whose maxima are in t.max. */
+/* Adds the terms of vectors, whose maxima are in t.max, and those of their groups in `of_group`. */
 INLINE tally tally_vectors(tally t, vectors v, const vec *of_group, window w, summation how) {
     summation ordinary = how;
     ordinary.has_max = 0;

@@ -4,8 +4,11 @@
 
 #include "sums/tally.h"
 
-#define LANE_BLOCK 32 /* elements of each row at a time: their maximum is found, then their terms are summed */
-#define PANEL 64      /* vectors of neighbouring rows side by side: at most 4 KiB */
+#define LANE_BLOCK \
+    32           /* elements of each row at a time, or fewer: their maximum is found, then their terms are summed */
+#define PANEL 64 /* vectors of neighbouring rows side by side: at most 4 KiB */
+
+_Static_assert(LANE_BLOCK <= MOST_GROUPS * GROUP, "a block has at most MOST_GROUPS groups");
 
 /* Loads elements k to k+n-1 of rows r to r+rows-1, one row per lane; missing lanes repeat the last row. Columns are
    read four at a time. If n is not a multiple of 4, the last four overlap those before; if n < 4, they reach into the
@@ -25,6 +28,19 @@ INLINE void load_tile(real *tile, const matrix *a, intptr_t r, intptr_t rows, in
     for (intptr_t lane = 0; lane < LANES; lane++)
         for (intptr_t i = 0; i < n; i++)
             memcpy(tile + i * LANES + lane, p + smaller(lane, rows - 1) * a->outer + i * a->core, sizeof(real));
+}
+
+/* Rows r to r+rows-1 of a matrix of short rows: where they are, if they are columns and fill a vector, else a tile. */
+INLINE vectors place_of(const matrix *m, real *tile, intptr_t r, intptr_t rows) {
+    if (rows < LANES || !is_in_columns(m))
+        return (vectors){.x = tile, .step = LANES, .n = m->n, .kept = tile, .kept_step = LANES};
+    real *at = (real *)(m->x + r * WIDTH);
+    return (vectors){.x = at, .step = m->core / WIDTH, .n = m->n, .kept = at, .kept_step = m->core / WIDTH};
+}
+INLINE vectors rows_at(const matrix *m, real *tile, intptr_t r, intptr_t rows) {
+    vectors v = place_of(m, tile, r, rows);
+    if (v.x == tile) load_tile(tile, m, r, rows, 0, m->n);
+    return v;
 }
 
 /* Stores a tile in elements k to k+n-1 of rows r to r+rows-1. Columns are written four at a time, as load_tile reads
@@ -70,8 +86,8 @@ INLINE void prefetch_block(vectors v) {
     for (intptr_t i = 0; i < v.n; i++) __builtin_prefetch(v.x + (v.n + i) * v.step);
 }
 
-/* The elements of neighbouring rows that are a block, given the bytes from element to element. Addresses a multiple of
-   1 KiB apart share so few sets of the innermost cache that more of them would drive each other out. */
+/* How many elements of each row make a block, given the bytes from element to element. Addresses a multiple of 1 KiB
+   apart share so few sets of the innermost cache that more of them would drive each other out. */
 INLINE intptr_t height_of_block(intptr_t core) { return core % 1024 ? LANE_BLOCK : GROUP; }
 
 /* Runs sum_tiles, specialised. It starts with a near window, and leaves far ones to tally_terms. */
