@@ -67,7 +67,8 @@ def outcomes(modules: list[str], runner: list[str]) -> dict[str, str]:
 
 def present(modules: list[str]) -> list[str]:
     """Return the modules that the installed versions have."""
-    code = "import importlib.util as u, sys; print([m for m in sys.argv[1:] if u.find_spec(m)])"
+    known = "u.find_spec(m.split('.')[0]) and u.find_spec(m)"  # Without its package, a module is not looked for.
+    code = f"import importlib.util as u, sys; print([m for m in sys.argv[1:] if {known}])"
     done = subprocess.run([sys.executable, "-c", code, *modules], capture_output=True, text=True, check=True)
     return eval(done.stdout)
 
