@@ -4,9 +4,9 @@
                has a double u for each row, 0 <= u < 1; args[2] gets an index of type int64, or -1 where the sum of
                the numbers is not positive and finite.
    Method      The index is the first one at which the running sum is above u times the whole sum; where rounding hid
-               that, the last one of a block whose number is positive. So one whose number is 0 is never drawn. Sums are doubles:
-               those of DRAW_BLOCK numbers first, then those of all, so that many small numbers do not vanish beside a large
-               one. The operations are those of the C standard, in this order, on every target. */
+               that, the last one of a block whose number is positive. So one whose number is 0 is never drawn. Sums are
+               doubles: those of DRAW_BLOCK numbers first, then those of all, so that many small numbers do not vanish
+               beside a large one. The operations are those of the C standard, in this order, on every target. */
 
 #pragma once
 

@@ -16,8 +16,7 @@ static const int64_t *labels_of(row_losses *l, int64_t *stage, intptr_t r, intpt
     const matrix *labels = l->argument + ROW_TARGETS;
     char type = l->options->target_type;
     const char *p = row_at(l, ROW_TARGETS, r);
-    int is_int64 = type == (sizeof(long) == sizeof(int64_t) ? 'l' : 'q');
-    if (is_int64 && labels->outer == sizeof(int64_t)) return (const int64_t *)p;
+    if (is_int64(type) && labels->outer == sizeof(int64_t)) return (const int64_t *)p;
     fetch_labels(stage, p, labels->outer, count, type);
     return stage;
 }

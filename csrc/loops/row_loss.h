@@ -103,7 +103,7 @@ static void read_labels(row_losses *l, row_info *info, intptr_t r, intptr_t rows
     const matrix *labels = l->argument + ROW_TARGETS;
     const char *p = row_at(l, ROW_TARGETS, r);
     int64_t counted = 0;
-    int in_place = labels->outer == sizeof(int64_t) && f->target_type == (sizeof(long) == sizeof(int64_t) ? 'l' : 'q');
+    int in_place = labels->outer == sizeof(int64_t) && is_int64(f->target_type);
     for (intptr_t k = rows; k < LANES; k++) info->label[k] = NO_LABEL;
     if (in_place && rows == LANES) memcpy(info->label, p, sizeof info->label);
     else fetch_labels(info->label, p, labels->outer, rows, f->target_type);

@@ -28,7 +28,7 @@ INLINE dw dw_join(dw sum, dw x) {
     return (dw){s.hi, v_add(sum.lo, v_add(s.lo, x.lo))};
 }
 
-/* Likewise, for x of one word. */
+/* This is dw_join for an x of one word. */
 INLINE dw dw_join_word(dw sum, vec x) {
     dw s = dw_two_sum(sum.hi, x);
     return (dw){s.hi, v_add(sum.lo, s.lo)};

@@ -4,6 +4,9 @@
 
 #include "memory/strided.h"
 
+/* Whether a character names NumPy's int64, whose labels can be read in place. */
+INLINE int is_int64(char type) { return type == (sizeof(long) == sizeof(int64_t) ? 'l' : 'q'); }
+
 /* FETCH_AS is the case of a switch that reads n values of one type; `convert` is an expression of `value`. The letters
    are NumPy's type characters. */
 #define FETCH_AS(code, type, convert) \
