@@ -27,7 +27,7 @@ typedef element element_kernel(element_input, settings);
 typedef struct {
     element_kernel *kernel;
     int weighted;    /* the kernel has weights */
-    int derivatives; /* 1: the gradient is wanted; 2: the Hessian, too */
+    int derivatives; /* the gradient is wanted, and maybe the Hessian, too */
     int grouped;     /* sums are computed by groups of vectors, see binary_cross_entropy_group */
 } element_function;
 
@@ -81,8 +81,8 @@ INLINE void run_vectors(element_function f, const element_block *b, intptr_t i, 
         if (f.weighted && b->weight) in.weight = load_some(b->weight + i, n);
         if (f.weighted && b->pos_weight) in.pos_weight = load_some(b->pos_weight + i, n);
         element e = f.kernel(in, c);
-        if (f.derivatives > 0) store_some(b->gradient + i, n, e.gradient);
-        if (f.derivatives > 1) store_some(b->hessian + i, n, e.hessian);
+        if (f.derivatives) store_some(b->gradient + i, n, e.gradient);
+        if (f.derivatives && b->hessian) store_some(b->hessian + i, n, e.hessian);
         if (b->each) store_some(b->each + i, n, e.loss);
         else add_losses(s, (dw){leading_lanes(e.loss, n), v_set(0)});
     }
@@ -90,37 +90,38 @@ INLINE void run_vectors(element_function f, const element_block *b, intptr_t i, 
 
 #define TINY REAL(0x1p-80) /* e^NORMAL_MIN shows in a sum below, if there is one element in it or many */
 
-/* Runs the whole groups of a block, and one vector after the other in what is left. Where the sum by groups is not
-   finite, or tiny, the losses of the groups are computed one vector after the other, too. */
+/* The sum of n losses where that by groups is not finite, or tiny. */
+RARE void sum_by_vectors(const real *x, const real *z, intptr_t n, settings c, loss_sum *s) {
+    run_vectors((element_function){.kernel = k_binary_cross_entropy}, &(element_block){.x = x, .z = z}, 0, n, c, s);
+}
+
+/* Runs the whole groups of a block, and one vector after the other in what is left. */
 INLINE void run_groups(element_function f, const element_block *b, settings c, loss_sum *s) {
     vec q[LOSS_GROUPS];
     dw sum = {v_set(0), v_set(0)};
     intptr_t i = 0, groups = 0;
     for (; i + GROUP * LANES <= b->n; i += GROUP * LANES) {
-        group_sum g = binary_cross_entropy_group(b->x + i, b->z + i, f.derivatives > 0 ? b->gradient + i : 0,
-                                                 f.derivatives > 1 ? b->hessian + i : 0, c.scale);
+        group_sum g = binary_cross_entropy_group(b->x + i, b->z + i, f.derivatives ? b->gradient + i : 0,
+                                                 f.derivatives && b->hessian ? b->hessian + i : 0, c.scale);
         q[groups++] = g.q;
         sum = dw_join(sum, (dw){g.linear, v_set(0)});
     }
     for (intptr_t step = 1; step < groups; step *= 2)
         for (intptr_t k = 0; k + step < groups; k += 2 * step) q[k] = join_products(q[k], q[k + step]);
     if (groups) sum = dw_join(sum, m_log1p((dw){q[0], v_set(0)}));
-    element_function only_sum = f;
-    only_sum.derivatives = 0;
     if (all_finite(sum.hi) && !mask_any(v_lt(sum.hi, v_set(TINY)))) add_losses(s, sum);
-    else run_vectors(only_sum, b, 0, i, c, s);
+    else sum_by_vectors(b->x, b->z, i, c, s);
     run_vectors(f, b, i, b->n, c, s);
 }
 
-/* A contiguous output is written in place; any other one is staged, and scattered afterwards by put_staged. */
+/* A contiguous output is written in place; any other one is staged, and copied to its place afterwards. */
 static real *place(real *stage, char *p, intptr_t step) { return !p ? 0 : step == WIDTH ? (real *)p : stage; }
-static void put_staged(char *p, intptr_t step, const real *from, intptr_t n) {
-    if (p && from != (const real *)p) scatter(p, step, from, n);
-}
+static int is_staged(char *p, intptr_t step) { return p && step != WIDTH; }
+RARE void put_staged(char *p, intptr_t step, const real *from, intptr_t n) { scatter(p, step, from, n); }
 
-/* Moves targets towards 1/2, their mean over the two classes. */
-static void smooth(real *z, intptr_t n, double smoothing) {
-    for (intptr_t i = 0; i < n; i++) z[i] = (real)(z[i] * (1 - smoothing) + smoothing / 2);
+/* Moves targets towards 1/2, their mean over the two classes; `z` may be `to`. */
+RARE void smooth(real *to, const real *z, intptr_t n, double smoothing) {
+    for (intptr_t i = 0; i < n; i++) to[i] = (real)(z[i] * (1 - smoothing) + smoothing / 2);
 }
 
 /* The number of elements of a block. The stages of all arguments fit into four times LOSS_BLOCK: four of a grouped sum,
@@ -151,15 +152,21 @@ INLINE void run_element_block(element_function f, const fl_loss_options *options
         .n = n,
     };
     if (options->smoothing != 0) {
-        if (b.z != stage[TARGETS]) memcpy(stage[TARGETS], b.z, (size_t)(n * WIDTH));
-        smooth(stage[TARGETS], n, options->smoothing);
+        smooth(stage[TARGETS], b.z, n, options->smoothing);
         b.z = stage[TARGETS];
     }
     if (f.grouped && !b.each) run_groups(f, &b, c, s);
     else run_vectors(f, &b, 0, n, c, s);
-    put_staged(at[EACH], core[EACH], b.each, n);
-    put_staged(at[GRADIENT], core[GRADIENT], b.gradient, n);
-    put_staged(at[HESSIAN], core[HESSIAN], b.hessian, n);
+    if (is_staged(at[EACH], core[EACH])) put_staged(at[EACH], core[EACH], b.each, n);
+    if (is_staged(at[GRADIENT], core[GRADIENT])) put_staged(at[GRADIENT], core[GRADIENT], b.gradient, n);
+    if (is_staged(at[HESSIAN], core[HESSIAN])) put_staged(at[HESSIAN], core[HESSIAN], b.hessian, n);
+}
+
+static NOINLINE void put_row_sum(char *p, loss_sum *s) {
+    double of_row[2] = {0, 0};
+    give_total(s, of_row);
+    of_row[0] = fl_sum(of_row);
+    memcpy(p, of_row, sizeof *of_row);
 }
 
 INLINE void run_elements(element_function f, char **args, const intptr_t *dims, const intptr_t *steps,
@@ -177,28 +184,20 @@ INLINE void run_elements(element_function f, char **args, const intptr_t *dims, 
         for (int k = 0; k < ELEMENT_ARGUMENTS; k++) row[k] = args[k] ? args[k] + r * steps[k] : 0;
         for (intptr_t i = 0; i < dims[1]; i += length)
             run_element_block(f, options, row, core, i, smaller(dims[1] - i, length), c, &s);
-        if (!row[ROW_SUMS]) continue;
-        double of_row[2] = {0, 0};
-        give_total(&s, of_row);
-        of_row[0] = fl_sum(of_row);
-        memcpy(row[ROW_SUMS], of_row, sizeof *of_row);
+        if (row[ROW_SUMS]) put_row_sum(row[ROW_SUMS], &s);
     }
     give_total(&s, loss->result->total);
 }
 
-/* The loop is compiled once for every number of derivatives. */
+/* The loop is compiled once with derivatives and once without. */
 INLINE void choose_derivatives(element_function f, char **args, const intptr_t *dims, const intptr_t *steps,
                                const fl_loss *loss) {
     if (!args[GRADIENT]) {
-        f.derivatives = 0;
         run_elements(f, args, dims, steps, loss);
-    } else if (!args[HESSIAN]) {
-        f.derivatives = 1;
-        run_elements(f, args, dims, steps, loss);
-    } else {
-        f.derivatives = 2;
-        run_elements(f, args, dims, steps, loss);
+        return;
     }
+    f.derivatives = 1;
+    run_elements(f, args, dims, steps, loss);
 }
 
 static unsigned loop_binary_cross_entropy_with_logits(char **args, const intptr_t *dims, const intptr_t *steps,
