@@ -86,13 +86,13 @@ sanitize: $(VENV)/test.stamp
 # The interpreter of a version, on the PATH or one of pyenv's, if it runs.
 python = $(shell for p in python$(1) $$HOME/.pyenv/versions/$(1).*/bin/python; do $$p -c '' 2>&- && echo $$p && break; done)
 OLDEST = $(call python,3.11)
-NEWEST = $(firstword $(foreach version,3.14 3.13 3.12,$(call python,$(version))))
+NEWEST = $(firstword $(foreach version,3.15 3.14 3.13 3.12,$(call python,$(version))))
 
 test-ends:
 	@$(if $(OLDEST),$(MAKE) test-end VENV=build/oldest PYTHON=$(OLDEST) PINS='numpy~=2.0.0 scipy~=1.14.0', \
 	  echo "test-ends: NOT RUN with the oldest versions: no Python 3.11 is installed")
 	@$(if $(NEWEST),$(MAKE) test-end VENV=build/newest PYTHON=$(NEWEST) PINS='--upgrade --upgrade-strategy=eager', \
-	  echo "test-ends: NOT RUN with the newest versions: no Python 3.12, 3.13 or 3.14 is installed")
+	  echo "test-ends: NOT RUN with the newest versions: no Python from 3.12 to 3.15 is installed")
 
 test-end: $(VENV)/test.stamp
 	@$(BIN)/python -c 'import sys, numpy, scipy; print("Python", *sys.version_info[:2], numpy.__version__, scipy.__version__)'
@@ -207,7 +207,9 @@ endef
 
 # make compilers   builds the package and runs the C tests by every GCC and Clang that is installed
 compilers: $(VENV)/test.stamp
-	@set -e; for cc in $$(ls $$(echo "$$PATH" | tr : ' ') 2>/dev/null | grep -E '^(gcc|clang)-[0-9]+$$' | sort -Vu); do \
+	@set -e; compilers=$$(ls $$(echo "$$PATH" | tr : ' ') 2>/dev/null | grep -E '^(gcc|clang)-[0-9]+$$' | sort -Vu); \
+	test -n "$$compilers" || { echo "no compiler has a name like gcc-12 or clang-14"; exit 1; }; \
+	for cc in $$compilers; do \
 	  echo "== $$cc"; \
 	  $(BIN)/cmake -S . -B build/$$cc -DCMAKE_C_COMPILER=$$cc -DPython_EXECUTABLE=$(abspath $(BIN))/python -DFASTLOG_C_TESTS=ON; \
 	  $(BIN)/cmake --build build/$$cc --parallel 2; \

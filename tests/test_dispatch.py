@@ -1,6 +1,7 @@
 """Choosing the instruction set."""
 
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -40,6 +41,38 @@ def test_unknown_target_is_an_import_error_that_lists_the_others(target):
     assert "ImportError" in result.stderr
     for name in _core.supported_targets():
         assert name in result.stderr
+
+
+@pytest.mark.slow
+def test_numpys_instructions_change_no_bit():
+    """fastlog's own loops compute these functions; NumPy's exp has other bits where it has fewer instructions."""
+    code = """if True:
+        import zlib
+        import numpy as np
+        from helpers import calls
+        partly_by_numpy = {"logmatmulexp", "chains", "focal of labels", "a growing sum"}
+        np.seterr(invalid="ignore")
+        for name, call in (calls.CALLS | calls.OF_NUMPY).items():
+            if name not in partly_by_numpy:
+                print(name, *(zlib.crc32(np.ascontiguousarray(y).tobytes()) for y in call(calls.X, lambda a: a)))
+        print(zlib.crc32(np.exp(calls.X.astype("f4")).tobytes()))
+    """
+    found = np.show_config(mode="dicts")["SIMD Extensions"]["found"]
+    *of_all, numpys = outputs = run_in_tests(code, "").splitlines()
+    *of_few, fewer = run_in_tests(code, " ".join(found)).splitlines()
+    assert of_all == of_few
+    assert len(outputs) > 15
+    if found and platform.machine() in ("x86_64", "AMD64"):
+        assert numpys != fewer, "NumPy has the same bits, so that nothing is tested"
+
+
+def run_in_tests(code, disabled):
+    """Run code that imports from this folder, without some of the instructions that NumPy would use."""
+    environment = os.environ | {"NPY_DISABLE_CPU_FEATURES": disabled}
+    folder = Path(__file__).parent
+    done = subprocess.run([*RUN, code], env=environment, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def test_functions_of_an_unknown_target():

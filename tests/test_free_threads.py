@@ -4,9 +4,11 @@ import subprocess
 import sys
 import sysconfig
 import threading
+from functools import partial
 
 import numpy as np
 import pytest
+from helpers import calls as every
 
 import fastlog
 from fastlog import _core
@@ -18,6 +20,12 @@ WITHOUT_LOCK = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
 def test_the_lock_stays_off():
     code = "import sys, numpy, fastlog; print(sys._is_gil_enabled())"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
+
+
+def several(call):
+    """Return all numbers of a call's results in one array."""
+    with np.errstate(invalid="ignore"):  # some functions are not defined everywhere
+        return np.concatenate([np.ravel(y) for y in call(every.X, lambda a: a)])
 
 
 def calls():
@@ -44,6 +52,7 @@ def calls():
         lambda: fastlog.LogSumExp(axis=0).update(x).merge(fastlog.LogSumExp(axis=0).update(x)).value,
         lambda: _core.functions("portable")["softplus"](x),
     ]
+    made += [partial(several, call) for call in (every.CALLS | every.OF_NUMPY).values()]
     return [(call, np.asarray(call()).copy()) for call in made]
 
 

@@ -6,6 +6,7 @@ import runpy
 import tomllib
 import zipfile
 from contextlib import nullcontext
+from email import message_from_string
 from pathlib import Path
 
 import pytest
@@ -102,7 +103,7 @@ def test_one_version_everywhere():
 
 def test_the_recipe_asks_for_what_the_project_asks_for():
     recipe = read(ROOT / "conda.recipe" / "recipe.yaml")["requirements"]
-    asked = {line.replace(" ", "") for line in (*recipe["host"], *recipe["build"])}
+    asked = {line.replace(" ", "") for line in (*recipe["host"], *recipe["build"]) if isinstance(line, str)}
     assert asked >= {
         *PROJECT["build-system"]["requires"],
         "cmake" + PROJECT["tool"]["scikit-build"]["cmake"]["version"],
@@ -116,8 +117,9 @@ def test_one_list_of_pythons():
     versions = re.findall(r"Python :: (3\.\d+)$", classifiers, re.M)
     assert PROJECT["project"]["requires-python"] == f">={versions[0]}"
     built = PROJECT["tool"]["cibuildwheel"]["build"].split()
-    newest = versions[-1].replace(".", "")
-    assert built == [f"cp{v.replace('.', '')}-*" for v in versions] + [f"cp{newest}t-*"]
+    tags = [f"cp{v.replace('.', '')}" for v in versions]
+    without_lock = tags[versions.index("3.14") :]
+    assert built == [f"{tag}-*" for tag in tags] + [f"{tag}t-*" for tag in without_lock]
     jobs = read(ROOT / ".github" / "workflows" / "tests.yml")["jobs"]
     assert jobs["pythons"]["strategy"]["matrix"]["python"] == versions
     assert jobs["ends"]["steps"][1]["with"]["python-version"].split() == [versions[0], versions[-1]]
@@ -174,6 +176,18 @@ def test_the_check_of_a_wheel_finds_what_is_wrong(fault, tmp_path):
             archive.writestr(name, text)
     with pytest.raises(SystemExit, match=fault) if fault else nullcontext():
         TOOL["check_wheel"](wheel, "v99" if fault == "is not that of version" else "")
+
+
+def test_a_release_without_addresses_is_refused():
+    of = message_from_string
+    with pytest.raises(SystemExit, match=r"lacks .*'Changelog', 'Documentation', 'Issues'"):
+        TOOL["check_addresses"](of("Project-URL: Source, https://example.org\n\n"))
+    urls = "".join(
+        f"Project-URL: {name}, https://example.org\n" for name in ("Source", "Documentation", "Changelog", "Issues")
+    )
+    for link in ("[a page](docs/tour.md)", '<img src="docs/speed.png">'):
+        with pytest.raises(SystemExit, match=r"cannot follow: \['docs/"):
+            TOOL["check_addresses"](of(f"{urls}\nSee {link}, and [another](https://example.org).\n"))
 
 
 def test_nothing_that_is_deprecated_stays_unannounced():

@@ -1,4 +1,6 @@
-"""Calls of every public function that takes arrays of other libraries, for tests that compare those with NumPy's."""
+"""Calls of every public function of arrays, on the same few arrays."""
+
+import math
 
 import numpy as np
 
@@ -12,6 +14,9 @@ SOME = _RNG.random((15, 16)) > 0.3
 LABELS = np.where(np.arange(15) == 2, -100, _RNG.integers(0, 16, 15))
 COLUMN_LABELS = _RNG.integers(0, 15, 16)
 OF_ROWS = np.where(np.arange(15) == 4, 0, _RNG.random(15))
+LOG_P = np.reshape([math.log(p) for p in P.flat], P.shape)  # by the C library: np.log differs from CPU to CPU
+TRANSITION = _RNG.normal(size=(16, 16))
+SEGMENTS = _RNG.integers(0, 5, 15)
 REDUCTIONS = ("mean", "sum", "none")
 
 
@@ -25,6 +30,11 @@ def losses(f, x, z, *arguments, **options):
         yield f(x, z, *arguments, reduction=reduction, **options)
         yield from f(x, z, *arguments, reduction=reduction, return_grad=True, **options)
         yield from f(x, z, *arguments, reduction=reduction, return_hess=True, **options)
+
+
+def losses_with_gradients(f, x, z, *arguments):
+    for reduction in REDUCTIONS:
+        yield from f(x, z, *arguments, reduction=reduction, return_grad=True)
 
 
 def _weighted(x, of):
@@ -61,7 +71,7 @@ def _cross_entropy(x, of):
 def _kl_divergence(x, of):
     for reduction in (*REDUCTIONS, "batchmean"):
         yield from (fastlog.kl_divergence(x, of(P), axis=axis, reduction=reduction) for axis in (-1, 0, (0, 1), ()))
-        yield fastlog.kl_divergence(x, of(np.log(P)), log_target=True, reduction=reduction)
+        yield fastlog.kl_divergence(x, of(LOG_P), log_target=True, reduction=reduction)
 
 
 def _logmatmulexp(x, of):
@@ -71,7 +81,21 @@ def _logmatmulexp(x, of):
     yield fastlog.logmatmulexp(x[0, :], of(ROW))
 
 
+def _segments(x, of):
+    for f in (fastlog.segment_logsumexp, fastlog.segment_softmax, fastlog.segment_log_softmax):
+        for indices in (SEGMENTS, np.sort(SEGMENTS)):
+            yield f(x, of(indices))
+            yield f(x[:, 3], of(indices.astype("i4")), 9)
+
+
+def _chains(x, of):
+    alpha = fastlog.log_forward(of(ROW), of(TRANSITION), x)
+    beta = fastlog.log_backward(of(TRANSITION), x)
+    return [alpha, beta, fastlog.log_transitions(of(TRANSITION), x, alpha, beta)]
+
+
 # A function for each name: given an array of a library and a maker of such arrays, it returns or yields results.
+# The library may be another one than NumPy.
 CALLS = {
     "logsumexp": lambda x, of: reductions(fastlog.logsumexp, x, of),
     "logsumexp, weighted": _weighted,
@@ -101,4 +125,15 @@ CALLS = {
     "negative log-likelihood": lambda x, of: [
         fastlog.nll_loss(x, of(LABELS), w, reduction=r) for r in REDUCTIONS for w in (None, of(ROW))
     ],
+}
+_ELEMENTWISE = [f for f in vars(fastlog).values() if isinstance(f, np.ufunc)]
+
+# Other functions, on NumPy's arrays.
+OF_NUMPY = {
+    "segments": _segments,
+    "chains": _chains,
+    "samples": lambda x, of: [fastlog.sample_categorical(x, 7, axis) for axis in (0, 1)],
+    "focal of labels": lambda x, of: losses_with_gradients(fastlog.softmax_focal_loss, x, of(LABELS), of(ROW)),
+    "a growing sum": lambda x, of: [fastlog.LogSumExp(axis=axis).update(x).value for axis in (None, 0, 1)],
+    "elementwise": lambda x, of: [f(x, of(Q)) if f.nin == 2 else f(x) for f in _ELEMENTWISE],
 }

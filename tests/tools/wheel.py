@@ -4,7 +4,7 @@
 
 The first Python builds its wheel twice, in two folders: both must have the same bits. The tests run from a copy of
 tests/ in an empty environment, so that nothing but the wheel serves them. dist/ holds the results. With --release, the
-tag must be that of the version, the changelog must have the version's date, and the metadata the project's address.
+tag must be that of the version, the changelog must have the version's date, and RELEASING.md's addresses must be there.
 """
 
 from __future__ import annotations
@@ -85,6 +85,18 @@ def build_wheel(sdist: Path, python: Path, folder: Path, env: dict[str, str]) ->
     return wheel
 
 
+def check_addresses(metadata: email.message.Message) -> None:
+    """Check that a release says where the project is, in every place that RELEASING.md names."""
+    names = {url.partition(",")[0] for url in metadata.get_all("Project-URL", [])}
+    missing = {"Source", "Documentation", "Changelog", "Issues"} - names
+    check(not missing, f"[project.urls] of pyproject.toml lacks {sorted(missing)}")
+    links = re.findall(r"""\]\(([^)\s]+)|(?:src|srcset)="([^"]+)""", str(metadata.get_payload()))
+    relative = sorted({link for pair in links for link in pair if link and not link.startswith(("https://", "#"))})
+    check(not relative, f"links of README.md that the package index cannot follow: {relative}")
+    for name, key in (("CITATION.cff", "repository-code"), ("conda.recipe/recipe.yaml", "homepage")):
+        check(re.search(rf"^ *{key}: *https://", (ROOT / name).read_text(), re.M), f"{name} has no {key}")
+
+
 def check_wheel(wheel: Path, tag: str) -> None:
     """Check the tag, the size, the files, the metadata and the bill of materials of a wheel."""
     size = wheel.stat().st_size
@@ -107,7 +119,7 @@ def check_wheel(wheel: Path, tag: str) -> None:
         version, changes = metadata["Version"], (ROOT / "CHANGELOG.md").read_text()
         check(tag == f"v{version}", f"the tag {tag} is not that of version {version}")
         check(f"\n## {version} (2" in changes, f"CHANGELOG.md has no date of {version}")
-        check(metadata["Project-URL"], "pyproject.toml has no [project.urls]; RELEASING.md says which")
+        check_addresses(metadata)
     described = json.loads(about["sboms/fastlog.cdx.json"])
     component = described["metadata"]["component"]
     check(
