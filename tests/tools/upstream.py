@@ -69,7 +69,9 @@ def present(modules: list[str]) -> list[str]:
     """Return the modules that the installed versions have."""
     known = "u.find_spec(m.split('.')[0]) and u.find_spec(m)"  # Without its package, a module is not looked for.
     code = f"import importlib.util as u, sys; print([m for m in sys.argv[1:] if {known}])"
-    done = subprocess.run([sys.executable, "-c", code, *modules], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", code, *modules], capture_output=True, text=True, check=False)
+    if done.returncode:
+        sys.exit(f"The tests of {modules[0].partition('.')[0]} cannot be imported: {done.stderr.splitlines()[-1]}")
     return eval(done.stdout)
 
 
