@@ -73,8 +73,7 @@ def build_sdist(env: dict[str, str]) -> Path:
 def build_wheel(sdist: Path, python: Path, folder: Path, env: dict[str, str]) -> Path:
     """Unpack the source distribution in a folder, and build a wheel there, of the most portable tag on Linux."""
     folder.mkdir()
-    with tarfile.open(sdist) as archive:
-        archive.extractall(folder, filter="data")
+    shutil.unpack_archive(sdist, folder)
     (source,) = folder.iterdir()
     run(python, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", folder / "raw", source, env=env)
     (raw,) = (folder / "raw").glob("*.whl")
