@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -532,10 +532,8 @@ def _row_loss(
     If there is a temperature, the derivative by it comes with the others.
     """
     mean, shape = reduction == "mean", x.shape[:axis] + x.shape[axis + 1 :]
-    if mean and options["class_weight"] is not None and not options.get("probabilities"):
-        options["class_weight"] = _near_one(options["class_weight"])
-    if mean and sample_weight is not None:
-        sample_weight = _near_one(sample_weight)
+    if mean:
+        options["class_weight"], sample_weight = _near_one(z, options, sample_weight)
     each = np.zeros(shape, x.dtype) if reduction == "none" else None
     slopes = np.zeros(shape) if "temperature" in options and derivatives[0] is not None else None
     value, _, wrong = run_loss(
@@ -547,11 +545,32 @@ def _row_loss(
     return _result(value if each is None else each, (*derivatives, slope), dtype)
 
 
-def _near_one(weight: np.ndarray) -> np.ndarray:
-    """Return weights in another unit, on which a mean does not depend, if theirs is far from 1.
+def _near_one(
+    z: np.ndarray, options: dict[str, Any], sample_weight: np.ndarray | None
+) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """Return class weights and sample weights in other units, on which a mean does not depend, if they are far from 1.
 
-    Near 1, they and their reciprocals are in a float's range.
+    Near 1, they and their reciprocals are in a float's range. A unit is that of the largest weight that counts: neither
+    a class without labels nor a row that is ignored makes the others vanish.
     """
-    exponent = np.frexp(np.max(np.abs(weight), initial=0))[1]
-    with np.errstate(under="ignore"):
-        return weight if abs(exponent) < _FAR else np.ldexp(weight, -exponent)
+    weight, ignored = options["class_weight"], options["ignored"]
+    by_label = not options.get("probabilities")
+    if by_label and weight is not None and (_is_far(np.max, weight) or _is_far(np.min, weight)):
+        seen = np.unique(z if ignored is None else z[z != ignored])
+        weight = _in_unit_of(weight, weight[seen[(seen >= 0) & (seen < len(weight))]])
+    if sample_weight is not None and _is_far(np.max, sample_weight):
+        counts = z != ignored if by_label and ignored is not None else slice(None)
+        sample_weight = _in_unit_of(sample_weight, sample_weight[counts])
+    return weight, sample_weight
+
+
+def _is_far(extreme: Callable[..., Any], weight: np.ndarray) -> bool:
+    """Tell whether the largest or the least magnitude is far from 1."""
+    return bool(weight.size and abs(np.frexp(extreme(np.abs(weight)))[1]) >= _FAR)
+
+
+def _in_unit_of(weight: np.ndarray, those: np.ndarray) -> np.ndarray:
+    """Return weights divided by the power of two above the largest of those."""
+    exponent = np.frexp(np.max(np.abs(those), initial=0))[1]
+    with np.errstate(under="ignore", over="ignore"):
+        return np.ldexp(weight, -exponent)

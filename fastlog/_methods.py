@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from fastlog._arrays import as_axes, cast, deliver, fits, to_rows, working_dtype
+from fastlog._arrays import as_axes, cast, deliver, fits, is_narrow, to_rows, working_dtype
 
 _NO_VALUE = np._NoValue
 _NUMBERS = (int, float, np.integer, np.floating)
@@ -120,11 +120,11 @@ def _reduce(
     array, keepdims, initial = _plain(array), _plain(keepdims), _plain(initial)
     where = _plain(np.asarray(where))
     out = out[0] if type(out) is tuple and len(out) == 1 else out
-    if initial is None and array.size and where is True:
-        initial = _NO_VALUE
     result_dtype = _result_dtype(ufunc, array, dtype, out)
     if result_dtype is None:
         return None
+    if initial is None and array.size and where is True:
+        initial = _NO_VALUE
     axes = _axes(axis, array.ndim)
     if not axes or keepdims not in (0, 1) or not (initial is _NO_VALUE or isinstance(initial, _NUMBERS)):
         return None
@@ -194,14 +194,14 @@ def _at(buckets: np.ufunc, a: Any, indices: Any, b: Any) -> bool:
 
 
 def _result_dtype(ufunc: np.ufunc, array: Any, dtype: Any, out: Any) -> np.dtype[Any] | None:
-    """Return float16, float32 or float64, as NumPy would choose it.
+    """Return float16, bfloat16, float32 or float64, as NumPy would choose it.
 
     Return None where `array`, `dtype` or `out` is not a simple case; NumPy's own method decides then.
     """
-    if type(array) is not np.ndarray or array.ndim == 0 or array.dtype.kind not in "fbiu":
+    if type(array) is not np.ndarray or array.ndim == 0 or not (array.dtype.kind in "fbiu" or is_narrow(array.dtype)):
         return None
     try:
-        if dtype is None and array.dtype.kind != "f":  # NumPy's logaddexp and fastlog's differ on small integers.
+        if dtype is None and array.dtype.kind in "biu":  # NumPy's logaddexp and fastlog's differ on small integers.
             dtype = ufunc.resolve_dtypes((array.dtype, array.dtype, None))[2]
         found: np.dtype[Any] = array.dtype if dtype is None else np.dtype(dtype)
     except TypeError:
@@ -210,7 +210,7 @@ def _result_dtype(ufunc: np.ufunc, array: Any, dtype: Any, out: Any) -> np.dtype
         if dtype is not None:
             return None
         found = found.newbyteorder("=")
-    if found.char not in "efd":
+    if found.char not in "fd" and not is_narrow(found):
         return None
     if out is not None and not (type(out) is np.ndarray and out.dtype == found and out.flags.writeable):
         return None

@@ -36,7 +36,9 @@ def _scipy_logsumexp(a, axis=None, b=None, keepdims=False, return_sign=False):  
     from fastlog._replace import is_plain, theirs
 
     ours = is_plain(a) and is_plain(b)
-    if ours and (keepdims or axis == ()):  # To SciPy, a scalar that keeps its axes is an array of one element.
+    if ours and (
+        keepdims or (type(axis) is tuple and not axis)
+    ):  # To SciPy, a scalar that keeps its axes is an array of one element.
         ours = not np.ndim(a) == 0 == np.ndim(b)
     return (logsumexp if ours else theirs["scipy.special.logsumexp"])(a, axis, b, keepdims, return_sign)
 

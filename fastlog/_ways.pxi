@@ -423,10 +423,10 @@ cdef bint set_focus(ShortWay self, loss_call *call, object alpha, object gamma, 
 
 
 cdef bint is_last(object axis, int nd) noexcept:
-    """Tell whether an axis is an int, and the last one of nd."""
+    """Tell whether an axis is an int, and the last one of nd; there may be none."""
     cdef int overflow = 0
     cdef long k = PyLong_AsLongAndOverflow(axis, &overflow) if PyLong_CheckExact(axis) else nd
-    return not overflow and (k == -1 or k == nd - 1)
+    return nd > 0 and not overflow and (k == -1 or k == nd - 1)
 
 
 cdef object way_of_elements(ShortWay self, PyObject **given):
@@ -510,7 +510,7 @@ cdef object way_of_draws(ShortWay self, PyObject **given):
         return None
     x, divisor = <cnp.ndarray>a, divisor_for(a, <object>given[TEMPERATURE])
     nd = cnp.PyArray_NDIM(x)
-    if (cnp.PyArray_TYPE(x) not in (cnp.NPY_FLOAT, cnp.NPY_DOUBLE) or nd == 0 or not is_last(axis, nd)
+    if (cnp.PyArray_TYPE(x) not in (cnp.NPY_FLOAT, cnp.NPY_DOUBLE) or not is_last(axis, nd)
             or not cnp.PyArray_SIZE(x) or divisor != divisor):
         return None
     p = rows_of(self.second, a, axis, None, active, divisor, None)

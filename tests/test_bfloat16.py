@@ -105,6 +105,15 @@ def test_methods():
     assert y.tolist() == [fastlog.logaddexp(once, BFLOAT16.type(1)), 2, fastlog.logaddexp(x[0][2], BFLOAT16.type(1))]
 
 
+def test_long_rows():
+    """Sums of rows keep their digits until the end, whatever axes they run along."""
+    x = np.zeros((3, 1000), BFLOAT16)
+    for axis in (None, (0, 1)):
+        assert fastlog.logaddexp.reduce(x, axis=axis) == BFLOAT16.type(np.log(3000))
+    assert (fastlog.logaddexp.reduce(x.T) == BFLOAT16.type(np.log(1000))).all()
+    assert (fastlog.logaddexp.reduceat(x, np.zeros(200, int), 1)[:, -1] == BFLOAT16.type(np.log(1000))).all()
+
+
 def test_exceptions():
     zero, one = np.zeros(3, BFLOAT16), np.ones(2000, BFLOAT16)
     with np.errstate(all="raise"):

@@ -199,6 +199,7 @@ REDUCE_CALLS = {
     "keyword array": lambda f: f.reduce(array=M),
     "scalar": lambda f: f.reduce(1.5),
     "0-d": lambda f: f.reduce(np.array(1.5), axis=None),
+    "0-d, initial None": lambda f: f.reduce(np.array(1.5), initial=None),
     "ints": lambda f: f.reduce(np.arange(12).reshape(3, 4), 1),
     "bools": lambda f: f.reduce(np.ones((3, 4), bool)),
     "swapped": lambda f: f.reduce(M.astype(">f4"), 1),

@@ -122,6 +122,21 @@ def test_means_do_not_depend_on_the_unit_of_class_weights():
 
 
 @pytest.mark.parametrize("dtype", ["f4", "f8"])
+@pytest.mark.parametrize(("small", "huge"), [(1e-30, 1e38), (1e-3, 1e38), (1e-300, 1e300), (1e-100, 1)])
+def test_weights_that_do_not_count_change_no_mean(dtype, small, huge):
+    """A huge weight of a class without labels, or of an ignored row, leaves the other weights their digits."""
+    x = np.array([[1, 2], [3, 4]], dtype)
+    for loss in (cross_entropy, nll_loss):
+        expected = loss(x, [0, 0])
+        np.testing.assert_allclose(loss(x, [0, 0], [small, huge]), expected, rtol=1e-6)
+        np.testing.assert_allclose(loss(x, [0, 1], [small, huge], ignore_index=1), loss(x[:1], [0]), rtol=1e-6)
+    if small >= 1e-300:
+        weighted = cross_entropy(x, [-100, 0], sample_weight=[1e300, small], return_grad=True)
+        for got, other in zip(weighted, cross_entropy(x, [-100, 0], return_grad=True), strict=True):
+            np.testing.assert_allclose(got, other, rtol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
 @pytest.mark.parametrize("derivatives", [{}, {"return_grad": True}, {"return_hess": True}])
 def test_nan_costs_nan(dtype, derivatives):
     """A nan among targets and weights shows, also where the loss would be 0 otherwise."""

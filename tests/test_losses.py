@@ -142,6 +142,19 @@ def test_class_axis():
     np.testing.assert_allclose(fastlog.nn.functional.cross_entropy(x, labels), y.mean(), rtol=1e-14)
 
 
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+def test_scalars_have_no_class_axis(reduction):
+    one = np.array(1.0)
+    for call in (
+        lambda: cross_entropy(one, one, reduction=reduction),
+        lambda: cross_entropy(one, np.array(0), reduction=reduction),
+        lambda: nll_loss(one, np.array(0), reduction=reduction),
+        lambda: fastlog.softmax_focal_loss(one, np.array(0), reduction=reduction),
+    ):
+        with pytest.raises(ValueError, match="need one class axis"):
+            call()
+
+
 def test_class_weights_and_ignored_labels():
     rng = np.random.default_rng(0)
     x, w = rng.normal(size=(6, 3)), np.array([1.0, 2.0, 0.0])

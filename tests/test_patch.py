@@ -132,6 +132,14 @@ def test_shapes_of_scalars_are_scipys(x, arguments):
     assert type(during) is type(before)
 
 
+@pytest.mark.parametrize("axis", [np.int64(0), np.array(1), (0, 1)])
+def test_axes_may_be_numpys_integers(axis):
+    x = np.arange(6.0).reshape(2, 3)
+    before = special.logsumexp(x, axis=axis)
+    with fastlog.patch():
+        np.testing.assert_allclose(special.logsumexp(x, axis=axis), before, rtol=1e-14)
+
+
 def test_references_taken_before(patched):
     expit, lse, reduce = special.expit, special.logsumexp, np.logaddexp.reduce
     assert expit(-740.0) > 0
