@@ -122,7 +122,7 @@ def test_weights_and_targets_by_the_names_of_dimensions():
     loss, grad = fastlog.binary_cross_entropy_with_logits(ARRAY.T, ARRAY > 0, return_grad=True)
     assert grad.dims == ("class", "row")
     assert loss == fastlog.binary_cross_entropy_with_logits(X.T, X.T > 0)
-    with pytest.raises(ValueError, match="lacks"):
+    with pytest.raises(ValueError, match=r"b has the dimensions \['other'\], but may have only"):
         fastlog.logsumexp(ARRAY, "row", b=b.rename(row="other"))
     with pytest.raises(ValueError, match="align"):
         fastlog.logsumexp(ARRAY, "row", b=b.assign_coords(row=list("abcx")))
@@ -144,8 +144,53 @@ def test_weights_of_rows_keep_their_labels():
     for one, other in zip(fastlog.cross_entropy(ARRAY, labels, sample_weight=array, **options), expected, strict=True):
         np.testing.assert_array_equal(one, other)
     several = ARRAY.expand_dims(group=2)
-    with pytest.raises(ValueError, match="sample_weight needs all dimensions"):
-        fastlog.cross_entropy(several, np.stack([labels, labels]), sample_weight=array, axis="class")
+    for weight in (array, several["group"].copy(data=[1.0, 2])):
+        full = weight.broadcast_like(several[..., 0]).transpose("group", "row")
+        one, other = (
+            fastlog.cross_entropy(several, np.stack([labels, labels]), sample_weight=w, axis="class", reduction="none")
+            for w in (weight, full.to_numpy())
+        )
+        np.testing.assert_array_equal(one, other)
+
+
+BROADCAST = [
+    lambda x, a, axis: fastlog.logsumexp(x, axis=axis(0), b=a),
+    lambda x, a, axis: fastlog.logmeanexp(x, axis=axis(1), where=a > 0),
+    lambda x, a, axis: fastlog.softmax(x, axis=axis(0), where=a > 0),
+    lambda x, a, _: fastlog.binary_cross_entropy_with_logits(x, x > 5, pos_weight=a),
+]
+OF_ROWS = [
+    lambda x, a, axis: fastlog.cross_entropy(x, a, axis=axis(1)),
+    lambda x, a, axis: fastlog.cross_entropy(x, [0, 1], sample_weight=a, axis=axis(1)),
+    lambda x, a, axis: fastlog.nll_loss(x, [0, 1], a, axis=axis(0)),
+    lambda x, a, _: fastlog.segment_logsumexp(x, a),
+    lambda x, a, _: fastlog.segment_softmax(x, a),
+]
+OF_COLUMNS = [
+    lambda x, a, axis: fastlog.nll_loss(x, a, axis=axis(0)),
+    lambda x, a, axis: fastlog.softmax_focal_loss(x, [0, 1], alpha=a, axis=axis(1)),
+    lambda x, a, axis: fastlog.cross_entropy(x, x, sample_weight=a, axis=axis(0)),
+]
+
+
+@pytest.mark.parametrize("call", [*BROADCAST, *OF_ROWS, *OF_COLUMNS])
+def test_labels_belong_to_the_axis_where_an_argument_is_used(call):
+    labels, dims = ["p", "q"], ("row", "class")
+    x = np.array([[0.0, 10], [20, 30]])
+    frame, array = pd.DataFrame(x, labels, ["x", "y"]), xr.DataArray(x, dims=dims)
+    along = 0 if call in OF_ROWS else 1
+    fits, other = (pd.Series([0, 1], frame.axes[k]) for k in (along, 1 - along))
+    expected = call(x, np.array([0, 1]), int)
+    np.testing.assert_array_equal(call(frame, fits, int), expected)
+    with pytest.raises(ValueError, match="the labels of .* are not those of the first argument along the axes"):
+        call(frame, other, int)
+    fits, other = (xr.DataArray([0, 1], dims=dims[k]) for k in (along, 1 - along))
+    np.testing.assert_array_equal(call(array, fits, dims.__getitem__), expected)
+    if call in BROADCAST:
+        np.testing.assert_array_equal(call(array, other, dims.__getitem__), call(x, np.array([[0], [1]]), int))
+    else:
+        with pytest.raises(ValueError, match=rf"has the dimensions .*{other.dims[0]}.*, but may have only"):
+            call(array, other, dims.__getitem__)
 
 
 def test_chunked_data_arrays_stay_lazy():

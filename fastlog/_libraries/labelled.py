@@ -25,20 +25,17 @@ def call(function: Callable[..., Any], bound: BoundArguments) -> Any:
     if "axis" in arguments:
         arguments["axis"] = labels.axis_number(arguments["axis"])
     arguments[key] = labels.values
-    # A loss of rows has targets without the class axis, and class weights without another.
-    by_position = "axis" in parameters and "reduction" in parameters
-    for other in arguments:
-        if other != key:
-            arguments[other] = labels.values_of(other, arguments[other], by_position)
-            if other == "sample_weight" and np.ndim(arguments[other]) not in (0, labels.values.ndim - 1):
-                raise ValueError(f"{name}: sample_weight needs all dimensions of the first argument but the class axis")
+    gone: tuple[int, ...] = ()
+    if "axis" in parameters:
+        gone = as_axes(arguments.get("axis", parameters["axis"].default), labels.values.ndim)
+    class_axes = gone if "reduction" in parameters else ()
+    for other, a in arguments.items():
+        if other != key and hasattr(a, labels.mark):
+            arguments[other] = labels.values_of(other, a, _axes_of(other, a.ndim, labels.values.ndim, class_axes))
     if name == "segment_logsumexp":  # Segments have other labels than elements.
         return function(**arguments)
     result = function(**arguments)  # The parameters all have names, and bound.args takes longer than a short row.
     keepdims = bool(arguments.get("keepdims", False))
-    gone: tuple[int, ...] = ()
-    if "axis" in parameters:
-        gone = as_axes(arguments.get("axis", parameters["axis"].default), labels.values.ndim)
 
     def labelled(y: Any) -> Any:
         # Losses give plain scalars; functions with keepdims give arrays, which have labels even without axes.
@@ -47,6 +44,18 @@ def call(function: Callable[..., Any], bound: BoundArguments) -> Any:
         return labels.attach(y, gone, keepdims)
 
     return each(labelled, result)
+
+
+def _axes_of(argument: str, ndim: int, of_first: int, class_axes: tuple[int, ...]) -> tuple[int, ...]:
+    """Return those axes of the first argument, which has `of_first`, that an argument of `ndim` axes may run along."""
+    every = tuple(range(of_first))
+    if argument == "segment_ids":  # Further axes of the data are columns.
+        return every[:ndim]
+    if class_axes and argument in ("weight", "alpha"):
+        return class_axes
+    if argument == "sample_weight" or (argument == "targets" and ndim < of_first):
+        return tuple(k for k in every if k not in class_axes)
+    return every
 
 
 def _product(function: Callable[..., Any], a: Any, b: Any, **options: Any) -> Any:
@@ -111,6 +120,8 @@ def _some(dataset: Any) -> Any:
 class _Frame:
     """A Series or DataFrame."""
 
+    mark = "iloc"  # An argument with this attribute has labels.
+
     def __init__(self, name: str, frame: Any) -> None:
         self.name, self.frame = name, frame
         self.values = self._numbers(frame)
@@ -133,17 +144,15 @@ class _Frame:
             ) from None
         return values
 
-    def values_of(self, argument: str, a: Any, by_position: bool) -> Any:
-        if not hasattr(a, "iloc"):
-            return a
-        if a.ndim == 2 and self.frame.ndim == 2:
-            fits = all(one.equals(other) for one, other in zip(a.axes, self.axes, strict=True))
-        else:
-            fits = a.ndim == 1 and any(a.index.equals(labels) for labels in self.axes)
+    def values_of(self, argument: str, a: Any, axes: tuple[int, ...]) -> Any:
+        """Return the numbers of an argument whose labels are those of the last of these axes of the first one."""
+        fits = a.ndim <= len(axes) and all(
+            own.equals(self.axes[k]) for own, k in zip(a.axes, axes[-a.ndim :], strict=True)
+        )
         if not fits:
             raise ValueError(
-                f"{self.name}: the labels of {argument} are not those of the first argument; align them, or pass "
-                f"{argument}.to_numpy() to go by position"
+                f"{self.name}: the labels of {argument} are not those of the first argument along the axes where it "
+                f"is used; align them, or pass {argument}.to_numpy() to go by position"
             )
         return self._numbers(a)
 
@@ -165,6 +174,8 @@ class _Frame:
 class _DataArray:
     """A DataArray of xarray; an axis may be the name of a dimension."""
 
+    mark = "get_axis_num"  # An argument with this attribute has dimensions.
+
     def __init__(self, name: str, array: Any) -> None:
         self.name, self.array, self.values = name, array, array.data
 
@@ -175,18 +186,16 @@ class _DataArray:
         numbers = self.array.get_axis_num(names)
         return numbers if isinstance(axis, tuple) else numbers[0]
 
-    def values_of(self, argument: str, a: Any, by_position: bool) -> Any:
-        if not hasattr(a, "get_axis_num"):
-            return a
-        strange = [d for d in a.dims if d not in self.array.dims]
+    def values_of(self, argument: str, a: Any, axes: tuple[int, ...]) -> Any:
+        """Return the elements of an argument in the order of those axes of the first one that it may have."""
+        names = [self.array.dims[k] for k in axes]
+        strange = [d for d in a.dims if d not in names]
         if strange:
-            raise ValueError(f"{self.name}: {argument} has the dimensions {strange}, which the first argument lacks")
+            raise ValueError(f"{self.name}: {argument} has the dimensions {strange}, but may have only {names}")
         if hasattr(a, "coords") and hasattr(self.array, "coords"):
             sys.modules["xarray"].align(self.array, a, join="exact", copy=False)
-        a = a.transpose(*[d for d in self.array.dims if d in a.dims])
-        if by_position:
-            return a.data
-        return a.data[tuple([slice(None) if d in a.dims else None for d in self.array.dims])]
+        a = a.transpose(*[d for d in names if d in a.dims])
+        return a.data[tuple([slice(None) if d in a.dims else None for d in names])] if a.dims else a.data
 
     def attach(self, y: Any, gone: tuple[int, ...], keepdims: bool) -> Any:
         array = self.array
