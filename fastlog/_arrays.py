@@ -175,6 +175,12 @@ def from_rows(rows: np.ndarray, shape: tuple[int, ...], axes: tuple[int, ...]) -
     return rows.reshape(tuple(shape[k] for k in order)).transpose(np.argsort(order))
 
 
+def check_out(out: Any) -> None:
+    """Refuse an `out` that is no ndarray, because results would be written into a copy of it."""
+    if not (out is None or isinstance(out, np.ndarray)):
+        raise TypeError(f"out must be an ndarray, not {type(out).__name__}")
+
+
 def deliver(y: np.ndarray, out: np.ndarray | None) -> Any:
     """Return the result as NumPy does: a scalar instead of a 0-d array, or `out` when the caller gave one.
 
@@ -182,8 +188,7 @@ def deliver(y: np.ndarray, out: np.ndarray | None) -> Any:
     """
     if out is None:
         return y[()] if y.ndim == 0 else y
-    if not isinstance(out, np.ndarray):
-        raise TypeError(f"out must be an ndarray, not {type(out).__name__}")
+    check_out(out)
     if out.shape != y.shape:
         raise ValueError(f"out has the shape {out.shape}, but the result has the shape {y.shape}")
     with np.errstate(under="ignore"):

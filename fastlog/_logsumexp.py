@@ -8,7 +8,17 @@ from typing import Any
 import numpy as np
 
 from fastlog import _by_numpy
-from fastlog._arrays import as_axes, as_axis, broadcast_shape, deliver, in_memory, rounded, to_rows, working_dtype
+from fastlog._arrays import (
+    as_axes,
+    as_axis,
+    broadcast_shape,
+    check_out,
+    deliver,
+    in_memory,
+    rounded,
+    to_rows,
+    working_dtype,
+)
 from fastlog._core import INDEX, claims, functions, short_way
 from fastlog._docs import filled
 from fastlog._libraries import of_any_array
@@ -315,9 +325,10 @@ def logcumsumexp(
         x, axis = x.reshape(-1), 0
     along = as_axis(axis, max(x.ndim, 1))
     x = np.atleast_1d(x)
+    check_out(out)
     if out is None:
         y = np.empty(x.shape, x.dtype)
-    elif not isinstance(out, np.ndarray) or out.shape != x.shape or out.dtype != x.dtype:
+    elif out.shape != x.shape or out.dtype != x.dtype:
         raise ValueError(f"logcumsumexp: out must be an ndarray of the shape {x.shape} and of {x.dtype}")
     else:
         y = np.ma.getdata(out)

@@ -67,6 +67,29 @@ def test_losses_of_frames():
     assert grad.index.equals(INDEX)
 
 
+OUTS = [
+    FRAME.copy(),
+    pd.DataFrame({"a": [0.0] * 4, "b": [0] * 4, "c": [0.0] * 4}),
+    ARRAY.copy(),
+    ARRAY.chunk(row=2).data,
+    X.tolist(),
+]
+
+
+@pytest.mark.parametrize("out", OUTS, ids=["frame", "mixed", "xarray", "dask", "list"])
+def test_out_must_be_an_ndarray(out):
+    for x in (X, FRAME, ARRAY):
+        for f in (*REDUCTIONS, *NORMALIZATIONS, fastlog.logcumsumexp):
+            axis = () if f in REDUCTIONS else 1
+            with pytest.raises(TypeError, match=f"out must be an ndarray, not {type(out).__name__}"):
+                f(x, axis=axis, out=out)
+        with pytest.raises(TypeError, match="out must be an ndarray"):
+            fastlog.binary_cross_entropy_with_logits(x, x > 0, reduction="none", out=out)
+    for a in (X, FRAME):
+        with pytest.raises(TypeError, match="out must be an ndarray"):
+            fastlog.logmatmulexp(a, np.eye(3), out=out)
+
+
 def test_nullable_columns_and_what_is_no_number():
     frame = pd.DataFrame({"a": pd.array([1, None, 3], "Int64"), "b": pd.array([1.0, 2, 3], "Float64"), "c": [1, 2, 3]})
     y = fastlog.softmax(frame, axis=1)

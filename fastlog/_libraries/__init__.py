@@ -123,6 +123,6 @@ def of_any_array(function: _F) -> _F:
                     calls[module] = import_module(f"fastlog._libraries.{module}").call
                 return calls[module](public, bound)
         others = map(computed, args[1:])
-        return function(*args[:1], *others, **{key: computed(b) for key, b in kwargs.items()})
+        return function(*args[:1], *others, **{key: b if key == "out" else computed(b) for key, b in kwargs.items()})
 
     return route  # type: ignore[return-value]

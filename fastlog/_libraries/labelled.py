@@ -30,7 +30,7 @@ def call(function: Callable[..., Any], bound: BoundArguments) -> Any:
         gone = as_axes(arguments.get("axis", parameters["axis"].default), labels.values.ndim)
     class_axes = gone if "reduction" in parameters else ()
     for other, a in arguments.items():
-        if other != key and hasattr(a, labels.mark):
+        if other not in (key, "out") and hasattr(a, labels.mark):
             arguments[other] = labels.values_of(other, a, _axes_of(other, a.ndim, labels.values.ndim, class_axes))
     if name == "segment_logsumexp":  # Segments have other labels than elements.
         return function(**arguments)
