@@ -573,4 +573,4 @@ def _in_unit_of(weight: np.ndarray, those: np.ndarray) -> np.ndarray:
     """Return weights divided by the power of two above the largest of those."""
     exponent = np.frexp(np.max(np.abs(those), initial=0))[1]
     with np.errstate(under="ignore", over="ignore"):
-        return np.ldexp(weight, -exponent)
+        return np.asarray(np.ldexp(weight, -exponent))
