@@ -408,9 +408,10 @@ def test_masks_where_weights_enlarge_the_array(chunks):
     where = np.array([True, True, False, True])
     got, expected = fastlog.logsumexp(lazy, where=where), fastlog.logsumexp(x, where=where)
     np.testing.assert_allclose(got.compute(), expected, rtol=1e-15)
-    cumulative, whole = fastlog.logcumsumexp(lazy, reverse=True).compute(), fastlog.logcumsumexp(x, reverse=True)
-    np.testing.assert_array_equal(cumulative.mask, whole.mask)
-    np.testing.assert_allclose(cumulative.filled(0), whole.filled(0), rtol=1e-15)
+    for options in ({"reverse": r, "exclusive": e} for r in (False, True) for e in (False, True)):
+        cumulative, whole = fastlog.logcumsumexp(lazy, **options).compute(), fastlog.logcumsumexp(x, **options)
+        np.testing.assert_array_equal(cumulative.mask, whole.mask)
+        np.testing.assert_allclose(cumulative.filled(0), whole.filled(0), rtol=1e-15)
 
 
 def test_masks_of_other_arguments_are_refused():
@@ -441,3 +442,42 @@ def test_integers_become_float64():
     x = da.arange(12, chunks=5)
     assert fastlog.logsumexp(x).dtype == np.float64
     np.testing.assert_allclose(fastlog.logsumexp(x).compute(), fastlog.logsumexp(np.arange(12)))
+
+
+def assert_same(call, of, **close):
+    """Check that a call has the shapes, dtypes and values of NumPy's results; `call` gets a maker of arrays."""
+    for got, expected in zip(dask.compute(*call(of)), call(lambda a: a), strict=True):
+        assert got.dtype == np.asarray(expected).dtype
+        np.testing.assert_allclose(got, expected, strict=True, **close)
+
+
+EMPTY = [((0,), (0,)), ((3, 0), (3, 0)), ((2, 0), (1, 0)), ((3, 0), ((2, 1), (0,))), ((0, 3), ((0,), (2, 1)))]
+OF_NOTHING = {
+    "cumulative": lambda x, axis: [
+        fastlog.logcumsumexp(x, axis, reverse=r, exclusive=e) for r in (False, True) for e in (False, True)
+    ],
+    "flat": lambda x, axis: [fastlog.logcumsumexp(x)],
+    "importance weights": lambda x, axis: [*fastlog.importance_weights(x, axis)],
+    "segments": lambda x, axis: [
+        fastlog.segment_logsumexp(x, np.zeros_like(x, dtype=int, shape=x.shape[:1]), n) for n in (None, 2)
+    ],
+    "probabilities": lambda x, axis: fastlog.cross_entropy(x, x, axis=axis, return_grad=True),
+    "elements": lambda x, axis: fastlog.binary_cross_entropy_with_logits(x, x, return_grad=True),
+    "KL divergence": lambda x, axis: [fastlog.kl_divergence(x, x, axis=axis, reduction="none")],
+}
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(("shape", "chunks"), EMPTY)
+@pytest.mark.parametrize("name", OF_NOTHING)
+def test_arrays_of_nothing(name, shape, chunks):
+    x = np.zeros(shape)
+    for axis in range(x.ndim):
+        assert_same(lambda of, axis=axis: OF_NOTHING[name](of(x), axis), lambda a: da.from_array(a, chunks=chunks))
+
+
+def test_segments_of_many_axes():
+    x = calls.X[0].reshape((2, 2) + (1,) * 8 + (2, 2))
+    ids = np.array([1, 0])
+    got = fastlog.segment_logsumexp(da.from_array(x, chunks=1), da.from_array(ids, chunks=1)).compute()
+    np.testing.assert_array_equal(got, fastlog.segment_logsumexp(x, ids))

@@ -248,9 +248,11 @@ def _logmatmulexp(function: _Function, x: Any, b: Any) -> Any:
 
 def _logcumsumexp(function: _Function, x: Any, axis: Any, reverse: bool, exclusive: bool) -> Any:
     if axis is None:
-        x, axis = x.reshape(-1), 0
+        x, axis = x.reshape(-1) if x.size else da.empty_like(x, shape=0, chunks=-1), 0
     (k,) = as_axes((axis,), max(x.ndim, 1))
     x = da.atleast_1d(x)
+    if x.size == 0:
+        return x
     x = da.flip(x, k) if reverse else x
     options = {"axes": (k,), "number": None, "chunks": _one_per_block(x, (k,))}
     of_blocks = _by_block(_sum_of_block, x, None, None, dtype=_SUMS, **options)
@@ -258,6 +260,7 @@ def _logcumsumexp(function: _Function, x: Any, axis: Any, reverse: bool, exclusi
     before = _shifted(so_far, k, _packed(NOTHING))
     y = _by_block(partial(_cumulative, function, axis=k), x, before, dtype=x.dtype)
     y = _shifted(y, k, -np.inf).rechunk(x.chunks) if exclusive else y
+    y = _by_block(_masked_as, x, y, dtype=x.dtype, meta=x._meta)
     return da.flip(y, k) if reverse else y
 
 
@@ -272,12 +275,11 @@ def _merge_two(one: np.ndarray, other: np.ndarray) -> np.ndarray:
 
 
 def _cumulative(function: _Function, x: np.ndarray, before: np.ndarray, axis: int) -> np.ndarray:
-    """Return the cumulative sums of a block, given the sum of all blocks before it."""
-    y = function(x, axis)
+    """Return the cumulative sums of a block, without its mask, given the sum of all blocks before it."""
+    y = np.ma.getdata(function(x, axis))
     total = value_of(_unpacked(before), np.dtype(np.float64))
     with np.errstate(all="ignore"):
-        both: np.ndarray = cast(logaddexp(np.ma.getdata(y), total), x.dtype)
-    return _masked_as(x, both)
+        return cast(logaddexp(y, total), x.dtype)
 
 
 def _normalized(
@@ -319,10 +321,11 @@ def _categorical_entropy(function: _Function, logits: Any, axis: Any, keepdims: 
 
 def _importance_weights(function: _Function, x: Any, axis: Any) -> Any:
     x = _unmasked(function.__name__, "the argument", x)
-    weights, lse = _normalized(softmax, x, axis, None, 1.0, True, logs=False)
     (k,) = as_axes((axis,), x.ndim)
-    log_mean = (lse.astype(np.float64) - np.log(x.shape[k])).astype(x.dtype)
-    return ImportanceWeights(weights, log_mean, (1 / (weights.astype(np.float64) ** 2).sum(axis=k)).astype(x.dtype))
+    weights = _normalized(softmax, x, k, None, 1.0, logs=False)
+    squares = (weights.astype(np.float64) ** 2).sum(axis=k)
+    log_mean = _logmeanexp(function, x, k, None, False, None)
+    return ImportanceWeights(weights, log_mean, _quotient(1.0, squares, x.dtype, math.nan))
 
 
 def _tempered(x: np.ndarray, temperature: Any) -> np.ndarray:
@@ -491,17 +494,20 @@ def _segment_logsumexp(function: _Function, x: Any, segment_ids: Any, num_segmen
     """Return the sums that blocks along the first axis have for every segment, added up, all in float64."""
     x = _unmasked("segment_logsumexp", "data", x)
     ids = _unmasked("segment_logsumexp", "segment_ids", segment_ids)
-    if ids.ndim != 1 or x.ndim == 0 or (len(ids) != len(x) and not math.isnan(len(ids) + len(x))):
+    if ids.ndim != 1 or x.ndim == 0 or (ids.shape != x.shape[:1] and not math.isnan(ids.shape[0] + x.shape[0])):
         raise ValueError(f"segment_logsumexp: segment_ids has the shape {ids.shape}, and data {x.shape}")
-    n = int(ids.max().compute()) + 1 if num_segments is None else num_segments
-    others = "jklmnopqrstuvw"[: x.ndim - 1]
+    n = num_segments
+    if n is None:
+        largest = partial(np.max, initial=-1)  # There may be no indices at all.
+        n = 1 + int(da.reduction(ids.astype(np.int64), largest, largest, dtype=np.int64).compute())
+    s, inner = x.ndim, tuple(range(x.ndim))
 
     def of_block(block: np.ndarray, its_ids: np.ndarray) -> np.ndarray:
         sums: np.ndarray = function(block.astype(np.float64), its_ids, n)
         return sums[np.newaxis]
 
-    sums = da.blockwise(of_block, "is" + others, x, "i" + others, ids, "i", new_axes={"s": n}, adjust_chunks={"i": 1},
-                        dtype=np.float64, meta=np.empty((0,) * (x.ndim + 1)))  # fmt: skip
+    adjusted = {"new_axes": {s: n}, "adjust_chunks": {0: 1}}
+    sums = _blockwise(of_block, (0, s, *inner[1:]), [x, inner, ids, (0,)], np.float64, **adjusted)
     return _logsumexp(function, sums, 0, None, False, False, None).astype(x.dtype)
 
 
@@ -549,7 +555,7 @@ def _of_rows(
             raise ValueError(f"{name}: weight must have the shape ({x.shape[k]},), one per class, not {weight.shape}")
     count = None
     if reduction == "mean":
-        count = _size(x) / max(x.shape[k], 1)
+        count = _size(x.any(axis=k))
         if of_labels:
             of_block = partial(_weight_of_block, ignore_index=ignore_index)
             ones = {"adjust_chunks": {i: (1,) * x.numblocks[i] for i in outer}}
