@@ -293,8 +293,12 @@ def test_errors():
     for f, z in ((fastlog.cross_entropy, calls.LABELS), (fastlog.binary_cross_entropy_with_logits, calls.P)):
         with pytest.raises(ValueError, match="'batchmean'"):
             f(x, z, reduction="batchmean")
-        with pytest.raises(ValueError, match="label_smoothing"):
+        with pytest.raises(ValueError, match=r"label_smoothing must be between 0 and 1, not 3\.0"):
             f(x, z, label_smoothing=3.0)
+        with pytest.raises(TypeError, match="label_smoothing must be a number, not 'x'"):
+            f(x, z, label_smoothing="x")
+    with pytest.raises(ValueError, match="gamma must be a finite number of at least 0"):
+        fastlog.focal_loss(x, calls.P, gamma=-1)
     with pytest.raises(ValueError, match="does not fit"):
         fastlog.logsumexp(x, 0, where=np.ones((2, 15, 16), bool))
     with pytest.raises(TypeError, match="out="):
@@ -449,6 +453,31 @@ def assert_same(call, of, **close):
     for got, expected in zip(dask.compute(*call(of)), call(lambda a: a), strict=True):
         assert got.dtype == np.asarray(expected).dtype
         np.testing.assert_allclose(got, expected, strict=True, **close)
+
+
+LARGE = {"float16": 6e4, "float32": 1.5e38}
+
+
+@pytest.mark.parametrize("dtype", LARGE)
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+def test_sums_of_losses_are_rounded_once(reduction, dtype):
+    """Sums of blocks need more digits or a wider range than the dtype of the logits has; results do not."""
+    x, far = np.full((3000, 30), -3, dtype), np.array([[1, -1, 0]] * 40, dtype) * np.dtype(dtype).type(LARGE[dtype])
+    labels, few, z = np.arange(3000) % 30, np.arange(40) % 3, np.full(x.shape, 0.3)
+    options = {"reduction": reduction, "return_grad": True}
+    large = 1e60 if reduction == "mean" else 1.0
+    for call in (
+        lambda of: fastlog.binary_cross_entropy_with_logits(of(x), of(z), 0.5, **options),
+        lambda of: fastlog.focal_loss(of(x), of(z), **options),
+        lambda of: fastlog.kl_divergence(of(x), of(z), reduction=reduction)[None],
+        lambda of: fastlog.kl_divergence(of(x), of(z), axis=None, reduction="none")[None],
+        lambda of: fastlog.nll_loss(of(far), of(few), reduction=reduction)[None],
+        lambda of: fastlog.cross_entropy(of(far), of(few), **options),
+        lambda of: fastlog.cross_entropy(of(x), of(labels), np.full(30, large), temperature=0.7, **options),
+        lambda of: fastlog.cross_entropy(of(x), of(labels), sample_weight=np.full(3000, large), **options),
+    ):
+        with np.errstate(over="ignore"):
+            assert_same(call, lambda a: da.from_array(a, chunks=a.shape), rtol=4 * np.finfo(dtype).eps)
 
 
 EMPTY = [((0,), (0,)), ((3, 0), (3, 0)), ((2, 0), (1, 0)), ((3, 0), ((2, 1), (0,))), ((0, 3), ((0,), (2, 1)))]

@@ -17,7 +17,7 @@ import dask.array as da
 import numpy as np
 
 from fastlog._arguments import REDUCTIONS, check_reduction, row_weight_error
-from fastlog._arrays import as_axes, cast, fits, refuse_mask, working_dtype
+from fastlog._arrays import as_axes, as_divisor, cast, fits, refuse_mask, working_dtype
 from fastlog._categorical import ImportanceWeights
 from fastlog._elementwise import logaddexp
 from fastlog._libraries import each
@@ -375,9 +375,10 @@ def _loss(
     or of classes. The class axis, if there is one, is in one block. A mean divides by `count`, by default the number
     of elements. If there is a temperature, the derivative by it comes with the others.
     """
-    check_reduction(function.__name__, reduction)
-    if not 0 <= options.get("label_smoothing", 0.0) <= 1:
-        raise ValueError(f"{function.__name__}: label_smoothing must be between 0 and 1")
+    nothing = np.empty((0, 1), x.dtype), np.empty((0, 1) if axis is None else 0, int)
+    function(*nothing, reduction=reduction, **options)  # This raises for a wrong option.
+    if options.get("temperature") is not None:
+        options["temperature"] = as_divisor(function.__name__, options["temperature"], x.dtype)
     inner = tuple(range(x.ndim))
     outer = tuple(k for k in inner if k != axis)
     count_of_derivatives = max(int(return_grad), 2 * int(return_hess))
@@ -402,7 +403,7 @@ def _loss(
         total = blocks(0, "sum", outer, np.float64, **ones).sum()
         scale = 1.0 if reduction == "sum" else _size(x) if count is None else count
         results = [_quotient(total, scale, x.dtype, math.nan)]
-        results += [_quotient(blocks(k, "sum", inner, x.dtype), scale, x.dtype, 0.0) for k in derivatives]
+        results += [_quotient(blocks(k, "sum", inner, np.float64), scale, x.dtype, 0.0) for k in derivatives]
         if slopes:
             results.append(_quotient(blocks(-1, "sum", outer, np.float64, **ones).sum(), scale, x.dtype, 0.0))
     return results[0] if len(results) == 1 else tuple(results)
@@ -428,6 +429,8 @@ def _loss_of_block(
 ) -> Any:
     """Compute the loss, gradient, Hessian or, as the last part, slope of a block; sums as arrays of one element."""
     wanted = dict(zip(names, arrays, strict=True))
+    if reduction != "none":  # What is added up or divided by a sum is rounded to the dtype of the logits after that.
+        x = x.astype(np.float64, copy=False)
     if part:
         wanted["return_hess" if derivatives == 2 else "return_grad"] = True
     result = function(x, targets, reduction=reduction, **wanted, **axis, **options)
