@@ -1,6 +1,7 @@
 """Dask arrays: lazy, over any chunks, with NumPy's values; sums over chunks as exact as over one array."""
 
 import itertools
+import re
 
 import dask
 import dask.array as da
@@ -274,10 +275,24 @@ def test_errors():
     x = da.from_array(calls.X, chunks=4)
     with pytest.raises(ValueError, match=r"is 16, but labels run from 0 to 15"):
         fastlog.cross_entropy(x, np.full(15, 16)).compute()
-    with pytest.raises(ValueError, match="one axis less"):
+    with pytest.raises(ValueError, match=r"shape \(15,\) for logits of \(15, 16\), not \(15, 16\); one-hot"):
         fastlog.cross_entropy(x, calls.X.astype(int))
-    with pytest.raises(ValueError, match="differ"):
-        fastlog.binary_cross_entropy_with_logits(x, calls.X[:3])
+    for f in (fastlog.cross_entropy, fastlog.nll_loss):
+        with pytest.raises(ValueError, match=r"must have the shape \(15,\) for logits of \(15, 16\), not \(1,\)"):
+            f(x.rechunk(1), np.zeros(1, int))
+    for f in (
+        fastlog.binary_cross_entropy_with_logits,
+        fastlog.focal_loss,
+        fastlog.cross_entropy,
+        fastlog.kl_divergence,
+    ):
+        for reduction in ("none", "mean"):
+            for z in (calls.X[:3], calls.ROW):
+                with pytest.raises(ValueError, match=rf"\(15, 16\), not {re.escape(str(z.shape))}"):
+                    f(x, z, reduction=reduction)
+    for f in (fastlog.binary_cross_entropy_with_logits, fastlog.focal_loss):
+        with pytest.raises(ValueError, match="weight has the shape"):
+            f(x, calls.P, weight=np.ones((2, 15, 16)))
     with pytest.raises(ValueError, match="'median'"):
         fastlog.cross_entropy(x, calls.LABELS, reduction="median")
     with pytest.raises(ValueError, match=r"weight must have the shape \(16,\)"):
@@ -478,6 +493,12 @@ def test_sums_of_losses_are_rounded_once(reduction, dtype):
     ):
         with np.errstate(over="ignore"):
             assert_same(call, lambda a: da.from_array(a, chunks=a.shape), rtol=4 * np.finfo(dtype).eps)
+
+
+def test_kl_divergence_takes_targets_in_other_chunks():
+    x = da.from_array(calls.X, chunks=(4, 5))
+    got = fastlog.kl_divergence(x, da.from_array(calls.P, chunks=(7, 3)), reduction="none")
+    np.testing.assert_allclose(got.compute(), fastlog.kl_divergence(calls.X, calls.P, reduction="none"), rtol=1e-14)
 
 
 EMPTY = [((0,), (0,)), ((3, 0), (3, 0)), ((2, 0), (1, 0)), ((3, 0), ((2, 1), (0,))), ((0, 3), ((0,), (2, 1)))]

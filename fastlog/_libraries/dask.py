@@ -6,6 +6,7 @@ axes, too. Losses are sums of the blocks' sums, in float64.
 
 from __future__ import annotations
 
+import itertools
 import math
 import sys
 from collections.abc import Callable, Iterator
@@ -16,7 +17,7 @@ from typing import Any
 import dask.array as da
 import numpy as np
 
-from fastlog._arguments import REDUCTIONS, check_reduction, row_weight_error
+from fastlog._arguments import REDUCTIONS, check_reduction, one_hot_hint, row_weight_error
 from fastlog._arrays import as_axes, as_divisor, cast, fits, refuse_mask, working_dtype
 from fastlog._categorical import ImportanceWeights
 from fastlog._elementwise import logaddexp
@@ -116,15 +117,15 @@ def _alike(x: Any, *others: Any) -> list[Any]:
     return [next(rest), *[None if a is None else next(rest) for a in others]]
 
 
-def _fitting(name: str, where: Any, x: Any) -> Any:
-    """Return `where`, broadcast to the shape of `x`."""
-    where = _unmasked(name, "where", where)
-    if where.numblocks == x.numblocks and any(map(math.isnan, x.shape)):
-        return where
+def _fitting(name: str, argument: str, a: Any, x: Any) -> Any:
+    """Return an argument, broadcast to the shape of `x` if that is known."""
+    a = _unmasked(name, argument, a)
+    if any(map(math.isnan, x.shape)):
+        return a
     try:
-        return da.broadcast_to(where, x.shape)
+        return da.broadcast_to(a, x.shape)
     except ValueError:
-        raise ValueError(f"where has the shape {where.shape}, which does not fit {x.shape}") from None
+        raise ValueError(f"{name}: {argument} has the shape {a.shape}, which does not fit {x.shape}") from None
 
 
 def _by_block(function: _Function, *arrays: Any, dtype: Any, **options: Any) -> Any:
@@ -157,7 +158,7 @@ def _sum(name: str, x: Any, axis: Any, b: Any, where: Any, keepdims: bool) -> tu
     dtype = x.dtype
     if weight is not None:
         dtype = np.result_type(dtype, np.float64 if weight.dtype.kind in "iu" else weight.dtype)
-    where = None if where is None else _fitting(name, where, x)
+    where = None if where is None else _fitting(name, "where", where, x)
     mask = None
     if _is_masked(x):  # Broadcasting loses masks.
         mask = da.ma.getmaskarray(x)
@@ -290,7 +291,7 @@ def _normalized(
     axes = as_axes(axis, x.ndim)
     function(np.empty(0, x.dtype), temperature=temperature)  # This raises for a wrong temperature.
     if where is not None:
-        x, where = _alike(x, _fitting(name, where, x))
+        x, where = _alike(x, _fitting(name, "where", where, x))
     if temperature != 1:
         x = _by_block(partial(_tempered, temperature=temperature), x, dtype=x.dtype, meta=x._meta)
     in_one = all(x.numblocks[k] == 1 for k in axes)
@@ -451,19 +452,14 @@ def _quotient_of_block(a: Any, b: Any, of: np.dtype[Any], of_nothing: float) -> 
 
 def _size(x: Any) -> Any:
     """Return the number of elements, which may not be known yet."""
-    if not math.isnan(x.size):
-        return x.size
-    return _by_block(_block_size, x, dtype=np.float64, chunks=tuple((1,) * n for n in x.numblocks)).sum()
+    return _by_block(partial(np.ones_like, dtype=bool), x, dtype=bool).sum() if math.isnan(x.size) else x.size
 
 
-def _block_size(x: np.ndarray) -> np.ndarray:
-    return np.full((1,) * x.ndim, x.size, np.float64)
+def _refuse_others(name: str, x: Any, z: Any, shape: tuple[float, ...]) -> None:
+    """Refuse targets of another shape than this one, which those of the logits `x` have.
 
-
-def _refuse_unknown(name: str, x: Any, z: Any) -> None:
-    """Refuse targets of known lengths for logits of unknown ones, and the reverse: nothing tells which belong together.
-
-    Chunks of a DataFrame, or of an array that a condition has chosen, have unknown lengths.
+    Targets of known lengths are refused for logits of unknown ones, and the reverse: nothing tells which belong
+    together. Chunks of a DataFrame, or of an array that a condition has chosen, have unknown lengths.
     """
     unknown = [any(map(math.isnan, a.shape)) for a in (x, z)]
     if unknown[0] != unknown[1]:
@@ -478,6 +474,9 @@ def _refuse_unknown(name: str, x: Any, z: Any) -> None:
             f"{name}: logits and targets of unknown lengths have {x.numblocks[0]} and {z.numblocks[0]} chunks; call "
             "compute_chunk_sizes() on both, or give both the same partitions"
         )
+    if any(n != m and not math.isnan(n + m) for n, m in itertools.zip_longest(z.shape, shape, fillvalue=-1)):
+        hint = one_hot_hint(name, z.shape, x.shape)
+        raise ValueError(f"{name}: targets must have the shape {shape} for logits of {x.shape}, not {z.shape}{hint}")
 
 
 def _of_elements(function: _Function, x: Any, targets: Any, reduction: str, **options: Any) -> Any:
@@ -485,10 +484,8 @@ def _of_elements(function: _Function, x: Any, targets: Any, reduction: str, **op
     name = function.__name__
     arrays: dict[str, Any] = {k: options.pop(k) for k in ("weight", "pos_weight") if k in options}
     x, z = _unmasked(name, "the first argument", x), _unmasked(name, "targets", targets)
-    _refuse_unknown(name, x, z)
-    if z.shape != x.shape and not any(map(math.isnan, z.shape + x.shape)):
-        raise ValueError(f"{name}: the shapes {x.shape} and {z.shape} differ")
-    x, z, *given = _alike(x, z, *[_unmasked(name, argument, a) for argument, a in arrays.items()])
+    _refuse_others(name, x, z, x.shape)
+    x, z, *given = _alike(x, z, *[None if a is None else _fitting(name, k, a, x) for k, a in arrays.items()])
     arrays = dict(zip(arrays, given, strict=True))
     return _loss(function, x, z, reduction=reduction, arrays=arrays, **options)
 
@@ -518,10 +515,11 @@ def _kl_divergence(function: _Function, x: Any, p: Any, log_target: bool, axis: 
     check_reduction("kl_divergence", reduction, (*REDUCTIONS, "batchmean"))
     axes = as_axes(axis, x.ndim)
     if reduction == "none":
-        x, z = _unmasked("kl_divergence", "log_q", x), _unmasked("kl_divergence", "p", p)
-        z = _alike(x, z)[1]
+        dtype, z = x.dtype, _unmasked("kl_divergence", "p", p)
+        _refuse_others("kl_divergence", x, z, x.shape)
+        x, z = _alike(_unmasked("kl_divergence", "log_q", x).astype(np.float64), z)
         each = _by_block(partial(function, log_target=log_target, axis=(), reduction="none"), x, z, dtype=x.dtype)
-        return each.sum(axis=axes, dtype=np.float64).astype(x.dtype) if axes else each
+        return (each.sum(axis=axes) if axes else each).astype(dtype)
     count = None
     if reduction == "batchmean":
         reduction, count = "mean", next((n for k, n in enumerate(x.shape) if k not in axes), 1)
@@ -537,17 +535,10 @@ def _of_rows(
     x = _unmasked(name, "the first argument", x).rechunk({k: -1})
     z = _unmasked(name, "targets", targets)
     of_labels = z.dtype.kind != "f"
-    if z.ndim != x.ndim - of_labels:
-        raise ValueError(
-            f"{name}: labels have one axis less than the logits, probabilities as many; the shapes are "
-            f"{x.shape} and {z.shape}"
-        )
-    _refuse_unknown(name, x, z)
-    z = z.rechunk({k: -1}) if not of_labels else z
     inner = tuple(range(x.ndim))
     outer = tuple(i for i in inner if i != k)
-    if options.get("temperature") is not None:
-        function(np.zeros((1, 1), x.dtype), [0], temperature=options["temperature"])  # This raises for a wrong one.
+    _refuse_others(name, x, z, tuple(x.shape[i] for i in (outer if of_labels else inner)))
+    z = z.rechunk({k: -1}) if not of_labels else z
     rows = None if sample_weight is None else _row_weights(name, sample_weight, x, outer)
     pairs = [x, inner, z, outer if of_labels else inner, *([] if rows is None else [rows, outer])]
     _, (x, z, *given) = da.core.unify_chunks(*pairs)
