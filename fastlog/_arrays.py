@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -51,11 +52,10 @@ def refuse_mask(name: str, argument: str, a: Any) -> None:
 def as_divisor(name: str, temperature: Any, dtype: np.dtype) -> float:
     """Return a temperature as the number of `dtype` by which an array of that dtype is divided."""
     refuse_mask(name, "temperature", temperature)
-    try:
-        with np.errstate(all="ignore"):
+    divisor = math.nan
+    with np.errstate(all="ignore"), suppress(TypeError, ValueError, OverflowError):
+        if np.asarray(temperature).dtype.kind not in "SUMmc":  # Text, times and complex numbers are no temperatures.
             divisor = float(dtype.type(temperature))
-    except (TypeError, ValueError, OverflowError):
-        divisor = math.nan
     if not 0 < divisor < math.inf:
         if np.ndim(temperature) > 0:
             raise ValueError(
