@@ -499,6 +499,18 @@ cdef object way_of_row_losses(ShortWay self, PyObject **given):
                    <object>given[RETURN_HESS], None)
 
 
+cdef bint has_nan_rows(cnp.ndarray p) noexcept:
+    """Tell whether a row of a softmax is nan, of which then all elements are; rows are along the last axis."""
+    cdef cnp.npy_intp n = cnp.PyArray_DIMS(p)[cnp.PyArray_NDIM(p) - 1], size = cnp.PyArray_SIZE(p), k
+    cdef const float *narrow = <const float *>cnp.PyArray_BYTES(p)
+    cdef const double *wide = <const double *>cnp.PyArray_BYTES(p)
+    cdef bint is_narrow = cnp.PyArray_TYPE(p) == cnp.NPY_FLOAT
+    for k in range(0, size, n):
+        if (narrow[k] != narrow[k]) if is_narrow else (wide[k] != wide[k]):
+            return True
+    return False
+
+
 cdef object way_of_draws(ShortWay self, PyObject **given):
     """Draw an index from each row along the last axis, by a generator's numbers."""
     cdef walk w
@@ -514,6 +526,8 @@ cdef object way_of_draws(ShortWay self, PyObject **given):
             or not cnp.PyArray_SIZE(x) or divisor != divisor):
         return None
     p = rows_of(self.second, a, axis, None, active, divisor, None)
+    if has_nan_rows(<cnp.ndarray?>p):
+        return None  # The general function says which row has nothing to draw from, before it draws.
     u = np.asarray(rng.random(a.shape[:nd - 1]))
     drawn = cnp.PyArray_EMPTY(nd - 1, cnp.PyArray_DIMS(x), cnp.NPY_INT64, 0)
     begin_walk(&w, 3)
@@ -524,6 +538,4 @@ cdef object way_of_draws(ShortWay self, PyObject **given):
     w.steps[0], w.steps[3] = w.dims[1] * cnp.PyArray_ITEMSIZE(x), cnp.PyArray_ITEMSIZE(x)
     w.steps[1] = w.steps[2] = 8
     run_walk(&w, loop_for(active, self.function, x), NULL)
-    if drawn.item(drawn.argmin()) < 0:
-        return None  # The general function says which row has nothing to draw from.
     return drawn[()] if nd == 1 else drawn
