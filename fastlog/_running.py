@@ -99,12 +99,13 @@ _LAST = 746  # The exponential of -746 is 0.
 
 def _exp_words(numerators: range, denominator: int = 1) -> _Words:
     """Return the exponentials of fractions as double words."""
-    from decimal import Context, Decimal  # This import is slow, and needed only here.
+    from decimal import ROUND_HALF_EVEN, Context, Decimal  # This import is slow, and needed only here.
 
-    context = Context(prec=40)
-    exact = [context.exp(Decimal(k) / denominator) for k in numerators]
+    # Neither the caller's context nor decimal.DefaultContext has a say: this context does all that can round or trap.
+    context = Context(40, ROUND_HALF_EVEN, Emin=-9999, Emax=9999, capitals=1, clamp=0, flags=[], traps=[])
+    exact = [context.exp(context.divide(k, denominator)) for k in numerators]
     high = [float(y) for y in exact]
-    low = [float(context.subtract(y, Decimal(h))) for y, h in zip(exact, high, strict=True)]
+    low = [float(context.subtract(y, Decimal.from_float(h))) for y, h in zip(exact, high, strict=True)]
     return np.array(high), np.array(low)
 
 
@@ -272,7 +273,8 @@ def parts_of(sums: Sums) -> Parts:
     with np.errstate(all="ignore"):
         top, sign, _, rest = _measured(sums)
         empty = sign == 0
-        return Parts(np.where(empty, -np.inf, top), np.where(empty, -1.0, rest[0]), np.asarray(sign), sums.elements)
+        elements = sums.elements.copy()  # Callers may write to all parts.
+        return Parts(np.where(empty, -np.inf, top), np.where(empty, -1.0, rest[0]), np.asarray(sign), elements)
 
 
 def log_of(sums: Sums, mean: bool = False) -> tuple[Any, _Words, Any]:

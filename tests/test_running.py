@@ -1,6 +1,7 @@
 """LogSumExp: sums that grow chunk by chunk, and add up."""
 
 import copy
+import decimal
 import os
 import pickle
 import subprocess
@@ -13,7 +14,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from fastlog import LogSumExp, logmeanexp, logsumexp
+from fastlog import LogSumExp, _running, logmeanexp, logsumexp
 from fastlog._core import functions, supported_targets
 
 INF = np.inf
@@ -262,6 +263,27 @@ def test_threads_merge_into_each_other():
             job.result(timeout=60)
     assert one.parts.elements > 20
     assert one.merge(one).parts.elements % 2 == 0
+
+
+def test_the_context_of_decimal_numbers_makes_no_difference(monkeypatch):
+    """Neither the context of the thread nor the default one shows in the tables of exponentials."""
+    expected = _running._tables()
+    signals = list(decimal.Context().traps)
+    monkeypatch.setattr(_running, "_made", [])
+    for signal in signals:
+        monkeypatch.setitem(decimal.DefaultContext.traps, signal, True)
+    with decimal.localcontext(decimal.Context(2, decimal.ROUND_UP, Emin=-1, Emax=1, clamp=1, traps=signals)):
+        for words, others in zip(expected, _running._tables(), strict=True):
+            np.testing.assert_array_equal(words, others)
+
+
+def test_parts_are_copies():
+    """Whoever writes to the parts of a sum does not change it, nor the empty sum."""
+    for running in (LogSumExp(), LogSumExp(0).update(np.zeros((3, 2))), LogSumExp(0).update(np.ones((3, 2)), 2.0)):
+        before = np.array(running.parts)
+        for part in running.parts:
+            part[...] = 7
+        np.testing.assert_array_equal(running.parts, before)
 
 
 @pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda running: pickle.loads(pickle.dumps(running))])
