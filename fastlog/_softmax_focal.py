@@ -108,7 +108,7 @@ def softmax_focal_loss(
     _, _, wrong = run_loss(_CROSS_ENTROPY, (x, labels, None, entropy, *[None] * 3), k, ignored=ignored)
     if wrong:
         refuse_wrong_label(name, labels, x.shape[k], ignored)
-    counts = np.ones(labels.shape, bool) if ignored is None else labels != ignored
+    counts = np.ones(labels.shape, bool) if ignored is None else np.asarray(labels != ignored)
     of_rows = counts.astype(np.float64)
     if weight is not None:
         of_rows[counts] = weight[labels[counts].astype(np.intp)]

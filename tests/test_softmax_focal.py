@@ -108,6 +108,18 @@ def test_relatives():
     assert softmax_focal_loss([[0.0, 1.0]], [True]) == softmax_focal_loss([[0.0, 1.0]], np.array([1], np.uint64))
 
 
+@pytest.mark.parametrize("ignore_index", [None, -100, 1])
+def test_a_single_row(ignore_index):
+    """A row without an axis of rows has the loss of that row, whichever label is ignored."""
+    x = np.array([1.0, 2.0])
+    for label in (0, 1):
+        options = {"alpha": [0.5, 0.3], "ignore_index": ignore_index, "reduction": "sum", "return_grad": True}
+        loss, grad = softmax_focal_loss(x, label, **options)
+        expected, slopes = softmax_focal_loss(x[np.newaxis], [label], **options)
+        assert loss == expected
+        np.testing.assert_array_equal(grad, slopes[0])
+
+
 def test_limits():
     x = np.array([[INF, 0.0], [INF, 0.0], [INF, INF], [800.0, 0.0], [0.0, 0.0]])
     for gamma in (0, 0.5, 2):
