@@ -7,7 +7,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastlog._arrays import as_array, as_axes, as_axis, deliver, in_memory, is_narrow, rounded, working_dtype
+from fastlog._arrays import (
+    as_array,
+    as_axes,
+    as_axis,
+    as_divisor,
+    deliver,
+    in_memory,
+    is_narrow,
+    rounded,
+    working_dtype,
+)
 from fastlog._core import INDEX, functions, short_way
 from fastlog._libraries import of_any_array
 from fastlog._rows import included, masked_sum, run
@@ -144,12 +154,12 @@ def importance_weights(log_w: AnyArray, axis: Axis = -1) -> Any:
     if x.ndim == 0:
         raise ValueError("importance_weights: the weights need an axis")
     k = as_axis(axis, x.ndim)
-    weights, lse = softmax(x, k, return_lse=True)
+    weights, lse = softmax(_widened(x), k, return_lse=True)
     n = x.shape[k]
     with np.errstate(all="ignore"):
         log_mean = np.asarray(lse, np.float64) - (math.log(n) if n else -math.inf)
-        ess = 1 / _sum_of_squares(weights, k) if x.size else np.full(np.shape(log_mean), np.nan)
-        return ImportanceWeights(weights, log_mean.astype(x.dtype)[()], np.asarray(ess).astype(x.dtype)[()])
+        ess = np.asarray(1 / _sum_of_squares(weights, k)) if x.size else np.full(log_mean.shape, np.nan)
+        return ImportanceWeights(rounded(weights, x.dtype), *[y.astype(x.dtype)[()] for y in (log_mean, ess)])
 
 
 def _logarithms(name: str, a: Any) -> np.ndarray:
@@ -162,8 +172,17 @@ def _logarithms(name: str, a: Any) -> np.ndarray:
     return x
 
 
+def _widened(x: np.ndarray) -> np.ndarray:
+    """Return float16 and bfloat16 as float32, so that probabilities, and their squares, keep their digits."""
+    return x.astype(np.float32) if is_narrow(x.dtype) else x
+
+
 def _sum_of_squares(a: np.ndarray, axis: int) -> np.ndarray:
-    """Return the sum of squares along an axis: sums of few are taken in the dtype, and sums of these in float64."""
+    """Return the sum of squares along an axis, for float32 and float64.
+
+    Neighbours in memory are added in the dtype, few at a time, as that has several sums side by side; all else in
+    float64.
+    """
     n = a.shape[axis]
     if n <= _FEW_SQUARES:
         rows = a if axis == a.ndim - 1 else np.moveaxis(a, axis, -1)
@@ -175,7 +194,7 @@ def _sum_of_squares(a: np.ndarray, axis: int) -> np.ndarray:
         return np.asarray(np.sum(np.concatenate(sums, axis=-1), axis=-1, dtype=np.float64))
     lines = np.moveaxis(a, axis, 0)
     parts = [lines[k : k + _FEW_SQUARES] for k in range(0, n, _FEW_SQUARES)]
-    return np.asarray(np.sum([np.sum(np.square(part), axis=0) for part in parts], axis=0, dtype=np.float64))
+    return np.asarray(np.sum([np.sum(np.square(part), axis=0, dtype=np.float64) for part in parts], axis=0))
 
 
 @short_way(INDEX["categorical_draw"], INDEX["softmax"])
@@ -236,14 +255,13 @@ def sample_categorical(
     if x.ndim == 0:
         raise ValueError(f"{name}: the logits need an axis")
     k = as_axis(axis, x.ndim)
-    if is_narrow(x.dtype):
-        x = x.astype(np.float32)
-    p = softmax(x, k, temperature=temperature)
-    u = np.random.default_rng(rng).random(x.shape[:k] + x.shape[k + 1 :])
-    drawn = np.asarray(_DRAW(p, u, axis=k))
-    least = int(drawn.argmin()) if drawn.size else -1
-    if least >= 0 and drawn.item(least) < 0:
-        row = tuple(int(i) for i in np.unravel_index(least, drawn.shape))
+    x = _widened(x)
+    p = softmax(x, k, temperature=as_divisor(name, temperature, x.dtype))
+    # Where one probability is nan, the whole row is. A generator must not advance for a call that is refused.
+    rows = x.shape[:k] + x.shape[k + 1 :]
+    wrong = np.asarray(np.isnan(np.take(p, 0, k))) if x.shape[k] else np.ones(rows, np.bool)
+    if wrong.any():
+        row = tuple(int(i) for i in np.unravel_index(wrong.argmax(), rows))
         where = f"the row {row}" if row else "the array"
         raise ValueError(f"{name}: there is nothing to draw from, as {where} has no finite logit, or has nan or inf")
-    return deliver(drawn, None)
+    return deliver(np.asarray(_DRAW(p, np.random.default_rng(rng).random(rows), axis=k)), None)

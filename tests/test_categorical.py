@@ -209,6 +209,20 @@ def test_importance_weights_do_not_overflow():
     assert importance_weights(np.zeros(n, "f4")).ess == pytest.approx(n, rel=8 * 2.0**-23)
 
 
+@pytest.mark.parametrize("dtype", ["f2", "bfloat16", "f4", "f8"])
+@pytest.mark.parametrize("n", [3, 256, 500, 30_000])
+def test_the_effective_size_of_equal_weights(n, dtype):
+    """It is their number, in every layout, even where squares of weights underflow in the dtype."""
+    dtype = np.dtype(pytest.importorskip("ml_dtypes").bfloat16 if dtype == "bfloat16" else dtype)
+    log_w = np.full((n, 2), 0.5, dtype)
+    for found in (importance_weights(log_w, 0), importance_weights(log_w.T.copy()), importance_weights(log_w[:, 0])):
+        assert found.ess.dtype == dtype
+        narrow = dtype.itemsize == 2
+        ulp = np.spacing(np.array(n, dtype)).astype(float)
+        assert np.all(abs(found.ess.astype(float) - n) <= (0.5 if narrow else 30) * ulp)
+    np.testing.assert_array_equal(found.weights, fastlog.softmax(log_w[:, 0]))
+
+
 def test_special_importance_weights():
     weights, log_mean, ess = importance_weights([[-INF, -INF], [NAN, 0.0], [INF, 0.0]])
     assert np.isnan(weights).all()
@@ -256,6 +270,18 @@ def test_one_random_number_per_sample():
     expected = np.argmax(upto > (u * upto[:, -1])[:, None], axis=1)
     np.testing.assert_array_equal(drawn, expected)
     assert sample_categorical(logits[0, 0], 3).shape == ()
+
+
+@pytest.mark.parametrize("dtype", ["f2", *DTYPES])
+@pytest.mark.parametrize("wrong", [INF, NAN, -INF])
+def test_a_generator_does_not_advance_where_a_row_is_refused(wrong, dtype):
+    logits = np.zeros((300, 4), dtype)
+    logits[slice(None) if wrong == -INF else 7, 1] = wrong
+    rng = np.random.default_rng(0)
+    before = rng.bit_generator.state
+    with pytest.raises(ValueError, match=r"the row \(1,\) has no finite logit"):
+        sample_categorical(logits, rng, axis=0)
+    assert rng.bit_generator.state == before
 
 
 def test_extreme_logits():
@@ -345,7 +371,7 @@ def test_wrong_arguments_of_samples():
     with pytest.raises(ValueError, match="nothing to draw"):
         sample_categorical(np.empty((3, 0)), 0)
     assert sample_categorical(np.empty((0, 3)), 0).shape == (0,)
-    with pytest.raises(ValueError, match="temperature"):
+    with pytest.raises(ValueError, match="sample_categorical: temperature"):
         sample_categorical([0.0, 1.0], 0, temperature=0)
     with pytest.raises(ValueError, match="axis"):
         sample_categorical(1.0, 0)
