@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import operator
+import sys
 from typing import Any
 
 import numpy as np
@@ -203,10 +205,13 @@ def refuse_shapes(name: str, data: tuple[int, ...], ids: tuple[int, ...]) -> Non
 def refuse_index(name: str, least: int, largest: int, n: int) -> None:
     """Refuse indices that are out of range."""
     if least < 0 or largest >= n:
-        wrong = least if least < 0 else largest
+        if least < 0:
+            wrong, reason = least, "no index may be negative"
+        else:
+            wrong, reason = largest, f"there are the segments 0 to {n - 1}" if n else "there are no segments"
         raise ValueError(
-            f"{name}: segment_ids has the index {wrong}, but there are the segments 0 to {n - 1}; leave out the "
-            "elements that belong to no segment, for example with data[segment_ids >= 0]"
+            f"{name}: segment_ids has the index {wrong}, but {reason}; leave out the elements that belong to no "
+            "segment, for example with data[segment_ids >= 0]"
         )
 
 
@@ -226,6 +231,12 @@ def _segments(name: str, data: Any, segment_ids: Any, num_segments: Any) -> tupl
     least, largest = (int(ids.min()), int(ids.max())) if ids.size else (0, -1)
     n = largest + 1 if num_segments is None else checked_count(name, num_segments)
     refuse_index(name, least, largest, n)
+    columns = math.prod(m or 1 for m in x.shape[ids.ndim :])  # NumPy ignores axes of length 0 where it checks a size.
+    if 16 * n * columns > sys.maxsize:  # A sum takes two doubles.
+        raise ValueError(
+            f"{name}: {n} segments are more than an array can hold; their number is num_segments, or else one more "
+            "than the largest index"
+        )
     if isinstance(data, np.ma.MaskedArray):
         x = np.where(np.ma.getmaskarray(data), x.dtype.type(-np.inf), x)
     elements = aligned(x, working).reshape(ids.size, *x.shape[ids.ndim :])

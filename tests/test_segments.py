@@ -147,7 +147,13 @@ def test_masked_elements_do_not_count():
 @pytest.mark.parametrize(
     ("arguments", "error", "says"),
     [
-        (([1.0, 2.0], [0, -1]), ValueError, "index -1"),
+        (([1.0, 2.0], [0, -1]), ValueError, "index -1.*no index may be negative"),
+        (([1.0], [-1]), ValueError, "index -1, but no index may be negative"),
+        (([1.0], [0], 0), ValueError, "index 0, but there are no segments"),
+        (([1.0], [0], 2**63), ValueError, f"{2**63} segments are more than an array can hold"),
+        (([1.0], np.array([2**64 - 1], np.uint64)), ValueError, f"{2**64} segments are more"),
+        ((np.ones((1, 2**20)), [2**40]), ValueError, f"{2**40 + 1} segments are more"),
+        ((np.ones((1, 0)), [0], 2**63), ValueError, f"{2**63} segments are more"),
         (([1.0, 2.0], [0, 2], 2), ValueError, "index 2.*segments 0 to 1"),
         (([1.0, 2.0], [0.0, 1.0]), TypeError, "integers, not of float64"),
         (([1.0, 2.0], [True, False]), TypeError, "integers, not of bool"),
