@@ -10,38 +10,69 @@ from fastlog._arrays import from_rows, to_rows
 def logsumexp(rows: np.ndarray, weights: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
     """Return the logsumexp over the last axis and the sign of the sum.
 
-    An element of the largest real part is left out, so log(sum) = a + log(w) + log1p(rest / w), with w its weight.
-    Where that is not finite, the sum's own logarithm follows C's rules for infinities.
+    A large element is left out, so log(sum) = a + log(w) + log1p(rest / w), with w its weight. Where an element or a
+    weight is not finite, the sum's own logarithm follows C's rules for infinities.
     """
     shape = rows.shape[:-1]
     if rows.size == 0:
         return np.full(shape, -np.inf, rows.dtype), np.zeros(shape, rows.dtype)
     rows = rows.reshape(-1, rows.shape[-1])  # Some of NumPy's functions are limited to 32 axes.
-    weights = None if weights is None else weights.reshape(rows.shape)
     with np.errstate(all="ignore"):
         if weights is None:  # The product of inf and the complex 1 has the imaginary part nan.
-            weights, direct = np.ones_like(rows), np.sum(np.exp(rows), axis=-1)
+            at = np.argmax(rows.real, axis=-1)[:, np.newaxis]
+            top = np.take_along_axis(rows, at, -1)
+            weight = factor = np.ones_like(top)
+            others, direct = np.exp(rows - top), np.sum(np.exp(_of_size_one(rows)), axis=-1)
         else:
-            weights, rows = weights.astype(rows.dtype), np.where(weights == 0, -np.inf, rows)
-            direct = np.sum(np.where(weights == 0, 0, weights * np.exp(rows)), axis=-1)
-        at = np.argmax(rows.real, axis=-1)[..., np.newaxis]
-        top, weight = np.take_along_axis(rows, at, -1), np.take_along_axis(weights, at, -1)
-        others = weights * np.exp(rows - top)
+            weights = weights.reshape(rows.shape).astype(rows.dtype, order="C")
+            rows = np.where(weights == 0, -np.inf, rows)
+            at, factors, shifts = _balanced(rows.real, weights)
+            top, weight, factor = (np.take_along_axis(part, at, -1) for part in (rows, weights, factors))
+            others = factors * np.exp(rows - top + shifts)
+            direct = np.sum(np.where(weights == 0, 0, factors * np.exp(_of_size_one(rows))), axis=-1)
         np.put_along_axis(others, at, 0, -1)
-        ratio = np.sum(others, axis=-1) / weight[..., 0]
-        total = weight[..., 0] * (1 + ratio)
+        rest = np.sum(others, axis=-1)
+        ratio, total = rest / factor[:, 0], factor[:, 0] + rest
         if rows.dtype.kind == "c":
-            y = top[..., 0] + np.log(weight[..., 0]) + np.log1p(ratio)
-            turns = np.ceil((y.imag - np.pi) / (2 * np.pi))  # The angle is above -pi, and at most pi.
-            y = y - 1j * (2 * np.pi) * np.where(np.isfinite(turns), turns, 0)
-            sign = np.sign(total) * np.exp(1j * top[..., 0].imag)
+            y = top[:, 0] + np.log(weight[:, 0]) + np.log1p(ratio)
+            pi = np.arccos(y.real.dtype.type(-1))  # This has all digits of clongdouble.
+            turns = np.ceil((y.imag - pi) / (2 * pi))  # The angle is above -pi, and at most pi.
+            y = y - 1j * (2 * pi) * np.where(np.isfinite(turns), turns, 0)
+            sign = np.sign(total) * np.exp(1j * top[:, 0].imag)
         else:
             size = np.where(ratio < -1, -2 - ratio, ratio)
-            y, sign = top[..., 0] + np.log(np.abs(weight[..., 0])) + np.log1p(size), np.sign(total)
-        finite = np.isfinite(y)
+            y, sign = top[:, 0] + np.log(np.abs(weight[:, 0])) + np.log1p(size), np.sign(total)
+        cancels = total == 0  # The ratio is -1 then, or next to it, as complex quotients are rounded more than once.
+        finite, direct = np.isfinite(y) & ~cancels, np.where(cancels, 0, direct)
         magnitude = np.abs(direct) if rows.dtype.kind == "f" else direct
         y, sign = np.where(finite, y, np.log(magnitude)), np.where(finite, sign, np.sign(direct))
     return y.reshape(shape), sign.reshape(shape)
+
+
+def _of_size_one(rows: np.ndarray) -> np.ndarray:
+    """Return finite elements without their real parts, so that no exponential overflows; others stay."""
+    return np.where(np.isfinite(rows), rows - rows.real, rows)
+
+
+def _balanced(exponents: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return an element of each row to leave out, and the weights, in C order, as factors times exp(shifts).
+
+    Factors are exact, and shifts are 0, unless weights are so large or small that they could overflow or underflow
+    beside an exponential: then, factors are in units of a power of 2, that of the weight of the largest term, and only
+    those far above or below it have shifts.
+    """
+    real, most = exponents.dtype, np.finfo(exponents.dtype).maxexp // 4
+    sizes = np.maximum(np.abs(weights.real), np.abs(weights.imag))
+    limit = np.ldexp(real.type(1), most)
+    if np.max(sizes) < limit and np.min(sizes, where=sizes > 0, initial=1) > 1 / limit:
+        return np.argmax(exponents, axis=-1)[:, np.newaxis], weights, np.zeros((), real)
+    powers, log_2 = np.frexp(sizes)[1], np.log(real.type(2))
+    at = np.argmax(exponents + powers.astype(real) * log_2, axis=-1)[:, np.newaxis]
+    above = powers - np.take_along_axis(powers, at, -1)
+    near = np.clip(above, -most, most)
+    parts = weights.view(real).reshape(*weights.shape, -1)  # These are real parts and, if any, imaginary ones.
+    factors = np.ldexp(parts, (near - powers)[..., np.newaxis]).reshape(len(weights), -1).view(weights.dtype)
+    return at, factors, (above - near).astype(real) * log_2
 
 
 def normalized(

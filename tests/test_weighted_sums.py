@@ -239,6 +239,39 @@ def test_plain_calls_take_a_short_way_to_the_same_bits(dtype):
                         np.testing.assert_array_equal(one, other)
 
 
+EXTREME = [  # elements and weights
+    ([1000.0, 1000.0], [1e-200, 1e200]),
+    ([3000.0, 0.0], [1e-300, 1e300]),
+    ([-1400.0, 1.0, 0.0], [1e305, 2.0, -1e-305]),
+    ([0.0, 1420.0, 5.0], [-1e308, 1e-308, 1e308]),
+    ([5000.0, 1.0], [0.0, 1e-307]),
+    ([-5000.0, 4999.0], [1.0, -1.0]),
+]
+
+
+@pytest.mark.parametrize("dtype", ["g", "D", "G"])
+@pytest.mark.parametrize(("x", "b"), EXTREME)
+@pytest.mark.parametrize("axis", [0, 1])
+def test_extreme_weights_of_longdouble_and_complex_numbers(x, b, axis, dtype):
+    """Results are those of float64, and those of large equal elements, whose exponentials overflow."""
+    size, sign = logsumexp(x, b=b, return_sign=True)
+    a, weights = np.array([x, x], dtype), np.array([b, np.negative(b)], dtype)
+    got = logsumexp(a if axis else np.asfortranarray(a.T), axis, weights if axis else weights.T, return_sign=True)
+    np.testing.assert_allclose(got[0], [size, size], rtol=1e-13)
+    np.testing.assert_allclose(got[1], [sign, -sign], rtol=1e-13, atol=1e-12)
+    mean = logmeanexp(a[0], b=np.multiply(sign, weights[0]))
+    np.testing.assert_allclose(mean, size - np.log(len(x)), rtol=1e-13, atol=1e-13)
+
+
+@pytest.mark.parametrize("dtype", ["g", "D", "G"])
+@pytest.mark.parametrize("b", [[1e200, -1e200], [1e-200, -1e-200], [1, 2, -3]])
+def test_large_elements_cancel(b, dtype):
+    for value in (20_000, -20_000):
+        size, sign = logsumexp(np.full(len(b), value, dtype), b=b, return_sign=True)
+        assert (size, sign) == (-INF, 0)
+    assert logsumexp(np.array([1000, INF], dtype), b=[-1, 1]).real == INF
+
+
 def test_bools_as_weights_say_which_elements_count():
     x = np.array([[1.0, INF], [np.nan, 2.0]])
     keep = np.array([[True, False], [False, True]])
