@@ -279,8 +279,9 @@ def test_a_generator_does_not_advance_where_a_row_is_refused(wrong, dtype):
     logits[slice(None) if wrong == -INF else 7, 1] = wrong
     rng = np.random.default_rng(0)
     before = rng.bit_generator.state
-    with pytest.raises(ValueError, match=r"the row \(1,\) has no finite logit"):
-        sample_categorical(logits, rng, axis=0)
+    for x, axis in ((logits, 0), (np.ascontiguousarray(logits.T), -1)):  # the general way, and the short one
+        with pytest.raises(ValueError, match=r"the row \(1,\) has no finite logit"):
+            sample_categorical(x, rng, axis)
     assert rng.bit_generator.state == before
 
 
