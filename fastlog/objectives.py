@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 import fastlog
+from fastlog._arguments import real_array, target_array
+from fastlog._arrays import as_array
 
 __all__ = ["LinearModel", "Metric", "Objective", "binary", "focal", "multiclass"]
 
@@ -59,6 +61,11 @@ def _probabilities(y: np.ndarray) -> np.ndarray:
     return y
 
 
+def _unmasked(a: Any) -> np.ndarray:
+    """Return an argument as an array. Masked elements are refused as losses refuse them."""
+    return real_array("objectives", a)[0] if isinstance(a, np.ma.MaskedArray) else np.asarray(a)
+
+
 def _class_labels(y: np.ndarray) -> np.ndarray:
     """Return class labels, which the libraries keep as floats, as integers."""
     if y.dtype.kind in "biu":
@@ -99,10 +106,10 @@ class _Callable:
         if native:
             first, second, weight = second.get_label(), first, second.get_weight()
         if weight is not None:
-            weight = np.asarray(weight)
+            weight = _unmasked(weight)
         if weight is not None and not weight.size:  # XGBoost's word for none
             weight = None
-        return np.asarray(second), np.asarray(first), weight, native
+        return _unmasked(second), _unmasked(first), weight, native
 
 
 class Objective(_Callable):
@@ -332,6 +339,8 @@ class LinearModel:
     ------
     ValueError
         If shapes do not fit, a label is out of range, or the loss is unknown.
+    TypeError
+        If an argument is not numeric, complex, longdouble or has masked elements.
 
     Notes
     -----
@@ -364,18 +373,18 @@ class LinearModel:
     ) -> None:
         if loss not in _LOSSES:
             raise ValueError(f"loss must be one of {', '.join(map(repr, _LOSSES))}, not {loss!r}")
-        self._x = x if hasattr(x, "tocsr") else np.asarray(x)
-        self._y = np.asarray(y)
+        self._x = x if hasattr(x, "tocsr") else real_array("LinearModel", x)[0]
+        self._y = target_array("LinearModel", y, np.dtype(np.float64))
         if self._x.ndim != 2 or self._y.shape != self._x.shape[:1]:
             raise ValueError(f"x of shape (n, d) needs y of shape (n,); got {self._x.shape} and {self._y.shape}")
-        self._weight = None if weight is None else np.asarray(weight)
+        self._weight = None if weight is None else real_array("LinearModel", weight)[0]
         if self._weight is not None and self._weight.shape != self._y.shape:
             raise ValueError(f"weight must have the shape of y, {self._y.shape}, not {self._weight.shape}")
         self._shape: tuple[int, ...] = (self._x.shape[1],)
         if loss == "multiclass":
             self._y = _class_labels(self._y)
             self._shape += (int(self._y.max(initial=0)) + 1,)
-        self._l2 = np.broadcast_to(np.asarray(l2, float), self._shape)
+        self._l2 = np.broadcast_to(real_array("LinearModel", l2)[0].astype(np.float64), self._shape)
         self._loss, self._options, self._multiclass = _LOSSES[loss][1], options, loss == "multiclass"
         self._kept: tuple[np.ndarray, np.ndarray] | None = None
         self(self.start())  # refuses wrong labels and options
@@ -386,7 +395,7 @@ class LinearModel:
 
     def coefficients(self, w: np.ndarray) -> np.ndarray:
         """Return flat coefficients in their shape, (d,), or (d, classes) for 'multiclass'."""
-        return np.asarray(w).reshape(self._shape)
+        return as_array("LinearModel", w).reshape(self._shape)
 
     def __call__(self, w: np.ndarray) -> tuple[float, np.ndarray]:
         """Return the loss and its gradient, flat."""
@@ -413,11 +422,12 @@ class LinearModel:
 
         For 'multiclass', these are the probabilities; else the second derivatives of the rows.
         """
-        if self._kept is None or not np.array_equal(self._kept[0], w):
+        kept = self._kept  # Another thread may replace it.
+        if kept is None or not np.array_equal(kept[0], w):
             margin = self._x @ self.coefficients(w)
             if self._multiclass:
                 second = fastlog.softmax(margin, axis=1)
             else:
                 second = self._loss(margin, self._y, self._weight, True, **self._options)[2]
-            self._kept = np.array(w), second
-        return self._kept[1]
+            self._kept = kept = np.array(w), second
+        return kept[1]

@@ -358,6 +358,54 @@ def test_the_hessian_is_kept_until_the_coefficients_change(monkeypatch):
     assert len(calls) == 2
 
 
+def test_another_thread_may_replace_what_is_kept():
+    x, y, w, p = RNG.normal(size=(9, 2)), np.arange(9) % 2, np.ones(2), np.array([1.0, 2])
+    model = LinearModel(x, y)
+    expected = model.hessp(w, p)
+
+    class Coefficients:
+        def __array__(self, dtype=None, copy=None):
+            model.hessp(-5 * w, p)  # as another thread would call it, between any two steps
+            return w
+
+    np.testing.assert_array_equal(model.hessp(Coefficients(), p), expected)
+
+
+@pytest.mark.parametrize("dtype", ["?", "i1", "u8", "f4"])
+@pytest.mark.parametrize("kind", ["binary", "multiclass", "focal"])
+def test_integers_are_real_numbers(kind, dtype):
+    x, y = np.array([[1, 0], [1, 100], [0, 3]]).astype(dtype), np.array([0, 1, 1])
+    model, same = LinearModel(x, y, kind, weight=[1, 2, 3]), LinearModel(x.astype(float), y, kind, weight=[1.0, 2, 3])
+    w = np.arange(model.start().size, dtype="i1")
+    for p in (w, np.ones(len(w), bool)):
+        np.testing.assert_allclose(model.hessp(w, p), same.hessp(w.astype(float), p.astype(float)), rtol=1e-6)
+    for one, other in zip(model(w), same(w.astype(float)), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-6)
+
+
+def test_masks_are_refused():
+    x, y, w = np.ones((2, 2)), np.array([0, 1]), np.ones(2)
+    of_x, masked = (np.ma.array(a, mask=np.eye(*a.shape) if a.ndim > 1 else [0, 1]) for a in (x, w))
+    labels = np.ma.array(y, mask=[0, 1])
+    objective = objectives.binary("lightgbm")
+    for f in (
+        lambda: LinearModel(of_x, y),
+        lambda: LinearModel(x, labels),
+        lambda: LinearModel(x, y, weight=masked),
+        lambda: LinearModel(x, y, l2=masked),
+        lambda: objective(y, w, masked),
+        lambda: objective(y, masked),
+        lambda: objective(labels, w),
+        lambda: objective.metric(y, w, masked),
+        lambda: objective.metric.evaluate([w], y, masked),
+        lambda: objectives.multiclass("xgboost")(y, x, masked),
+    ):
+        with pytest.raises(TypeError, match="masked elements"):
+            f()
+    whole = LinearModel(np.ma.array(x), np.ma.array(y), weight=np.ma.array(w))
+    assert whole(w)[0] == LinearModel(x, y, weight=w)(w)[0]
+
+
 @pytest.mark.parametrize("method", ["Newton-CG", "trust-ncg", "trust-krylov"])
 def test_the_optimum_is_that_of_scikit_learn(method):
     x, y, weight = two_classes()
