@@ -86,14 +86,9 @@ def test_losses_of_doors(of):
 
 
 def test_limits(of):
-    rows = [[0, -40.0], [np.inf, 1], [-np.inf, -np.inf], [np.nan, 1], [-np.inf, 0.0], [800, -800]]
-    x = np.array(rows)
-    for f, rows in (
-        (fastlog.logsumexp, [0, 1, 3, 4, 5]),
-        (fastlog.softmax, [0, 1, 3, 4, 5]),
-        (fastlog.log_softmax, [3, 4, 5]),  # other libraries give nan beside inf
-    ):
-        np.testing.assert_allclose(numbers(f(of(x[rows]), axis=1)), f(x[rows], axis=1), rtol=1e-12, atol=1e-17)
+    x = np.array([[0, -40.0], [INF, 1], [-INF, -INF], [NAN, 1], [-INF, 0.0], [800, -800], [INF, INF], [INF, -INF]])
+    for f in (fastlog.logsumexp, fastlog.softmax, fastlog.log_softmax):
+        np.testing.assert_allclose(numbers(f(of(x), axis=1)), f(x, axis=1), rtol=1e-12, atol=1e-17)
     assert numbers(fastlog.logsumexp(of(np.zeros((0, 3))))) == -np.inf
     assert fastlog.softmax(of(np.zeros((0, 3)))).shape == (0, 3)
     assert numbers(fastlog.logsumexp(of(x[2]))) == -np.inf
@@ -114,6 +109,33 @@ def test_limits(of):
                     np.testing.assert_allclose(numbers(one), other, rtol=1e-12, atol=1e-15)
     loss = fastlog.cross_entropy(of(x[4:5]), of(np.array([[0, 1.0]])))
     assert numbers(loss) == 0
+    np.testing.assert_array_equal(numbers(fastlog.importance_weights(of(np.zeros((2, 0)))).ess), [NAN, NAN])
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+@pytest.mark.parametrize("targets", [[0, 2, -100], [[0.5, 0.5, 0], [0, 0, 1], [1, 0, 0]]])
+def test_several_infinite_logits(targets, smoothing, of):
+    y, options = np.array(targets), {"label_smoothing": smoothing, "reduction": "none", "return_hess": True}
+    for third in (0, INF, -INF):
+        x = np.array([[INF, INF, third]] * 3)
+        got = fastlog.cross_entropy(of(x), of(y), **options)
+        for one, other in zip(got, fastlog.cross_entropy(x, y, **options), strict=True):
+            np.testing.assert_array_equal(numbers(one), other)
+
+
+@pytest.mark.parametrize("reduction", ["none", "sum", "mean"])
+@pytest.mark.parametrize("of_rows", [[1.0, 0.5, 2], [NAN, 0, 1], [INF, 1, 1]])
+@pytest.mark.parametrize("targets", [[0, 1, -100], [[1.0, 0, 0], [0, 1, 0], [0, 0, 0]]])
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+def test_rows_whose_label_weighs_nothing(smoothing, targets, of_rows, reduction, of):
+    x, weight = np.array([[0.0, 1, 2], [3, 1, 0], [1, 1, 2]]), np.array([0.0, 1, 1])
+    options = {"label_smoothing": smoothing, "reduction": reduction, "return_grad": np.isfinite(of_rows).all()}
+    expected, got = (
+        fastlog.cross_entropy(g(x), g(np.array(targets)), g(weight), sample_weight=g(np.array(of_rows)), **options)
+        for g in (np.asarray, of)
+    )
+    for one, other in zip(*((a if isinstance(a, tuple) else (a,)) for a in (got, expected)), strict=True):
+        np.testing.assert_allclose(numbers(one), other, rtol=1e-12, atol=1e-15)
 
 
 def test_errors(of):

@@ -184,6 +184,21 @@ DERIVATIVES = {  # known derivatives by each argument, at points where the usual
         [[1000, -1000, 740, 0, -1000]],
         [[0, 0, 0, 0.5, -1]],
     ),
+    "focal loss of infinite logits": (
+        lambda of, x: focal(x, of([1.0, 0, 1, 0]), reduction="sum"),
+        [[INF, -INF, -INF, INF]],
+        [[0, 0, -1, 1]],
+    ),
+    "focal loss of softmax where the label's logit is -inf": (
+        lambda of, x: fastlog.softmax_focal_loss(x, of([0]), reduction="sum"),
+        [[[-INF, 0, 0]]],
+        [[[-1, 0.5, 0.5]]],
+    ),
+    "class weight of rows with weights": (
+        lambda of, w: fastlog.cross_entropy(of([[0.0, 0]]), of([0]), w, sample_weight=of([2.0]), reduction="sum"),
+        [[0, 1]],
+        [[2 * np.log(2), 0]],
+    ),
     "nan that weighs 0": (
         lambda of, x: bce(x, of([0.0, 1, 1, 0]), of([0.0, 0, 0, 1]), reduction="sum"),
         [[NAN, INF, -INF, 0]],

@@ -241,7 +241,7 @@ def importance_weights(lib: Library, log_w: Any, axis: Any) -> Any:
     axes = as_axes(axis, x.ndim)
     n = math.prod(x.shape[k] for k in axes)
     squares = xp.sum(weights * weights, axis=axes) if axes else weights * weights
-    return ImportanceWeights(weights, lse - math.log(n) if n else lse + math.nan, 1 / squares)
+    return ImportanceWeights(weights, lse - math.log(n) if n else lse + math.nan, (1 if n else math.nan) / squares)
 
 
 def _tempered(lib: Library, name: str, x: Any, temperature: Any) -> Any:

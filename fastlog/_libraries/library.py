@@ -191,25 +191,26 @@ class Differentiable(Library):
     own_logcumsumexp: Callable[..., Any]
 
     def _emptied(self, x: Any, axes: tuple[int, ...]) -> tuple[Any, Any]:
-        """Return `x` with 0 in rows of nothing but -inf, and a mask of these rows."""
-        empty = self.xp.max(x, axis=axes, keepdims=True) == -math.inf
-        return self.xp.where(empty, self.xp.zeros_like(x), x), empty
+        """Return `x` with 0 in rows of nothing but -inf, and the largest elements of all rows as they are."""
+        top = self.xp.max(x, axis=axes, keepdims=True)
+        return self.xp.where(top == -math.inf, self.xp.zeros_like(x), x), top
 
     def logsumexp(self, x: Any, axes: tuple[int, ...], keepdims: bool) -> Any:
-        x, empty = self._emptied(x, axes)
+        x, top = self._emptied(x, axes)
         y = self.own_logsumexp(x, axes)
-        y = self.xp.where(empty, self.xp.full_like(y, -math.inf), y)
+        y = self.xp.where(top == -math.inf, self.xp.full_like(y, -math.inf), y)
         return y if keepdims else self.xp.squeeze(y, axis=axes)
 
     def softmax(self, x: Any, axes: tuple[int, ...]) -> Any:
-        x, empty = self._emptied(x, axes)
+        x, top = self._emptied(x, axes)
         y = self.own_softmax(x, axes)
-        return self.xp.where(empty, self.xp.full_like(y, math.nan), y)
+        return self.xp.where(top == -math.inf, self.xp.full_like(y, math.nan), y)
 
     def log_softmax(self, x: Any, axes: tuple[int, ...]) -> Any:
-        x, empty = self._emptied(x, axes)
+        x, top = self._emptied(x, axes)
         y = self._with_signs(self.own_log_softmax(x, axes), x, axes)
-        return self.xp.where(empty, self.xp.full_like(y, math.nan), y)
+        y = self.xp.where(top == math.inf, x - math.inf, y)
+        return self.xp.where(top == -math.inf, self.xp.full_like(y, math.nan), y)
 
     def logcumsumexp(self, x: Any, axis: int) -> Any:
         xp = self.xp

@@ -67,7 +67,7 @@ def focal_loss(
         w = balance if w is None else _joint(lib, balance, w)
     w, x, z = _counted(lib, w, x, z)
     x_yes, x_no = _seen(lib, x, z, w), _seen(lib, x, 1 - z, w)
-    p, q = lib.sigmoid(x_no), lib.sigmoid(-x_yes)
+    p, q = lib.sigmoid(_with_constant_ends(lib, x_no)), lib.sigmoid(-_with_constant_ends(lib, x_yes))
     entropy = _product(lib, z, lib.softplus(-x_yes)) + _product(lib, 1 - z, lib.softplus(x_no))
     power, base = _power_of(lib, z * q + (1 - z) * p, gamma)
     loss = _weighed(lib, w, _product(lib, power, entropy))
@@ -107,14 +107,15 @@ def softmax_focal_loss(
     _, x = _counted(lib, w, x)
     log_p = _log_probabilities(lib, x, k)
     entropy = xp.expand_dims(_row_loss(lib, parts, log_p, k), axis=k)
-    power, _ = _power_of(lib, -xp.expm1(-entropy), gamma)
+    near = xp.where(entropy < 80, entropy, xp.full_like(entropy, 80.0))  # p = exp(-e) is negligible beyond.
+    power, _ = _power_of(lib, -xp.expm1(-near), gamma)
     loss = xp.squeeze(_product(lib, w, _product(lib, entropy, power)), axis=k)
     if not return_grad:
         return _reduced(lib, loss, reduction, count)
-    near = xp.where(entropy < 80, entropy, xp.full_like(entropy, 80.0))  # e / (exp(e) - 1) is tiny beyond.
     ratio = xp.where(near > 0, near / xp.where(near > 0, xp.expm1(near), xp.ones_like(near)), xp.ones_like(near))
     slope = _product(lib, w, power * (1 + gamma * ratio))
-    return _with_derivatives(lib, loss, reduction, _product(lib, slope, xp.exp(log_p) - parts), None, count)
+    grad = _product(lib, slope, _probabilities(lib, log_p, k) - parts)
+    return _with_derivatives(lib, loss, reduction, grad, None, count)
 
 
 def kl_divergence(lib: Library, log_q: Any, p: Any, *, log_target: bool, axis: Any, reduction: str) -> Any:
@@ -158,9 +159,13 @@ def cross_entropy(
     _, x = _counted(lib, lib.xp.sum(lib.xp.abs(parts), axis=k, keepdims=True), x)
     log_p = _log_probabilities(lib, x, k)
     loss = _row_loss(lib, parts, log_p, k)
+    # Several infinite logits have no known log p, but a class beside them that counts makes the loss infinite.
+    unknown, never = lib.xp.isnan(log_p), (log_p == -math.inf) & (parts > 0)
+    infinite = lib.xp.any(unknown, axis=k) & lib.xp.any(never, axis=k)
+    loss = lib.xp.where(infinite, lib.xp.full_like(loss, math.inf), loss)
     if not (return_grad or return_hess):
         return _reduced(lib, loss, reduction, count)
-    p, total = lib.xp.exp(log_p), lib.xp.sum(parts, axis=k, keepdims=True)
+    p, total = _probabilities(lib, log_p, k), lib.xp.sum(parts, axis=k, keepdims=True)
     grad = _product(lib, total, p) - parts
     hess = _product(lib, total, p * (1 - p)) if return_hess else None
     if divisor is None:
@@ -245,6 +250,13 @@ def _joint(lib: Library, weight: Any, other: Any) -> Any:
     return one * xp.where((weight == 0) & xp.isinf(other), xp.zeros_like(other), other)
 
 
+def _of_both(lib: Library, weight: Any, other: Any) -> Any:
+    """Return the product of two weights, in which a 0 counts for more than what is infinite or nan."""
+    xp = lib.xp
+    weight, other = xp.broadcast_arrays(weight, other)
+    return _product(lib, xp.where((other == 0) & ~xp.isfinite(weight), xp.zeros_like(weight), weight), other)
+
+
 def _weighed(lib: Library, weight: Any, x: Any) -> Any:
     return x if weight is None else _product(lib, weight, x)
 
@@ -272,6 +284,11 @@ def _seen(lib: Library, x: Any, side: Any, weight: Any) -> Any:
     return lib.xp.where((side == 0) & lib.xp.isinf(weight), lib.xp.zeros_like(x), x)
 
 
+def _with_constant_ends(lib: Library, x: Any) -> Any:
+    """Return logits whose infinities are constants, as an infinite loss times the derivative 0 would be nan."""
+    return lib.xp.where(lib.xp.isinf(x), 1000 * lib.xp.sign(x), x)
+
+
 def _log_probabilities(lib: Library, x: Any, k: int) -> Any:
     """Return log_softmax; rows with one infinite logit get the limit, rows of nothing but -inf the derivative nan."""
     xp, zeros, is_infinite = lib.xp, lib.xp.zeros_like(x), x == math.inf
@@ -282,6 +299,12 @@ def _log_probabilities(lib: Library, x: Any, k: int) -> Any:
     log_p = xp.where(empty, xp.sum(xp.where(empty, x, zeros), axis=k, keepdims=True) * math.nan, log_p)
     infinite = xp.sum(xp.where(is_infinite, x, zeros), axis=k, keepdims=True)
     return xp.where(single, xp.where(is_infinite, zeros, x - infinite), log_p)
+
+
+def _probabilities(lib: Library, log_p: Any, k: int) -> Any:
+    """Return probabilities; all of a row are nan where one is, as beside several infinite logits."""
+    p = lib.xp.exp(log_p)
+    return p + 0 * lib.xp.sum(p, axis=k, keepdims=True)
 
 
 def _below_largest(lib: Library, x: Any, k: int) -> Any:
@@ -336,7 +359,7 @@ def _class_parts(
         w, z = _counted(lib, w, xp.astype(z, x.dtype))
         parts = _joint(lib, w, (1 - smoothing) * z + even if smooth else z)
         if of_rows is not None:
-            return _product(lib, of_rows, parts), xp.sum(of_rows)
+            return _of_both(lib, of_rows, parts), xp.sum(of_rows)
         return parts, math.prod(x.shape) // max(classes, 1)
     expected = tuple(x.shape[:k]) + tuple(x.shape[k + 1 :])
     if tuple(z.shape) != expected:
@@ -357,16 +380,14 @@ def _class_parts(
     is_label = xp.reshape(lib.array(name, np.arange(classes), x), along) == z
     of_label = xp.where(is_label & counts, w, xp.zeros_like(x))
     # Counts are integers, because float32 has no odd number above 2**24.
-    if of_rows is not None:  # A label that does not count makes a weight that is nan 0.
-        of_rows = xp.where(xp.sum(of_label, axis=k, keepdims=True) == 0, xp.zeros_like(of_rows), of_rows)
-        of_label = _product(lib, of_rows, of_label)
-    total = lib.count(counts & ~wrong) if weight is None and of_rows is None else xp.sum(of_label)
     parts = of_label
     if smooth:
         parts = _joint(
             lib, xp.where(counts, w, xp.zeros_like(x)), (1 - smoothing) * xp.astype(is_label, x.dtype) + even
         )
-        parts = parts if of_rows is None else _product(lib, of_rows, parts)
+    if of_rows is not None:
+        of_label, parts = _of_both(lib, of_rows, of_label), _of_both(lib, of_rows, parts)
+    total = lib.count(counts & ~wrong) if weight is None and of_rows is None else xp.sum(of_label)
     return xp.where(wrong, xp.full_like(parts, math.nan), parts), total
 
 
