@@ -10,8 +10,8 @@ from fastlog._arrays import from_rows, to_rows
 def logsumexp(rows: np.ndarray, weights: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
     """Return the logsumexp over the last axis and the sign of the sum.
 
-    A large element is left out, so log(sum) = a + log(w) + log1p(rest / w), with w its weight. Where an element or a
-    weight is not finite, the sum's own logarithm follows C's rules for infinities.
+    The element a of the largest term is left out, so log(sum) = a + log(w) + log1p(rest / w), with w its weight. Where
+    an element or a weight is not finite, the sum's own logarithm follows C's rules for infinities.
     """
     shape = rows.shape[:-1]
     if rows.size == 0:
@@ -55,11 +55,11 @@ def _of_size_one(rows: np.ndarray) -> np.ndarray:
 
 
 def _balanced(exponents: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return an element of each row to leave out, and the weights, in C order, as factors times exp(shifts).
+    """Return the index of the element of each row to leave out, factors, and shifts; the weights are in C order.
 
-    Factors are exact, and shifts are 0, unless weights are so large or small that they could overflow or underflow
-    beside an exponential: then, factors are in units of a power of 2, that of the weight of the largest term, and only
-    those far above or below it have shifts.
+    The weights of a row are factors * exp(shifts), up to a power of 2. Factors are the weights and shifts are 0 if no
+    weight is so large or small that it could overflow or underflow beside an exponential. Otherwise, the power of 2 is
+    that of the weight of the largest term, and only weights far above or below it have shifts.
     """
     real, most = exponents.dtype, np.finfo(exponents.dtype).maxexp // 4
     sizes = np.maximum(np.abs(weights.real), np.abs(weights.imag))

@@ -256,7 +256,9 @@ def sample_categorical(
         raise ValueError(f"{name}: the logits need an axis")
     k = as_axis(axis, x.ndim)
     x = _widened(x)
-    p = softmax(x, k, temperature=as_divisor(name, temperature, x.dtype))
+    if type(temperature) is not float or temperature != 1:
+        temperature = as_divisor(name, temperature, x.dtype)
+    p = softmax(x, k, temperature=temperature)
     # Where one probability is nan, the whole row is. A generator must not advance for a call that is refused.
     rows = x.shape[:k] + x.shape[k + 1 :]
     wrong = np.asarray(np.isnan(np.take(p, 0, k))) if x.shape[k] else np.ones(rows, np.bool)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -34,7 +34,7 @@ __all__ = ["binary_cross_entropy_with_logits", "cross_entropy", "focal_loss", "k
 _Pair = tuple[np.ndarray | None, np.ndarray | None]
 
 _MANY_CLASSES = 128  # NumPy picks one narrow number of a row in the time in which so many are converted.
-_FAR = 16  # Weights in another unit are a copy, which is for those that are beyond 2^16 or below 2^-16 alone.
+_FAR = 2.0**16  # Weights in another unit are a copy, which is for those that are beyond this or below its reciprocal.
 _LARGEST = {char: float(np.finfo(char).max) for char in "fd"}
 
 
@@ -548,25 +548,29 @@ def _row_loss(
 def _near_one(
     z: np.ndarray, options: dict[str, Any], sample_weight: np.ndarray | None
 ) -> tuple[np.ndarray | None, np.ndarray | None]:
-    """Return class weights and sample weights in other units, on which a mean does not depend, if they are far from 1.
+    """Return class weights and sample weights in other units, on which a mean does not depend, if some are far from 1.
 
-    Near 1, they and their reciprocals are in a float's range. A unit is that of the largest weight that counts: neither
-    a class without labels nor a row that is ignored makes the others vanish.
+    Near 1, they and their reciprocals are in a float's range. A unit is that of the largest weight that counts. So the
+    others do not vanish beside that of an ignored row, or of a class without labels where labels are not smoothed.
     """
     weight, ignored = options["class_weight"], options["ignored"]
     by_label = not options.get("probabilities")
-    if by_label and weight is not None and (_is_far(np.max, weight) or _is_far(np.min, weight)):
-        seen = np.unique(z if ignored is None else z[z != ignored])
-        weight = _in_unit_of(weight, weight[seen[(seen >= 0) & (seen < len(weight))]])
-    if sample_weight is not None and _is_far(np.max, sample_weight):
-        counts = z != ignored if by_label and ignored is not None else slice(None)
-        sample_weight = _in_unit_of(sample_weight, sample_weight[counts])
+    if by_label and weight is not None and _some_are_far(weight):
+        counts = (z >= 0) & (z < len(weight)) if ignored is None else (z >= 0) & (z < len(weight)) & (z != ignored)
+        weight = _in_unit_of(weight, weight if options.get("smoothing") else weight[z[counts].astype(np.intp)])
+    if sample_weight is not None and _some_are_far(sample_weight):
+        those = sample_weight[z != ignored] if by_label and ignored is not None else sample_weight
+        sample_weight = _in_unit_of(sample_weight, those)
     return weight, sample_weight
 
 
-def _is_far(extreme: Callable[..., Any], weight: np.ndarray) -> bool:
-    """Tell whether the largest or the least magnitude is far from 1."""
-    return bool(weight.size and abs(np.frexp(extreme(np.abs(weight)))[1]) >= _FAR)
+def _some_are_far(weight: np.ndarray) -> bool:
+    """Tell whether a magnitude other than 0 is far from 1."""
+    sizes = np.abs(weight)
+    least = sizes.min(initial=1)
+    if least == 0:
+        least = sizes.min(where=sizes > 0, initial=1)
+    return bool(least < 1 / _FAR or sizes.max(initial=1) > _FAR)
 
 
 def _in_unit_of(weight: np.ndarray, those: np.ndarray) -> np.ndarray:

@@ -36,9 +36,8 @@ def _scipy_logsumexp(a, axis=None, b=None, keepdims=False, return_sign=False):  
     from fastlog._replace import is_plain, theirs
 
     ours = is_plain(a) and is_plain(b)
-    if ours and (
-        keepdims or (type(axis) is tuple and not axis)
-    ):  # To SciPy, a scalar that keeps its axes is an array of one element.
+    keeps_axes = keepdims or (type(axis) is tuple and not axis)
+    if ours and keeps_axes:  # To SciPy, a scalar is an array of one element then.
         ours = not np.ndim(a) == 0 == np.ndim(b)
     return (logsumexp if ours else theirs["scipy.special.logsumexp"])(a, axis, b, keepdims, return_sign)
 

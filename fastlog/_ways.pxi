@@ -501,12 +501,12 @@ cdef object way_of_row_losses(ShortWay self, PyObject **given):
 
 cdef bint has_nan_rows(cnp.ndarray p) noexcept:
     """Tell whether a row of a softmax is nan, of which then all elements are; rows are along the last axis."""
-    cdef cnp.npy_intp n = cnp.PyArray_DIMS(p)[cnp.PyArray_NDIM(p) - 1], size = cnp.PyArray_SIZE(p), k
+    cdef cnp.npy_intp n = cnp.PyArray_DIMS(p)[cnp.PyArray_NDIM(p) - 1], row
     cdef const float *narrow = <const float *>cnp.PyArray_BYTES(p)
     cdef const double *wide = <const double *>cnp.PyArray_BYTES(p)
     cdef bint is_narrow = cnp.PyArray_TYPE(p) == cnp.NPY_FLOAT
-    for k in range(0, size, n):
-        if (narrow[k] != narrow[k]) if is_narrow else (wide[k] != wide[k]):
+    for row in range(cnp.PyArray_SIZE(p) // n):
+        if narrow[row * n] != narrow[row * n] if is_narrow else wide[row * n] != wide[row * n]:
             return True
     return False
 

@@ -130,10 +130,19 @@ def test_weights_that_do_not_count_change_no_mean(dtype, small, huge):
         expected = loss(x, [0, 0])
         np.testing.assert_allclose(loss(x, [0, 0], [small, huge]), expected, rtol=1e-6)
         np.testing.assert_allclose(loss(x, [0, 1], [small, huge], ignore_index=1), loss(x[:1], [0]), rtol=1e-6)
-    if small >= 1e-300:
-        weighted = cross_entropy(x, [-100, 0], sample_weight=[1e300, small], return_grad=True)
-        for got, other in zip(weighted, cross_entropy(x, [-100, 0], return_grad=True), strict=True):
-            np.testing.assert_allclose(got, other, rtol=1e-6)
+    weighted = cross_entropy(x, [-100, 0], sample_weight=[huge, small], return_grad=True)
+    for got, other in zip(weighted, cross_entropy(x, [-100, 0], return_grad=True), strict=True):
+        np.testing.assert_allclose(got, other, rtol=1e-6)
+
+
+@pytest.mark.parametrize("labels", [[True, True], np.array([1, 1], "u1"), np.array([1, 1], "u8")])
+def test_labels_of_any_type_have_weights_of_any_size(labels):
+    x = np.array([[1, 2, 0], [3, 4, 1]], "f4")
+    for weight in ([0, 1e-300, 1], [1e-30] * 3, [1e30, 1e-30, 1e30]):
+        np.testing.assert_allclose(cross_entropy(x, np.array(labels), weight), cross_entropy(x, [1, 1]), rtol=1e-6)
+    smoothed = cross_entropy(x, np.array(labels) * 1, [1e19, 1e-20, 1], label_smoothing=0.1)
+    wide = cross_entropy(x.astype("f8"), np.array(labels) * 1, [1e19, 1e-20, 1], label_smoothing=0.1)
+    np.testing.assert_allclose(smoothed, wide, rtol=1e-6)
 
 
 @pytest.mark.parametrize("dtype", ["f4", "f8"])

@@ -179,15 +179,14 @@ def test_the_check_of_a_wheel_finds_what_is_wrong(fault, tmp_path):
 
 
 def test_a_release_without_addresses_is_refused():
-    of = message_from_string
     with pytest.raises(SystemExit, match=r"lacks .*'Changelog', 'Documentation', 'Issues'"):
-        TOOL["check_addresses"](of("Project-URL: Source, https://example.org\n\n"))
+        TOOL["check_addresses"](message_from_string("Project-URL: Source, https://example.org\n\n"))
     urls = "".join(
         f"Project-URL: {name}, https://example.org\n" for name in ("Source", "Documentation", "Changelog", "Issues")
     )
     for link in ("[a page](docs/tour.md)", '<img src="docs/speed.png">'):
         with pytest.raises(SystemExit, match=r"cannot follow: \['docs/"):
-            TOOL["check_addresses"](of(f"{urls}\nSee {link}, and [another](https://example.org).\n"))
+            TOOL["check_addresses"](message_from_string(f"{urls}\nSee {link}, and [another](https://example.org).\n"))
 
 
 def test_nothing_that_is_deprecated_stays_unannounced():

@@ -27,7 +27,7 @@ typedef element element_kernel(element_input, settings);
 typedef struct {
     element_kernel *kernel;
     int weighted;    /* the kernel has weights */
-    int derivatives; /* the gradient is wanted, and maybe the Hessian, too */
+    int derivatives; /* the gradient is wanted; so is the Hessian, if the block has a place for it */
     int grouped;     /* sums are computed by groups of vectors, see binary_cross_entropy_group */
 } element_function;
 
@@ -115,8 +115,8 @@ INLINE void run_groups(element_function f, const element_block *b, settings c, l
 }
 
 /* A contiguous output is written in place; any other one is staged, and copied to its place afterwards. */
-static real *place(real *stage, char *p, intptr_t step) { return !p ? 0 : step == WIDTH ? (real *)p : stage; }
 static int is_staged(char *p, intptr_t step) { return p && step != WIDTH; }
+static real *place(real *stage, char *p, intptr_t step) { return is_staged(p, step) ? stage : (real *)p; }
 RARE void put_staged(char *p, intptr_t step, const real *from, intptr_t n) { scatter(p, step, from, n); }
 
 /* Moves targets towards 1/2, their mean over the two classes; `z` may be `to`. */

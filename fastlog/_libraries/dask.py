@@ -81,8 +81,7 @@ def _unmasked(name: str, argument: str, a: Any) -> Any:
     a = None if a is None else _as_dask(a)
     if a is None or not _is_masked(a):
         return a
-    of_block = partial(_unmasked_block, name, argument)
-    return a.map_blocks(of_block, dtype=a.dtype, meta=np.empty((0,) * a.ndim, a.dtype))
+    return a.map_blocks(partial(_unmasked_block, name, argument), dtype=a.dtype, meta=np.empty((0,) * a.ndim, a.dtype))
 
 
 def _unmasked_block(name: str, argument: str, block: np.ndarray) -> np.ndarray:
@@ -549,7 +548,6 @@ def _of_rows(
             raise ValueError(f"{name}: weight must have the shape ({x.shape[k]},), one per class, not {weight.shape}")
     count = None
     if reduction == "mean":
-        count = _size(x.any(axis=k))
         if of_labels:
             of_block = partial(_weight_of_block, ignore_index=ignore_index)
             ones = {"adjust_chunks": {i: (1,) * x.numblocks[i] for i in outer}}
@@ -557,6 +555,8 @@ def _of_rows(
             count = _blockwise(of_block, outer, operands, np.float64, **ones).sum()
         elif rows is not None:
             count = rows.sum(dtype=np.float64)
+        else:
+            count = _size(x) / x.shape[k] if x.shape[k] else math.prod(x.shape[i] for i in outer)
     arrays = {"weight": weight} if rows is None else {"weight": weight, "sample_weight": rows}
     options |= {"arrays": arrays, "axis": k, "count": count, "ignore_index": ignore_index}
     return _loss(function, x, z, reduction=reduction, **options)
