@@ -84,5 +84,7 @@ def normalized(
         rows = to_rows(x if include is None else np.where(include, x, -np.inf), axes)
         lse = logsumexp(rows, None)[0]
         y = rows - lse[..., np.newaxis]
-        y = np.ascontiguousarray(from_rows(y if logs else np.exp(y), x.shape, axes))
+        if not logs:  # Beside an infinite element, no probability is known.
+            y = np.where(lse.real[..., np.newaxis] == np.inf, np.nan, np.exp(y)).astype(y.dtype, copy=False)
+        y = np.ascontiguousarray(from_rows(y, x.shape, axes))
     return y.reshape(x.shape), lse

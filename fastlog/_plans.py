@@ -35,7 +35,8 @@ def _scipy_logsumexp(a, axis=None, b=None, keepdims=False, return_sign=False):  
     from fastlog._logsumexp import logsumexp
     from fastlog._replace import is_plain, theirs
 
-    ours = is_plain(a) and is_plain(b)
+    # To SciPy, Python's numbers have no dtype of their own beside weights.
+    ours = is_plain(a) and is_plain(b) and (b is None or type(a) not in (bool, int, float, complex))
     keeps_axes = keepdims or (type(axis) is tuple and not axis)
     if ours and keeps_axes:  # To SciPy, a scalar is an array of one element then.
         ours = not np.ndim(a) == 0 == np.ndim(b)

@@ -146,14 +146,18 @@ def compiled(ours: Callable[..., Any], module: str, name: str) -> Change:
     )
 
 
-_PLAIN = (np.ndarray, list, tuple, int, float, complex, bool, type(None))
+_PLAIN = (int, float, complex, bool, type(None))
 
 theirs: dict[str, FunctionType] = {}  # The original functions get the arguments that fastlog leaves to them.
 
 
 def is_plain(a: Any) -> bool:
-    """Tell whether the original function, too, would make a plain ndarray of `a`."""
-    return type(a) in _PLAIN or isinstance(a, np.generic)
+    """Tell whether the original function, too, would make a plain ndarray of numbers of `a`."""
+    if type(a) in (list, tuple):
+        a = np.asarray(a)
+    if type(a) is np.ndarray or isinstance(a, np.generic):
+        return a.dtype.kind in "biufc"
+    return type(a) in _PLAIN
 
 
 def is_real_array(a: Any) -> bool:

@@ -209,6 +209,20 @@ def outcome(f, *args, **options):
             return error
 
 
+def test_axes_and_shapes_that_torch_and_tensorflow_take():
+    x = np.array([[0.1, -1.2]])
+    np.testing.assert_array_equal(functional.logsumexp(x, [], keepdim=True), fastlog.logsumexp(x, keepdims=True))
+    assert np.isnan(functional.kl_div(np.zeros((0, 1, 2)), np.zeros((2, 0, 1, 2)), reduction="batchmean"))
+    for axis in (np.array([-1]), np.array(1), [0, 1]):
+        wanted = fastlog.logsumexp(x, tuple(np.ravel(axis).tolist()))
+        np.testing.assert_array_equal(tf.math.reduce_logsumexp(x, axis=axis), wanted)
+    for labels, logits in (((3,), (2, 3)), ((1, 3), (5, 1, 3)), ((5, 1, 3), (1, 3))):
+        y = tf.nn.softmax_cross_entropy_with_logits(np.full(labels, 1 / 3), np.zeros(logits))
+        np.testing.assert_allclose(y, np.full(np.broadcast_shapes(labels, logits)[:-1], np.log(3)))
+    with pytest.raises(ValueError, match=r"shapes .*\(2,4\) \(3,\)"):
+        tf.nn.softmax_cross_entropy_with_logits(np.full(3, 1 / 3), np.zeros((2, 4)))
+
+
 def test_every_name_of_scipy_is_there():
     names = {}
     exec("from fastlog.special import *", names)

@@ -6,6 +6,8 @@ import inspect
 import pickle
 import subprocess
 import sys
+from contextlib import suppress
+from decimal import Decimal
 
 import numpy as np
 import pandas as pd
@@ -130,6 +132,23 @@ def test_shapes_of_scalars_are_scipys(x, arguments):
         during = special.logsumexp(x, **arguments)
     assert np.shape(during) == np.shape(before)
     assert type(during) is type(before)
+
+
+@pytest.mark.parametrize("x", [[Decimal(1), Decimal(2)], np.array([Decimal(1)]), ["1", "2"], np.array([], object)])
+def test_what_is_no_number_to_numpy_is_left_to_scipy(x):
+    for f in ("logsumexp", "softmax", "log_softmax"):
+        before = after = None
+        with suppress(TypeError, AttributeError, ValueError):
+            before = getattr(special, f)(x)
+        with fastlog.patch(), suppress(TypeError, AttributeError, ValueError):
+            after = getattr(special, f)(x)
+        np.testing.assert_array_equal(after, before)
+
+
+def test_pythons_numbers_take_the_dtype_of_weights():
+    before = special.logsumexp(3.0, b=np.float32(2))
+    with fastlog.patch():
+        assert special.logsumexp(3.0, b=np.float32(2)).dtype == before.dtype
 
 
 @pytest.mark.parametrize("axis", [np.int64(0), np.array(1), (0, 1)])

@@ -349,6 +349,15 @@ def test_logcumsumexp_of_what_is_out_of_the_way():
 # ---- temperatures; both at once ----
 
 
+@pytest.mark.parametrize("dtype", "efdgFDG")
+def test_no_probability_is_known_beside_infinity(dtype):
+    x = np.array([[INF, 33, 0], [1, 2, 3]]).astype(dtype)
+    for temperature in (1.0, 2.0):
+        with np.errstate(all="ignore"):
+            y = fastlog.softmax(x, 1, temperature=temperature)
+        np.testing.assert_array_equal(np.isnan(y), [[True] * 3, [False] * 3])
+
+
 @pytest.mark.parametrize("name", ["softmax", "log_softmax"])
 @pytest.mark.parametrize("shape", [(7,), (300, 200), (3, 50000), (4, 5, 6)])
 @pytest.mark.parametrize("temperature", [0.5, 3, np.float64(0.7)])

@@ -65,8 +65,12 @@ def log_softmax(input: Any, dim: int | None = None, _stacklevel: int = 3, dtype:
 
 
 def logsumexp(input: Any, dim: int | tuple[int, ...] | list[int], keepdim: bool = False, *, out: Any = None) -> Any:
-    """Return the logarithm of the sum of exponentials over the axes `dim`; see `fastlog.logsumexp`."""
-    return _fastlog.logsumexp(input, tuple(dim) if isinstance(dim, list) else dim, keepdims=keepdim, out=out)
+    """Return the logarithm of the sum of exponentials over the axes `dim`; see `fastlog.logsumexp`.
+
+    As in torch, no axes at all mean every axis.
+    """
+    axes = (tuple(dim) or None) if isinstance(dim, list | tuple) else dim
+    return _fastlog.logsumexp(input, axes, keepdims=keepdim, out=out)
 
 
 def binary_cross_entropy_with_logits(
@@ -137,7 +141,7 @@ def kl_div(
     if reduction != "batchmean" or n == rows:
         return _fastlog.kl_divergence(input, target, log_target=log_target, axis=(), reduction=reduction)
     mean = _fastlog.kl_divergence(input, target, log_target=log_target, axis=(), reduction=reduction if n else "sum")
-    return mean * (n / rows)
+    return mean * (n / rows if rows else np.nan)
 
 
 def legacy_reduction(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 import fastlog as _fastlog
 from fastlog._libraries import elementwise as _elementwise
 
@@ -49,8 +51,12 @@ def log_softmax(logits: Any, axis: int | None = None, name: str | None = None) -
 
 
 def reduce_logsumexp(input_tensor: Any, axis: Any = None, keepdims: bool = False, name: str | None = None) -> Any:
-    """Return the logarithm of the sum of exponentials over axes (int, list or tuple); see `fastlog.logsumexp`."""
-    return _fastlog.logsumexp(input_tensor, tuple(axis) if isinstance(axis, list) else axis, keepdims=keepdims)
+    """Return the logarithm of the sum of exponentials over axes; see `fastlog.logsumexp`.
+
+    They may be an int, a list, a tuple or an array.
+    """
+    axes = tuple(np.ravel(axis).tolist()) if isinstance(axis, list | np.ndarray) else axis
+    return _fastlog.logsumexp(input_tensor, axes, keepdims=keepdims)
 
 
 def cumulative_logsumexp(

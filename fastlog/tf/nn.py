@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 import fastlog as _fastlog
-from fastlog._arrays import fits as _fits
 from fastlog._arrays import refuse_mask as _refuse_mask
 from fastlog._libraries import computed as _computed
 from fastlog._libraries import elementwise as _elementwise
@@ -53,7 +52,7 @@ def weighted_cross_entropy_with_logits(labels: Any, logits: Any, pos_weight: Any
 def softmax_cross_entropy_with_logits(labels: Any, logits: Any, axis: int = -1, name: str | None = None) -> Any:
     """Return the cross-entropy with class probabilities, one value per row; see `fastlog.cross_entropy`.
 
-    Labels are broadcast to the shape of the logits.
+    The shapes are broadcast together.
     """
     labels, logits = _both(labels, logits)
     function = "softmax_cross_entropy_with_logits"
@@ -61,10 +60,8 @@ def softmax_cross_entropy_with_logits(labels: Any, logits: Any, axis: int = -1, 
     if not _library_of(logits):
         probabilities = _computed(probabilities)
         _refuse_mask(function, "the array of labels", probabilities)
-        if probabilities.ndim == np.ndim(logits):
-            if not _fits(probabilities.shape, np.shape(logits)):
-                raise ValueError(f"labels of shape {probabilities.shape} do not fit logits of {np.shape(logits)}")
-            probabilities = np.broadcast_to(probabilities, np.shape(logits))
+        if probabilities.shape != np.shape(logits):
+            logits, probabilities = _elementwise.broadcast(function, logits, probabilities)
     return _fastlog.cross_entropy(logits, probabilities, None, None, "none", axis=axis)
 
 

@@ -277,6 +277,8 @@ def evaluate(expression: str, names: dict[str, Any]) -> Any:
         warnings.simplefilter("ignore")
         try:
             value = eval(expression, dict(names))
+        except RuntimeError:
+            return "RuntimeError"  # Versions of torch raise different subclasses.
         except Exception as error:
             return type(error).__name__
     return value if isinstance(value, str) else np.asarray(value).tolist()
