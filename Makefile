@@ -216,9 +216,11 @@ compilers: $(VENV)/test.stamp
 	  $(BIN)/ctest --test-dir build/$$cc --output-on-failure; \
 	done
 
-# make peers   fastlog beside torch and TensorFlow, which it installs, and on torch's tensors; else recorded values serve
+# make peers   fastlog beside torch and TensorFlow, which it installs, and on torch's tensors; else recorded values serve.
+#              There are two processes, as TensorFlow and torch's compiler crash in one
 peers: $(VENV)/test.stamp $(VENV)/peers.stamp
-	$(BIN)/pytest tests/test_doors.py tests/test_seeds.py tests/test_other_*.py tests/test_torch_and_jax.py tests/test_objectives.py
+	$(BIN)/pytest tests/test_doors.py tests/test_seeds.py
+	$(BIN)/pytest tests/test_other_*.py tests/test_torch_and_jax.py tests/test_objectives.py
 
 # make mca     cycles of the inner loops on processors that are not here, as llvm-mca predicts them, for docs/speed.md
 mca: $(VENV)/bench.stamp $(VENV)/test.stamp
