@@ -369,7 +369,7 @@ def test_temperature(name, shape, temperature):
     same = x.copy()
     assert f(same, -1, temperature=temperature, out=same) is same
     np.testing.assert_array_equal(same, f(x / temperature, -1))
-    for bad in (0, -1, np.nan, INF, "warm", "2", b"2", np.timedelta64(3), np.complex128(2), None):
+    for bad in (0, -1, np.nan, INF, "warm", "2", b"2", np.timedelta64(3, "s"), np.complex128(2), None):
         with pytest.raises(ValueError, match="temperature must be"):
             f(x, temperature=bad)
 
