@@ -25,8 +25,13 @@ static void empty_lanes(loss_sum *s) {
     s->lanes = (dw){v_set(0), v_set(0)}, s->pending = 0;
 }
 
-/* Adds losses some of which are large, infinite or nan. */
-RARE void add_large_losses(loss_sum *s, dw y) {
+/* Adds the losses of all lanes. */
+INLINE void add_losses(loss_sum *s, dw y) {
+    if (all_finite(v_mul(y.hi, v_set(HEADROOM)))) {
+        s->lanes = dw_join(s->lanes, y);
+        if (++s->pending == PENDING) empty_lanes(s);
+        return;
+    }
     if (!all_finite(y.hi)) {
         s->all.hi += first_lane(sum_of_lanes(y.hi));
         return;
@@ -34,16 +39,6 @@ RARE void add_large_losses(loss_sum *s, dw y) {
     real lanes[LANES];
     v_store(lanes, v_add(y.hi, y.lo));
     for (intptr_t k = 0; k < LANES; k++) s->all = total_add(s->all, lanes[k]);
-}
-
-/* Adds the losses of all lanes. */
-INLINE void add_losses(loss_sum *s, dw y) {
-    if (RARELY(!all_finite(v_mul(y.hi, v_set(HEADROOM))))) {
-        add_large_losses(s, y);
-        return;
-    }
-    s->lanes = dw_join(s->lanes, y);
-    if (++s->pending == PENDING) empty_lanes(s);
 }
 
 /* Adds n losses and those that fill the last vector, as add_losses does one vector after the other, but with the sums in
