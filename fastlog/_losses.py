@@ -556,7 +556,9 @@ def _near_one(
     weight, ignored = options["class_weight"], options["ignored"]
     by_label = not options.get("probabilities")
     if by_label and weight is not None and _some_are_far(weight):
-        counts = (z >= 0) & (z < len(weight)) if ignored is None else (z >= 0) & (z < len(weight)) & (z != ignored)
+        counts = (z >= 0) & (z < len(weight))
+        if ignored is not None:
+            counts &= z != ignored
         weight = _in_unit_of(weight, weight if options.get("smoothing") else weight[z[counts].astype(np.intp)])
     if sample_weight is not None and _some_are_far(sample_weight):
         those = sample_weight[z != ignored] if by_label and ignored is not None else sample_weight

@@ -162,6 +162,7 @@ INLINE void run_element_block(element_function f, const fl_loss_options *options
     if (is_staged(at[HESSIAN], core[HESSIAN])) put_staged(at[HESSIAN], core[HESSIAN], b.hessian, n);
 }
 
+/* Stores the sum of a row's losses, and empties it. */
 static NOINLINE void put_row_sum(char *p, loss_sum *s) {
     double of_row[2] = {0, 0};
     give_total(s, of_row);
